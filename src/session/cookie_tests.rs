@@ -111,6 +111,8 @@ fn cookie_for_other_address_or_relay_is_ignored() {
     assert!(matches!(give(&mut relay, at(0), udp(HOME, 1), client.packet()).0, Verdict::Offer(_)));
 }
 
+/// A secret makes cookies for 60 s and counts for 120 s. The time left depends on the age of the
+/// secret.
 // faults.md: R8
 #[test]
 fn cookie_is_valid_for_60_to_120_s() {
@@ -153,6 +155,7 @@ fn client_accepts_cookie_only_for_its_own_init() {
     assert_eq!(client.handle_cookie(&cookie), Ok(true));
 }
 
+/// The INIT is sent without mac2 again, so that it gets another cookie.
 #[test]
 fn unanswered_cookie_is_dropped_after_two_transmissions() {
     let mut relay = responder(1);
@@ -168,6 +171,7 @@ fn unanswered_cookie_is_dropped_after_two_transmissions() {
     assert_eq!(client.handle_cookie(&cookie), Ok(true));
 }
 
+/// An open connection has proved its address.
 #[test]
 fn tcp_init_needs_no_cookie_but_counts_towards_load() {
     let mut relay = responder(1);

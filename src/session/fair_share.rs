@@ -438,6 +438,7 @@ mod tests {
         assert!(granted > 25_000, "{granted}: the rate can be used");
     }
 
+    /// A thousand /64 of one /48 together get no more than a single source in another /48.
     #[test]
     fn thousand_64s_of_one_48_share_one_48_budget() {
         let mut shares = shares();
@@ -470,6 +471,7 @@ mod tests {
         }
     }
 
+    /// Another port of the same address is still admitted.
     #[test]
     fn punishment_counts_against_its_port_only() {
         let mut shares = shares();
@@ -481,6 +483,7 @@ mod tests {
         assert!(shares.admits(now, good, COST));
     }
 
+    /// Unvalidated addresses have separate counters.
     #[test]
     fn forged_addresses_take_nothing_from_owners() {
         let mut shares = shares();

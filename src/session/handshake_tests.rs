@@ -124,6 +124,7 @@ fn init_for_another_relay_is_dropped_at_mac1() {
     assert_eq!(drop_of(&mut other, udp(1), initiator(1, Carrier::Udp).packet()), Some(InitDrop::Mac1));
 }
 
+/// The psk is mixed in last, so the relay's response does not verify at the client.
 #[test]
 fn wrong_access_secret_makes_response_unreadable() {
     let mut client = initiator(1, Carrier::Udp);
@@ -132,6 +133,8 @@ fn wrong_access_secret_makes_response_unreadable() {
     assert!(matches!(client.handle_response(&response), Err(HandshakeError::Noise)));
 }
 
+/// The response is cached for 5 s. Another address must send a cookie. After 5 s the relay decides
+/// again whether to offer a session.
 #[test]
 fn repeated_init_gets_cached_response_on_same_path_only() {
     let client = initiator(1, Carrier::Udp);
@@ -157,6 +160,7 @@ fn repeated_init_gets_cached_response_on_same_path_only() {
     }
 }
 
+/// A client whose clock was set back begins again above the highest counter.
 #[test]
 fn stale_counter_gets_highest_counter_in_response() {
     let mut relay = responder([0; 32]);
@@ -246,6 +250,7 @@ fn changed_init_with_new_mac1_is_dropped_by_noise() {
     }
 }
 
+/// The true response still completes the handshake.
 #[test]
 fn wrong_response_does_not_end_handshake() {
     let mut client = initiator(1, Carrier::Udp);
@@ -413,6 +418,8 @@ fn key_claimed_by_another_identity_is_dropped_by_noise() {
     assert_eq!(drop_of(&mut responder([0; 32]), udp(1), &claimed), Some(InitDrop::Noise));
 }
 
+/// A replayed data packet is not opened, does not move the session, and gives its address no
+/// allowance.
 #[test]
 fn replay_from_another_address_has_no_effect() {
     let mut client = initiator(1, Carrier::Udp);
@@ -428,7 +435,8 @@ fn replay_from_another_address_has_no_effect() {
     let mut receive = |path: Path, packet: &[u8]| {
         let mut bytes = packet.to_vec();
         let opened = keyring.open(Tick::ZERO, || Duration::ZERO, path.carrier(), &mut bytes)?;
-        Ok(paths.handle_received(Tick::ZERO, (path, opened.number, packet.len()), true, || Duration::ZERO))
+        let pto = || Duration::ZERO;
+        Ok(paths.handle_received(Tick::ZERO, path, opened.number, packet.len(), true, pto))
     };
     assert_eq!(receive(udp(1), &packet), Ok(None));
     assert_eq!(receive(udp(2), &packet), Err(OpenError::Replayed));

@@ -428,6 +428,8 @@ mod tests {
         (client, relay)
     }
 
+    /// Packets under old and new keys are opened in any order, until three PTOs after the first new
+    /// one.
     // faults.md: R33
     #[test]
     fn rekey_loses_nothing_if_both_epochs_are_reordered() {
@@ -458,6 +460,7 @@ mod tests {
         assert_eq!(client.local_indexes().collect::<Vec<_>>(), [102]);
     }
 
+    /// A packet replayed after a rekey is not opened.
     #[test]
     fn replay_window_spans_all_epochs() {
         let (mut client, mut relay) = session();
@@ -490,6 +493,7 @@ mod tests {
         assert_eq!(open(&mut relay, at(1), &packet), Ok((1, true)));
     }
 
+    /// The first packet under waiting keys selects them and frees the others.
     #[test]
     fn client_may_confirm_either_of_two_waiting_handshakes() {
         let (mut client, mut relay) = session();

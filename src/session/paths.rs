@@ -122,7 +122,9 @@ impl Paths {
     pub fn handle_received(
         &mut self,
         now: Tick,
-        (path, number, len): (Path, u64, usize),
+        path: Path,
+        number: u64,
+        len: usize,
         non_probing: bool,
         pto: impl FnOnce() -> Duration,
     ) -> Option<Moved> {
@@ -439,8 +441,13 @@ mod tests {
         Duration::from_millis(100)
     }
 
-    fn heard(paths: &mut Paths, millis: u64, packet: (Path, u64, usize), non_probing: bool) -> Option<Moved> {
-        paths.handle_received(at(millis), packet, non_probing, pto)
+    fn heard(
+        paths: &mut Paths,
+        millis: u64,
+        (path, number, len): (Path, u64, usize),
+        non_probing: bool,
+    ) -> Option<Moved> {
+        paths.handle_received(at(millis), path, number, len, non_probing, pto)
     }
 
     /// Returns the challenge of `path` that is due, if any.
@@ -516,10 +523,11 @@ mod tests {
         let times: Vec<u64> = sent.iter().map(|(at, _)| *at).collect();
         assert_eq!(times, [0, 333, 999, 2331, 4995, 10323, 18323, 26323]);
         assert!(sent.iter().all(|(_, data)| *data == sent[0].1));
-        paths.handle_received(now, (udp(1), 2, 100), true, pto);
+        paths.handle_received(now, udp(1), 2, 100, true, pto);
         assert_eq!(challenge(&mut paths, 99_000, udp(2)), None, "the path is not in use");
     }
 
+    /// Only the newest challenge of a path is answered.
     #[test]
     fn flood_of_challenges_leaves_one_response_per_path() {
         let mut paths = follow();
@@ -563,6 +571,7 @@ mod tests {
         assert_eq!(heard(&mut paths, 0, (udp(2), 1, 100), true), Some(moved), "any path is better than none");
     }
 
+    /// Packets on another path do not move a client.
     #[test]
     fn leading_end_moves_by_its_own_choice_only() {
         let mut paths = Paths::new(at(0), udp(1), false, Direction::Lead, Rng::from_seed([1; 32]));

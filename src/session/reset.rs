@@ -53,6 +53,7 @@ impl ResetKey {
 mod tests {
     use super::*;
 
+    /// The token depends on the private key, the id in the folder, and the index only.
     #[test]
     fn reset_token_is_bound_to_relay_and_index_across_restarts() {
         let key = |byte| ResetKey::new(&Identity::from_private([byte; 32]), &[4; 16]);

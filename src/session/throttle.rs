@@ -175,6 +175,7 @@ mod tests {
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "192.0.2.1", 50), 0);
     }
 
+    /// Load begins with the 101st message within a second, and ends about a second after a flood.
     #[test]
     fn load_begins_above_100_per_s_and_ends_soon_after_flood() {
         let mut load = Load::default();

@@ -218,9 +218,8 @@ mod tests {
 
         /// Handles the first arrival of a packet on `path`. Returns the path in use then.
         fn hears(&mut self, millis: u64, path: Path) -> Path {
-            let packet = (path, self.next, 60);
+            self.paths.handle_received(at(millis), path, self.next, 60, true, || Duration::from_millis(50));
             self.next += 1;
-            self.paths.handle_received(at(millis), packet, true, || Duration::from_millis(50));
             self.paths.current().unwrap()
         }
 
@@ -263,6 +262,7 @@ mod tests {
         assert!(scene.paths.are_quiet());
     }
 
+    /// Data that does not fit into the new path's allowance is sent on the old path.
     #[test]
     fn path_without_allowance_yields_once_old_one_answers() {
         let mut scene = Scene::new();
@@ -334,6 +334,7 @@ mod tests {
         }
     }
 
+    /// A hundred addresses in turn do not evict the validated path.
     #[test]
     fn way_back_is_remembered_while_others_are_forgotten() {
         let mut scene = Scene::new();
