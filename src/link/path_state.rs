@@ -148,7 +148,7 @@ impl PathState {
 
     /// Returns the maximum length of a packet on the path, in bytes.
     ///
-    /// A slow TCP path gets short records, so that acks arrive while bytes trickle: below 2 kB/s a
+    /// A slow TCP path gets short records, so that acks arrive while bytes trickle. Below 2 kB/s a
     /// record of 16 KiB takes longer than three probe timeouts.
     pub fn packet_max(&self) -> usize {
         if self.is_udp() { UDP_PACKET_MAX } else { self.record_max }

@@ -14,7 +14,7 @@ use crate::wire::frame::StreamId;
 pub const RECORDS_MAX: usize = 4096;
 /// Later packets that declare one lost (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u64 = 3;
-/// Records for which memory is kept when nothing is outstanding: a few windows of an idle link.
+/// Records for which memory is kept when nothing is outstanding: six initial windows.
 const IDLE_RECORDS_MAX: usize = 64;
 
 /// A range of stream data in a packet.

@@ -313,7 +313,7 @@ impl Peer {
     }
 
     /// Moves the client to `path`. If it is the current one and was silent, unacknowledged data is
-    /// sent again at once: after many probes the next one may be seconds away.
+    /// sent again at once. The next probe may be seconds away.
     pub fn select(&mut self, now: Tick, path: Path) {
         let moved = self.paths.select(now, path);
         self.follow(now, moved);

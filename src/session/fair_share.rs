@@ -1,10 +1,11 @@
 //! One budget for all sources, shared fairly by the networks they are in.
 //!
-//! Usage decays: it counts for 1/e of itself after the budget's time. A network may use at most as
-//! much as the whole budget has left (dynamic thresholds, Choudhury and Hahne 1998), or a few times
-//! as much. So k networks that take all they can converge to the same share and leave some for the
-//! next one, however many addresses each of them has. Inside a network the same holds for its
-//! parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port; or other sizes.
+//! Usage decays: it counts for 1/e of itself after the budget's time. A network may use at most a
+//! fixed multiple of the rest of the budget (dynamic thresholds, Choudhury and Hahne 1998). So k
+//! networks that take all they can converge to the same share and leave some for the next one. The
+//! number of addresses of a network does not matter. Inside a network the same holds for its parts.
+//! By default these are /48 ⊃ /56 ⊃ /64 ⊃ address and port for IPv6. For IPv4 they are /24 ⊃ /32 ⊃
+//! address and port.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -37,7 +37,7 @@ pub const HANDSHAKE_BUDGET: Budget =
 
 /// Factor of the remaining budget that one network may use.
 ///
-/// A single address has seven tenths of the budget then, so that 500 forged messages a second from
+/// With 3, a single address has seven tenths of the budget. Even 500 forged messages a second from
 /// it leave the members behind it their handshakes.
 const NETWORK_ALPHA: u32 = 3;
 
@@ -46,10 +46,10 @@ const NETWORK_ALPHA: u32 = 3;
 /// they can.
 const BURST_KEPT_US: u32 = 5_000;
 
-/// Interval at which handshakes of one known key are not counted against its address: 1 s, enough
-/// for a client that moves between networks.
+/// Interval at which one handshake of a known key is exempt from the budget of its address: 1 s,
+/// enough for a client that moves between networks.
 const KEY_INTERVAL: Duration = Duration::from_secs(1);
-/// Handshakes of one known key that are not counted at once: two carriers, five rounds.
+/// Handshakes of one known key that are exempt in a burst: two carriers, five rounds.
 const KEY_BURST: u32 = 10;
 
 /// Whether the relay limits handshakes.
@@ -257,9 +257,8 @@ mod tests {
         }
     }
 
-    /// The newcomer has had one handshake already, and asks every 250 ms until it has another: a
-    /// client that was restarted, or that lost its session. The thousand have had more, but ask
-    /// more often.
+    /// The newcomer has had one handshake already, and asks every 250 ms until it has another. It
+    /// was restarted, or lost its session. The thousand have had more, but ask more often.
     #[test]
     fn second_handshake_succeeds_soon_among_thousand_networks() {
         let mut door = Door::new(HandshakeLimits::On);

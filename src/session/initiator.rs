@@ -41,8 +41,8 @@ impl From<snow::Error> for HandshakeError {
 
 /// Transmissions with mac2 of one cookie.
 ///
-/// A cookie without a response is discarded: the relay may have restarted, a NAT may have moved the
-/// client, or an attacker may have made it up. An INIT without mac2 gets another one.
+/// A cookie without a response is discarded. The relay may have restarted, a NAT may have moved the
+/// client, or an attacker may have forged the cookie. An INIT without mac2 gets another one.
 const COOKIE_USES_MAX: u32 = 2;
 
 /// A handshake that a client has begun. A race over two carriers has two of them.

@@ -62,8 +62,8 @@ pub struct Opened<'a> {
     pub confirmed_new: bool,
 }
 
-/// The keys of one session: those in use, the previous ones while late packets may still arrive,
-/// and at the relay the keys of unconfirmed handshakes.
+/// The keys of one session: the current ones, the previous ones while late packets may arrive, and
+/// at the relay those of unconfirmed handshakes.
 ///
 /// Waiting keys are never used for sealing. Packet numbers are the link's: they rise across epochs
 /// and are never used twice.
@@ -214,7 +214,7 @@ impl Keyring {
     /// its header.
     ///
     /// # Panics
-    /// If there are no keys to seal with, or if `number` is not above all numbers sealed before: a
+    /// If there are no keys to seal with, or if `number` is not above all numbers sealed before. A
     /// number used twice would reveal both packets.
     pub fn seal(&mut self, number: u64, buf: &mut Vec<u8>, packet_start: usize) {
         assert!(number >= self.next_number && number <= packet::NUMBER_MAX, "packet numbers only go up");

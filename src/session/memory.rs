@@ -16,9 +16,9 @@ pub(super) const COUNTERS_MAX: usize = 65_536;
 
 /// The highest handshake counter of each identity.
 ///
-/// An identity is stored as the first eight bytes of its key. An attacker that finds a key with the
-/// same eight bytes, which takes 2⁶⁴ tries, delays the next handshake of the other identity by one
-/// round trip.
+/// An identity is stored as the first eight bytes of its key. A second key with the same eight
+/// bytes, which takes 2⁶⁴ tries to find, delays the other identity's next handshake by one round
+/// trip.
 #[derive(Default)]
 pub(super) struct Counters {
     by_identity: BTreeMap<u64, Counter>,

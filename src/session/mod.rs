@@ -68,19 +68,18 @@
 //! and address of IPv6, /24 and address of IPv4, and the port. An INIT beyond the budget is dropped
 //! silently, or gets a COOKIE if its address is not validated.
 //!
-//! A message whose seal does not verify costs its address and port ten times as much as a granted
-//! one, in addition to its own cost. The networks around them are charged its own cost only.
-//! Handshakes with a member's key count against that key and not against its address, once the
-//! message is opened. Loopback is exempt.
+//! A message whose seal does not verify costs its address and port its own cost and that of ten
+//! granted ones. The networks around them are charged its own cost only. Handshakes with a member's
+//! key count against that key and not against its address, once the message is opened. Loopback is
+//! exempt.
 //!
 //! # Cookies
 //!
 //! The relay is *under load* while it receives more than 100 new INITs per second with a correct
-//! mac1, granted or not. An INIT on UDP then gets curve arithmetic only with mac2, made with a
-//! cookie that its address and port received at most 120 s ago. One whose mac2 is zeros gets a
-//! COOKIE and nothing else; one with another mac2 gets no answer. The same holds at any time for a
-//! source beyond the budget. A TCP connection proves its address by being open: its INITs are
-//! counted, and mac2 is ignored.
+//! mac1, granted or not. An INIT on UDP is then opened only with mac2, made with a cookie that its
+//! address and port received at most 120 s ago. One whose mac2 is zeros gets only a COOKIE. One
+//! with another mac2 gets no answer. The same holds at any time for a source beyond the budget. A
+//! TCP connection proves its address by being open. Its INITs are counted, and mac2 is ignored.
 //!
 //! ```text
 //! COOKIE    header(4)  receiver(4)  nonce(24)  sealed cookie(16)  tag(16)    64 bytes, for 1,200
@@ -98,9 +97,9 @@
 //! its schedule. A cookie serves two transmissions of one handshake. The next is sent without, and
 //! gets another.
 //!
-//! An INIT that was answered and arrives again from another UDP address within 5 s gets a COOKIE
-//! there at any time, and with mac2 the same response: an attacker on the path may have been faster
-//! with a copy.
+//! An answered INIT may arrive again from another UDP address within 5 s, because an attacker on
+//! the path was faster with a copy. It gets a COOKIE there at any time, and with mac2 the same
+//! response.
 //!
 //! # Data packets
 //!
@@ -110,7 +109,7 @@
 //! nonce   = 0(4)  number(8, little-endian)
 //! ```
 //!
-//! ChaCha20-Poly1305 with the raw keys of Noise's split: the first seals packets of the client, the
+//! ChaCha20-Poly1305 with the raw keys of Noise's split. The first seals packets of the client, the
 //! second packets of the relay. A number is opened once ([`ReplayWindow`]: the last 1,024), across
 //! all keys of a session.
 //!
@@ -136,14 +135,14 @@
 //!
 //! # Paths
 //!
-//! [`Paths`] holds the paths to the other end. An unvalidated UDP address is sent at most three
-//! times the bytes received from it, until it has returned the 8 random bytes of a challenge.
-//! Challenges, their responses and other probes never move the session to another path. A response
-//! leaves on the path of its challenge.
+//! [`Paths`] holds the paths to the other end. A UDP address is sent at most three times the bytes
+//! received from it, until it has returned the 8 random bytes of a challenge. Challenges, their
+//! responses and other probes never move the session to another path. A response leaves on the path
+//! of its challenge.
 //!
-//! When the newest packet comes from an unvalidated address, the path before it is challenged too,
-//! if that is validated: packets may be copied on the way, and copies may be faster. An end that is
-//! challenged on its own path sends the response in a separate packet.
+//! If the newest packet comes from an unvalidated address, a validated path before it is challenged
+//! too. Packets may be copied on the way, and copies may be faster. A client that is challenged on
+//! its current path also sends a PING, which moves the relay back.
 //!
 //! The relay returns to the old path if that has answered and the new one has not within the same
 //! time again. It returns as well if the new path may not be sent the data that waits, or after

@@ -26,7 +26,7 @@ pub const CHALLENGE_PACKET_MAX: usize = 64;
 const AMPLIFICATION: usize = 3;
 /// First interval between two challenges: the initial RTT (RFC 9002 §6.2.2). It doubles each time.
 const CHALLENGE_WAIT_MIN: Duration = Duration::from_millis(333);
-/// Maximum interval between two challenges: 8 s, a few retries within a path's useful life.
+/// Maximum interval between two challenges: 8 s, the maximum probe timeout.
 const CHALLENGE_WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// The end that decides where packets are sent.

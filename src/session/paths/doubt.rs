@@ -148,7 +148,7 @@ impl Paths {
 
     /// Handles data that the current path may not be allowed to send.
     ///
-    /// If the current path is a new one with space for fewer than `needed` bytes, and the old one
+    /// If the current path is on trial, with space for fewer than `needed` bytes, and the old one
     /// has answered, the old one is used.
     pub fn handle_stuck(&mut self, now: Tick, needed: usize) -> Option<Moved> {
         let doubt = self.doubt.as_ref().filter(|doubt| doubt.lives)?;
