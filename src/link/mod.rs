@@ -390,7 +390,7 @@ impl Link {
         self.gapped.max = max;
     }
 
-    /// Gives a signed-in client full credit on every stream. A relay's link gives little before.
+    /// Grants a signed-in client full credit on every stream. A relay's link grants little before.
     pub fn give_credit(&mut self) {
         for stream in StreamId::ALL {
             if self.incoming[stream.index()].widen(STREAM_CREDIT[stream.index()]) {
@@ -399,7 +399,7 @@ impl Link {
         }
     }
 
-    /// Gives both ends full credit on every stream, as the handshake announced.
+    /// Grants both ends full credit on every stream, as the handshake announced.
     pub fn with_full_credit(mut self) -> Link {
         self.give_credit();
         self.outgoing = Outgoing::new(STREAM_CREDIT);

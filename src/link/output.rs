@@ -181,6 +181,8 @@ impl Link {
         if !self.outgoing.waits() {
             return Gate::Shut;
         }
+        // TCP has its own window and loss recovery. Acks on it only show that the peer is alive,
+        // and make moves between paths lossless.
         if !self.at.is_udp() {
             return if self.is_full(tcp_unsent) { Gate::Shut } else { Gate::Open };
         }
@@ -197,6 +199,7 @@ impl Link {
     /// something if a byte fits.
     fn write_frames(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) -> bool {
         let start = buf.len();
+        // A probe repeats the oldest data without an ack (RFC 9002 §6.2.4). TCP repeats it itself.
         if self.at.probes > 0 && self.at.is_udp() {
             let Link { sent: packets, outgoing, .. } = self;
             packets.copy_oldest(|oldest| outgoing.send_again(oldest));
@@ -208,6 +211,7 @@ impl Link {
         self.write_ack_delay(end, sent, buf);
         self.write_credits(end, sent, buf);
         self.write_streams(end, sent, buf);
+        // Nothing to repeat: the probe still needs a frame that requests an ack.
         if buf.len() == start && self.at.probes > 0 {
             Frame::Ping.encode_within(end - buf.len(), buf);
         }

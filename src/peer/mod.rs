@@ -323,7 +323,7 @@ impl Peer {
         }
     }
 
-    /// Gives the client full credit on every stream after its sign-in.
+    /// Grants the client full credit on every stream after its sign-in.
     pub fn welcome(&mut self) {
         self.link.give_credit();
     }

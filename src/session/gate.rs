@@ -15,8 +15,8 @@ use super::throttle::{Load, Throttle};
 /// Cost of a first message that is opened and answered: six curve multiplications, in microseconds
 /// of loop time. Measured in a release build, as are the other costs here.
 ///
-/// The same on every machine: the core has no clock inside a turn, and a measured cost would let a
-/// busy machine change the budget. A processor three times slower spends three tenths of its time
+/// A constant on every machine. The core has no clock inside a turn, and a measured cost would let
+/// a busy machine change the budget. A processor three times slower spends three tenths of its time
 /// on a flood. The order in which sources are served does not depend on the figure.
 pub const GRANTED_COST_US: u32 = 350;
 /// Cost of a first message whose seal does not verify, in microseconds: two curve multiplications,
@@ -46,10 +46,10 @@ const NETWORK_ALPHA: u32 = 3;
 /// they can.
 const BURST_KEPT_US: u32 = 5_000;
 
-/// Interval at which one handshake of a known key is exempt from the budget of its address: 1 s,
-/// enough for a client that moves between networks.
+/// Interval at which one handshake of a known key does not count against its address: 1 s, enough
+/// for a client that moves between networks.
 const KEY_INTERVAL: Duration = Duration::from_secs(1);
-/// Handshakes of one known key that are exempt in a burst: two carriers, five rounds.
+/// Handshakes of one known key that do not count in a burst: two carriers, five rounds.
 const KEY_BURST: u32 = 10;
 
 /// Whether the relay limits handshakes.

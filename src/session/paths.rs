@@ -14,8 +14,8 @@ use crate::base::{Carrier, Path, Rng, StillRng, Tick, Unpacker, pack_number, pac
 
 /// Maximum paths remembered per session: two carriers, each before and after a change of address.
 ///
-/// At the bound the path heard least recently is forgotten, unvalidated ones first. The current
-/// path and those of a pending doubt are never forgotten.
+/// At the bound the path whose newest packet has the lowest number is forgotten, unvalidated ones
+/// first. The current path and those of a pending doubt are never forgotten.
 pub const PATHS_MAX: usize = 4;
 /// Maximum length of a packet with a challenge or its response, in bytes.
 ///
@@ -265,7 +265,7 @@ impl Paths {
 
     /// Forgets a path.
     ///
-    /// If it was the current one, a following end moves to the validated path heard most recently.
+    /// If it was the current one, a following end moves to the validated path of the newest packet.
     /// A leading end, or one without another validated path, has no path then.
     pub fn close(&mut self, path: Path) -> Option<Moved> {
         self.known.retain(|known| known.path != path);

@@ -359,8 +359,8 @@ mod tests {
         assert_eq!(scene.is_at(10_600), TCP);
     }
 
-    /// The first message of a handshake came from elsewhere first, and so does every packet; or
-    /// none does.
+    /// A copy of the first message is answered first. Then all packets of the client are copied
+    /// too, or none.
     #[test]
     fn path_of_repeated_response_becomes_current_on_confirmation() {
         for (is_fresh, copied) in [(true, true), (true, false), (false, true), (false, false)] {
