@@ -1,4 +1,4 @@
-//! Which packets have come, and when to say so (RFC 9000 §13.2).
+//! Acknowledgement of received packets (RFC 9000 §13.2).
 
 use std::ops::RangeInclusive;
 
@@ -8,20 +8,22 @@ use crate::base::{Beats, Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick
 use crate::wire::frame::encode_ack;
 use crate::wire::limits::ACK_RANGES_SENT_MAX;
 
-/// An ack answers every second packet that asks for one (RFC 9000 §13.2.2).
+/// Packets that request an ack, per ack (RFC 9000 §13.2.2).
 const PACKETS_PER_ACK: u32 = 2;
-/// So many where the ack waits for company: fewer than the window a sender begins with, so that none stands still.
+/// Packets per ack while acks are piggybacked: fewer than a sender's initial window, so that none
+/// stalls.
 const PACKETS_PER_ACK_IN_COMPANY: u32 = 8;
 
-/// The numbers received and not yet known to be acknowledged: at most [`ACK_RANGES_SENT_MAX`] ranges, the newest.
+/// Received numbers whose acks are not known to have arrived: at most [`ACK_RANGES_SENT_MAX`]
+/// ranges, the newest.
 #[derive(Debug, Default)]
 pub struct Acks {
     received: RangeSet,
     largest: Option<u64>,
     largest_at: Tick,
-    /// The lowest number that came since the last ack was sent.
+    /// The lowest number received since the last ack was sent.
     news_from: Option<u64>,
-    /// Packets since then that ask for an ack.
+    /// Packets since then that request an ack.
     asking: u32,
     at_once: bool,
     deadline: Option<Tick>,
@@ -29,14 +31,16 @@ pub struct Acks {
 }
 
 impl Acks {
-    /// Takes in a number of a packet that asks for so much. The ack waits for at most the delay given. Tells whether the
-    /// number is the next one.
+    /// Records the number of a packet with the request `asks`. The ack may wait for `max_delay`.
+    ///
+    /// Returns whether the number is the next one.
     pub fn handle_number(
         &mut self,
         number: u64,
         now: Tick,
         asks: Asks,
-        (max_delay, patience): (Nanos, Patience),
+        max_delay: Nanos,
+        patience: Patience,
     ) -> bool {
         let in_order = self.largest.is_none_or(|largest| number == largest + 1);
         if self.largest.is_none_or(|largest| number > largest) {
@@ -69,7 +73,8 @@ impl Acks {
         self.asking == 0 && !self.at_once && self.deadline.is_none()
     }
 
-    /// Appends what is quiet to what is at rest. Of the numbers only the newest range is kept (RFC 9000 §13.2.3).
+    /// Appends quiet acks to a hibernated link. Of the numbers only the newest range is kept (RFC
+    /// 9000 §13.2.3).
     pub fn pack(&self, into: &mut Vec<u8>) {
         let newest = self.received.as_slice().last().cloned().unwrap_or_default();
         let one_more = |number: Option<u64>| number.map_or(0, |number| number.saturating_add(1));
@@ -82,47 +87,52 @@ impl Acks {
         pack_maybe_tick(into, self.last_asked);
     }
 
-    /// What was packed, and has taken in and acknowledged these since.
+    /// Restores acks written by [`Acks::pack`], which have recorded and acknowledged `beats` since.
     pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Acks {
-        let (len, end) = (from.number(), from.number());
+        let len = from.number();
+        let end = from.number();
         let mut received = RangeSet::default();
         received.insert(end - len..end);
-        let (largest, largest_at) = (from.number().checked_sub(1), from.tick());
-        let (news_from, last_asked) = (from.number().checked_sub(1), from.maybe_tick());
+        let largest = from.number().checked_sub(1);
+        let largest_at = from.tick();
+        let news_from = from.number().checked_sub(1);
+        let last_asked = from.maybe_tick();
         let mut acks = Acks { received, largest, largest_at, news_from, last_asked, ..Acks::default() };
         if let Some(last) = beats.last() {
             let next = acks.next_number();
             let end = next + u64::from(beats.count);
             acks.received.insert(next..end);
-            (acks.largest, acks.largest_at, acks.news_from) = (Some(end - 1), last, None);
+            acks.largest = Some(end - 1);
+            acks.largest_at = last;
+            acks.news_from = None;
             acks.last_asked = Some(last);
         }
         acks
     }
 
-    /// The number after the largest that came.
+    /// Returns the number after the largest received one.
     pub fn next_number(&self) -> u64 {
         self.largest.map_or(0, |largest| largest + 1)
     }
 
-    /// Lets time pass. Tells whether an ack has waited long enough.
+    /// Advances time. Returns whether an ack has just reached its maximum delay.
     pub fn handle_time(&mut self, now: Tick) -> bool {
         let over = !self.at_once && self.deadline.is_some_and(|deadline| deadline <= now);
         self.at_once |= over;
         over
     }
 
-    /// Whether an ack is to leave now, alone if need be.
+    /// Whether an ack must leave now, alone if necessary.
     pub const fn is_due(&self) -> bool {
         self.at_once
     }
 
-    /// When an ack is to leave though nothing else happens.
+    /// Returns when an ack must leave even if nothing else happens.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.deadline.filter(|_| !self.at_once)
     }
 
-    /// Appends an ACK if there is news and room. Answers with the largest number it acknowledges.
+    /// Appends an ACK if there is news and space. Returns the largest number it acknowledges.
     pub fn write(&mut self, now: Tick, room: usize, out: &mut Vec<u8>) -> Option<u64> {
         let largest = self.largest.filter(|_| self.news_from.is_some())?;
         let delay = now.as_micros().saturating_sub(self.largest_at.as_micros());
@@ -131,36 +141,39 @@ impl Acks {
         if !encode_ack(ranges, delay, room, out) {
             return None;
         }
-        (self.news_from, self.asking, self.at_once, self.deadline) = (None, 0, false, None);
+        self.news_from = None;
+        self.asking = 0;
+        self.at_once = false;
+        self.deadline = None;
         Some(largest)
     }
 
-    /// The other end has an ack of everything up to `largest`: that need not be said again (RFC 9000 §13.2.4), but
-    /// for what came late.
+    /// Handles an ack of our ack of everything up to `largest`: those numbers are not repeated (RFC
+    /// 9000 §13.2.4), except for late ones.
     pub fn forget_through(&mut self, largest: u64) {
         self.received.remove_below(self.news_from.unwrap_or(u64::MAX).min(largest + 1));
     }
 }
 
-/// What a packet that came asks for.
+/// The ack that a received packet requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Asks {
     /// No ack.
     Nothing,
-    /// An ack, soon.
+    /// An ack within the usual delay.
     Ack,
-    /// An ack at once if the link was idle: it completed a message.
+    /// An immediate ack if the link was idle: the packet completed a message.
     AtOnceIfIdle,
-    /// An ack at once: a PING.
+    /// An immediate ack: a PING.
     AtOnce,
 }
 
-/// What an ack waits for.
+/// The reason for which an ack waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// A second packet; a message on an idle link does not wait.
+    /// A second packet. A message on an idle link does not wait.
     Short,
-    /// A packet that is to leave anyway, and it is likely that one will.
+    /// A packet with data, which is likely to leave soon.
     ForCompany,
 }
 
@@ -177,13 +190,13 @@ mod tests {
     fn seen(numbers: &[(u64, Asks)]) -> Acks {
         let mut acks = Acks::default();
         for (turn, (number, asks)) in numbers.iter().enumerate() {
-            acks.handle_number(*number, at(turn as u64), *asks, (DELAY, Patience::Short));
+            acks.handle_number(*number, at(turn as u64), *asks, DELAY, Patience::Short);
         }
         acks
     }
 
     #[test]
-    fn every_second_packet_is_acknowledged_at_once_and_a_lone_one_after_the_delay() {
+    fn every_second_packet_is_acked_at_once_single_one_delayed() {
         let mut one = seen(&[(0, Asks::Ack)]);
         assert!(!one.is_due());
         assert_eq!(one.next_deadline(), Some(at(25)));
@@ -193,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_pings_and_letters_on_an_idle_link_are_acknowledged_at_once_and_acks_never() {
+    fn gaps_pings_and_data_on_idle_link_are_acked_at_once() {
         assert!(seen(&[(0, Asks::Nothing), (2, Asks::Ack)]).is_due());
         assert!(seen(&[(5, Asks::Nothing), (4, Asks::Ack)]).is_due());
         assert!(seen(&[(0, Asks::AtOnce)]).is_due());
@@ -203,34 +216,34 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_in_the_middle_of_traffic_waits_like_the_rest() {
+    fn data_amid_traffic_is_acked_with_delay() {
         let mut acks = seen(&[(0, Asks::Ack), (1, Asks::Ack)]);
         assert_eq!(acks.write(at(2), 100, &mut Vec::new()), Some(1));
-        acks.handle_number(2, at(3), Asks::AtOnceIfIdle, (DELAY, Patience::Short));
+        acks.handle_number(2, at(3), Asks::AtOnceIfIdle, DELAY, Patience::Short);
         assert!(!acks.is_due());
     }
 
+    /// A piggybacked ack waits for up to eight packets. A gap or a PING is acknowledged at once.
     #[test]
-    fn in_company_an_ack_waits_for_more_packets_and_gaps_and_pings_do_not() {
-        let company = (DELAY, Patience::ForCompany);
+    fn piggyback_delays_acks_but_not_of_gaps_and_pings() {
         let mut acks = Acks::default();
         for number in 0..7 {
-            acks.handle_number(number, at(number), Asks::AtOnceIfIdle, company);
+            acks.handle_number(number, at(number), Asks::AtOnceIfIdle, DELAY, Patience::ForCompany);
             assert!(!acks.is_due());
         }
         let mut gap = seen(&[(0, Asks::Ack)]);
-        gap.handle_number(2, at(1), Asks::Ack, company);
+        gap.handle_number(2, at(1), Asks::Ack, DELAY, Patience::ForCompany);
         let mut ping = Acks::default();
-        ping.handle_number(0, at(0), Asks::AtOnce, company);
-        acks.handle_number(7, at(7), Asks::Ack, company);
+        ping.handle_number(0, at(0), Asks::AtOnce, DELAY, Patience::ForCompany);
+        acks.handle_number(7, at(7), Asks::Ack, DELAY, Patience::ForCompany);
         assert!(acks.is_due() && gap.is_due() && ping.is_due());
     }
 
     #[test]
-    fn only_the_newest_ranges_are_kept_and_those_known_to_be_acknowledged_are_dropped() {
+    fn newest_ranges_are_kept_and_acknowledged_ones_dropped() {
         let mut acks = Acks::default();
         for number in 0..1000 {
-            acks.handle_number(number * 2, at(0), Asks::Ack, (DELAY, Patience::Short));
+            acks.handle_number(number * 2, at(0), Asks::Ack, DELAY, Patience::Short);
         }
         assert_eq!(acks.received.len(), ACK_RANGES_SENT_MAX);
         assert!(acks.received.contains(1998));
@@ -238,8 +251,8 @@ mod tests {
         acks.forget_through(1997);
         assert_eq!(acks.received.first(), Some(1998..1999));
         assert_eq!(acks.received.len(), 1);
-        acks.handle_number(1991, at(1), Asks::Ack, (DELAY, Patience::Short));
+        acks.handle_number(1991, at(1), Asks::Ack, DELAY, Patience::Short);
         acks.forget_through(1998);
-        assert!(acks.received.contains(1991), "a late one is acknowledged all the same");
+        assert!(acks.received.contains(1991), "a late packet is still acknowledged");
     }
 }

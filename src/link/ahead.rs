@@ -1,18 +1,18 @@
-//! Bytes of a stream behind a gap: runs of received bytes, and no memory for the gaps between them.
+//! Bytes of a stream behind a gap: runs of received bytes, without memory for the gaps.
 
 use crate::base::blank;
 
-/// Runs of one stream. A packet whose piece would make more is treated as lost, so an honest sender
-/// is only slowed.
+/// Maximum runs per stream. A packet whose data would exceed it is treated as lost, which only
+/// slows an honest sender.
 pub const RUNS_MAX: usize = 256;
-/// Memory of a run besides its bytes, about: its entry in the list, and what the allocator adds. It
-/// counts like bytes, so that runs of one byte are no cheap way to much memory.
+/// Approximate memory of a run besides its bytes: its entry in the list, and the allocator's
+/// overhead. It counts like bytes, so that runs of one byte cannot use much memory.
 pub const RUN_COST: usize = 64;
-/// A run that is met by the one before it becomes one with it up to this length, in bytes: the work
-/// of that is bounded, and a burst of short packets makes one run.
+/// Maximum length up to which a run is merged with an adjacent one before it, in bytes. This bounds
+/// the work, and a burst of short packets makes one run.
 const MERGED_MAX: usize = 4 * 1024;
 
-/// Bytes in order, their first one at `start`.
+/// Contiguous bytes that begin at `start`.
 #[derive(Debug)]
 struct Run {
     start: u64,
@@ -24,8 +24,9 @@ impl Run {
         self.start + self.bytes.len() as u64
     }
 
-    /// Appends `bytes`. Returns how much more memory that takes. A run grows by a half at least, so
-    /// that one of many pieces is rarely moved.
+    /// Appends `bytes`. Returns the additional memory.
+    ///
+    /// A run grows by at least a half, so that one of many ranges is rarely moved.
     fn append(&mut self, bytes: &[u8]) -> usize {
         let before = self.bytes.capacity();
         if before - self.bytes.len() < bytes.len() {
@@ -40,7 +41,7 @@ impl Run {
     }
 }
 
-/// The runs of one stream, lowest first; they never overlap, and may touch.
+/// The runs of one stream, lowest first. They never overlap, but may touch.
 #[derive(Debug)]
 pub struct Ahead {
     runs: Vec<Run>,
@@ -52,31 +53,33 @@ blank!(Ahead, Ahead::NOTHING, |ahead| ahead.runs.is_empty());
 impl Ahead {
     const NOTHING: Ahead = Ahead { runs: Vec::new(), cost: 0 };
 
-    /// The memory of all runs, in bytes.
+    /// Returns the memory of all runs, in bytes.
     pub const fn cost(&self) -> usize {
         self.cost
     }
 
-    /// The first run that ends behind `number`.
+    /// Returns the index of the first run that ends after `number`.
     fn place(&self, number: u64) -> usize {
         self.runs.partition_point(|run| run.end() <= number)
     }
 
-    /// Whether a piece, which begins at `start`, is the same where it was held before.
+    /// Whether the bytes of `piece`, which begins at `start`, agree with those held.
     pub fn agrees(&self, start: u64, piece: &[u8]) -> bool {
         let end = start + piece.len() as u64;
         let runs = self.runs[self.place(start)..].iter().take_while(|run| run.start < end);
         runs.into_iter().all(|run| {
-            let (from, to) = (start.max(run.start), end.min(run.end()));
-            let (ours, theirs) = (from - run.start..to - run.start, from - start..to - start);
-            run.bytes[ours.start as usize..ours.end as usize]
-                == piece[theirs.start as usize..theirs.end as usize]
+            let from = start.max(run.start);
+            let to = end.min(run.end());
+            let ours = (from - run.start) as usize..(to - run.start) as usize;
+            let theirs = (from - start) as usize..(to - start) as usize;
+            run.bytes[ours] == piece[theirs]
         })
     }
 
-    /// Keeps what is new of a piece that begins at `start`. Returns `false`, and changes nothing,
-    /// if there is no room for the piece, or there are too many runs. A run grows by half of what
-    /// it holds, and may exceed `room` by that much.
+    /// Holds the new bytes of `piece`, which begins at `start`. Returns `false`, changing nothing,
+    /// if `room` is too small or there are too many runs.
+    ///
+    /// A run grows by half of its length, and may exceed `room` by that much.
     pub fn hold(&mut self, start: u64, piece: &[u8], room: usize) -> bool {
         let end = start + piece.len() as u64;
         let mut at = self.runs.partition_point(|run| run.end() < start);
@@ -92,10 +95,13 @@ impl Ahead {
             self.runs.insert(at, Run { start, bytes: Vec::new() });
             self.cost += RUN_COST;
         }
+        // Fills the gaps that `piece` covers, from one run to the next, and merges the runs that
+        // meet.
         loop {
             let next = self.runs.get(at + 1).map_or(u64::MAX, |next| next.start);
             let run = &mut self.runs[at];
-            let (from, to) = (run.end().max(start), end.min(next));
+            let from = run.end().max(start);
+            let to = end.min(next);
             if from < to {
                 self.cost += run.append(&piece[(from - start) as usize..(to - start) as usize]);
             }
@@ -109,7 +115,8 @@ impl Ahead {
         }
     }
 
-    /// The run after this one becomes a part of it, if they touch and it is short.
+    /// Merges the next run into this one if they touch and it is short. Returns whether they were
+    /// merged.
     fn merge(&mut self, at: usize) -> bool {
         let [run, next, ..] = &mut self.runs[at..] else { return false };
         let merges = run.end() == next.start && next.bytes.len() <= MERGED_MAX;
@@ -120,10 +127,11 @@ impl Ahead {
         merges
     }
 
-    /// Everything up to `end` is there: what follows it without a gap leaves, its new part appended
-    /// to `into`.
+    /// Removes the bytes that follow `end` without a gap, and appends those beyond `end` to `into`.
+    /// All bytes before `end` have been received.
     pub fn leave(&mut self, end: u64, into: &mut Vec<u8>) {
-        let (mut end, mut gone) = (end, 0);
+        let mut end = end;
+        let mut gone = 0;
         for run in &self.runs {
             if run.start > end {
                 break;
@@ -154,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_byte_of_a_window_takes_one_byte() {
+    fn last_byte_of_window_takes_one_byte() {
         let mut ahead = Ahead::NOTHING;
         assert!(ahead.hold(163_839, &[7], ROOM));
         assert!(ahead.cost() <= RUN_COST + 8, "{}", ahead.cost());
@@ -170,20 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_changes_nothing() {
+    fn insert_beyond_capacity_changes_nothing() {
         let mut ahead = Ahead::NOTHING;
         assert!(!ahead.hold(5, &[1; 100], RUN_COST + 99) && ahead.runs.is_empty());
         assert!(ahead.hold(5, &[1; 100], RUN_COST + 100));
-        assert!(ahead.hold(7, &[1; 90], 0), "it is there");
+        assert!(ahead.hold(7, &[1; 90], 0), "it is held already");
         assert!(!ahead.hold(7, &[1; 99], 0));
     }
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_map_of_single_bytes(
+        fn behaves_like_map_of_single_bytes(
             steps in proptest::collection::vec((0_u64..400, 1_usize..60, 0_usize..30), 1..80)
         ) {
-            let (mut ahead, mut model, mut gone) = (Ahead::NOTHING, BTreeMap::new(), 0);
+            let mut ahead = Ahead::NOTHING;
+            let mut model = BTreeMap::new();
+            let mut gone = 0;
             for (start, len, leaves) in steps {
                 let start = start + gone;
                 let piece: Vec<u8> = (start..).take(len).map(|place| place as u8).collect();
@@ -200,7 +210,8 @@ mod tests {
                 let held = model.contains_key(&(start + len as u64 / 2));
                 prop_assert_eq!(ahead.agrees(start, &other), !held);
                 if leaves == 0 {
-                    let (mut left, from) = (Vec::new(), start);
+                    let mut left = Vec::new();
+                    let from = start;
                     ahead.leave(from, &mut left);
                     gone = from + left.len() as u64;
                     prop_assert!(left.iter().zip(from..).all(|(byte, place)| *byte == place as u8));

@@ -1,5 +1,5 @@
-//! How soon what comes in is answered by a packet that asks for an ack itself: where that is soon, the ack waits for it
-//! and costs no packet (as TCP's stacks delay acks in a dialogue only).
+//! Estimates how soon data is sent in reply, so that acks can ride along (as TCP delays acks in
+//! dialogues only).
 
 use std::time::Duration;
 
@@ -7,19 +7,21 @@ use super::nanos::{Nanos, nanos, since};
 use super::rtt::{GRANULARITY, MAX_ACK_DELAY};
 use crate::base::Tick;
 
-/// What no answer at all counts as, and the longest one: far more than an ack may wait.
+/// Maximum sample, also used if there is no reply: 50 ms, far above the maximum ack delay.
 const NEVER: Nanos = nanos(Duration::from_millis(50));
-/// The share of the newest answer in the estimate: a dialogue shows after about ten of them.
+/// Reciprocal weight of the newest reply in the estimate: a dialogue is detected after about ten
+/// replies.
 const WEIGHT: u64 = 8;
-/// An ack waits for at most so many round trips, so that a near peer's probe timer stays short.
+/// Maximum delay of an ack in round trips, so that a near peer's probe timer stays short.
 const ROUND_TRIPS_MAX: u64 = 4;
 
-/// The shortest wait that is announced anew where acks wait for company and this one was told.
+/// Returns the shortest increased delay that is announced if acks are piggybacked and `told` is the
+/// announced delay.
 pub const fn longer_in_company(told: Nanos) -> Nanos {
     told * 5 / 4
 }
 
-/// The usual time to the answer.
+/// The usual time to a reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers {
     asked_at: Option<Tick>,
@@ -27,33 +29,33 @@ pub struct Answers {
 }
 
 impl Default for Answers {
-    /// Nothing is known: no ack waits for company.
+    /// Nothing is known, so acks are not piggybacked.
     fn default() -> Answers {
         Answers { asked_at: None, usual: NEVER }
     }
 }
 
 impl Answers {
-    /// A packet came that asks for an ack.
+    /// Records a received packet that requests an ack.
     pub fn handle_asked(&mut self, now: Tick) {
         self.asked_at.get_or_insert(now);
     }
 
-    /// A packet leaves that asks for an ack itself.
+    /// Records a sent packet that requests an ack itself.
     pub fn handle_answer(&mut self, now: Tick) {
         if let Some(asked_at) = self.asked_at.take() {
             self.take(since(now, asked_at).min(NEVER));
         }
     }
 
-    /// An ack has waited in vain.
+    /// Records an ack that waited without a reply.
     pub fn handle_none(&mut self) {
         if self.asked_at.take().is_some() {
             self.take(NEVER);
         }
     }
 
-    /// A packet was lost, on its way here or there: where acks are lost too, the more of them the better.
+    /// Records a loss in either direction. Acks may be lost too, so they are sent without delay.
     pub fn handle_loss(&mut self) {
         self.usual = NEVER;
     }
@@ -62,7 +64,8 @@ impl Answers {
         self.usual = (self.usual * (WEIGHT - 1) + sample) / WEIGHT;
     }
 
-    /// How long an ack is to wait for company on a path of this round trip; `None` if there is little hope.
+    /// Returns how long an ack should wait for a packet with data on a path with this round trip.
+    /// `None` if a reply within this time is unlikely.
     pub fn wait(&self, rtt: Nanos) -> Option<Nanos> {
         let longest = (rtt * ROUND_TRIPS_MAX).clamp(GRANULARITY, MAX_ACK_DELAY);
         let hopeful = self.usual * 3 / 2 <= longest;
@@ -79,7 +82,8 @@ mod tests {
     }
 
     fn after(answers: &[u64]) -> Answers {
-        let (mut some, mut now) = (Answers::default(), Tick::ZERO);
+        let mut some = Answers::default();
+        let mut now = Tick::ZERO;
         for millis in answers {
             some.handle_asked(now);
             now = now + Duration::from_millis(*millis);
@@ -89,17 +93,17 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_waits_in_a_dialogue_and_nowhere_else() {
+    fn ack_waits_only_in_dialogue() {
         assert_eq!(after(&[]).wait(ms(20)), None);
-        assert_eq!(after(&[5; 3]).wait(ms(20)), None, "three quick answers are no dialogue yet");
+        assert_eq!(after(&[5; 3]).wait(ms(20)), None, "three quick replies are not a dialogue yet");
         let dialogue = after(&[5; 40]);
         assert!(dialogue.wait(ms(20)).is_some_and(|wait| (ms(10)..ms(11)).contains(&wait)));
-        assert_eq!(dialogue.wait(ms(1)), None, "the answer is longer in coming than a near peer may wait");
+        assert_eq!(dialogue.wait(ms(1)), None, "the reply takes longer than an ack to a near peer may wait");
         assert_eq!(after(&[30; 40]).wait(ms(200)), None);
     }
 
     #[test]
-    fn a_dialogue_ends_when_answers_stay_away() {
+    fn dialogue_ends_when_replies_stop() {
         let mut some = after(&[1; 40]);
         let mut waits = 0;
         while some.wait(ms(20)).is_some() {

@@ -1,41 +1,43 @@
-//! Bytes that come at one end and leave at the other, in one piece of memory: a slice of them costs nothing.
+//! A queue of bytes in one piece of memory, so that they can be read as a slice.
 
-/// A queue that has run empty gives memory above this back, in bytes: many links are idle most of the time.
+/// Maximum memory of an empty queue, in bytes: many links are idle most of the time.
 pub const IDLE_CAPACITY_MAX: usize = 16 * 1024;
 
-/// Bytes in order. What has left is overwritten when it is as much as what is still there, so that no more bytes move than
-/// leave, and the memory is at most double of what its user lets stand here.
+/// A first-in, first-out queue of bytes.
+///
+/// The space of consumed bytes is reused once it is as large as the rest. So no more bytes are
+/// moved than consumed, and the memory is at most twice the content.
 #[derive(Debug, Default)]
 pub struct ByteQueue {
     bytes: Vec<u8>,
-    /// How many of them have left.
+    /// Number of consumed bytes at the front.
     gone: usize,
 }
 
 impl ByteQueue {
-    /// What stands here.
+    /// Returns the content.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[self.gone..]
     }
 
-    /// How many bytes stand here.
+    /// Returns the number of bytes in the queue.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.gone
     }
 
-    /// Whether none do.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where more are appended, and nothing else is done.
+    /// Returns the end of the queue. The caller must only append to it.
     pub fn end(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// The first `count` bytes leave; there must be as many.
+    /// Removes the first `count` bytes. There must be this many.
     pub fn consume(&mut self, count: usize) {
-        debug_assert!(count <= self.len(), "only what stands here can leave");
+        debug_assert!(count <= self.len(), "only queued bytes can be consumed");
         self.gone += count;
         if self.gone == self.bytes.len() {
             self.bytes.clear();
@@ -49,7 +51,7 @@ impl ByteQueue {
         }
     }
 
-    /// The memory held, in bytes.
+    /// Returns the allocated memory, in bytes.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
@@ -62,10 +64,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_leave_in_the_order_they_came_and_little_memory_stands_for_those_gone(
+        fn bytes_are_fifo_and_freed_memory_is_reused(
             steps in proptest::collection::vec((0_usize..200, 0_usize..200), 1..80)
         ) {
-            let (mut queue, mut model) = (ByteQueue::default(), Vec::new());
+            let mut queue = ByteQueue::default();
+            let mut model = Vec::new();
             for (number, (come, leave)) in steps.into_iter().enumerate() {
                 queue.end().extend(std::iter::repeat_n(number as u8, come));
                 model.resize(model.len() + come, number as u8);
@@ -73,7 +76,8 @@ mod tests {
                 queue.consume(leave);
                 model.drain(..leave);
                 prop_assert_eq!(queue.as_slice(), &model[..]);
-                prop_assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+                prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.is_empty(), model.is_empty());
                 prop_assert!(queue.gone < queue.len().max(1));
             }
         }

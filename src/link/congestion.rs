@@ -1,4 +1,4 @@
-//! NewReno's window (RFC 9002 §7) and a pacer (§7.7), for UDP paths.
+//! NewReno's congestion window (RFC 9002 §7) and a pacer (§7.7), for UDP paths.
 
 use std::time::Duration;
 
@@ -6,23 +6,25 @@ use super::nanos::{Nanos, nanos, since};
 use crate::base::{Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
 use crate::wire::limits::{UDP_PACKET_MAX, UNACKED_MAX};
 
-/// Ten packets (RFC 9002 §7.2).
+/// Initial window in bytes: ten packets (RFC 9002 §7.2).
 pub const WINDOW_INITIAL: usize = 10 * UDP_PACKET_MAX;
-/// Two packets (RFC 9002 §7.2).
+/// Minimum window in bytes: two packets (RFC 9002 §7.2).
 pub const WINDOW_MIN: usize = 2 * UDP_PACKET_MAX;
-/// A session never has more unacknowledged data than [`UNACKED_MAX`]; packet overhead and resent pieces fit into
-/// the double.
+/// Maximum window in bytes: twice [`UNACKED_MAX`], the limit of unacknowledged data of a session.
+/// Packet overhead and retransmissions fit into the rest.
 pub const WINDOW_MAX: usize = 2 * UNACKED_MAX;
-/// What may leave at once after a pause: the initial window (RFC 9002 §7.7) ...
+/// Minimum burst after a pause, in bytes: the initial window (RFC 9002 §7.7).
 const BURST_MIN: u64 = WINDOW_INITIAL as u64;
-/// ... or, unless the pause was longer than this, two milliseconds' worth on a fast path, since timers are no finer, up to
-/// one GSO train.
+/// Time that a burst may cover on a fast path: 2 ms, since timers are no finer.
 const BURST_SPAN: Nanos = nanos(Duration::from_millis(2));
+/// Maximum burst in bytes: one GSO train.
 const BURST_MAX: u64 = 54 * UDP_PACKET_MAX as u64;
+/// Pause after which a burst is no longer than [`BURST_MIN`].
 const PAUSE_LONG: Nanos = nanos(Duration::from_secs(1));
-/// What may leave at once after a sleep: with a test of the path and a handshake beside it, no more than ten packets.
+/// Maximum burst after a suspension, in bytes: with a path validation and a handshake at the same
+/// time, no more than ten packets.
 const BURST_WOKEN: u64 = WINDOW_INITIAL as u64 / 2;
-/// No timer of the pacer is shorter: the burst covers it.
+/// Shortest wait of the pacer: 1 ms, within which a burst keeps the path busy.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// The window and the pacer of one path.
@@ -32,14 +34,15 @@ pub struct Congestion {
     slow_start_threshold: usize,
     /// Bytes acknowledged since the window last grew in congestion avoidance.
     acked: usize,
-    /// Losses of packets sent before this belong to an event already answered.
+    /// Losses of packets sent before this belong to an event that has reduced the window already.
     recovery_start: Option<Tick>,
+    /// Bytes that may leave without a pause, at the time `refilled`.
     tokens: u64,
     refilled: Tick,
 }
 
 impl Congestion {
-    /// A fresh path.
+    /// Creates the state of a new path.
     pub fn new(now: Tick) -> Congestion {
         Congestion {
             window: WINDOW_INITIAL,
@@ -51,7 +54,7 @@ impl Congestion {
         }
     }
 
-    /// Appends it to what is at rest.
+    /// Appends the state to a hibernated link.
     pub fn pack(&self, into: &mut Vec<u8>) {
         let no_threshold = self.slow_start_threshold == usize::MAX;
         let threshold = if no_threshold { 0 } else { self.slow_start_threshold as u64 };
@@ -62,23 +65,31 @@ impl Congestion {
         pack_tick(into, self.refilled);
     }
 
-    /// What was packed.
+    /// Restores a state written by [`Congestion::pack`].
     pub fn unpack(from: &mut Unpacker<'_>) -> Congestion {
-        let (window, threshold, acked, tokens) = (from.size(), from.size(), from.size(), from.number());
+        let window = from.size();
+        let threshold = from.size();
+        let acked = from.size();
+        let tokens = from.number();
         let slow_start_threshold = if threshold == 0 { usize::MAX } else { threshold };
-        let (recovery_start, refilled) = (from.maybe_tick(), from.tick());
+        let recovery_start = from.maybe_tick();
+        let refilled = from.tick();
         Congestion { window, slow_start_threshold, acked, recovery_start, tokens, refilled }
     }
 
-    /// The window in bytes.
+    /// Returns the window in bytes.
     pub const fn window(&self) -> usize {
         self.window
     }
 
-    /// A packet sent at `sent` was acknowledged. `in_flight` is what was in flight before: a window that was not
-    /// used does not grow (RFC 9002 §7.8).
+    /// Handles the ack of a packet sent at `sent`.
+    ///
+    /// `in_flight` is the number of bytes in flight before. An unused window does not grow (RFC
+    /// 9002 §7.8).
     pub fn handle_ack(&mut self, sent: Tick, size: usize, in_flight: usize) {
         let slow_start = self.window < self.slow_start_threshold;
+        // Used up to three packets. In slow start half is enough, since the window doubles each
+        // round trip.
         let used =
             in_flight + 3 * UDP_PACKET_MAX >= self.window || slow_start && 2 * in_flight >= self.window;
         if !used || self.recovery_start.is_some_and(|start| sent <= start) {
@@ -96,7 +107,8 @@ impl Congestion {
         self.window = self.window.min(WINDOW_MAX);
     }
 
-    /// A packet sent at `sent` was lost: halves the window once for each round trip of losses.
+    /// Handles the loss of a packet sent at `sent`. Halves the window once per round trip of
+    /// losses.
     pub fn handle_loss(&mut self, sent: Tick, now: Tick) {
         if self.recovery_start.is_some_and(|start| sent <= start) {
             return;
@@ -107,14 +119,14 @@ impl Congestion {
         self.acked = 0;
     }
 
-    /// Nothing got through for three PTOs (RFC 9002 §7.6).
+    /// Handles persistent congestion: nothing got through for three PTOs (RFC 9002 §7.6).
     pub fn handle_persistent_congestion(&mut self) {
         self.window = WINDOW_MIN;
         self.recovery_start = None;
         self.acked = 0;
     }
 
-    /// Bytes that leave in `span` at 1.25 windows a round trip.
+    /// Returns the bytes that leave in `span` at 1.25 windows per round trip (RFC 9002 §7.7).
     fn worth(&self, span: Nanos, rtt: Nanos) -> u64 {
         let micros = |span: Nanos| (span / 1_000).clamp(1, 1 << 24);
         self.window as u64 * micros(span) * 5 / (4 * micros(rtt))
@@ -136,7 +148,7 @@ impl Congestion {
         (self.tokens + more).min(self.burst(rtt).max(self.tokens))
     }
 
-    /// When `size` bytes may leave; `None`: now.
+    /// Returns when `size` bytes may leave, or `None` if they may leave now.
     pub fn pause(&self, now: Tick, size: usize, rtt: Nanos) -> Option<Tick> {
         if size as u64 <= self.tokens.min(BURST_MIN) {
             return None;
@@ -147,12 +159,13 @@ impl Congestion {
         Some(now + wait.max(PAUSE_MIN))
     }
 
-    /// The machine slept: nobody knows what the path bears now.
+    /// Handles a suspension of the machine, after which the capacity of the path is unknown.
     pub fn handle_woken(&mut self, now: Tick) {
-        (self.tokens, self.refilled) = (self.tokens.min(BURST_WOKEN), now);
+        self.tokens = self.tokens.min(BURST_WOKEN);
+        self.refilled = now;
     }
 
-    /// `size` bytes have left.
+    /// Records that `size` bytes have left.
     pub fn handle_sent(&mut self, now: Tick, size: usize, rtt: Nanos) {
         self.tokens = self.tokens_at(now, rtt).saturating_sub(size as u64);
         self.refilled = now;
@@ -170,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_doubles_in_slow_start_and_grows_a_packet_a_round_trip_afterwards() {
+    fn window_doubles_in_slow_start_then_grows_linearly() {
         let mut path = Congestion::new(at(0));
         for _ in 0..10 {
             path.handle_ack(at(1), UDP_PACKET_MAX, WINDOW_INITIAL);
@@ -185,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_of_one_round_trip_halve_it_once_and_it_never_falls_below_two_packets() {
+    fn losses_halve_window_once_per_rtt_to_two_packets_at_least() {
         let mut path = Congestion::new(at(0));
         path.handle_loss(at(1), at(100));
         path.handle_loss(at(2), at(101));
@@ -198,25 +211,27 @@ mod tests {
     }
 
     #[test]
-    fn after_a_pause_at_most_ten_packets_leave_at_once_and_after_a_sleep_five() {
+    fn burst_after_pause_is_ten_packets_and_after_sleep_five() {
         let rtt = nanos(Duration::from_millis(1));
         let mut path = Congestion::new(at(0));
         path.window = WINDOW_MAX;
         let at_once = |path: &Congestion, now: Tick| {
-            let (mut path, mut many) = (path.clone(), 0);
+            let mut path = path.clone();
+            let mut many = 0;
             while path.pause(now, UDP_PACKET_MAX, rtt).is_none() {
                 path.handle_sent(now, UDP_PACKET_MAX, rtt);
                 many += 1;
             }
             many
         };
-        assert_eq!((at_once(&path, at(500)), at_once(&path, at(2_000))), (54, 10));
+        assert_eq!(at_once(&path, at(500)), 54);
+        assert_eq!(at_once(&path, at(2_000)), 10);
         path.handle_woken(at(9_000));
         assert_eq!(at_once(&path, at(9_000)), 5);
     }
 
     #[test]
-    fn an_unused_window_does_not_grow() {
+    fn unused_window_does_not_grow() {
         let mut path = Congestion::new(at(0));
         for _ in 0..100 {
             path.handle_ack(at(1), 100, 100);
@@ -225,9 +240,10 @@ mod tests {
     }
 
     #[test]
-    fn the_pacer_spreads_a_window_over_a_round_trip_and_never_waits_for_nothing() {
+    fn pacer_spreads_window_over_rtt() {
         let mut path = Congestion::new(at(0));
-        let (mut now, mut sent) = (at(0), 0);
+        let mut now = at(0);
+        let mut sent = 0;
         while now < at(1_000) {
             match path.pause(now, UDP_PACKET_MAX, RTT) {
                 None => {

@@ -1,35 +1,38 @@
-//! How a path has fared lately, each direction by itself, on a sliding window: totals would let one good start hide
-//! every later loss.
+//! A sliding window of losses on a path, for each direction. Totals would let one good start hide
+//! all later losses.
 
 use crate::wire::limits::UDP_PACKET_MAX;
 
-/// Packets longer than this are long ones: a path may let short ones through and lose these.
+/// Minimum length of a long packet, in bytes. A path may deliver short ones and lose these.
 const LONG_MIN: usize = UDP_PACKET_MAX - 100;
-/// So many long packets lost in a row, whatever becomes of short ones, are a reason for doubt, and so are four packets of
-/// the other end missing in a row: 0.8 % by chance where three in ten are lost.
+/// Consecutive losses of long packets, whatever happens to short ones, that make a path lossy. The
+/// same number of consecutive missing packets of the other end does too. By chance that has a
+/// probability of 0.8 % if three in ten are lost.
 const LONG_LOST_MAX: u32 = 4;
-/// Packets of ours in the window.
+/// Sent packets in the window.
 const SENT_WINDOW: u32 = 16;
-/// Numbers of the other end in the window, and the newest of them that may still be on their way.
+/// Numbers of the other end in the window.
 const CAME_WINDOW: u64 = 16;
+/// The newest numbers of the other end, which may still be on their way.
 const CAME_LATE: u64 = 3;
-/// With fewer packets than this nothing can be said.
+/// Minimum packets for a judgement.
 const JUDGED_MIN: u32 = 8;
 
-/// The window of one stay on one path.
+/// The losses during one stay on one path.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// Fates of what was sent here, the newest in the lowest bit: 1 is lost.
+    /// Outcomes of sent packets, the newest in the lowest bit: 1 is lost.
     lost: u32,
     settled: u32,
     long_lost_in_row: u32,
-    /// The first and the highest number that came since, and which of the last 64 did: bit 0 is the highest.
+    /// The first and the highest number received.
     came: Option<(u64, u64)>,
+    /// Which of the last 64 numbers were received. Bit 0 is the highest.
     seen: u64,
 }
 
 impl Health {
-    /// Something sent here has arrived.
+    /// Records the arrival of a sent packet.
     pub fn handle_acked(&mut self, size: usize) {
         if size >= LONG_MIN {
             self.long_lost_in_row = 0;
@@ -37,7 +40,7 @@ impl Health {
         self.settle(0);
     }
 
-    /// Something sent here is taken as lost.
+    /// Records the loss of a sent packet.
     pub fn handle_lost(&mut self, size: usize) {
         self.long_lost_in_row += u32::from(size >= LONG_MIN);
         self.settle(1);
@@ -48,7 +51,7 @@ impl Health {
         self.settled = (self.settled + 1).min(SENT_WINDOW);
     }
 
-    /// A packet of this number has come.
+    /// Records the number of a received packet.
     pub fn handle_number(&mut self, number: u64) {
         let (first, highest) = self.came.unwrap_or((number, number));
         if number > highest {
@@ -62,7 +65,7 @@ impl Health {
         }
     }
 
-    /// Most of what is sent, or of what the other end sends, or every long packet, gets lost.
+    /// Whether most packets of one direction, or all long ones, were lost lately.
     pub fn is_poor(&self) -> bool {
         let lost = (self.lost & ((1 << SENT_WINDOW) - 1)).count_ones();
         let up = self.settled >= JUDGED_MIN && lost * 2 > self.settled;
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_good_start_hides_nothing() {
+    fn good_start_hides_no_losses() {
         let mut health = Health::default();
         (0..1_000).for_each(|_| health.handle_acked(100));
         (0..8).for_each(|_| health.handle_lost(100));
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn long_packets_that_all_get_lost_are_noticed_among_short_ones_that_arrive() {
+    fn loss_of_long_packets_only_is_noticed() {
         let mut health = Health::default();
         for _ in 0..4 {
             assert!(!health.is_poor());
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_in_the_numbers_of_the_other_end_are_noticed() {
+    fn gaps_in_received_numbers_are_noticed() {
         let mut health = Health::default();
         (100..150).for_each(|number| health.handle_number(number));
         assert!(!health.is_poor());

@@ -1,4 +1,4 @@
-//! What the world does to a link: packets and time.
+//! Input of a link: packets and time.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -14,28 +14,31 @@ use crate::base::{Path, Tick};
 use crate::wire::frame::{Ack, Frame, Frames};
 use crate::wire::varint::VARINT_MAX;
 
-/// Nothing got through for this many PTOs: persistent congestion (RFC 9002 §7.6.1).
+/// PTOs without any ack after which congestion counts as persistent (RFC 9002 §7.6.1).
 const PERSISTENT_PTOS: u64 = 3;
-/// Packets taken as lost are remembered for this many PTOs, for a late ack.
+/// PTOs for which lost packets are remembered, in case of a late ack.
 const LOST_REMEMBERED_PTOS: u64 = 3;
 
-/// A deadline missed by more than this means that the process was stopped or the machine slept: no turn is so long.
+/// Maximum lateness of a deadline, beyond which the process was stopped or the machine suspended: 1
+/// s, longer than any turn.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
-/// What one ack brought.
+/// The effect of one ack.
 #[derive(Default)]
 struct Progress {
+    /// Whether an outstanding packet was acknowledged.
     outstanding: bool,
-    /// When the packet of the largest number was sent, and its bytes.
+    /// When the packet of the largest number was sent, and its length.
     largest_sent: Option<(Tick, usize)>,
 }
 
 impl Link {
-    /// Takes in the frames of one packet that is authentic and no replay. `sink` gets the frames that concern the
-    /// rooms above. A number that no ack can name, above 2⁶² − 1, is dropped.
+    /// Handles the frames of one packet that is authentic and not a replay. `sink` receives the
+    /// frames that concern the caller. A packet number above 2⁶² − 1, which no ack can name, is
+    /// dropped.
     ///
     /// # Errors
-    /// A [`Violation`] if the other end broke the protocol; the session is to be closed.
+    /// A [`Violation`] if the other end broke the protocol. The session must be closed.
     pub fn handle_packet(
         &mut self,
         now: Tick,
@@ -55,7 +58,8 @@ impl Link {
             self.at.heard = Some(now);
             self.at.health.handle_number(number);
         }
-        let (mut asks, mut refused) = (Asks::Nothing, false);
+        let mut asks = Asks::Nothing;
+        let mut refused = false;
         for frame in Frames::new(frames) {
             let frame = frame.map_err(Violation::Frame)?;
             seen.non_probing |= !frame.is_probing();
@@ -65,6 +69,8 @@ impl Link {
             }
         }
         seen.ack_eliciting = asks > Asks::Nothing || refused;
+        // A packet with refused data is not acknowledged at all: its sender must send all of it
+        // again.
         if refused {
             self.stats.packets_refused += 1;
         } else {
@@ -73,6 +79,7 @@ impl Link {
         Ok(seen)
     }
 
+    /// Records the number of a packet and schedules its ack.
     fn handle_asks(&mut self, now: Tick, number: u64, asks: Asks) {
         if asks > Asks::Nothing {
             self.answers.handle_asked(now);
@@ -80,18 +87,19 @@ impl Link {
         let company = self.company_awaited();
         let patience = if company.is_some() { Patience::ForCompany } else { Patience::Short };
         let delay = self.ack_delay.min(company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
-        if !self.acks.handle_number(number, now, asks, (delay, patience)) {
+        if !self.acks.handle_number(number, now, asks, delay, patience) {
             self.answers.handle_loss();
         }
     }
 
-    /// How long an ack waits for company; `None` if that helps nothing, or the other end has not been told so yet.
+    /// Returns how long an ack waits for a packet with data. `None` if that does not help, or if
+    /// the other end does not know of the delay yet.
     fn company_awaited(&self) -> Option<Nanos> {
         let told = |wait: &Nanos| *wait < longer_in_company(self.ack_delay);
         self.answers.wait(self.at.rtt.smoothed()).filter(told)
     }
 
-    /// Lets time pass: acts on every deadline up to `now`.
+    /// Advances time: handles every deadline up to `now`.
     pub fn handle_time(&mut self, now: Tick) {
         let late = self.next_deadline().map_or(Duration::ZERO, |at| now.since(at));
         if late > OVERSLEPT {
@@ -117,18 +125,19 @@ impl Link {
         }
     }
 
-    /// When the probe timer fires. While a loss is being timed it does not run (RFC 9002 §6.2.1).
+    /// Returns when the probe timer fires. It stops while a loss timer runs (RFC 9002 §6.2.1).
     pub(super) fn pto_deadline(&self) -> Option<Tick> {
         (self.sent.outstanding() > 0 && self.at.loss_at.is_none()).then(|| self.at.pto_at())
     }
 
-    /// When a keep-alive is due: on a client, after both directions were idle.
+    /// Returns when a client must send a keep-alive, after both directions were idle.
     pub(super) fn keep_alive_deadline(&self) -> Option<Tick> {
         let quiet = self.sent.outstanding() == 0 && !self.outgoing.owes_ping();
         self.keep_alive.filter(|_| quiet).map(|span| self.idle_since() + span)
     }
 
-    /// What a frame asks for; `None` if its packet is to be treated as lost.
+    /// Handles one frame. Returns the ack it requests, or `None` if its packet must be treated as
+    /// lost.
     fn handle_frame(
         &mut self,
         now: Tick,
@@ -175,7 +184,8 @@ impl Link {
         Ok(Some(Asks::Ack))
     }
 
-    /// The newest packet that tells it counts, whatever order they come in.
+    /// Handles an announced ack delay. The announcement with the highest packet number counts, in
+    /// whatever order they arrive.
     fn handle_ack_delay(&mut self, now: Tick, number: u64, delay: Nanos) {
         if number >= self.peer_ack_delay_from {
             self.peer_ack_delay_from = number;
@@ -192,6 +202,8 @@ impl Link {
         for range in ack.ranges() {
             self.handle_acked_range(now, &range, ack.largest, &mut progress);
         }
+        // No sample without a newly acknowledged packet that requests an ack (RFC 9002 §5.1), nor
+        // across a suspension.
         let is_telling =
             |(at, _): &(Tick, usize)| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *at);
         if let Some((sent_at, size)) = progress.largest_sent.filter(is_telling) {
@@ -205,8 +217,8 @@ impl Link {
         Ok(())
     }
 
-    /// A probe time-out that has become shorter, or waited for a loss to be timed, may be over already: it runs anew, since
-    /// a packet has just come.
+    /// Restarts a probe timeout that has become shorter than the time waited, or was suspended by a
+    /// loss timer. It may not fire at once, since a packet has just arrived.
     pub(super) fn rearm(&mut self, now: Tick) {
         if self.at.pto_at() <= now {
             self.at.waiting_since = now;
@@ -243,12 +255,14 @@ impl Link {
         });
     }
 
-    /// Finds what later acks leave behind, queues it again and lets the window answer. TCP loses nothing.
+    /// Detects lost packets, queues their content again and adapts the window. Not on TCP, which
+    /// loses nothing itself.
     fn detect_losses(&mut self, now: Tick) {
         self.at.loss_at = None;
         if self.at.is_udp() && self.sent.outstanding() > 0 {
             let Link { sent, outgoing, at, .. } = self;
-            let (loss_delay, health) = (at.rtt.loss_delay(), &mut at.health);
+            let loss_delay = at.rtt.loss_delay();
+            let health = &mut at.health;
             let losses = sent.lose(now, loss_delay, |sent| {
                 health.handle_lost(sent.size);
                 outgoing.send_again(sent);
@@ -264,7 +278,8 @@ impl Link {
         self.stats.packets_lost += losses.count;
         let Some(newest) = losses.newest else { return };
         self.answers.handle_loss();
-        // The probe timer rested while losses were timed; what is outstanding now waits from here on.
+        // The probe timer was suspended by the loss timer. Packets still outstanding wait from now
+        // on.
         self.at.waiting_since = now;
         self.at.congestion.handle_loss(newest, now);
         if self.at.rtt.latest().is_some() && losses.span > PERSISTENT_PTOS * self.at.rtt.pto() {

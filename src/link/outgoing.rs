@@ -1,4 +1,4 @@
-//! What waits to leave: three streams, credit to announce, a PING.
+//! Data waiting to be sent: three streams, credit to announce, a PING.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,26 +9,29 @@ use crate::base::{Tick, Unpacker};
 use crate::wire::frame::StreamId;
 use crate::wire::limits::STREAM_CREDIT;
 
-/// Everything that asks for an ack and is sent until it has one.
+/// Everything that requests an ack and is sent until it has one.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Of each stream, the bytes queued or sent and not acknowledged. It stands here, with all that is asked for with each
-    /// packet, so that no stream is touched that has nothing to do.
+    /// Bytes of each stream that are queued or sent and not acknowledged.
+    ///
+    /// A copy of the streams' own counts, next to the state that every packet needs: idle streams
+    /// stay out of the processor's cache.
     unacked: [u32; 3],
-    /// Streams that may have something to send, as bits: those that have are among them.
+    /// Streams that may have data to send, as bits: a superset of those that have.
     stirred: u8,
-    /// Streams whose credit is to be announced, because half of it was read or the last word of it was lost, as bits.
+    /// Streams whose credit must be announced, as bits: half of it was read, or the last
+    /// announcement was lost.
     pub credits_owed: u8,
     ping_owed: bool,
-    /// A caller waits for the result of a PING.
+    /// Whether a caller waits for the result of a PING.
     pub pong_awaited: bool,
     pong: Option<Duration>,
-    /// By [`StreamId::index`].
+    /// Indexed by [`StreamId::index`].
     streams: [SendStream; 3],
 }
 
 impl Outgoing {
-    /// Nothing waits, and the other end gives this credit.
+    /// Creates an empty state with the credit given by the other end.
     pub fn new(credit: [usize; 3]) -> Outgoing {
         let streams = credit.map(|limit| SendStream::new(limit as u64));
         Outgoing {
@@ -42,29 +45,29 @@ impl Outgoing {
         }
     }
 
-    /// Appends what is quiet to what is at rest.
+    /// Appends a quiet state to a hibernated link.
     pub fn pack(&self, into: &mut Vec<u8>) {
         self.streams.iter().for_each(|stream| stream.pack(into));
     }
 
-    /// What was packed.
+    /// Restores a state written by [`Outgoing::pack`].
     pub fn unpack(from: &mut Unpacker<'_>) -> Outgoing {
         Outgoing { streams: StreamId::ALL.map(|_| SendStream::unpack(from)), ..Outgoing::new(STREAM_CREDIT) }
     }
 
-    /// Whether nothing waits, is on its way or is waited for.
+    /// Whether nothing is queued, in flight or awaited.
     pub fn is_quiet(&self) -> bool {
         let owes = self.credits_owed != 0 || self.ping_owed || self.pong_awaited || self.pong.is_some();
         !owes && self.streams.iter().all(SendStream::is_quiet)
     }
 
-    /// Whether anything is to leave as soon as it may.
+    /// Whether anything must leave as soon as it may.
     pub fn waits(&self) -> bool {
         debug_assert!(StreamId::ALL.iter().all(|stream| self.is_told_truly(*stream)), "{self:?}");
         self.ping_owed || self.credits_owed != 0 || self.stirred().any(SendStream::waits)
     }
 
-    /// Whether what stands here of a stream is what the stream says itself.
+    /// Whether the copies of a stream's counts agree with the stream.
     fn is_told_truly(&self, stream: StreamId) -> bool {
         let queued = &self.streams[stream.index()];
         let may_send = self.stirred & bit(stream) != 0 || !queued.waits();
@@ -76,17 +79,17 @@ impl Outgoing {
         StreamId::ALL.into_iter().filter(is_stirred).map(|stream| &self.streams[stream.index()])
     }
 
-    /// Bytes of all streams that could go now.
+    /// Returns the bytes of all streams that could leave now.
     pub fn sendable(&self) -> u64 {
         self.stirred().map(SendStream::sendable).sum()
     }
 
-    /// Bytes of a stream queued or sent and not acknowledged.
+    /// Returns the bytes of a stream queued or sent and not acknowledged.
     pub fn unacked(&self, stream: StreamId) -> usize {
         self.unacked[stream.index()] as usize
     }
 
-    /// Queues one message; the link has checked that there is room.
+    /// Queues one message. The link has checked that there is space.
     pub fn push(&mut self, stream: StreamId, parts: &[&[u8]]) {
         let queued = &mut self.streams[stream.index()];
         queued.push(parts);
@@ -94,7 +97,7 @@ impl Outgoing {
         self.stirred |= bit(stream);
     }
 
-    /// The other end permits more of a stream.
+    /// Handles a credit limit given by the other end.
     pub fn handle_limit(&mut self, stream: StreamId, limit: u64) {
         let queued = &mut self.streams[stream.index()];
         queued.handle_limit(limit);
@@ -103,7 +106,8 @@ impl Outgoing {
         }
     }
 
-    /// The next stream with something to send, from `first` on: what [`SendStream::peek`] has of it.
+    /// Returns the next stream with data to send, from index `first` on, and the range given by
+    /// [`SendStream::peek`].
     pub fn next(&mut self, first: usize) -> Option<(StreamId, Range<u64>)> {
         for stream in &StreamId::ALL[first..] {
             if self.stirred & bit(*stream) == 0 {
@@ -117,38 +121,41 @@ impl Outgoing {
         None
     }
 
-    /// Appends the bytes of `range`, the front of what [`Outgoing::next`] gave, and counts them as sent. Tells whether they
-    /// had been sent before.
+    /// Appends the bytes of `range`, the front of the range given by [`Outgoing::next`], and counts
+    /// them as sent.
+    ///
+    /// Returns whether they are a retransmission.
     pub fn take(&mut self, stream: StreamId, range: Range<u64>, out: &mut Vec<u8>) -> bool {
         self.streams[stream.index()].take(range, out)
     }
 
-    /// A PING whose round trip is wanted.
+    /// Requests a PING with its round trip.
     pub fn ask_ping(&mut self) {
-        (self.ping_owed, self.pong_awaited) = (true, true);
+        self.ping_owed = true;
+        self.pong_awaited = true;
     }
 
-    /// A PING for its own sake.
+    /// Requests a PING without its round trip.
     pub fn owe_ping(&mut self) {
         self.ping_owed = true;
     }
 
-    /// Whether a PING is to leave.
+    /// Whether a PING must leave.
     pub fn owes_ping(&self) -> bool {
         self.ping_owed
     }
 
-    /// A PING has left.
+    /// Records that a PING has left.
     pub fn ping_sent(&mut self) {
         self.ping_owed = false;
     }
 
-    /// The result of a PING, once.
+    /// Takes the result of a PING. Returns it once.
     pub fn take_pong(&mut self) -> Option<Duration> {
         self.pong.take()
     }
 
-    /// A packet was acknowledged.
+    /// Handles the ack of a packet.
     pub fn handle_acked(&mut self, sent: &Sent, now: Tick) {
         for (stream, range) in &sent.pieces {
             let queued = &mut self.streams[stream.index()];
@@ -156,12 +163,13 @@ impl Outgoing {
             self.unacked[stream.index()] = queued.unacked() as u32;
         }
         if sent.ping && self.pong_awaited {
-            (self.ping_owed, self.pong_awaited) = (false, false);
+            self.ping_owed = false;
+            self.pong_awaited = false;
             self.pong = Some(now.since(sent.at));
         }
     }
 
-    /// What a packet carried goes again.
+    /// Schedules the content of a packet to be sent again.
     pub fn send_again(&mut self, sent: &Sent) {
         for (stream, range) in &sent.pieces {
             self.streams[stream.index()].send_again(range.clone());
@@ -172,7 +180,7 @@ impl Outgoing {
     }
 }
 
-/// The bit that stands for a stream.
+/// Returns the bit of a stream.
 pub const fn bit(stream: StreamId) -> u8 {
     1 << stream.index()
 }

@@ -1,4 +1,4 @@
-//! What comes out of a link: messages, packets and the next deadline.
+//! Output of a link: messages, packets and the next deadline.
 
 use std::time::Duration;
 
@@ -11,18 +11,21 @@ use crate::base::Tick;
 use crate::wire::frame::{Frame, Frames, StreamId, stream_head_len, write_stream_head};
 use crate::wire::limits::{DATA_HEADER_LEN, TAG_LEN, TCP_UNSENT_MAX, UDP_PACKET_MAX};
 
-/// What sealing adds to the frames of a packet, in bytes.
+/// Bytes that sealing adds to the frames of a packet.
 const OVERHEAD: usize = DATA_HEADER_LEN + TAG_LEN;
-/// Heads of frames, credit and a whole ACK: what a packet may hold beside stream data, in bytes.
+/// Maximum bytes in a packet besides stream data: heads of frames, credit and a full ACK.
 const FRAMES_OVERHEAD_MAX: u64 = 256;
-/// Pieces of streams in one packet: with all other frames it stays below the limit of frames.
+/// Maximum stream ranges per packet: with all other frames it stays below the limit of frames.
 const PIECES_MAX: usize = 32;
-/// A longer piece is not cut to fewer bytes than this at the end of a packet: the head would cost as much.
+/// Minimum length of a stream range that is cut at the end of a packet: below 16 bytes the head
+/// would cost as much.
 const PIECE_MIN: usize = 16;
 
 impl Link {
-    /// When time alone would make it act: always later than the last [`Link::handle_time`] and [`Link::build`] if
-    /// that was repeated until it answered `None`. `None` when all is quiet.
+    /// Returns when time alone makes the link act, or `None` when all is quiet.
+    ///
+    /// Always later than the last [`Link::handle_time`] and [`Link::build`], if the latter was
+    /// repeated until `None`.
     pub fn next_deadline(&self) -> Option<Tick> {
         if self.stranded {
             return None;
@@ -36,14 +39,16 @@ impl Link {
         ])
     }
 
-    /// Whether a whole message of a stream waits.
+    /// Whether a complete message of a stream is ready to read.
     #[inline]
     pub const fn has_message(&self, stream: StreamId) -> bool {
         self.whole & bit(stream) != 0
     }
 
-    /// The next whole message of a stream, in order, in place of what `into` held; `false` if there is none.
-    /// Reading gives credit back; not reading withholds it.
+    /// Reads the next complete message of a stream, in order, replacing the content of `into`.
+    /// Returns `false` if there is none.
+    ///
+    /// Reading gives credit back to the other end. An unread stream is stopped by its credit.
     #[inline]
     pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
         if !self.has_message(stream) {
@@ -61,7 +66,7 @@ impl Link {
         true
     }
 
-    /// The round trip of a PING asked for by [`Link::ping`], once.
+    /// Takes the round trip of a PING requested by [`Link::ping`]. Returns it once.
     pub fn take_pong(&mut self) -> Option<Duration> {
         self.outgoing.take_pong()
     }
@@ -71,8 +76,9 @@ impl Link {
         !self.stranded && (self.acks.is_due() || self.gate(now, usize::MAX, 0) == Gate::Open)
     }
 
-    /// Whether [`Link::build`] would find nothing to send at any time and in any window: the cheap answer for the most
-    /// links at the end of a turn, after which no build is needed.
+    /// Whether [`Link::build`] would find nothing to send at any time and in any window.
+    ///
+    /// A cheap check at the end of a turn, after which most links need no build.
     pub fn is_silent(&mut self) -> bool {
         let is_silent = self.stranded || !(self.acks.is_due() || self.probes() || self.outgoing.waits());
         if is_silent {
@@ -81,14 +87,19 @@ impl Link {
         is_silent
     }
 
-    /// Whether a probe is to leave, whatever the window.
+    /// Whether a probe must leave, whatever the window.
     fn probes(&self) -> bool {
         self.at.probes > 0 && self.sent.outstanding() > 0
     }
 
-    /// Appends the frames of one packet for the present path, at most `room` bytes, `extra` first: frames that are
-    /// encoded already, which leave even if congestion forbids the rest. `None` if there is nothing to send now.
-    /// `tcp_unsent`: bytes a TCP path still has to send, 0 on UDP.
+    /// Appends the frames of one packet for the current path, at most `room` bytes. Returns `None`
+    /// if there is nothing to send now.
+    ///
+    /// `extra` comes first: encoded frames, which leave even if congestion forbids the rest.
+    /// `tcp_unsent` is the number of bytes that a TCP path still has to send, 0 on UDP.
+    ///
+    /// # Panics
+    /// If `extra` is longer than `room`.
     pub fn build(
         &mut self,
         now: Tick,
@@ -97,7 +108,7 @@ impl Link {
         extra: &[u8],
         buf: &mut Vec<u8>,
     ) -> Option<Built> {
-        assert!(extra.len() <= room, "callers give extra frames that fit");
+        assert!(extra.len() <= room, "callers pass extra frames that fit");
         if self.stranded {
             return None;
         }
@@ -129,8 +140,9 @@ impl Link {
         Some(self.record(now, sent))
     }
 
-    /// Appends `extra`, encoded probing frames, as a packet for another path than the present one: it takes a
-    /// number, and an ack of it is legal and means nothing.
+    /// Appends `extra`, encoded probing frames, as a packet for another path than the current one.
+    ///
+    /// It uses a packet number. An ack of it is valid and has no effect.
     pub fn build_elsewhere(&mut self, now: Tick, extra: &[u8], buf: &mut Vec<u8>) -> Built {
         buf.extend_from_slice(extra);
         self.stats.packets_sent += 1;
@@ -141,8 +153,10 @@ impl Link {
         Built { number, ack_eliciting: asks_for_ack(extra) }
     }
 
-    /// What a probe may hold, in bytes of frames: it takes its predecessor's place in flight, and a row of small ones
-    /// turned into full packets would grow past the window. No bound for what is no probe.
+    /// Returns the maximum length of a probe, in bytes of frames; unlimited if no probe is due.
+    ///
+    /// A probe takes the place of an earlier packet in flight. A series of small packets repeated
+    /// as full ones would exceed the window.
     fn probe_room(&self) -> usize {
         if self.at.probes == 0 || !self.at.is_udp() {
             return usize::MAX;
@@ -152,19 +166,23 @@ impl Link {
         free.max(self.sent.oldest_size()).saturating_sub(OVERHEAD)
     }
 
-    /// TCP has enough to send: nothing new is made, acks alone neither, since a later one says more.
+    /// Whether TCP has enough to send. Nothing new is built then, not even acks, because a later
+    /// ack says more.
     fn is_full(&self, tcp_unsent: usize) -> bool {
         !self.at.is_udp() && tcp_unsent >= TCP_UNSENT_MAX
     }
 
     fn gate(&self, now: Tick, room: usize, tcp_unsent: usize) -> Gate {
         let PathState { congestion, rtt, .. } = &self.at;
+        // A probe ignores the window (RFC 9002 §7.5), since no ack may come without it.
         if self.probes() {
             return Gate::Open;
         }
         if !self.outgoing.waits() {
             return Gate::Shut;
         }
+        // TCP has its own window and loss recovery. Acks on it only show that the peer is alive,
+        // and make moves between paths lossless.
         if !self.at.is_udp() {
             return if self.is_full(tcp_unsent) { Gate::Shut } else { Gate::Open };
         }
@@ -177,9 +195,11 @@ impl Link {
         congestion.pause(now, size, rtt.smoothed()).map_or(Gate::Open, Gate::Paced)
     }
 
-    /// Everything but acks. Tells whether it wrote anything; as a probe it always does, if a byte fits.
+    /// Writes everything but acks. Returns whether anything was written; a probe always writes
+    /// something if a byte fits.
     fn write_frames(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) -> bool {
         let start = buf.len();
+        // A probe repeats the oldest data without an ack (RFC 9002 §6.2.4). TCP repeats it itself.
         if self.at.probes > 0 && self.at.is_udp() {
             let Link { sent: packets, outgoing, .. } = self;
             packets.copy_oldest(|oldest| outgoing.send_again(oldest));
@@ -191,18 +211,22 @@ impl Link {
         self.write_ack_delay(end, sent, buf);
         self.write_credits(end, sent, buf);
         self.write_streams(end, sent, buf);
+        // Nothing to repeat: the probe still needs a frame that requests an ack.
         if buf.len() == start && self.at.probes > 0 {
             Frame::Ping.encode_within(end - buf.len(), buf);
         }
         buf.len() > start
     }
 
-    /// Announces how long our acks wait, where that has changed by a factor of two (to a quarter more where they wait for
-    /// company, since they may not wait for longer than was told); in company, never alone, unless the packet that told
-    /// it was lost.
+    /// Announces the maximum delay of our acks if it has changed by a factor of two, or by a
+    /// quarter upwards for piggybacked acks.
+    ///
+    /// The latter may not wait longer than announced. An announcement travels with other frames,
+    /// and alone only if the packet with the last one was lost.
     fn write_ack_delay(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
         let company = self.answers.wait(self.at.rtt.smoothed());
-        let (told, delay) = (self.ack_delay, company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
+        let told = self.ack_delay;
+        let delay = company.unwrap_or_else(|| self.at.rtt.own_ack_delay());
         let longer = if company.is_some() { longer_in_company(told) } else { told * 2 };
         let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= longer);
         let again = self.outgoing.credits_owed & ACK_DELAY_BIT != 0;
@@ -240,7 +264,7 @@ impl Link {
                 return;
             }
             let Some(len) = piece_len(range.start, range.end - range.start, end - buf.len()) else {
-                // The packets of a train are of one size (GSO), so what is left over becomes padding.
+                // The packets of a train have one size (GSO), so the rest becomes padding.
                 if self.at.is_udp() && end - buf.len() < PADDING_MAX {
                     buf.resize(end, 0);
                 }
@@ -277,28 +301,29 @@ impl Link {
     }
 }
 
-/// Whether stream data and the like may leave.
+/// Whether stream data may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gate {
     Open,
-    /// Nothing waits, or the window is full, or TCP has enough to do: an event opens it.
+    /// Nothing is queued, the window is full, or TCP has enough to send. An event changes that.
     Shut,
-    /// Time opens it.
+    /// The pacer allows it at this time.
     Paced(Tick),
 }
 
-/// Stands beside the bits of the streams whose credit a packet announced.
+/// Bit of an announced ack delay, in one mask with the streams whose credit a packet announced.
 const ACK_DELAY_BIT: u8 = 1 << 7;
-/// The longest MAX_STREAM_DATA frame, in bytes.
+/// Maximum length of a MAX_STREAM_DATA frame, in bytes.
 const CREDIT_LEN_MAX: usize = 10;
-/// A rest shorter than this is left when the longest head and the shortest piece do not fit, in bytes.
+/// Maximum unused bytes of a packet: the longest head and the shortest range do not fit into less.
 const PADDING_MAX: usize = 2 + 8 + 2 + PIECE_MIN;
 
 fn asks_for_ack(frames: &[u8]) -> bool {
     Frames::new(frames).flatten().any(|frame| frame.is_ack_eliciting())
 }
 
-/// How much of a run of `len` bytes at `offset` goes into `room` bytes together with its head; `None` if too little.
+/// Returns how many bytes of a range of `len` bytes at `offset` fit into `room` bytes with its
+/// head, or `None` if too few.
 fn piece_len(offset: u64, len: u64, room: usize) -> Option<usize> {
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let head = stream_head_len(offset, len.min(room));

@@ -6,45 +6,45 @@ use smallvec::SmallVec;
 
 use crate::base::blank;
 
-/// Ranges kept without the heap: gaps are rare.
+/// Ranges stored without the heap: gaps are rare.
 const INLINE: usize = 1;
 
-/// Sorted, disjoint, never touching, never empty ranges. Its users bound their number.
+/// Sorted, disjoint, not touching, not empty ranges. The users bound their number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSet(SmallVec<[Range<u64>; INLINE]>);
 
 blank!(RangeSet, RangeSet::NONE, RangeSet::is_empty);
 
 impl RangeSet {
-    /// No numbers.
+    /// The empty set.
     pub const NONE: RangeSet = RangeSet(SmallVec::new_const());
 
-    /// The ranges, lowest first.
+    /// Returns the ranges, lowest first.
     pub fn as_slice(&self) -> &[Range<u64>] {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many ranges.
+    /// Returns the number of ranges.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Numbers in all ranges together.
+    /// Returns the count of numbers in all ranges.
     pub fn total(&self) -> u64 {
         self.0.iter().map(|range| range.end - range.start).sum()
     }
 
-    /// The range of the lowest numbers.
+    /// Returns the range of the lowest numbers.
     pub fn first(&self) -> Option<Range<u64>> {
         self.0.first().cloned()
     }
 
-    /// The first place whose range ends at or after `number`.
+    /// Returns the index of the first range that ends at or after `number`.
     fn place(&self, number: u64) -> usize {
         match self.0.last() {
             Some(last) if number > last.end => self.0.len(),
@@ -52,13 +52,13 @@ impl RangeSet {
         }
     }
 
-    /// Whether `number` is in it.
+    /// Whether the set contains `number`.
     #[cfg(test)]
     pub fn contains(&self, number: u64) -> bool {
         self.0.get(self.place(number + 1)).is_some_and(|range| range.contains(&number))
     }
 
-    /// The parts of `range` that are in it, lowest first.
+    /// Returns the parts of `range` that are in the set, lowest first.
     pub fn overlaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let from = self.place(range.start);
         self.0[from..]
@@ -76,6 +76,7 @@ impl RangeSet {
         if range.is_empty() {
             return;
         }
+        // The common case: the next number in order.
         if let Some(last) = self.0.last_mut()
             && last.end == range.start
         {
@@ -95,8 +96,9 @@ impl RangeSet {
         self.0.drain(from + 1..from + touching);
     }
 
-    /// Takes `range` out.
+    /// Removes `range`.
     pub fn remove(&mut self, range: Range<u64>) {
+        // The common cases: nothing to remove, or the front of the first range.
         match self.0.first_mut() {
             Some(first) if range.end > first.start => {
                 if range.start <= first.start && range.end < first.end {
@@ -111,7 +113,8 @@ impl RangeSet {
             if held.start >= range.end || range.is_empty() {
                 return;
             }
-            let (start, end) = (held.start, held.end);
+            let start = held.start;
+            let end = held.end;
             if end <= range.start {
                 at += 1;
             } else if start < range.start {
@@ -128,7 +131,7 @@ impl RangeSet {
         }
     }
 
-    /// Takes out every number below `end`.
+    /// Removes all numbers below `end`.
     pub fn remove_below(&mut self, end: u64) {
         match self.0.iter().take_while(|held| held.end <= end).count() {
             0 => {}
@@ -140,7 +143,7 @@ impl RangeSet {
         }
     }
 
-    /// Takes out the lowest range.
+    /// Removes the lowest range.
     pub fn remove_first(&mut self) {
         if !self.0.is_empty() {
             self.0.remove(0);
@@ -156,10 +159,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_set_of_single_numbers(
+        fn behaves_like_set_of_single_numbers(
             steps in proptest::collection::vec((any::<bool>(), 0_u64..60, 0_u64..12), 0..60)
         ) {
-            let (mut ranges, mut model) = (RangeSet::default(), BTreeSet::new());
+            let mut ranges = RangeSet::default();
+            let mut model = BTreeSet::new();
             for (adds, start, len) in steps {
                 let range = start..start + len;
                 let inside: Vec<u64> = ranges.overlaps(range.clone()).flatten().collect();

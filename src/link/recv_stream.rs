@@ -1,4 +1,5 @@
-//! One stream on its way in: pieces to messages, within the credit given.
+//! The receiving side of one stream: assembles messages from received data, within the credit
+//! given.
 
 use super::Violation;
 use super::ahead::Ahead;
@@ -6,14 +7,14 @@ use super::byte_queue::ByteQueue;
 use crate::base::{Blank, Seldom, Unpacker, pack_number};
 use crate::wire::varint::read_varint;
 
-/// What became of a piece.
+/// The result of received stream data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Held, or held before.
     Kept,
-    /// Held, and a message is whole by it.
+    /// Held, and it completes a message.
     CompletedMessage,
-    /// Not held: there are too many gaps, or too much is behind gaps.
+    /// Not held: too many gaps, or too many bytes behind gaps.
     Refused,
 }
 
@@ -24,19 +25,19 @@ pub struct Gapped {
     pub max: usize,
 }
 
-/// Offset of a stream that takes nothing more in: beyond every offset that can be written.
+/// Read offset of a stream that accepts no data: beyond all offsets that can be encoded.
 const SHUT: u64 = 1 << 63;
 
-/// The receiving side of one stream. Holds at most `window` bytes, and only bytes that have come.
+/// The receiving side of one stream. Holds at most `window` bytes, and only received ones.
 #[derive(Debug)]
 pub struct RecvStream {
-    /// The bytes from `read` on that are there without a gap.
+    /// The bytes from `read` on that were received without a gap.
     data: ByteQueue,
     read: u64,
-    /// What is there behind a gap.
+    /// The bytes received behind a gap.
     ahead: Seldom<Ahead>,
     limit: u64,
-    /// Where the first message begins that is not whole yet.
+    /// Offset of the first incomplete message.
     scanned: u64,
     whole_messages: u32,
     window: u32,
@@ -44,7 +45,8 @@ pub struct RecvStream {
 }
 
 impl RecvStream {
-    /// An empty stream with `window` bytes of credit and messages of at most `message_max` bytes, both far below 4 GiB.
+    /// Creates an empty stream with `window` bytes of credit and messages of at most `message_max`
+    /// bytes, both far below 4 GiB.
     pub fn new(window: usize, message_max: usize) -> RecvStream {
         RecvStream {
             data: ByteQueue::default(),
@@ -58,33 +60,34 @@ impl RecvStream {
         }
     }
 
-    /// Whether everything that came was read, and the other end knows its credit.
+    /// Whether everything received was read, and the other end knows its credit.
     pub fn is_quiet(&self) -> bool {
         let is_read = self.data.is_empty() && self.ahead.is_blank() && self.scanned == self.read;
         is_read && !self.owes_credit()
     }
 
-    /// Appends a quiet stream to what is at rest.
+    /// Appends a quiet stream to a hibernated link.
     pub fn pack(&self, into: &mut Vec<u8>) {
         pack_number(into, self.read);
         pack_number(into, self.limit - self.read);
     }
 
-    /// A stream that was packed.
+    /// Restores a stream written by [`RecvStream::pack`].
     pub fn unpack(from: &mut Unpacker<'_>, window: usize, message_max: usize) -> RecvStream {
         let read = from.number();
         let limit = read + from.number();
         RecvStream { read, limit, scanned: read, ..RecvStream::new(window, message_max) }
     }
 
-    /// Takes nothing more in, and lets go what it holds: whatever comes counts as read.
+    /// Discards the content, and ignores all further data as if it were read.
     pub fn shut(&mut self) {
-        let (window, message_max) = (self.window as usize, self.message_max as usize);
+        let window = self.window as usize;
+        let message_max = self.message_max as usize;
         let limit = SHUT + u64::from(self.window);
         *self = RecvStream { read: SHUT, limit, scanned: SHUT, ..RecvStream::new(window, message_max) };
     }
 
-    /// Takes one piece in.
+    /// Handles received data of `piece.len()` bytes at `offset`.
     pub fn handle_piece(
         &mut self,
         offset: u64,
@@ -98,6 +101,7 @@ impl RecvStream {
         if end <= self.read {
             return Ok(Piece::Kept);
         }
+        // The common case: the next bytes in order, with none behind a gap. Nothing can conflict.
         let there = self.there();
         if offset != there || self.ahead.there().is_some() {
             self.compare(offset, piece)?;
@@ -113,14 +117,15 @@ impl RecvStream {
         self.scan()
     }
 
-    /// The end of the bytes that are there without a gap.
+    /// Returns the end of the bytes received without a gap.
     fn there(&self) -> u64 {
         self.read + self.data.len() as u64
     }
 
-    /// Bytes that are there already must be the same again.
+    /// Checks that repeated bytes are the same as before.
     fn compare(&mut self, offset: u64, piece: &[u8]) -> Result<(), Violation> {
-        let (from, to) = (offset.max(self.read), self.there().min(offset + piece.len() as u64));
+        let from = offset.max(self.read);
+        let to = self.there().min(offset + piece.len() as u64);
         let is_same = from >= to || {
             let ours = &self.data.as_slice()[(from - self.read) as usize..(to - self.read) as usize];
             *ours == piece[(from - offset) as usize..(to - offset) as usize]
@@ -129,7 +134,7 @@ impl RecvStream {
         if agrees { Ok(()) } else { Err(Violation::Differs) }
     }
 
-    /// Keeps a piece behind a gap.
+    /// Holds data behind a gap.
     fn hold(&mut self, offset: u64, piece: &[u8], gapped: &mut Gapped) -> Piece {
         if piece.is_empty() {
             return Piece::Kept;
@@ -151,7 +156,7 @@ impl RecvStream {
         self.ahead.put_away();
     }
 
-    /// Counts the messages that have become whole.
+    /// Counts the messages that are now complete.
     fn scan(&mut self) -> Result<Piece, Violation> {
         let mut outcome = Piece::Kept;
         let mut there = &self.data.as_slice()[(self.scanned - self.read) as usize..];
@@ -164,17 +169,18 @@ impl RecvStream {
         Ok(outcome)
     }
 
-    /// The memory held, in bytes.
+    /// Returns the allocated memory, in bytes.
     pub fn memory(&self) -> usize {
         self.data.capacity() + self.ahead.cost()
     }
 
-    /// Whether a whole message waits to be read.
+    /// Whether a complete message is ready to read.
     pub const fn has_message(&self) -> bool {
         self.whole_messages > 0
     }
 
-    /// Puts the next whole message in place of what `into` held; `false` if there is none.
+    /// Replaces the content of `into` with the next complete message. Returns `false` if there is
+    /// none.
     pub fn next_message(&mut self, into: &mut Vec<u8>) -> bool {
         if !self.has_message() {
             return false;
@@ -183,7 +189,7 @@ impl RecvStream {
         let (message, rest) = split_message(there, self.message_max.into())
             .ok()
             .flatten()
-            .expect("a message that was counted is there");
+            .expect("a counted message is complete");
         into.clear();
         into.extend_from_slice(message);
         let len = there.len() - rest.len();
@@ -198,23 +204,23 @@ impl RecvStream {
         self.read + u64::from(self.window) - self.limit >= u64::from(self.window / 2).max(1)
     }
 
-    /// Gives this much credit from now on. Returns whether that is a change, which the other end
-    /// must learn.
+    /// Sets the credit window. Returns whether it changed, in which case the other end must be
+    /// notified.
     pub fn widen(&mut self, window: usize) -> bool {
         std::mem::replace(&mut self.window, window as u32) != window as u32
     }
 
-    /// Gives credit up to a full window above what was read, and answers with the new limit.
+    /// Raises the credit to a full window above the read bytes. Returns the new limit.
     pub fn renew_credit(&mut self) -> u64 {
         self.limit = self.read + u64::from(self.window);
         self.limit
     }
 }
 
-/// A message, and what follows it.
+/// A message, and the bytes after it.
 type Split<'a> = (&'a [u8], &'a [u8]);
 
-/// The message at the front; `None` if it is not whole.
+/// Splits off the first message. Returns `None` if it is incomplete.
 fn split_message(bytes: &[u8], len_max: u64) -> Result<Option<Split<'_>>, Violation> {
     let mut rest = bytes;
     match read_varint(&mut rest) {
@@ -239,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_whole_only_when_its_last_gap_closes() {
+    fn message_is_complete_only_when_its_last_gap_closes() {
         let mut stream = RecvStream::new(100, 50);
         assert_eq!(stream.take(4, b"d"), Ok(Piece::Kept));
         assert_eq!(stream.take(0, b"\x04ab"), Ok(Piece::Kept));
@@ -251,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_past_the_credit_or_unlike_what_is_held_are_violations() {
+    fn data_beyond_credit_or_conflicting_is_violation() {
         let mut stream = RecvStream::new(100, 50);
         assert_eq!(stream.take(99, b"xy"), Err(Violation::PastCredit));
         assert_eq!(stream.take((1 << 62) - 3, b"xy"), Err(Violation::PastCredit));
@@ -265,26 +271,29 @@ mod tests {
     }
 
     #[test]
-    fn the_last_byte_of_the_window_takes_little_memory() {
+    fn last_byte_of_window_takes_little_memory() {
         let mut stream = RecvStream::new(160 << 10, 64 << 10);
         assert_eq!(stream.take((160 << 10) - 1, &[7]), Ok(Piece::Kept));
         assert!(stream.memory() < 128, "{}", stream.memory());
         stream.shut();
-        assert_eq!((stream.memory(), stream.take(0, &[7; 1_000])), (0, Ok(Piece::Kept)));
-        assert_eq!((stream.memory(), stream.has_message()), (0, false));
+        assert_eq!(stream.memory(), 0);
+        assert_eq!(stream.take(0, &[7; 1_000]), Ok(Piece::Kept));
+        assert_eq!(stream.memory(), 0);
+        assert!(!stream.has_message());
     }
 
     #[test]
-    fn a_piece_beyond_the_budget_is_refused_and_one_in_order_is_not() {
+    fn out_of_order_data_beyond_budget_is_refused() {
         let mut stream = RecvStream::new(10_000, 500);
         let mut gapped = Gapped { held: 0, max: 0 };
         assert_eq!(stream.handle_piece(5, &[0; 50], &mut gapped), Ok(Piece::Refused));
-        assert_eq!((gapped.held, stream.memory()), (0, 0));
+        assert_eq!(gapped.held, 0);
+        assert_eq!(stream.memory(), 0);
         assert_eq!(stream.handle_piece(0, &[0; 50], &mut gapped), Ok(Piece::CompletedMessage));
     }
 
     #[test]
-    fn credit_comes_back_when_half_is_read_and_not_before() {
+    fn credit_is_raised_when_half_is_read_and_not_before() {
         let mut stream = RecvStream::new(8, 4);
         let mut message = Vec::new();
         stream.take(0, &[1, 7, 1, 7, 1, 7]).unwrap();
@@ -298,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_in_any_order_give_the_messages_in_order(
+        fn data_in_any_order_yields_messages_in_order(
             lens in proptest::collection::vec(0_usize..70, 1..12),
             cuts in proptest::collection::vec((0_usize..600, 1_usize..90), 0..80),
             read_at in proptest::collection::vec(any::<bool>(), 80),
@@ -310,7 +319,8 @@ mod tests {
                 bytes.extend_from_slice(message);
             }
             let mut stream = RecvStream::new(2_000, 70);
-            let (mut got, mut into) = (Vec::new(), Vec::new());
+            let mut got = Vec::new();
+            let mut into = Vec::new();
             for ((start, len), reads) in cuts.into_iter().zip(read_at) {
                 let from = start.min(bytes.len());
                 let to = (start + len).min(bytes.len());

@@ -1,8 +1,8 @@
-//! A link at rest: what is left of one while both ends have nothing to say, in a few dozen bytes.
+//! Hibernated links: a quiet link packed into a few dozen bytes.
 //!
-//! Nothing that the other end can see is lost: numbers, streams, credit and estimates of paths go on where they stood.
-//! What is forgotten is of use only while packets are about: records of packets that carried nothing that needs an ack,
-//! older ranges of numbers, and how packets fared on the path.
+//! The other end sees no difference: numbers, streams, credit and estimates of paths continue
+//! unchanged. Forgotten are records of packets without content that needs an ack, older ranges of
+//! numbers, and losses on the path.
 
 use super::acks::{Acks, Asks, Patience};
 use super::answers::Answers;
@@ -16,7 +16,7 @@ use crate::wire::frame::{Frame, Frames, StreamId};
 use crate::wire::limits::STREAM_CREDIT;
 use crate::wire::varint::VARINT_MAX;
 
-/// What answers a keep-alive of a link at rest: an ack alone.
+/// The part of a hibernated link that answers a keep-alive: an ack alone.
 #[derive(Debug)]
 pub struct AtRest {
     acks: Acks,
@@ -24,7 +24,8 @@ pub struct AtRest {
 }
 
 impl Link {
-    /// Whether a relay's link may be packed: both ends have what the other one sent, and only the other end may act next.
+    /// Whether a relay's link may be packed: both ends have received everything, and only the other
+    /// end may act next.
     pub fn is_quiet(&self) -> bool {
         self.keep_alive.is_none()
             && !self.stranded
@@ -35,13 +36,13 @@ impl Link {
             && self.at.is_quiet()
     }
 
-    /// Counts messages that were read, and packets with some that have arrived: it stands still while nobody says
-    /// anything.
+    /// Returns the number of messages read and of acknowledged packets with stream data. It is
+    /// constant while neither end sends messages.
     pub const fn progress(&self) -> u64 {
         self.progress
     }
 
-    /// Appends a quiet link to what is at rest.
+    /// Appends a quiet link to a hibernated session.
     pub fn pack(&self, into: &mut Vec<u8>) {
         self.acks.pack(into);
         pack_number(into, self.sent.next_number());
@@ -57,7 +58,7 @@ impl Link {
         self.stats.pack(into);
     }
 
-    /// A link that was packed, and has answered these since.
+    /// Restores a link written by [`Link::pack`], which has answered `beats` since.
     pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Link {
         let AtRest { acks, next_number } = AtRest::unpack(from, beats);
         let outgoing = Outgoing::unpack(from);
@@ -87,14 +88,14 @@ impl Link {
 }
 
 impl AtRest {
-    /// What stands first in a link that was packed, and has answered these since.
+    /// Reads the first part of a packed link, which has answered `beats` since.
     pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> AtRest {
         let acks = Acks::unpack(from, beats);
         AtRest { acks, next_number: from.number() + u64::from(beats.count) }
     }
 
-    /// Takes in a packet that does nothing but keep alive: the next one, a PING and acks that tell nothing. `false` for
-    /// any other, which is for the link itself; nothing has changed.
+    /// Handles a packet that is only a keep-alive: the next one, with a PING and acks without news.
+    /// Returns `false`, changing nothing, for any other packet, which the link itself must handle.
     pub fn handle_keep_alive(&mut self, now: Tick, number: u64, frames: &[u8]) -> bool {
         let mut pings = false;
         for frame in Frames::new(frames) {
@@ -106,12 +107,12 @@ impl AtRest {
         }
         let keeps_alive = pings && number == self.acks.next_number() && number < VARINT_MAX;
         if keeps_alive {
-            self.acks.handle_number(number, now, Asks::AtOnce, (0, Patience::Short));
+            self.acks.handle_number(number, now, Asks::AtOnce, 0, Patience::Short);
         }
         keeps_alive
     }
 
-    /// Appends the answer's frames; its number.
+    /// Appends the frames of the answer. Returns its number.
     pub fn answer(mut self, now: Tick, room: usize, buf: &mut Vec<u8>) -> u64 {
         self.acks.write(now, room, buf);
         self.next_number

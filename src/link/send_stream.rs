@@ -1,4 +1,5 @@
-//! One stream on its way out: the bytes from the first unacknowledged one on, and which of them go next.
+//! The sending side of one stream: the bytes from the first unacknowledged one on, and which of
+//! them to send next.
 
 use std::ops::Range;
 
@@ -7,7 +8,9 @@ use super::ranges::RangeSet;
 use crate::base::{Blank, Seldom, Unpacker, blank, pack_number};
 use crate::wire::varint::write_varint;
 
-/// The sending side of one stream. `base ≤ next ≤ end`; what is below `base` is acknowledged and gone.
+/// The sending side of one stream.
+///
+/// `base ≤ next ≤ end`. Bytes below `base` are acknowledged and freed.
 #[derive(Debug)]
 pub struct SendStream {
     data: ByteQueue,
@@ -17,12 +20,12 @@ pub struct SendStream {
     holes: Seldom<Holes>,
 }
 
-/// What is not in order, since packets were lost or came late.
+/// Deviations from the order, after losses or reordered acks.
 #[derive(Debug)]
 struct Holes {
-    /// Acknowledged above `base`.
+    /// Bytes acknowledged above `base`.
     acked: RangeSet,
-    /// To be sent again.
+    /// Bytes to send again.
     again: RangeSet,
 }
 
@@ -33,23 +36,23 @@ impl Holes {
 blank!(Holes, Holes::NONE, |holes| holes.acked.is_empty() && holes.again.is_empty());
 
 impl SendStream {
-    /// An empty stream that may be sent up to `limit`.
+    /// Creates an empty stream with credit up to the offset `limit`.
     pub fn new(limit: u64) -> SendStream {
         SendStream { data: ByteQueue::default(), base: 0, next: 0, limit, holes: Seldom::default() }
     }
 
-    /// Whether the other end has everything.
+    /// Whether the other end has received everything.
     pub fn is_quiet(&self) -> bool {
         self.data.is_empty() && self.holes.is_blank()
     }
 
-    /// Appends a quiet stream to what is at rest.
+    /// Appends a quiet stream to a hibernated link.
     pub fn pack(&self, into: &mut Vec<u8>) {
         pack_number(into, self.base);
         pack_number(into, self.limit.saturating_sub(self.base));
     }
 
-    /// A stream that was packed.
+    /// Restores a stream written by [`SendStream::pack`].
     pub fn unpack(from: &mut Unpacker<'_>) -> SendStream {
         let base = from.number();
         SendStream { base, next: base, ..SendStream::new(base + from.number()) }
@@ -59,7 +62,7 @@ impl SendStream {
         self.base + self.data.len() as u64
     }
 
-    /// Bytes queued or sent and not yet given up; the link bounds their sum.
+    /// Returns the bytes queued or sent and not yet freed. The link bounds their sum.
     pub fn unacked(&self) -> usize {
         self.data.len()
     }
@@ -72,26 +75,30 @@ impl SendStream {
         parts.iter().for_each(|part| end.extend_from_slice(part));
     }
 
-    /// Bytes that could go now: lost ones, and new ones within the credit.
+    /// Returns the bytes that could be sent now: lost ones, and new ones within the credit.
     pub fn sendable(&self) -> u64 {
         self.holes.again.total() + self.limit.min(self.end()).saturating_sub(self.next)
     }
 
-    /// Whether anything could go now.
+    /// Whether anything could be sent now.
     pub fn waits(&self) -> bool {
         !self.holes.again.is_empty() || self.next < self.limit.min(self.end())
     }
 
-    /// The next run of bytes to send, lost ones first. It stays queued until [`SendStream::take`].
+    /// Returns the next range to send, lost bytes first. It stays queued until
+    /// [`SendStream::take`].
     pub fn peek(&self) -> Option<Range<u64>> {
         let new = self.next..self.limit.min(self.end());
         self.holes.again.first().or(Some(new).filter(|range| !range.is_empty()))
     }
 
-    /// Appends the bytes of `range`, the front of what [`SendStream::peek`] gave, and counts them as sent. Tells
-    /// whether they had been sent before.
+    /// Appends the bytes of `range`, the front of the range given by [`SendStream::peek`], and
+    /// counts them as sent.
+    ///
+    /// Returns whether they are a retransmission.
     pub fn take(&mut self, range: Range<u64>, out: &mut Vec<u8>) -> bool {
-        let (from, to) = ((range.start - self.base) as usize, (range.end - self.base) as usize);
+        let from = (range.start - self.base) as usize;
+        let to = (range.end - self.base) as usize;
         out.extend_from_slice(&self.data.as_slice()[from..to]);
         if range.start == self.next {
             self.next = range.end;
@@ -101,7 +108,7 @@ impl SendStream {
         true
     }
 
-    /// The other end has these bytes.
+    /// Records that the other end has received these bytes.
     pub fn acked(&mut self, range: Range<u64>) {
         if range.end <= self.base {
             return;
@@ -123,13 +130,14 @@ impl SendStream {
         }
     }
 
-    /// The other end has everything up to `end`.
+    /// Frees everything up to `end`, which the other end has received.
     fn give_up(&mut self, end: u64) {
         self.data.consume(end.saturating_sub(self.base) as usize);
         self.base = self.base.max(end);
     }
 
-    /// These bytes go again, but for those the other end has. Tells whether any do.
+    /// Schedules these bytes to be sent again, except for acknowledged ones. Returns whether any
+    /// are left.
     pub fn send_again(&mut self, range: Range<u64>) -> bool {
         let mut from = range.start.max(self.base);
         let Holes { acked, again } = &mut *self.holes;
@@ -144,7 +152,7 @@ impl SendStream {
         any
     }
 
-    /// The other end permits sending up to `limit`; a lower one than before is old news.
+    /// Raises the credit limit. A lower one is outdated and ignored.
     pub fn handle_limit(&mut self, limit: u64) {
         self.limit = self.limit.max(limit);
     }
@@ -164,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_pieces_go_again_before_new_ones_and_acked_ones_never() {
+    fn lost_data_is_resent_before_new_data_acked_data_never() {
         let mut stream = SendStream::new(100);
         stream.push(&[b"abc", b"def"]);
         assert_eq!(sent(&mut stream, 3), (0..3, b"\x06ab".to_vec()));
@@ -180,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn credit_holds_new_bytes_back_and_an_old_limit_changes_nothing() {
+    fn credit_limits_new_bytes_and_old_limit_changes_nothing() {
         let mut stream = SendStream::new(4);
         stream.push(&[&[7; 50]]);
         assert_eq!(stream.sendable(), 4);
@@ -192,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drained_stream_gives_its_memory_back() {
+    fn drained_stream_frees_its_memory() {
         let mut stream = SendStream::new(1 << 20);
         stream.push(&[&[7; 100_000]]);
         let (range, _) = sent(&mut stream, 1 << 20);

@@ -1,4 +1,4 @@
-//! Packets sent: what each carried, and which are lost (RFC 9002 §6.1).
+//! Sent packets: their content, and the detection of losses (RFC 9002 §6.1).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,57 +9,60 @@ use super::nanos::{Nanos, after, since};
 use crate::base::Tick;
 use crate::wire::frame::StreamId;
 
-/// Packets remembered. Above it the oldest one is taken as lost, so that a peer that leaves holes in its acks costs a
-/// bounded amount of memory.
+/// Maximum packets remembered. Beyond it the oldest counts as lost, so that a peer that leaves gaps
+/// in its acks costs bounded memory.
 pub const RECORDS_MAX: usize = 4096;
-/// A later packet by this many declares one lost (RFC 9002 §6.1.1).
+/// Later packets that declare one lost (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u64 = 3;
-/// Records kept without shrinking when nothing is outstanding.
+/// Records for which memory is kept when nothing is outstanding: six initial windows.
 const IDLE_RECORDS_MAX: usize = 64;
 
-/// A piece of a stream in a packet.
+/// A range of stream data in a packet.
 pub type Piece = (StreamId, Range<u64>);
 
-/// How a packet stands.
+/// The state of a sent packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Asks for an ack and has none; counts as in flight.
+    /// Requests an ack and has none; in flight.
     Outstanding,
-    /// Asks for none, or went to another path: nothing is to be recovered.
+    /// Requests no ack, or went to another path. Nothing must be recovered.
     Void,
-    /// Taken as lost; what it carried goes again. Kept a while, because a late ack still says what arrived.
+    /// Counts as lost, and its content is sent again. Kept for a while, because a late ack still
+    /// shows what arrived.
     Lost,
-    /// The link left its path; otherwise as `Lost`.
+    /// As `Lost`, because the link left its path.
     Left,
     /// Acknowledged.
     Acked,
 }
 
-/// One packet sent.
+/// A sent packet.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// When it was built.
     pub at: Tick,
-    /// Its bytes, header and tag included.
+    /// Its length, with header and tag.
     pub size: usize,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// Stream data.
     pub pieces: SmallVec<[Piece; 2]>,
     /// Streams whose credit it announced, as bits.
     pub credits: u8,
-    /// It holds a PING somebody waits for.
+    /// Whether it has a PING whose round trip is measured.
     pub ping: bool,
-    /// The largest number it acknowledged.
+    /// The largest number that it acknowledged.
     pub ack_through: Option<u64>,
-    /// A probe carries the same again: not to be sent once more when this one is lost.
+    /// Whether a probe carries the same content, so that its loss does not cause another
+    /// transmission.
     copied: bool,
-    /// Which stay on a path it belongs to, and its place there; `None` if it went elsewhere.
+    /// The stay on a path that it belongs to, and its place there; `None` if it went to another
+    /// path.
     place: Option<(u32, u64)>,
 }
 
 impl Sent {
-    /// A packet that carries nothing yet.
+    /// Creates the record of a packet without content.
     pub fn new(at: Tick) -> Sent {
         Sent {
             at,
@@ -74,7 +77,7 @@ impl Sent {
         }
     }
 
-    /// It carries what an ack is needed for, and no probe carries it yet.
+    /// Whether it has content that needs an ack and that no probe carries yet.
     fn is_to_be_copied(&self) -> bool {
         let carries = !self.pieces.is_empty() || self.credits != 0 || self.ping;
         self.state == State::Outstanding && !self.copied && carries
@@ -85,26 +88,26 @@ impl Sent {
     }
 }
 
-/// What a pass over the records found lost.
+/// The result of a search for lost packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// How many packets.
+    /// Number of packets lost.
     pub count: u64,
     /// When the newest of them was sent.
     pub newest: Option<Tick>,
-    /// The longest time between two of them with nothing acknowledged between.
+    /// The longest time between two of them with none acknowledged in between.
     pub span: Nanos,
-    /// When the next one will be lost if no ack comes.
+    /// When the next packet will be lost if no ack arrives.
     pub next_at: Option<Tick>,
 }
 
-/// The packets sent and not forgotten, numbered without holes.
+/// The sent packets that are not forgotten, numbered without gaps.
 #[derive(Debug, Default)]
 pub struct SentPackets {
     records: VecDeque<Sent>,
     /// The number of the first record.
     first: u64,
-    /// Counts the moves: packets of an earlier stay neither declare losses nor are declared lost.
+    /// Number of moves. Packets of an earlier stay neither declare losses nor are declared lost.
     stay: u32,
     next_place: u64,
     largest_acked_place: Option<u64>,
@@ -113,28 +116,29 @@ pub struct SentPackets {
 }
 
 impl SentPackets {
-    /// The number of the next packet.
+    /// Returns the number of the next packet.
     pub fn next_number(&self) -> u64 {
         self.first + self.records.len() as u64
     }
 
-    /// Nothing was sent that may be lost or acknowledged; this number is the next.
+    /// Creates the records of a link without packets in flight. `next` is the next number.
     pub fn resting(next: u64) -> SentPackets {
         SentPackets { first: next, ..SentPackets::default() }
     }
 
-    /// Packets that ask for an ack and have none, on this path.
+    /// Returns the number of packets on this path that request an ack and have none.
     pub const fn outstanding(&self) -> usize {
         self.outstanding
     }
 
-    /// Their bytes.
+    /// Returns the bytes of outstanding packets.
     pub const fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Remembers a packet for the present path under [`SentPackets::next_number`]. Answers with an old one that had
-    /// to be forgotten though it may be lost.
+    /// Records a packet for the current path under [`SentPackets::next_number`].
+    ///
+    /// Returns an old packet that had to be forgotten though it may be lost.
     pub fn push(&mut self, mut sent: Sent) -> Option<Sent> {
         sent.place = Some((self.stay, self.next_place));
         self.next_place += 1;
@@ -146,7 +150,7 @@ impl SentPackets {
         self.forget_oldest()
     }
 
-    /// Remembers a packet that went to another path.
+    /// Records a packet for another path. Returns as [`SentPackets::push`].
     pub fn push_elsewhere(&mut self, at: Tick) -> Option<Sent> {
         self.records.push_back(Sent::new(at));
         self.forget_oldest()
@@ -156,7 +160,7 @@ impl SentPackets {
         if self.records.len() <= RECORDS_MAX {
             return None;
         }
-        let oldest = self.records.pop_front().expect("there are more than one");
+        let oldest = self.records.pop_front().expect("there are more than RECORDS_MAX records");
         self.first += 1;
         if oldest.state == State::Outstanding {
             self.outstanding -= 1;
@@ -165,10 +169,13 @@ impl SentPackets {
         (oldest.state == State::Outstanding && !oldest.copied).then_some(oldest)
     }
 
-    /// Marks the packets of `range` acknowledged and shows each to `each` once, newest first, as it stood before,
-    /// with whether it belongs to the present stay.
+    /// Marks the packets of `range` as acknowledged.
+    ///
+    /// Calls `each` once per packet, newest first, with the packet's earlier state and whether it
+    /// belongs to the present stay.
     pub fn ack(&mut self, range: Range<u64>, mut each: impl FnMut(u64, &Sent, bool)) {
-        let (from, to) = (range.start.max(self.first), range.end.min(self.next_number()));
+        let from = range.start.max(self.first);
+        let to = range.end.min(self.next_number());
         for number in (from..to).rev() {
             let sent = &mut self.records[(number - self.first) as usize];
             if sent.state == State::Acked {
@@ -186,12 +193,14 @@ impl SentPackets {
         }
     }
 
-    /// Declares lost what later acknowledged packets of the same stay leave behind by three places or by
-    /// `loss_delay` since its sending. `each` gets what is to go again.
+    /// Declares packets lost that are three places or `loss_delay` behind a later acknowledged
+    /// packet of the same stay. Calls `each` with the packets whose content must be sent again.
     pub fn lose(&mut self, now: Tick, loss_delay: Nanos, mut each: impl FnMut(&Sent)) -> Losses {
         let mut losses = Losses::default();
         let Some(largest) = self.largest_acked_place.filter(|_| self.outstanding > 0) else { return losses };
-        let (mut outstanding, mut in_flight, mut run) = (self.outstanding, self.in_flight, None);
+        let mut outstanding = self.outstanding;
+        let mut in_flight = self.in_flight;
+        let mut run = None;
         for sent in &mut self.records {
             let Some((stay, place)) = sent.place else { continue };
             if stay != self.stay || sent.state == State::Void {
@@ -221,12 +230,16 @@ impl SentPackets {
                 }
             }
         }
-        (self.outstanding, self.in_flight) = (outstanding, in_flight);
+        self.outstanding = outstanding;
+        self.in_flight = in_flight;
         losses
     }
 
-    /// Shows what the oldest outstanding packet carried that no probe carries yet; `false` if there is none. The
-    /// probe takes its place in flight, so that a long row of probes into a dead path does not fill the window.
+    /// Calls `each` with the oldest outstanding packet whose content no probe carries yet. Returns
+    /// `false` if there is none.
+    ///
+    /// The probe takes its place in flight, so that a long series of probes on a dead path does not
+    /// fill the window.
     pub fn copy_oldest(&mut self, each: impl FnOnce(&Sent)) -> bool {
         let Some(oldest) = self.records.iter_mut().find(|sent| sent.is_to_be_copied()) else { return false };
         self.in_flight -= oldest.in_flight();
@@ -235,12 +248,13 @@ impl SentPackets {
         true
     }
 
-    /// The size of the packet that [`SentPackets::copy_oldest`] would show; 0 if there is none.
+    /// Returns the length of the packet that [`SentPackets::copy_oldest`] would use, or 0.
     pub fn oldest_size(&self) -> usize {
         self.records.iter().find(|sent| sent.is_to_be_copied()).map_or(0, |oldest| oldest.size)
     }
 
-    /// Begins a stay on another path: everything outstanding is shown to `each`, to go again there.
+    /// Begins a stay on another path. Calls `each` with the outstanding packets, whose content must
+    /// be sent again there.
     pub fn leave(&mut self, mut each: impl FnMut(&Sent)) {
         for sent in self.records.iter_mut().filter(|sent| sent.state == State::Outstanding) {
             sent.state = State::Left;
@@ -249,10 +263,12 @@ impl SentPackets {
             }
         }
         self.stay += 1;
-        (self.largest_acked_place, self.outstanding, self.in_flight) = (None, 0, 0);
+        self.largest_acked_place = None;
+        self.outstanding = 0;
+        self.in_flight = 0;
     }
 
-    /// Forgets from the front what is settled, and what was taken as lost before `lost_before`.
+    /// Forgets settled packets from the front, and those lost before `lost_before`.
     pub fn forget(&mut self, lost_before: impl Fn() -> Tick) {
         let settled = |sent: &Sent| match sent.state {
             State::Outstanding => false,
@@ -290,17 +306,20 @@ mod tests {
     const LONG: Nanos = 9_000_000_000;
 
     #[test]
-    fn three_later_packets_or_enough_time_declare_one_lost() {
+    fn three_later_packets_or_enough_time_declare_loss() {
         let mut packets = sent(6);
         packets.ack(4..5, |_, _, _| ());
         let losses = packets.lose(at(5), LONG, |_| ());
-        assert_eq!((losses.count, losses.newest, losses.next_at), (2, Some(at(1)), Some(after(at(2), LONG))));
+        assert_eq!(losses.count, 2);
+        assert_eq!(losses.newest, Some(at(1)));
+        assert_eq!(losses.next_at, Some(after(at(2), LONG)));
         assert_eq!(packets.lose(after(at(2), LONG), LONG, |_| ()).count, 1);
-        assert_eq!((packets.outstanding(), packets.in_flight()), (2, 200));
+        assert_eq!(packets.outstanding(), 2);
+        assert_eq!(packets.in_flight(), 200);
     }
 
     #[test]
-    fn packets_to_other_paths_and_of_earlier_stays_declare_nothing_lost() {
+    fn packets_on_other_or_earlier_paths_declare_no_loss() {
         let mut packets = sent(1);
         (0..5).for_each(|_| assert!(packets.push_elsewhere(at(1)).is_none()));
         packets.ack(1..6, |_, _, here| assert!(!here));
@@ -311,8 +330,9 @@ mod tests {
         assert_eq!(packets.lose(at(99_999), LONG, |_| ()).count, 0);
     }
 
+    /// Of three lost packets, one was repeated in a probe. Only two are sent again.
     #[test]
-    fn what_a_probe_carries_again_is_not_sent_a_third_time_by_its_loss() {
+    fn data_repeated_in_probe_is_not_resent_on_its_loss() {
         let mut packets = sent(6);
         assert!(packets.copy_oldest(|oldest| assert_eq!(oldest.at, at(0))));
         packets.ack(5..6, |_, _, _| ());
@@ -322,18 +342,19 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_is_seen_once_and_settled_packets_are_forgotten() {
+    fn packet_is_acked_once_and_settled_ones_are_forgotten() {
         let mut packets = sent(3);
         let mut seen = Vec::new();
         packets.ack(0..2, |number, _, _| seen.push(number));
         packets.ack(0..3, |number, _, _| seen.push(number));
         assert_eq!(seen, [1, 0, 2]);
         packets.forget(|| at(0));
-        assert_eq!((packets.records.len(), packets.next_number()), (0, 3));
+        assert_eq!(packets.records.len(), 0);
+        assert_eq!(packets.next_number(), 3);
     }
 
     #[test]
-    fn records_are_bounded_and_the_oldest_is_taken_as_lost() {
+    fn records_are_bounded_and_oldest_counts_as_lost() {
         let mut packets = sent(RECORDS_MAX as u64);
         assert_eq!(packets.push(packet(7)).map(|oldest| oldest.at), Some(at(0)));
         assert_eq!(packets.outstanding(), RECORDS_MAX);

@@ -1,12 +1,12 @@
-//! Floor 3: the other end, as both cores see it: one session's keys and paths composed with one link.
+//! One session as both cores see it: its keys and paths (`session`) with its streams (`link`).
 //!
-//! `session` and `link` never meet elsewhere. A packet is opened by the keyring, read by the link, and noted by the
-//! paths; what the link builds is sealed by the keyring and leaves on the path the paths name, within what an unproven
-//! path may be sent. Challenges and their answers are packets of their own, small and never padded.
+//! The keyring opens a packet, the link reads its frames, the paths record where it came from. A
+//! packet that the link builds is sealed by the keyring and leaves on the current path. Challenges
+//! and their responses are separate, short packets.
 //!
-//! It must not know: members, letters, handshakes, who chooses a carrier and why.
+//! Must not depend on: members, letters, handshakes, the reason for a carrier.
 //!
-//! Invariant: every packet that leaves has a number never used before and was paid for on its path.
+//! Invariant: every packet has a number never used before, and fits the allowance of its path.
 
 mod rest;
 
@@ -21,14 +21,14 @@ use crate::wire::frame::{Frame, Probe, StreamId};
 use crate::wire::limits::{DATA_HEADER_LEN, UDP_PACKET_MAX};
 use crate::wire::packet::RESET_TOKEN_LEN;
 
-/// The least room worth building a packet for: an ack and a short letter's piece.
+/// Minimum space worth a packet, in bytes: an ack and part of a short letter.
 const ROOM_MIN: usize = 64;
-/// Answers to probes that wait for the turn's end; a newer one takes the place of the oldest. Proofs need three at once.
+/// Maximum pending answers to probes: a path validation needs three. A newer replaces the oldest.
 const PROBES_OWED_MAX: usize = 4;
-/// What a record on TCP adds to its packet.
+/// Bytes that a record on TCP adds to its packet.
 const RECORD_HEAD_LEN: usize = 2;
 
-/// Which end we are.
+/// The two ends of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Chooses the path, keeps idle sessions alive, begins new handshakes.
@@ -37,61 +37,61 @@ pub enum Role {
     Relay,
 }
 
-/// What a session begins with.
+/// Initial parameters of a session.
 pub struct Begin {
-    /// Which end we are.
+    /// Our end.
     pub role: Role,
-    /// Where the handshake went.
+    /// The path of the handshake.
     pub path: Path,
-    /// What the handshake gave.
+    /// The keys from the handshake.
     pub keys: Keys,
-    /// The session's name, for a later handshake that continues it.
+    /// The session's id, with which a later handshake continues it.
     pub id: SessionId,
     /// The handshake's round trip, if it was measured.
     pub rtt: Option<Duration>,
     /// When keys are renewed.
     pub lifetime: Lifetime,
-    /// For challenges and keep-alives.
+    /// Random numbers for challenges and keep-alives.
     pub rng: Rng,
 }
 
-/// What became of a data packet.
+/// The result of a data packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It is not authentic, or a replay; nothing has changed.
+    /// It is not authentic, or a replay. Nothing has changed.
     Dropped,
-    /// It was taken in.
+    /// It was accepted.
     Taken,
     /// The other end has ended the session with this code ([`crate::wire::frame::close`]).
     Closed(u16),
-    /// The other end broke the protocol; the session is to be closed.
+    /// The other end broke the protocol. The session must be closed.
     Broken(Violation),
 }
 
-/// Probe time-outs that old keys and freed indexes live on.
+/// Probe timeouts for which old keys and freed indexes are kept (RFC 9001 §6.5).
 const LINGER_PTOS: u32 = 3;
 
-/// An answer to a probe that is to leave.
+/// A pending answer to a probe.
 #[derive(Clone, Copy, Debug)]
 struct Owed {
     path: Path,
     id: [u8; 8],
-    /// The bytes of the frame it answers, and of its own.
+    /// Length of the probe's frame and of the answer's, in bytes.
     len: usize,
 }
 
-/// A session that has ended here; the other end is told at once, and again as it goes on talking.
+/// A session that has ended here. The other end receives CLOSE at once, and again while it sends.
 struct Closing {
     code: u16,
     reason: &'static str,
-    /// Packets that came since.
+    /// Packets received since.
     heard: u32,
     owed: bool,
 }
 
 impl Closing {
-    /// After the first, second, fourth, eighth… packet, since whoever sends many would be sent as many (RFC 9000
-    /// section 10.2.1).
+    /// Repeats CLOSE after the first, second, fourth, eighth… packet, so that a flood does not get
+    /// as many packets in return (RFC 9000 §10.2.1).
     fn handle_packet(&mut self) {
         self.heard = self.heard.saturating_add(1);
         self.owed |= self.heard.is_power_of_two();
@@ -105,19 +105,19 @@ pub struct Peer {
     keyring: Keyring,
     paths: Paths,
     link: Link,
-    /// Bytes a TCP path has not sent yet, as far as is known.
+    /// Bytes that a TCP path has not sent yet, as far as is known.
     tcp_unsent: usize,
     aside: Seldom<Aside>,
 }
 
-/// What few ends have to do beside a conversation.
+/// State that few sessions need.
 struct Aside {
     closing: Option<Closing>,
     /// At most [`PROBES_OWED_MAX`], the newest last.
     probes_owed: Vec<Owed>,
-    /// Answers to our own probes; at most [`PROBES_OWED_MAX`], the newest last.
+    /// Answers to our probes; at most [`PROBES_OWED_MAX`], the newest last.
     answers: Vec<(Path, [u8; 8])>,
-    /// Reused: a frame that travels alone.
+    /// Reused buffer for the frame of a separate packet.
     apart: Vec<u8>,
 }
 
@@ -133,7 +133,7 @@ impl Aside {
 blank!(Aside, Aside::NOTHING, Aside::is_nothing);
 
 impl Peer {
-    /// A session whose handshake has just been made.
+    /// Creates a session after its handshake.
     pub fn new(now: Tick, mut begin: Begin) -> Peer {
         let is_client = begin.role == Role::Client;
         let direction = if is_client { Direction::Lead } else { Direction::Follow };
@@ -153,49 +153,49 @@ impl Peer {
         }
     }
 
-    /// The session's name.
+    /// Returns the session's id.
     pub const fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Whether a packet of the other end has been opened, so that it is there and not a replay of it.
+    /// Whether a packet of the other end has been opened: its handshake was not a replay.
     pub fn is_confirmed(&self) -> bool {
         self.keyring.highest_opened().is_some()
     }
 
-    /// Where packets leave; none if every path is gone.
+    /// Returns the path that packets leave on, or `None` if every path is closed.
     pub const fn path(&self) -> Option<Path> {
         self.paths.current()
     }
 
-    /// The path that packets leave on, if the other end has shown that it is there, and the index that its packets come
-    /// under.
+    /// Returns the current path, if it is validated, and the index of the packets on it.
     pub fn proven_at(&self) -> Option<(Path, u32)> {
-        let (path, keys) = (self.path()?, self.keyring.sealing_keys()?);
+        let path = self.path()?;
+        let keys = self.keyring.sealing_keys()?;
         self.paths.is_proven(path).then_some((path, keys.local_index))
     }
 
-    /// The link, to be looked at.
+    /// Returns the link.
     pub const fn link(&self) -> &Link {
         &self.link
     }
 
-    /// Bytes of message that `stream` would take now.
+    /// Returns the maximum length of a message that `stream` accepts now, in bytes.
     pub fn room(&self, stream: StreamId) -> usize {
         self.link.room(stream)
     }
 
-    /// Whether the keys in use are to be renewed.
+    /// Whether the keys in use must be renewed.
     pub fn needs_rekey(&self, now: Tick) -> bool {
         self.keyring.needs_rekey(now)
     }
 
-    /// Three probe time-outs: how long old keys open late packets, and freed indexes rest.
+    /// Returns how long old keys open late packets and freed indexes rest: three PTOs.
     pub fn linger(&self) -> Duration {
         self.link.pto() * LINGER_PTOS
     }
 
-    /// Queues one whole message, given in parts.
+    /// Queues one complete message, given in parts.
     ///
     /// # Errors
     /// [`Full`] if it is longer than [`Peer::room`]; nothing was queued.
@@ -203,28 +203,30 @@ impl Peer {
         self.link.send(stream, parts)
     }
 
-    /// Whether a whole message of a stream waits.
+    /// Whether a complete message of a stream is ready to read.
     pub fn has_message(&self, stream: StreamId) -> bool {
         self.link.has_message(stream)
     }
 
-    /// The next whole message of a stream, in place of what `into` held.
+    /// Reads the next complete message of a stream, replacing the content of `into`.
     pub fn receive(&mut self, stream: StreamId, into: &mut Vec<u8>) -> bool {
         self.link.receive(stream, into)
     }
 
-    /// Sends a PING soon; [`Peer::take_pong`] has its round trip.
+    /// Sends a PING soon; [`Peer::take_pong`] returns its round trip.
     pub fn ping(&mut self) {
         self.link.ping();
     }
 
-    /// The round trip of a PING, once.
+    /// Takes the round trip of a PING. Returns it once.
     pub fn take_pong(&mut self) -> Option<Duration> {
         self.link.take_pong()
     }
 
-    /// Asks for an answer on `path`, whichever is in use: a packet as long as any on UDP, a short one on TCP. It moves no
-    /// conversation and nobody waits for its loss; [`Peer::take_probe_answer`] has the answer.
+    /// Sends a probe on any `path`; [`Peer::take_probe_answer`] returns the answer.
+    ///
+    /// On UDP it has the maximum length, on TCP it is short. It does not move the session, and its
+    /// loss is not detected.
     pub fn probe<R, E>(&mut self, now: Tick, path: Path, id: [u8; 8], out: &mut Outputs<R, E>) {
         let len = match path.carrier() {
             Carrier::Udp => UDP_PACKET_MAX - SEALED_OVERHEAD,
@@ -235,46 +237,48 @@ impl Peer {
         }
     }
 
-    /// A probe of `path` was answered after so long; it tells as much as an ack, if packets leave there. RFC 9002 §6.2.2
-    /// would not take it for a sample, because an answer may wait or come another way; ours leave with the turn, where the probe
-    /// came.
+    /// Handles an answered probe of `path`. On the current path `rtt` counts as a sample.
+    ///
+    /// RFC 9002 §6.2.2 would not use it, because a response may wait or take another path. Ours
+    /// leaves in the same turn, on the path of the probe.
     pub fn handle_round_trip(&mut self, now: Tick, path: Path, rtt: Duration) {
         if self.path() == Some(path) {
             self.link.handle_round_trip(now, rtt);
         }
     }
 
-    /// What has come answers what was first sent so long ago, as [`Link::handle_round_trip_bound`].
+    /// As [`Link::handle_round_trip_bound`].
     pub fn handle_round_trip_bound(&mut self, now: Tick, bound: Duration) {
         self.link.handle_round_trip_bound(now, bound);
     }
 
-    /// Which probe was answered, and where the answer came; ask until there is none.
+    /// Returns the path and the id of an answered probe. Call until `None`.
     pub fn take_probe_answer(&mut self) -> Option<(Path, [u8; 8])> {
         self.aside.there()?.answers.pop()
     }
 
-    /// Makes itself heard on the present path soon, so that the other end follows there, or notices that it is dead.
+    /// Sends a PING soon, so that the other end follows, or the path is found dead.
     pub fn poke(&mut self) {
         self.link.poke();
     }
 
-    /// The machine slept: little leaves at once.
+    /// Handles a suspension of the machine: the next burst is small.
     pub fn handle_woken(&mut self, now: Tick) {
         self.link.handle_woken(now);
     }
 
-    /// The present path was tested and found good.
+    /// Forgets the losses on the current path, which validation has found good.
     pub fn forgive(&mut self) {
         self.link.forgive();
     }
 
-    /// Whether a RESET of `index` with `token` is the other end's word that it has lost this session.
+    /// Whether a RESET of `index` with `token` proves that the other end has lost this session.
     pub fn is_reset(&self, index: u32, token: &[u8; RESET_TOKEN_LEN]) -> bool {
         self.keyring.is_reset(index, token)
     }
 
-    /// New keys for the same session: the client's to be used at once, the relay's when the client has.
+    /// Adds new keys for the same session. The client's are used at once, the relay's after the
+    /// client's first packet.
     pub fn renew(&mut self, now: Tick, keys: Keys) {
         match self.role {
             Role::Client => self.keyring.switch(now, keys),
@@ -282,7 +286,7 @@ impl Peer {
         }
     }
 
-    /// The newest handshake that is not confirmed, by its counter; if there is one.
+    /// Returns the counter of the newest unconfirmed handshake.
     pub fn newest_waiting(&self) -> Option<u64> {
         self.keyring.newest_waiting()
     }
@@ -292,8 +296,7 @@ impl Peer {
         self.keyring.is_too_late(handshake)
     }
 
-    /// The counter of a handshake that the other end has just confirmed, once; to be asked for
-    /// after each packet.
+    /// Takes the counter of a just confirmed handshake. Call after each packet.
     pub fn take_confirmed(&mut self) -> Option<u64> {
         self.keyring.take_confirmed()
     }
@@ -303,14 +306,14 @@ impl Peer {
         self.paths.handle_shaken_elsewhere(path, self.is_confirmed());
     }
 
-    /// The handshake that [`Peer::take_confirmed`] has named was confirmed by the packet that came last.
+    /// Records that the last packet confirmed the handshake of [`Peer::take_confirmed`].
     pub fn handle_confirmed(&mut self, now: Tick) {
         let moved = self.paths.handle_confirmed(now);
         self.follow(now, moved);
     }
 
-    /// The client's choice: everything leaves on `path` from now on. If it was silent and has just answered, what is
-    /// unacknowledged goes again at once: after many probes the next one may be seconds away.
+    /// Moves the client to `path`. If it is the current one and was silent, unacknowledged data is
+    /// sent again at once. The next probe may be seconds away.
     pub fn select(&mut self, now: Tick, path: Path) {
         let moved = self.paths.select(now, path);
         self.follow(now, moved);
@@ -320,12 +323,12 @@ impl Peer {
         }
     }
 
-    /// Gives the client, which has signed in, the credit of every stream in full.
+    /// Grants the client full credit on every stream after its sign-in.
     pub fn welcome(&mut self) {
         self.link.give_credit();
     }
 
-    /// As [`Link::with_full_credit`]; for a session in which nothing was said yet.
+    /// As [`Link::with_full_credit`], for a session without messages so far.
     pub fn with_full_credit(self) -> Peer {
         Peer { link: self.link.with_full_credit(), ..self }
     }
@@ -335,33 +338,36 @@ impl Peer {
         self.link.set_gapped_max(max);
     }
 
-    /// Tells the other end with the next flush that the session has ended, and again in answer to what still comes;
-    /// nothing else leaves, and nothing that was said is kept.
+    /// Ends the session. CLOSE is sent with the next flush, and again in reply to later packets.
+    /// Nothing else is sent, and unread messages are discarded.
     pub fn close(&mut self, code: u16, reason: &'static str) {
         self.link.shut();
         self.aside.closing = Some(Closing { code, reason, heard: 0, owed: true });
     }
 
-    /// An index that leads here no longer; ask until there is none.
+    /// Returns an index to free, which does not lead here any more. Call until `None`.
     pub fn next_freed(&mut self) -> Option<u32> {
         self.keyring.next_freed()
     }
 
-    /// Every index that leads here.
+    /// Returns every index that leads here.
     pub fn local_indexes(&self) -> impl Iterator<Item = u32> {
         self.keyring.local_indexes()
     }
 
-    /// Takes in one data packet.
+    /// Handles one data packet.
     pub fn handle_packet(&mut self, now: Tick, path: Path, bytes: &mut [u8]) -> Heard {
-        let (len, link) = (bytes.len(), &self.link);
-        let linger = || link.pto() * LINGER_PTOS;
+        let len = bytes.len();
+        let linger = || self.link.pto() * LINGER_PTOS;
         let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
         if let Some(Aside { closing: Some(closing), .. }) = self.aside.there() {
             closing.handle_packet();
         }
-        let (mut challenge, mut response, mut closed) = (None, None, None);
-        let (mut probe, mut answer) = (None, None);
+        let mut challenge = None;
+        let mut response = None;
+        let mut probe = None;
+        let mut answer = None;
+        let mut closed = None;
         let seen =
             self.link.handle_packet(now, path, opened.number, opened.plain, &mut |other| match other {
                 Other::PathChallenge(data) => challenge = Some(data),
@@ -374,8 +380,9 @@ impl Peer {
             Ok(seen) => seen,
             Err(violation) => return Heard::Broken(violation),
         };
-        let (packet, link) = ((path, opened.number, len), &self.link);
-        let moved = self.paths.handle_received(now, packet, seen.non_probing, || link.pto());
+        // Before the frames below: the packet itself decides which path is the current one.
+        let pto = || self.link.pto();
+        let moved = self.paths.handle_received(now, path, opened.number, len, seen.non_probing, pto);
         self.follow(now, moved);
         if let Some(data) = challenge {
             self.handle_challenge(path, data);
@@ -394,23 +401,24 @@ impl Peer {
     fn handle_challenge(&mut self, path: Path, data: [u8; 8]) {
         self.paths.handle_challenge(path, data);
         if self.role == Role::Client && self.path() == Some(path) {
-            // A third party may have sent a copy of our packet first, which moved the relay's path. A new
-            // packet of ours moves it back (RFC 9000 §9.3.3).
+            // An attacker may have sent a copy of our packet first, which moved the relay's path. A
+            // new packet of ours moves it back (RFC 9000 §9.3.3).
             self.link.poke();
         }
     }
 
-    /// A path is gone.
+    /// Handles the end of a path.
     pub fn handle_path_closed(&mut self, now: Tick, path: Path) {
         let moved = self.paths.close(path);
         self.link.path_lost(path);
         self.follow(now, moved);
     }
 
-    /// A TCP path still has so many bytes to send.
+    /// Handles the number of bytes that a TCP path has not sent yet.
     pub fn handle_unsent(&mut self, now: Tick, path: Path, bytes: usize) {
         if self.path() == Some(path) {
-            // An empty queue may only mean that the system has taken it; one that shrinks is on its way.
+            // An empty queue may only mean that the system has taken the data. A shrinking one
+            // shows progress.
             if bytes > 0 && bytes < self.tcp_unsent {
                 self.link.handle_moving(now);
             }
@@ -418,7 +426,7 @@ impl Peer {
         }
     }
 
-    /// Lets time pass.
+    /// Advances time.
     pub fn handle_time(&mut self, now: Tick) {
         self.link.handle_time(now);
         self.keyring.handle_time(now);
@@ -426,7 +434,7 @@ impl Peer {
         self.follow(now, moved);
     }
 
-    /// When time alone would make it act; later than the last [`Peer::handle_time`] and [`Peer::flush`].
+    /// Returns when time alone makes the session act, later than the last flush.
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
         Tick::earliest([
             self.link.next_deadline(),
@@ -435,7 +443,7 @@ impl Peer {
         ])
     }
 
-    /// Seals everything that may leave now into as few packets as it fits.
+    /// Seals everything that may leave now, in as few packets as possible.
     pub fn flush<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         if !self.keyring.can_seal() {
             return;
@@ -458,7 +466,7 @@ impl Peer {
         }
     }
 
-    /// Seals what travels in packets of its own: answers and challenges.
+    /// Sends challenges, their responses and answers to probes, each in a separate packet.
     fn flush_apart<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         while let Some((path, data)) = self.paths.response_due() {
             self.send_apart(now, path, &Frame::PathResponse(data), out);
@@ -483,7 +491,9 @@ impl Peer {
         if room < ROOM_MIN {
             return false;
         }
-        let (link, keyring, unsent) = (&mut self.link, &mut self.keyring, self.tcp_unsent);
+        let link = &mut self.link;
+        let keyring = &mut self.keyring;
+        let unsent = self.tcp_unsent;
         let mut len = 0;
         out.send_with(path, |buf| {
             let start = buf.len();
@@ -498,8 +508,8 @@ impl Peer {
         len > 0
     }
 
-    /// Sends a CLOSE alone, if one is owed, whatever else waits. What an unproven path may not be sent stays owed until more
-    /// has come there.
+    /// Sends a pending CLOSE alone, whatever else is queued. On an unvalidated path without
+    /// allowance it stays pending until more has been received.
     fn send_close<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         let Some(path) = self.path() else { return };
         let Aside { closing, apart, .. } = &mut *self.aside;
@@ -511,7 +521,9 @@ impl Peer {
             return;
         }
         closing.owed = false;
-        let (link, keyring, close) = (&mut self.link, &mut self.keyring, &*apart);
+        let link = &mut self.link;
+        let keyring = &mut self.keyring;
+        let close = &*apart;
         let mut sent = 0;
         out.send_with(path, |buf| {
             let start = buf.len();
@@ -525,12 +537,14 @@ impl Peer {
         self.note_sent(path, sent);
     }
 
-    /// Sends one probing frame in a packet of its own.
+    /// Sends one probing frame in a separate packet.
     fn send_apart<R, E>(&mut self, now: Tick, path: Path, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
         let apart = &mut self.aside.apart;
         apart.clear();
         frame.encode(apart);
-        let (link, keyring, frames) = (&mut self.link, &mut self.keyring, &*apart);
+        let link = &mut self.link;
+        let keyring = &mut self.keyring;
+        let frames = &*apart;
         let mut sent = 0;
         out.send_with(path, |buf| {
             let start = buf.len();
@@ -559,7 +573,7 @@ impl Peer {
     }
 }
 
-/// Appends to a bounded list; at the bound the oldest goes.
+/// Appends to a list of at most [`PROBES_OWED_MAX`]. At the bound the oldest is removed.
 fn keep_newest<T>(list: &mut Vec<T>, new: Option<T>) {
     let Some(new) = new else { return };
     if list.len() == PROBES_OWED_MAX {

@@ -1,7 +1,7 @@
-//! A relay's end of a session at rest: what is left of it while nobody says anything.
+//! Hibernated sessions at a relay: a quiet peer packed into a few hundred bytes.
 //!
-//! What keeps it alive is answered as it lies there, with the same numbers, keys and checks as by an end that is awake:
-//! where anything else is asked for, or a packet was lost before, that end is woken.
+//! A keep-alive is answered without unpacking the whole peer, with the same numbers, keys and
+//! checks as in an awake one. Any other packet, or one after a loss, wakes the peer.
 
 use std::time::Duration;
 
@@ -12,23 +12,24 @@ use crate::session::{Keyring, Paths, SEALED_OVERHEAD, SessionId};
 use crate::wire::limits::DATA_HEADER_LEN;
 use crate::wire::packet::{self, Packet};
 
-/// A packet that keeps alive is no longer, in bytes: a PING and an ack of one range, or of a few.
+/// Maximum length of a keep-alive packet, in bytes: a PING and an ack of one or a few ranges.
 const KEEP_ALIVE_MAX: usize = SEALED_OVERHEAD + ROOM_MIN;
 
-/// What becomes of a packet for an end at rest.
+/// The result of a packet for a hibernated session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resting {
-    /// It kept the session alive, and was answered: one more of its [`Beats`].
+    /// It was a keep-alive, and was answered: one more of the session's [`Beats`].
     Answered,
-    /// It is not authentic, or a replay; nothing has changed.
+    /// It is not authentic, or a replay. Nothing has changed.
     Dropped,
-    /// It is to be given to the end itself; nothing has changed. Its tag is to be checked before
-    /// that ([`Peer::opens_at_rest`]).
+    /// The awake peer must handle it. Nothing has changed. Check its tag before waking
+    /// ([`Peer::opens_at_rest`]).
     Wakes,
 }
 
 impl Peer {
-    /// Whether [`Peer::pack`] may be called: only the other end, or time that is looked at elsewhere, acts next.
+    /// Whether [`Peer::pack`] may be called: only the other end acts next, or time that the caller
+    /// watches.
     pub fn is_quiet(&self) -> bool {
         self.role == Role::Relay
             && self.aside.is_nothing()
@@ -37,7 +38,8 @@ impl Peer {
             && self.keyring.is_quiet()
     }
 
-    /// Appends a quiet end to what is at rest, its keys among it: whoever drops that wipes it.
+    /// Appends a quiet peer to a hibernated session. The result includes its keys, so the caller
+    /// must wipe it.
     pub fn pack(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(&self.id.0);
         self.paths.pack(into);
@@ -46,7 +48,8 @@ impl Peer {
         pack_number(into, self.tcp_unsent as u64);
     }
 
-    /// An end that was packed, and has answered these since: none may be left out, or a number would be used twice.
+    /// Restores a peer written by [`Peer::pack`], which has answered `beats` since. All of them
+    /// must be counted, or a number would be used twice.
     pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Peer {
         let id = SessionId(from.bytes());
         let mut paths = Paths::unpack(from);
@@ -65,13 +68,13 @@ impl Peer {
         }
     }
 
-    /// Which session was packed here, and where packets of it leave.
+    /// Returns the id of a packed session, and the path that its packets leave on.
     pub fn peek(from: &mut Unpacker<'_>) -> (SessionId, Path) {
         (SessionId(from.bytes()), Paths::peek(from))
     }
 
-    /// Whether a packed end, which has answered these since, would open this packet. `copy` is a
-    /// buffer to open it in.
+    /// Whether a packed peer, which has answered `beats` since, would open this packet. `copy` is a
+    /// buffer for it.
     pub fn opens_at_rest(
         from: &mut Unpacker<'_>,
         beats: Beats,
@@ -81,11 +84,13 @@ impl Peer {
     ) -> bool {
         copy.clear();
         copy.extend_from_slice(bytes);
-        let (_, _) = (SessionId(from.bytes()), Paths::skip(from));
+        let _id = SessionId(from.bytes());
+        let _path = Paths::skip(from);
         Keyring::unpack(from, beats).open(now, || Duration::ZERO, path.carrier(), copy).is_ok()
     }
 
-    /// Answers a packet that does nothing but keep this packed end alive, which has answered these before.
+    /// Answers a packet that is only a keep-alive of this packed peer, which has answered `beats`
+    /// before.
     pub fn answer_at_rest<R, E>(
         from: &mut Unpacker<'_>,
         beats: Beats,
@@ -96,11 +101,14 @@ impl Peer {
         let mut own = [0; KEEP_ALIVE_MAX];
         let Some(own) = own.get_mut(..bytes.len()) else { return Resting::Wakes };
         own.copy_from_slice(bytes);
-        let (_, at) = (SessionId(from.bytes()), Paths::skip(from));
+        let _id = SessionId(from.bytes());
+        let at = Paths::skip(from);
         if path.carrier() == Carrier::Tcp || at != path || beats.count == u32::MAX {
             return Resting::Wakes;
         }
         let mut keyring = Keyring::unpack(from, beats);
+        // A gap before this packet: its ack must be immediate and name the gap, which needs the
+        // whole link.
         let is_next =
             |number| keyring.highest_opened().is_none_or(|highest| number <= highest.saturating_add(1));
         if matches!(packet::parse(path.carrier(), bytes), Ok(Packet::Data { number, .. }) if !is_next(number))

@@ -1,4 +1,4 @@
-//! Two ends that probe each other's paths. Part of the program under `#[cfg(test)]` only.
+//! Two ends that probe, move, close and hibernate.
 
 use super::*;
 use crate::base::{Beats, ConnId, Effect};
@@ -15,15 +15,17 @@ fn at(millis: u64) -> Tick {
     Tick::from_micros(millis * 1000)
 }
 
-/// A client and its relay, on the client's path 1.
+/// Returns a client and its relay, on the client's path 1.
 fn pair() -> (Peer, Peer) {
     let peer = |role, local, remote, send, recv| {
         let keys = Keys::new(local, remote, [send; 32], [recv; 32]);
-        let (id, lifetime) = (SessionId([1; 16]), Lifetime::default());
+        let id = SessionId([1; 16]);
+        let lifetime = Lifetime::default();
         let rng = Rng::from_seed([local as u8; 32]);
         Peer::new(at(0), Begin { role, path: udp(1), keys, id, rtt: None, lifetime, rng }).with_full_credit()
     };
-    let (mut client, mut relay) = (peer(Role::Client, 1, 2, 3, 4), peer(Role::Relay, 2, 1, 4, 3));
+    let mut client = peer(Role::Client, 1, 2, 3, 4);
+    let mut relay = peer(Role::Relay, 2, 1, 4, 3);
     client.poke();
     let out = flushed(&mut client);
     deliver(&out, &mut relay, None);
@@ -37,7 +39,8 @@ fn flushed(peer: &mut Peer) -> Out {
     out
 }
 
-/// Brings what was sent to the other end, on its own path or on another one; where and how long each packet was.
+/// Delivers the sent packets to the other end, on their own path or on `from`. Returns the path and
+/// length of each.
 fn deliver(out: &Out, to: &mut Peer, from: Option<Path>) -> Vec<(Path, usize)> {
     let mut seen = Vec::new();
     for effect in &out.effects {
@@ -50,7 +53,7 @@ fn deliver(out: &Out, to: &mut Peer, from: Option<Path>) -> Vec<(Path, usize)> {
 }
 
 #[test]
-fn a_probe_is_answered_in_full_on_its_own_path_and_moves_nothing() {
+fn probe_is_answered_in_full_on_its_own_path() {
     let (mut client, mut relay) = pair();
     for (path, len) in [(udp(2), UDP_PACKET_MAX), (TCP, 42)] {
         let mut out = Out::default();
@@ -59,15 +62,15 @@ fn a_probe_is_answered_in_full_on_its_own_path_and_moves_nothing() {
         let out = flushed(&mut relay);
         assert_eq!(deliver(&out, &mut client, None), [(path, len)]);
         assert_eq!(client.take_probe_answer(), Some((path, [7; 8])));
-        assert_eq!(
-            (client.take_probe_answer(), relay.path(), client.path()),
-            (None, Some(udp(1)), Some(udp(1)))
-        );
+        assert_eq!(client.take_probe_answer(), None);
+        assert_eq!(relay.path(), Some(udp(1)));
+        assert_eq!(client.path(), Some(udp(1)));
     }
 }
 
+/// Only the newest four of 50 probes are answered.
 #[test]
-fn a_flood_of_probes_owes_four_answers_and_never_more_than_what_came() {
+fn flood_of_probes_gets_four_answers_within_bytes_received() {
     let (mut client, mut relay) = pair();
     let mut out = Out::default();
     (0..50).for_each(|n| client.probe(at(1), udp(2), [n; 8], &mut out));
@@ -79,7 +82,7 @@ fn a_flood_of_probes_owes_four_answers_and_never_more_than_what_came() {
 }
 
 #[test]
-fn the_first_packet_that_is_no_probe_moves_the_conversation() {
+fn first_non_probing_packet_moves_session() {
     let (mut client, mut relay) = pair();
     client.select(at(1), TCP);
     client.poke();
@@ -89,8 +92,9 @@ fn the_first_packet_that_is_no_probe_moves_the_conversation() {
     assert!(flushed(&mut relay).effects.iter().all(|effect| matches!(effect, Effect::Send(TCP, _))));
 }
 
+/// CLOSE is sent at once, and again after 1, 2, 4, 8 and 16 packets of the other end.
 #[test]
-fn whoever_goes_on_talking_to_a_closed_end_is_told_again_but_ever_more_seldom() {
+fn closed_end_repeats_close_with_growing_intervals() {
     let (mut client, mut relay) = pair();
     relay.close(3, "replaced");
     let mut told = Vec::new();
@@ -99,15 +103,16 @@ fn whoever_goes_on_talking_to_a_closed_end_is_told_again_but_ever_more_seldom() 
             told.push(heard);
         }
         relay.handle_unsent(at(1), udp(1), 0);
-        assert!(flushed(&mut relay).effects.is_empty(), "nothing was heard");
+        assert!(flushed(&mut relay).effects.is_empty(), "nothing was received");
         client.poke();
         deliver(&flushed(&mut client), &mut relay, None);
     }
     assert_eq!(told, [0, 1, 2, 4, 8, 16]);
 }
 
+/// An unvalidated address is sent at most three times the bytes received from it, CLOSE included.
 #[test]
-fn a_new_address_that_sent_little_is_told_of_the_end_when_it_has_sent_more() {
+fn close_is_sent_once_new_address_has_sent_enough() {
     let (mut client, mut relay) = pair();
     let sent = |out: &Out| out.bytes.len();
     let mut came = 0;
@@ -119,7 +124,7 @@ fn a_new_address_that_sent_little_is_told_of_the_end_when_it_has_sent_more() {
         deliver(&out, &mut relay, Some(udp(2)));
         let mut lens = vec![sent(&flushed(&mut relay))];
         if round == 0 {
-            relay.close(7, "so long a reason that it does not fit into what is left");
+            relay.close(7, "a reason that does not fit into the allowance that is left");
             lens.push(sent(&flushed(&mut relay)));
         }
         told.extend(lens);
@@ -129,9 +134,11 @@ fn a_new_address_that_sent_little_is_told_of_the_end_when_it_has_sent_more() {
     assert!(told[0] > 0 && told[1] == 0 && told[2] > 0, "{told:?} for {came}");
 }
 
-/// What the second of two ends says next: as much as the first, packet by packet. (Only its acks may say a bit more.)
+/// Asserts that the second of two ends sends as much as the first, packet by packet. Returns its
+/// packets. (Only its acks may contain a bit more.)
 fn says_as_much(now: u64, relay: &mut Peer, again: &mut Peer) -> Out {
-    let (mut out, mut same) = (Out::default(), Out::default());
+    let mut out = Out::default();
+    let mut same = Out::default();
     relay.flush(at(now), &mut out);
     again.flush(at(now), &mut same);
     assert_eq!(out.effects, same.effects);
@@ -145,7 +152,7 @@ fn packed(peer: &Peer) -> Vec<u8> {
     packed
 }
 
-/// After some talk in both directions.
+/// Returns both ends after a few messages in both directions.
 fn talked() -> (Peer, Peer) {
     let (mut client, mut relay) = pair();
     for round in 0..3 {
@@ -155,18 +162,20 @@ fn talked() -> (Peer, Peer) {
         assert!(relay.receive(StreamId::Chat, &mut message));
         relay.send(StreamId::Control, &[b"a receipt"]).unwrap();
         deliver(&flushed(&mut relay), &mut client, None);
-        assert!(!relay.is_quiet(), "it waits for an ack");
+        assert!(!relay.is_quiet(), "its message has no ack yet");
         client.poke();
         deliver(&flushed(&mut client), &mut relay, None);
-        assert!(!relay.is_quiet(), "it owes an ack");
+        assert!(!relay.is_quiet(), "its ack is pending");
         deliver(&flushed(&mut relay), &mut client, None);
         assert!(client.receive(StreamId::Control, &mut message));
     }
     (client, relay)
 }
 
+/// A packed peer has at most 240 bytes. After unpacking it sends the same packets as one that was
+/// not packed.
 #[test]
-fn an_end_at_rest_takes_little_and_goes_on_as_if_it_had_never_rested() {
+fn hibernated_peer_is_small_and_resumes_unchanged() {
     let (mut client, mut relay) = talked();
     let bytes = packed(&relay);
     assert!(bytes.len() <= 240, "{} bytes", bytes.len());
@@ -194,7 +203,7 @@ fn an_end_at_rest_takes_little_and_goes_on_as_if_it_had_never_rested() {
 }
 
 #[test]
-fn what_came_before_a_rest_is_not_opened_after_it() {
+fn packet_sent_before_hibernation_is_not_opened_after_it() {
     let (mut client, mut relay) = pair();
     client.poke();
     let late = flushed(&mut client);
@@ -208,7 +217,7 @@ fn what_came_before_a_rest_is_not_opened_after_it() {
 }
 
 #[test]
-fn whoever_has_something_to_do_does_not_rest() {
+fn busy_peer_does_not_hibernate() {
     let (mut client, mut relay) = talked();
     assert!(!client.is_quiet(), "it keeps the session alive");
     let mut out = Out::default();
@@ -216,7 +225,7 @@ fn whoever_has_something_to_do_does_not_rest() {
     client.flush(at(5), &mut out);
     deliver(&out, &mut relay, Some(udp(2)));
     flushed(&mut relay);
-    assert!(!relay.is_quiet(), "an address is to be proved");
+    assert!(!relay.is_quiet(), "an address is not validated");
     let (_, mut relay) = talked();
     relay.renew(at(5), Keys::new(9, 9, [9; 32], [9; 32]));
     assert!(!relay.is_quiet(), "keys wait");
@@ -232,10 +241,12 @@ fn beats_of(packed: &[u8], beats: Beats, now: Tick, path: Path, bytes: &[u8]) ->
     (resting, out)
 }
 
+/// A packed peer that answers keep-alives is compared with one that is unpacked for each.
 #[test]
-fn what_keeps_alive_is_answered_at_rest_as_by_an_end_that_wakes_each_time() {
+fn hibernated_peer_answers_keep_alive_as_awake_one() {
     let (mut client, relay) = talked();
-    let (mut beats, asleep) = (Beats::default(), packed(&relay));
+    let mut beats = Beats::default();
+    let asleep = packed(&relay);
     let mut waking = asleep.clone();
     for round in 1..20 {
         let now = at(round * 20_000);
@@ -253,20 +264,22 @@ fn what_keeps_alive_is_answered_at_rest_as_by_an_end_that_wakes_each_time() {
         let mut expected = Out::default();
         assert_eq!(woken.handle_packet(now, udp(1), &mut ping.bytes.clone()), Heard::Taken);
         woken.flush(now, &mut expected);
-        assert_eq!((&answer.bytes, &answer.effects), (&expected.bytes, &expected.effects));
+        assert_eq!(answer.bytes, expected.bytes);
+        assert_eq!(answer.effects, expected.effects);
         waking = packed(&woken);
         let again = Peer::unpack(&mut crate::base::Unpacker::new(&asleep), beats);
         assert_eq!(packed(&again), waking);
         assert_eq!(again.link().last_heard(), now);
         deliver(&answer, &mut client, None);
-        assert_eq!(client.link().unasked_since(), Some(now), "it has its answer");
+        assert_eq!(client.link().unasked_since(), Some(now), "the keep-alive is acknowledged");
     }
 }
 
 #[test]
-fn whatever_else_comes_wakes_an_end_at_rest() {
+fn other_packet_wakes_hibernated_peer() {
     let (mut client, relay) = talked();
-    let (asleep, none) = (packed(&relay), Beats::default());
+    let asleep = packed(&relay);
+    let none = Beats::default();
     let answered = |bytes: &[u8], path| beats_of(&asleep, none, at(1), path, bytes).0;
     client.poke();
     let ping = flushed(&mut client).bytes;
@@ -278,7 +291,7 @@ fn whatever_else_comes_wakes_an_end_at_rest() {
     assert_eq!(answered(&forged, udp(1)), Resting::Dropped);
     assert_eq!(answered(&ping[..20], udp(1)), Resting::Dropped);
     client.poke();
-    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "one before it was lost");
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a packet was lost before");
 
     let (mut client, _) = talked();
     client.send(StreamId::Chat, &[b"short"]).unwrap();
@@ -289,5 +302,5 @@ fn whatever_else_comes_wakes_an_end_at_rest() {
     assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a long one");
     let (mut client, _) = talked();
     client.close(0, "");
-    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "its end");
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a CLOSE");
 }

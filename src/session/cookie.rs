@@ -1,5 +1,6 @@
-//! Cookies (WireGuard §5.4.7): proof that whoever shakes hands receives what is sent to the address it shows, asked for
-//! while the relay is under load. The relay keeps nothing for whom it has asked.
+//! Cookies (WireGuard §5.4.7): proof that the initiator receives packets at its source address.
+//!
+//! The relay requires them under load, and keeps no state per client.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,22 +16,25 @@ use zeroize::Zeroizing;
 use crate::base::{PublicKey, Rng, Tick};
 use crate::wire::packet::{self, COOKIE_NONCE_LEN, COOKIE_SEALED_LEN, Handshake, MAC_LEN};
 
-/// A secret makes cookies for this long, and those it made count for as long again: so a cookie lives between one and two
-/// minutes, WireGuard's two at most, and one made just before the change is no loss.
+/// Time in which a secret makes cookies. They count for the same time again.
+///
+/// A cookie therefore lives between one and two minutes, two being WireGuard's maximum, and one
+/// made just before the change is not lost.
 const SECRET_AGE: Duration = Duration::from_secs(60);
 
-/// What an address gives back in mac2.
+/// The key that an address uses for mac2.
 #[derive(Clone, Copy)]
 pub(super) struct Cookie([u8; MAC_LEN]);
 
 impl Cookie {
-    /// mac2 of a packet: `covered` is everything before it.
+    /// Returns mac2 of a packet, where `covered` is everything before it.
     pub(super) fn mac2(&self, covered: &[u8]) -> [u8; MAC_LEN] {
         mac(&self.0).chain_update(covered).finalize().into_bytes().into()
     }
 }
 
-/// Seals and opens cookies on their way from one relay: BLAKE2s-256(`queqiao cookie` ‖ the relay's public key).
+/// Seals and opens the cookies of one relay: BLAKE2s-256(`queqiao cookie` ‖ the relay's public
+/// key).
 #[derive(Clone, Copy)]
 pub(super) struct CookieKey([u8; 32]);
 
@@ -52,12 +56,12 @@ impl CookieKey {
         let made = self
             .cipher()
             .encrypt_in_place_detached(XNonce::from_slice(nonce), mac1, body)
-            .expect("16 bytes are far below what the cipher bears");
+            .expect("16 bytes are far below the cipher's limit");
         tag.copy_from_slice(&made);
         sealed
     }
 
-    /// The cookie that answers the packet with this mac1; `None` if the seal does not fit.
+    /// Opens the cookie for the INIT with this mac1. Returns `None` if the seal does not verify.
     pub(super) fn open(
         &self,
         nonce: &[u8; COOKIE_NONCE_LEN],
@@ -77,7 +81,7 @@ impl CookieKey {
     }
 }
 
-/// The relay's cookies: two secrets, whatever the flood.
+/// The relay's cookies. They need two secrets, whatever the flood.
 pub(super) struct Cookies {
     key: CookieKey,
     current: Option<Secret>,
@@ -94,7 +98,7 @@ impl Cookies {
         Cookies { key: CookieKey::new(relay), current: None, previous: None }
     }
 
-    /// Appends the COOKIE that answers this INIT from `addr`.
+    /// Appends the COOKIE for an INIT from `addr`.
     pub(super) fn answer(
         &mut self,
         now: Tick,
@@ -115,15 +119,15 @@ impl Cookies {
         packet::write_cookie(out, init.sender, &nonce, &sealed);
     }
 
-    /// Whether mac2 of this INIT was made with a cookie that `addr` was given at most two minutes ago; takes the same
-    /// time wherever it is wrong.
+    /// Whether mac2 of this INIT was made with a cookie that `addr` received at most two minutes
+    /// ago. Runs in constant time.
     pub(super) fn verifies(&mut self, now: Tick, addr: SocketAddr, init: &Handshake<'_>) -> bool {
         self.turn(now);
         let fits = |secret: &Secret| secret.cookie(addr).mac2(init.covered_by_mac2).ct_eq(init.mac2).into();
         [&self.current, &self.previous].into_iter().flatten().any(fits)
     }
 
-    /// Lets secrets grow old.
+    /// Retires old secrets.
     fn turn(&mut self, now: Tick) {
         let is_old =
             |secret: &Option<Secret>, age| secret.as_ref().is_some_and(|s| now.since(s.since) >= age);
@@ -148,5 +152,5 @@ impl Secret {
 }
 
 fn mac(key: &[u8]) -> Blake2sMac<U16> {
-    <Blake2sMac<U16> as KeyInit>::new_from_slice(key).expect("BLAKE2s takes keys of up to 32 bytes")
+    <Blake2sMac<U16> as KeyInit>::new_from_slice(key).expect("a BLAKE2s key has at most 32 bytes")
 }

@@ -23,13 +23,16 @@ fn relay_identity() -> Identity {
 }
 
 fn responder(seed: u8) -> Responder {
-    let (secret, rng) = (AccessSecret::default(), Rng::from_seed([seed; 32]));
+    let secret = AccessSecret::default();
+    let rng = Rng::from_seed([seed; 32]);
     Responder::new(relay_identity(), secret, HandshakeLimits::On, rng)
 }
 
 fn initiator(counter: u64, carrier: Carrier) -> Initiator {
-    let (key, hello) = (relay_identity().public(), Hello { counter, continues: None });
-    let (identity, secret) = (Identity::from_private([0x11; 32]), AccessSecret::default());
+    let key = relay_identity().public();
+    let hello = Hello { counter, continues: None };
+    let identity = Identity::from_private([0x11; 32]);
+    let secret = AccessSecret::default();
     let mut rng = Rng::from_seed([counter as u8; 32]);
     Initiator::new(&identity, &key, &secret, &hello, 7, carrier, &mut rng).unwrap()
 }
@@ -44,8 +47,8 @@ fn give(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Verdict, 
     (verdict, out)
 }
 
-/// A hundred first messages and more, of as many addresses; a tenth of a second before, so that
-/// what may be done at once is left.
+/// Sends more than a hundred first messages of as many addresses, a tenth of a second before `now`,
+/// so that the burst is available again.
 fn flood(relay: &mut Responder, now: Tick) {
     let now = now - Duration::from_millis(100);
     let garbage = initiator(1, Carrier::Udp);
@@ -54,11 +57,11 @@ fn flood(relay: &mut Responder, now: Tick) {
     }
 }
 
-/// The COOKIE that a first message from there earns now.
+/// Returns the COOKIE that a first message from `path` gets now.
 fn cookie_for(relay: &mut Responder, now: Tick, path: Path, init: &Initiator) -> Vec<u8> {
     match give(relay, now, path, init.packet()) {
         (Verdict::Cookie, bytes) => bytes,
-        (other, _) => panic!("a cookie, not {other:?}"),
+        (other, _) => panic!("not a cookie: {other:?}"),
     }
 }
 
@@ -68,7 +71,7 @@ fn assert_silent(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) {
 }
 
 #[test]
-fn under_load_a_first_message_earns_a_cookie_and_with_it_an_offer() {
+fn init_under_load_gets_cookie_and_with_mac2_an_offer() {
     let mut relay = responder(1);
     flood(&mut relay, at(0));
     let mut client = initiator(2, Carrier::Udp);
@@ -77,13 +80,15 @@ fn under_load_a_first_message_earns_a_cookie_and_with_it_an_offer() {
     assert_eq!(client.handle_cookie(&cookie), Ok(true));
     let again = cookie_for(&mut relay, at(0), udp(HOME, 1), &initiator(2, Carrier::Udp));
     assert_ne!(again, cookie, "another nonce");
-    assert_eq!(client.handle_cookie(&again), Ok(false), "the same cookie is no reason to hurry");
+    assert_eq!(client.handle_cookie(&again), Ok(false), "a known cookie");
     let (verdict, out) = give(&mut relay, at(0), udp(HOME, 1), client.packet());
     assert!(matches!(verdict, Verdict::Offer(_)) && out.is_empty(), "{verdict:?}");
 }
 
+/// A cookie of another address, port or relay is ignored, as is a forged one.
+// faults.md: R8
 #[test]
-fn row_08_a_cookie_of_another_address_or_port_or_relay_or_a_forged_one_is_met_with_silence() {
+fn cookie_for_other_address_or_relay_is_ignored() {
     let mut relay = responder(1);
     flood(&mut relay, at(0));
     let mut client = initiator(2, Carrier::Udp);
@@ -106,8 +111,11 @@ fn row_08_a_cookie_of_another_address_or_port_or_relay_or_a_forged_one_is_met_wi
     assert!(matches!(give(&mut relay, at(0), udp(HOME, 1), client.packet()).0, Verdict::Offer(_)));
 }
 
+/// A secret makes cookies for 60 s and counts for 120 s. The time left depends on the age of the
+/// secret.
+// faults.md: R8
 #[test]
-fn row_08_a_cookie_lives_a_minute_at_least_and_two_at_most() {
+fn cookie_is_valid_for_60_to_120_s() {
     for (asked, used, lives) in
         [(0, 60, true), (0, 119, true), (0, 120, false), (59, 118, true), (59, 120, false)]
     {
@@ -130,7 +138,7 @@ fn row_08_a_cookie_lives_a_minute_at_least_and_two_at_most() {
 }
 
 #[test]
-fn a_client_believes_a_cookie_only_for_its_own_first_message() {
+fn client_accepts_cookie_only_for_its_own_init() {
     let mut relay = responder(1);
     flood(&mut relay, at(0));
     let mut client = initiator(2, Carrier::Udp);
@@ -147,8 +155,9 @@ fn a_client_believes_a_cookie_only_for_its_own_first_message() {
     assert_eq!(client.handle_cookie(&cookie), Ok(true));
 }
 
+/// The INIT is sent without mac2 again, so that it gets another cookie.
 #[test]
-fn a_cookie_that_earns_no_answer_is_let_go_after_two_sendings() {
+fn unanswered_cookie_is_dropped_after_two_transmissions() {
     let mut relay = responder(1);
     flood(&mut relay, at(0));
     let mut client = initiator(2, Carrier::Udp);
@@ -162,8 +171,9 @@ fn a_cookie_that_earns_no_answer_is_let_go_after_two_sendings() {
     assert_eq!(client.handle_cookie(&cookie), Ok(true));
 }
 
+/// An open connection has proved its address.
 #[test]
-fn a_connection_has_proved_its_address_and_is_counted_all_the_same() {
+fn tcp_init_needs_no_cookie_but_counts_towards_load() {
     let mut relay = responder(1);
     flood(&mut relay, at(0));
     let client = initiator(2, Carrier::Tcp);
@@ -178,8 +188,9 @@ fn a_connection_has_proved_its_address_and_is_counted_all_the_same() {
 }
 
 #[test]
-fn without_limits_nobody_is_asked_for_a_cookie() {
-    let (secret, rng) = (AccessSecret::default(), Rng::from_seed([1; 32]));
+fn no_cookies_are_required_without_limits() {
+    let secret = AccessSecret::default();
+    let rng = Rng::from_seed([1; 32]);
     let mut relay = Responder::new(relay_identity(), secret, HandshakeLimits::Off, rng);
     flood(&mut relay, at(0));
     let verdict = give(&mut relay, at(0), udp(HOME, 1), initiator(2, Carrier::Udp).packet()).0;

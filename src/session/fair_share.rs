@@ -1,10 +1,11 @@
 //! One budget for all sources, shared fairly by the networks they are in.
 //!
-//! Usage decays: what was spent counts for 1/e of itself after the budget's time. A network may use at most as much as all
-//! together have left (dynamic thresholds, Choudhury and Hahne 1998), or a few times as much: so k networks that take what
-//! they can get converge to the same share, and leave some for the next one, however many addresses each of them has. Inside
-//! a network the same holds for its parts: /48 ⊃ /56 ⊃ /64 ⊃ address and port; /24 ⊃ /32 ⊃ address and port; or for networks
-//! of other sizes.
+//! Usage decays: it counts for 1/e of itself after the budget's time. A network may use at most a
+//! fixed multiple of the rest of the budget (dynamic thresholds, Choudhury and Hahne 1998). So k
+//! networks that take all they can converge to the same share and leave some for the next one. The
+//! number of addresses of a network does not matter. Inside a network the same holds for its parts.
+//! By default these are /48 ⊃ /56 ⊃ /64 ⊃ address and port for IPv6. For IPv4 they are /24 ⊃ /32 ⊃
+//! address and port.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,23 +19,27 @@ use crate::base::Tick;
 
 use super::prefix_len::PrefixLen;
 
-/// Places for one hash: enough that sources rarely push each other out.
+/// Entries per hash: enough that sources rarely evict each other.
 const WAYS: usize = 4;
-/// Groups of places of one level: 4,096 networks of a size in 96 KiB, whatever the flood.
+/// Groups of entries per level: 4,096 networks of a size in 96 KiB, whatever the flood.
 const SETS: usize = 1_024;
-/// Levels below all: three sizes of networks, and the address with its port.
+/// Levels below the total: three sizes of networks, and the address with its port.
 const LEVELS: usize = 4;
 /// The level of the address with its port.
 const FINEST: usize = LEVELS - 1;
-/// A part of a network may use four times what the network has left, so one that is alone there has 4/5 of it.
+/// Factor of a network's remaining share that one part of it may use: 4, so that a single part has
+/// 4/5 of it.
 const INNER_ALPHA: u64 = 4;
-/// Usage is counted in parts of a unit, so that a budget of a few units decays smoothly.
+/// Fraction bits of a counter. Usage is counted in parts of a unit, so that a budget of a few units
+/// decays smoothly.
 const PART_BITS: u32 = 16;
-/// Decay comes in steps: this many in the budget's time, so that what one step frees is less than what one source asks for. All
-/// counters take the same steps, so parts add up to their whole.
+/// Steps of decay within the budget's time.
+///
+/// Enough that one step frees less than one source asks for. All counters use the same steps, so
+/// that the parts of a network add up to the whole.
 const STEPS: u32 = 16_384;
-/// What is left after 1, 2, 4, … steps, in 2³² parts; after all of them together, which is 64 times the budget's time,
-/// nothing is.
+/// The remainder after 1, 2, 4, … steps, in units of 2⁻³². After all of them together, 64 times the
+/// budget's time, nothing remains.
 const LEFT: [u64; 20] = left();
 
 const fn left() -> [u64; 20] {
@@ -48,37 +53,42 @@ const fn left() -> [u64; 20] {
     left
 }
 
-/// How much all together may use.
+/// The amount that all sources together may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// What may be in use; it is used up and comes back in `time`, so the rate is `capacity` each `time`. At most 2³² − 1.
+    /// Maximum usage, at most 2³² − 1. It is regained in `time`, so the rate is `capacity` per
+    /// `time`.
     pub capacity: u32,
-    /// How long usage is remembered: the time after which 1/e of it still counts.
+    /// Time in which usage decays to 1/e.
     pub time: Duration,
-    /// At most this much at once, and then at the rate: a bound for all sources together. At most `capacity`.
+    /// Maximum usage at once, for all sources together; beyond it the rate applies. At most
+    /// `capacity`.
     pub burst: u32,
 }
 
-/// Who wants something: an address and its port. Addresses that may be forged are counted apart, so that a forger takes
-/// nothing from their owners.
+/// The sender of a request: an address and its port.
+///
+/// Addresses that may be forged are counted separately, so that forging them takes nothing from
+/// their owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Where it is.
+    /// Its address.
     pub ip: IpAddr,
-    /// And its port there, or what else tells those behind one address apart.
+    /// Its port, or another number that distinguishes sources behind one address.
     pub port: u64,
-    /// Whether the address is proved.
+    /// Whether the address is validated.
     pub proven: bool,
 }
 
-/// What all sources have used, in tables of fixed size. At the bound the network that uses least is forgotten.
+/// The usage of all sources, in tables of fixed size. At the bound the network with the lowest
+/// usage is forgotten.
 pub struct FairShare {
     budget: Budget,
-    /// The networks of each level, the widest first.
+    /// Sizes of the networks of each level, the widest first.
     lens: [PrefixLen; FINEST],
-    /// A network may use this many times what is left.
+    /// Factor of the remaining budget that one network may use.
     alpha: u64,
-    /// This much of the burst is for sources whose widest network has used little of its share.
+    /// Part of the burst for sources whose widest network has used little of its share.
     burst_kept: u32,
     key: [u8; 32],
     all: Usage,
@@ -90,7 +100,7 @@ pub struct FairShare {
 #[derive(Clone, Copy, Default)]
 struct Usage {
     parts: u64,
-    /// When that was.
+    /// The step at which `parts` was correct.
     step: u64,
 }
 
@@ -100,11 +110,12 @@ struct Place {
     usage: Usage,
 }
 
-/// Where a source is counted: the hash of the network of each level, none where the level is not one of its family.
+/// The counters of a source: the hash of its network on each level. `None` if the level does not
+/// exist in its address family.
 type Networks = [Option<u64>; LEVELS];
 
 impl FairShare {
-    /// Nothing is used yet; the tables are hashed with this secret key.
+    /// Creates an unused budget. The tables are hashed with the secret `key`.
     pub fn new(key: [u8; 32], budget: Budget) -> FairShare {
         let levels = std::array::from_fn(|_| vec![Place::default(); SETS * WAYS]);
         FairShare {
@@ -119,31 +130,36 @@ impl FairShare {
         }
     }
 
-    /// Shares by networks of these sizes, the widest first. Sizes that are the same for a family are one level.
+    /// Shares by networks of these sizes, the widest first. Equal sizes in an address family are
+    /// one level.
     pub fn with_networks(self, lens: [PrefixLen; FINEST]) -> FairShare {
         FairShare { lens, ..self }
     }
 
-    /// A network may use `alpha` times what is left, not just as much: k of them leave 1/(1 + k·alpha), and one that is alone
-    /// has more.
+    /// Allows a network `alpha` times the rest of the budget: k of them leave 1/(1 + k·alpha), and
+    /// a single one has more.
     pub fn with_alpha(self, alpha: u32) -> FairShare {
         FairShare { alpha: alpha.into(), ..self }
     }
 
-    /// This much of the burst is for sources whose widest network has used nothing for the budget's time, and the less of it for
-    /// others the more of their share they have used: where many take all that the rate gives, a newcomer has its turn before
-    /// them, and its second one too.
+    /// Keeps a part of the burst for sources whose widest network has used nothing for the budget's
+    /// time.
+    ///
+    /// Others get less of it the more of their share they have used. Where many take all that the
+    /// rate allows, a newcomer is served before them, and its second request too.
     pub fn with_burst_kept_for_new(self, burst_kept: u32) -> FairShare {
         FairShare { burst_kept, ..self }
     }
 
-    /// Whether there is room for `cost` more from this source; counts it if so.
+    /// Whether the budget has space for `cost` from this source. Counts it if so.
     pub fn admits(&mut self, now: Tick, source: Source, cost: u32) -> bool {
-        let (networks, step) = (self.networks(source), self.step(now));
+        let networks = self.networks(source);
+        let step = self.step(now);
         let is_new = self.is_new_at(step, &networks);
         let used = self.all.at(step);
         let parts_max = parts(self.budget.capacity);
-        let (left, parts) = (parts_max.saturating_sub(used), parts(cost));
+        let left = parts_max.saturating_sub(used);
+        let parts = parts(cost);
         let mut room = left.saturating_mul(self.alpha).min(parts_max);
         let kept = if is_new { 0 } else { self.burst_kept_from(step, &networks, cost) };
         if parts > left || !self.paces(now, cost, kept) {
@@ -163,25 +179,29 @@ impl FairShare {
         true
     }
 
-    /// What this source was admitted to has cost this much more: all levels count it, and what follows waits for it.
+    /// Adds `extra` to the cost of an admitted request, on all levels. Later requests wait for it.
     pub fn charge(&mut self, now: Tick, source: Source, extra: u32) {
-        let (networks, step) = (self.networks(source), self.step(now));
+        let networks = self.networks(source);
+        let step = self.step(now);
         self.all.add(step, parts(extra));
         self.whole_at = self.whole_at.max(now) + self.time_of(extra);
         self.add(step, &networks, parts(extra));
     }
 
-    /// What this source was admitted to was worth nothing: the address and port alone, not those around it, count this much
-    /// more.
+    /// Adds `extra` to the usage of this address and port, and not to that of its networks: its
+    /// admitted request was useless.
     pub fn punish(&mut self, now: Tick, source: Source, extra: u32) {
-        let (networks, step) = (self.networks(source), self.step(now));
+        let networks = self.networks(source);
+        let step = self.step(now);
         let finest = std::array::from_fn(|level| networks[level].filter(|_| level == FINEST));
         self.add(step, &finest, parts(extra));
     }
 
-    /// What was admitted is not to count against where it came from; against all together it does.
+    /// Takes an admitted request off the usage of its source. It still counts for all sources
+    /// together.
     pub fn forgive(&mut self, now: Tick, source: Source, cost: u32) {
-        let (networks, step) = (self.networks(source), self.step(now));
+        let networks = self.networks(source);
+        let step = self.step(now);
         for (level, network) in networks.iter().enumerate() {
             if let Some(place) = network.and_then(|network| self.find(level, network)) {
                 place.usage.parts = place.usage.at(step).saturating_sub(parts(cost));
@@ -190,7 +210,7 @@ impl FairShare {
         }
     }
 
-    /// What was admitted came to nothing, and cost nothing: it does not count.
+    /// Takes an admitted request off all usage, because it cost nothing.
     pub fn refund(&mut self, now: Tick, source: Source, cost: u32) {
         self.forgive(now, source, cost);
         let step = self.step(now);
@@ -198,12 +218,13 @@ impl FairShare {
         self.whole_at = self.whole_at - self.time_of(cost);
     }
 
-    /// Whether the widest network of this source has used nothing for the budget's time, as far as is remembered.
+    /// Whether the widest network of this source has used nothing for the budget's time, as far as
+    /// is remembered.
     pub fn is_new(&self, now: Tick, source: Source) -> bool {
         self.is_new_at(self.step(now), &self.networks(source))
     }
 
-    /// The use of all together.
+    /// Returns the usage of all sources together.
     pub fn used_by_all(&self, now: Tick) -> u32 {
         (self.all.at(self.step(now)) >> PART_BITS) as u32
     }
@@ -215,23 +236,26 @@ impl FairShare {
         })
     }
 
-    /// How much of the burst is kept from a source that wants `cost`: half of what is kept for the new, and more the more its
-    /// widest network has used, by orders of magnitude. So the one that has had least is next, however often others ask.
+    /// Returns the part of the burst kept from a source that wants `cost`.
+    ///
+    /// Half of `burst_kept` is for new sources only. The rest grows with the logarithm of the usage
+    /// of its widest network. So the source with the lowest usage is next, however often others
+    /// ask.
     fn burst_kept_from(&self, step: u64, networks: &Networks, cost: u32) -> u32 {
         let used = networks[0].map_or(0, |network| self.used(0, network, step));
-        let (used, most) =
-            (log2(used / parts(cost).max(1)), log2((self.budget.capacity / cost.max(1)).into()));
+        let used = log2(used / parts(cost).max(1));
+        let most = log2((self.budget.capacity / cost.max(1)).into());
         let for_new = self.burst_kept / 2;
         for_new + (u64::from(self.burst_kept - for_new) * used.min(most) / most.max(1)) as u32
     }
 
-    /// Whether this much may be spent at once now, where `kept` of the burst is for others.
+    /// Whether `cost` may be used at once now, if `kept` of the burst is for others.
     fn paces(&self, now: Tick, cost: u32, kept: u32) -> bool {
         let burst = self.time_of(self.budget.burst.saturating_sub(kept));
         self.whole_at.since(now) + self.time_of(cost) <= burst
     }
 
-    /// How long the rate takes for this much.
+    /// Returns how long the rate takes for `cost`.
     fn time_of(&self, cost: u32) -> Duration {
         let micros =
             self.budget.time.as_micros() * u128::from(cost) / u128::from(self.budget.capacity.max(1));
@@ -272,7 +296,8 @@ impl FairShare {
         &mut places[at]
     }
 
-    /// Keyed with a secret, so that sources that share places cannot be chosen.
+    /// Returns the hashes of a source's networks. They are keyed with a secret, so that an attacker
+    /// cannot choose sources that share entries.
     fn networks(&self, source: Source) -> Networks {
         let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
         let hash = |bits: u8, ip: IpAddr, port: u64| {
@@ -285,7 +310,8 @@ impl FairShare {
         };
         let ip = source.ip.to_canonical();
         let of_level = |level: usize| {
-            let (len, wider) = (self.lens[level], level.checked_sub(1).map(|level| self.lens[level]));
+            let len = self.lens[level];
+            let wider = level.checked_sub(1).map(|level| self.lens[level]);
             let is_one = wider.is_some_and(|wider| wider.of(ip) == len.of(ip));
             (!is_one).then(|| hash(len.of(ip), len.network(ip), 0))
         };
@@ -294,7 +320,7 @@ impl FairShare {
 }
 
 impl Usage {
-    /// The part of it that counts at a step.
+    /// Returns the usage left at a step.
     fn at(self, step: u64) -> u64 {
         let steps = step.saturating_sub(self.step);
         if steps >> LEFT.len() > 0 {
@@ -313,19 +339,19 @@ fn parts(units: u32) -> u64 {
     u64::from(units) << PART_BITS
 }
 
-/// The binary logarithm of `times`, in 1/256; between powers of two it grows evenly.
+/// Returns the binary logarithm of `times`, in units of 1/256. It is linear between powers of two.
 fn log2(times: u64) -> u64 {
     let whole = u64::from(times.max(1).ilog2());
     whole * 256 + (((times.max(1) << (63 - whole)) >> 55) & 0xFF)
 }
 
-/// Which places of a level may hold this network.
+/// Returns the entries of a level that may hold this network.
 fn places(network: u64) -> std::ops::Range<usize> {
     let start = (network % SETS as u64) as usize * WAYS;
     start..start + WAYS
 }
 
-/// Shows nothing of its key.
+/// Hides the key.
 impl fmt::Debug for FairShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FairShare").field("budget", &self.budget).finish_non_exhaustive()
@@ -337,7 +363,7 @@ mod tests {
     use super::*;
     use crate::base::Rng;
 
-    /// 10,000 units each second, remembered for one, 200 at once.
+    /// 10,000 units per second, remembered for one second, 200 at once.
     const BUDGET: Budget = Budget { capacity: 10_000, time: Duration::from_secs(1), burst: 200 };
     const COST: u32 = 4;
 
@@ -353,10 +379,11 @@ mod tests {
         source(&format!("10.{}.{}.{host}", network / 256, network % 256), 4_000)
     }
 
-    /// Sources ask in a random order, all together `count` times for each of them in six seconds; what each was granted in the
-    /// last three.
+    /// Lets sources ask in a random order, each `count` times on average in six seconds. Returns
+    /// the units granted to each in the last three.
     fn grants(shares: &mut FairShare, sources: &[Source], count: usize) -> Vec<u32> {
-        let (mut granted, mut rng) = (vec![0; sources.len()], Rng::from_seed([7; 32]));
+        let mut granted = vec![0; sources.len()];
+        let mut rng = Rng::from_seed([7; 32]);
         let tries = count * sources.len();
         for n in 0..tries {
             let now = Tick::from_micros((n * 6_000_000 / tries) as u64);
@@ -368,12 +395,13 @@ mod tests {
     }
 
     fn assert_alike(granted: &[u32]) {
-        let (least, most) = (granted.iter().min().unwrap(), granted.iter().max().unwrap());
+        let least = granted.iter().min().unwrap();
+        let most = granted.iter().max().unwrap();
         assert!(most - least <= most / 3, "{granted:?}");
     }
 
     #[test]
-    fn greedy_networks_share_equally_and_leave_room() {
+    fn greedy_networks_share_equally_and_leave_spare_capacity() {
         for count in [1, 4, 20] {
             let mut shares = shares();
             let sources: Vec<_> = (0..count).map(|n| v4(n, 1)).collect();
@@ -384,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn newcomer_is_in_beside_a_thousand_greedy_networks() {
+    fn newcomer_is_admitted_among_thousand_greedy_networks() {
         let mut shares = shares();
         let sources: Vec<_> = (0..1_000).map(|n| v4(n, 1)).collect();
         grants(&mut shares, &sources, 60);
@@ -399,60 +427,69 @@ mod tests {
     }
 
     #[test]
-    fn all_together_never_have_more_than_the_rate() {
-        let (mut shares, mut granted) = (shares(), 0);
+    fn total_usage_never_exceeds_rate() {
+        let mut shares = shares();
+        let mut granted = 0;
         for n in 0..30_000u64 {
             let now = Tick::from_micros(n * 100);
             granted +=
                 if shares.admits(now, v4((n * 7 % 3_000) as usize, 1), COST) { u64::from(COST) } else { 0 };
             assert!(granted <= 200 + n, "{granted} after {n} tries");
         }
-        assert!(granted > 25_000, "{granted}: the rate is there to be used");
+        assert!(granted > 25_000, "{granted}: the rate can be used");
     }
 
+    /// A thousand /64 of one /48 together get no more than a single source in another /48.
     #[test]
-    fn a_thousand_64s_of_a_48_take_the_share_of_one_48() {
+    fn thousand_64s_of_one_48_share_one_48_budget() {
         let mut shares = shares();
         let mut sources: Vec<_> = (0..1_000).map(|n| source(&format!("2001:db8:0:{n:x}::1"), 1)).collect();
         let other = source("2001:db8:1::1", 1);
         sources.extend([other; 1_000]);
         let granted = grants(&mut shares, &sources, 30);
-        let (crowd, other): (u32, u32) = (granted[..1_000].iter().sum(), granted[1_000..].iter().sum());
+        let crowd: u32 = granted[..1_000].iter().sum();
+        let other: u32 = granted[1_000..].iter().sum();
         assert!(crowd < other * 5 / 4, "{crowd} {other}");
     }
 
     #[test]
-    fn a_network_is_shared_fairly_by_its_parts() {
+    fn parts_of_network_share_it_fairly() {
         let mut shares = shares();
         let mut sources: Vec<_> = (0..64).map(|n| source(&format!("2001:db8:0:{n:x}::1"), 1)).collect();
         sources.extend([source("2001:db8:0:100::1", 1); 64]);
         let granted = grants(&mut shares, &sources, 1_000);
-        let (crowd, other): (u32, u32) = (granted[..64].iter().sum(), granted[64..].iter().sum());
+        let crowd: u32 = granted[..64].iter().sum();
+        let other: u32 = granted[64..].iter().sum();
         assert!(crowd < other * 3 / 2, "a /56 and another: {crowd} {other}");
         assert_alike(&granted[..64]);
     }
 
     #[test]
-    fn one_source_alone_has_two_fifths() {
+    fn single_source_gets_two_fifths() {
         for source in [v4(1, 1), source("2001:db8::1", 1)] {
             let granted = grants(&mut shares(), &[source], 30_000)[0];
             assert!((12_000..15_600).contains(&granted), "{granted} of 30,000");
         }
     }
 
+    /// Another port of the same address is still admitted.
     #[test]
-    fn what_fails_is_paid_by_its_port_alone() {
-        let (mut shares, now) = (shares(), Tick::from_micros(1));
-        let (bad, good) = (source("192.0.2.1", 1), source("192.0.2.1", 2));
+    fn punishment_counts_against_its_port_only() {
+        let mut shares = shares();
+        let now = Tick::from_micros(1);
+        let bad = source("192.0.2.1", 1);
+        let good = source("192.0.2.1", 2);
         shares.punish(now, bad, BUDGET.capacity);
         assert!(!shares.admits(now, bad, COST));
         assert!(shares.admits(now, good, COST));
     }
 
+    /// Unvalidated addresses have separate counters.
     #[test]
-    fn forged_addresses_take_nothing_from_their_owners() {
+    fn forged_addresses_take_nothing_from_owners() {
         let mut shares = shares();
-        let (start, owner) = (Tick::from_micros(1), v4(1, 1));
+        let start = Tick::from_micros(1);
+        let owner = v4(1, 1);
         let now = start + Duration::from_millis(600);
         shares.charge(start, Source { proven: false, ..owner }, 6_000);
         assert!(!shares.admits(now, Source { proven: false, ..owner }, 3_000));
@@ -463,7 +500,8 @@ mod tests {
 
     #[test]
     fn forgiven_use_counts_for_all_and_refunded_use_for_none() {
-        let (mut shares, now) = (shares(), Tick::from_micros(1));
+        let mut shares = shares();
+        let now = Tick::from_micros(1);
         assert!(shares.admits(now, v4(1, 1), 100));
         assert!(!shares.is_new(now, v4(1, 2)) && shares.is_new(now, v4(2, 1)));
         shares.forgive(now, v4(1, 1), 100);
@@ -471,25 +509,28 @@ mod tests {
         assert_eq!(shares.used_by_all(now), 100);
         assert!(shares.admits(now, v4(1, 1), 100) && !shares.admits(now, v4(1, 1), 100));
         shares.refund(now, v4(1, 1), 100);
-        assert!(shares.admits(now, v4(1, 1), 100), "the burst too");
+        assert!(shares.admits(now, v4(1, 1), 100), "the burst is refunded too");
         assert_eq!(shares.used_by_all(now), 200);
     }
 
     #[test]
-    fn networks_of_other_sizes_are_shared_by_too() {
+    fn other_network_sizes_are_supported() {
         let budget = Budget { capacity: 60, time: Duration::from_secs(3_600), burst: 60 };
-        let (shares, now) = (|| FairShare::new([1; 32], budget), Tick::from_micros(1));
+        let shares = || FairShare::new([1; 32], budget);
+        let now = Tick::from_micros(1);
         let lens = [PrefixLen::PROVIDER, PrefixLen::SITE, PrefixLen::SOURCE];
         let site = |provider: u16, n: u16| source(&format!("2001:{provider:x}:{n:x}::1"), 1);
         for (mut shares, most) in [(shares(), 60), (shares().with_networks(lens), 30)] {
             let admitted = (0..1_000).filter(|n| shares.admits(now, site(1, *n), 1)).count();
-            assert_eq!((admitted, shares.admits(now, site(2, 0), 1)), (most, most < 60));
+            assert_eq!(admitted, most);
+            assert_eq!(shares.admits(now, site(2, 0), 1), most < 60);
         }
     }
 
-    /// At the bound of what may be had at once, the next is who has had less, though others ask just before.
+    /// At the limit of the burst, the source with the lower usage is next, though others ask just
+    /// before.
     #[test]
-    fn who_has_had_least_is_next() {
+    fn source_with_least_usage_is_next() {
         let mut shares = shares().with_alpha(3).with_burst_kept_for_new(100);
         let now = Tick::from_micros(1);
         shares.charge(now, v4(1, 1), 64);
@@ -498,7 +539,7 @@ mod tests {
         assert!(shares.admits(now, v4(2, 1), COST));
         while shares.admits(now, v4(2, 1), COST) {}
         assert!(!shares.admits(now, v4(1, 1), COST));
-        assert!(shares.admits(now, v4(3, 1), COST), "half of what is kept is for the new");
+        assert!(shares.admits(now, v4(3, 1), COST), "half of the kept burst is for new sources");
     }
 
     #[test]
@@ -518,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_sources_leaves_the_tables_as_large_as_they_were() {
+    fn flood_of_sources_does_not_grow_tables() {
         let mut shares = shares();
         let greedy = v4(60_000, 1);
         let before = shares.levels.each_ref().map(Vec::len);
@@ -527,6 +568,6 @@ mod tests {
             shares.charge(Tick::ZERO, v4(n, 1), 1);
         }
         assert_eq!(shares.levels.each_ref().map(Vec::len), before);
-        assert!(!shares.is_new(Tick::ZERO, greedy), "who used most is remembered");
+        assert!(!shares.is_new(Tick::ZERO, greedy), "the source with the highest usage is remembered");
     }
 }

@@ -1,4 +1,5 @@
-//! What comes before curve arithmetic at a relay: one budget for all handshakes, and cookies while many are asked for.
+//! Admission of handshakes at a relay, before curve arithmetic: one budget for all, and cookies
+//! under load.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,48 +12,56 @@ use super::fair_share::{Budget, FairShare, Source};
 use super::responder::InitDrop;
 use super::throttle::{Load, Throttle};
 
-/// What a first message costs that is opened and answered, in microseconds of the loop: six curve multiplications. Measured
-/// in a release build, as the others here.
+/// Cost of a first message that is opened and answered: six curve multiplications, in microseconds
+/// of loop time. Measured in a release build, as are the other costs here.
 ///
-/// The same on every machine: the core has no clock inside a turn, and with a measured cost a busy machine would change the
-/// budget. A processor that is three times slower spends three tenths of its time on a flood; the order in which sources are
-/// served does not depend on the figure.
+/// A constant on every machine. The core has no clock inside a turn, and a measured cost would let
+/// a busy machine change the budget. A processor three times slower spends three tenths of its time
+/// on a flood. The order in which sources are served does not depend on the figure.
 pub const GRANTED_COST_US: u32 = 350;
-/// Cost of one whose seal does not fit: two of them, and the keys of the cipher.
+/// Cost of a first message whose seal does not verify, in microseconds: two curve multiplications,
+/// and the keys of the cipher.
 pub const FORGED_COST_US: u32 = 130;
-/// What one whose seal does not fit costs the address and port it came from, above that: ten that are granted. A client that
-/// knows the relay's key makes no mistakes, and what is behind the same address is not touched by it.
+/// Extra charge to the address and port of a first message whose seal does not verify, in
+/// microseconds: ten granted ones. A client that knows the relay's key makes no such mistake.
+/// Others behind the same address are not charged.
 const FORGED_FINE_US: u32 = 10 * GRANTED_COST_US;
 
-/// A tenth of the loop's time for all handshakes together, remembered for twenty seconds: so a thousand networks that take
-/// what they can get have five each, and leave room for the next one. At once 10 ms, 28 handshakes: members notice no more
-/// of it, and the 29th has it 250 ms later, when its first message comes again.
+/// Budget of all handshakes together: a tenth of the loop's time, remembered for 20 s.
+///
+/// A thousand networks that take all they can then have five handshakes each and leave space for
+/// the next network. The burst is 10 ms, 28 handshakes: short enough for members not to notice. The
+/// 29th is admitted 250 ms later, when its first message is repeated.
 pub const HANDSHAKE_BUDGET: Budget =
     Budget { capacity: 2_000_000, time: Duration::from_secs(20), burst: 10_000 };
 
-/// One network may use this many times what is left: one address that is alone then has seven tenths of the budget, so that
-/// 500 forged messages a second from behind it leave its members their handshakes.
+/// Factor of the remaining budget that one network may use.
+///
+/// With 3, a single address has seven tenths of the budget. Even 500 forged messages a second from
+/// it leave the members behind it their handshakes.
 const NETWORK_ALPHA: u32 = 3;
 
-/// Half of what may be done at once is for networks that have shaken few hands lately, and half of that for those that have
-/// shaken none: they are in at once while others take all they can get.
+/// Part of the burst kept for networks with few handshakes lately, in microseconds: half of the
+/// burst. Half of it is for networks with none. They are admitted at once while others take all
+/// they can.
 const BURST_KEPT_US: u32 = 5_000;
 
-/// Handshakes of one known key that do not count against the address it comes from: one a second in the long run, for a
-/// client that moves between networks,
+/// Interval at which one handshake of a known key does not count against its address: 1 s, enough
+/// for a client that moves between networks.
 const KEY_INTERVAL: Duration = Duration::from_secs(1);
-/// and this many at once: two carriers, five rounds.
+/// Handshakes of one known key that do not count in a burst: two carriers, five rounds.
 const KEY_BURST: u32 = 10;
 
 /// Whether the relay limits handshakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeLimits {
-    /// [`HANDSHAKE_BUDGET`] in all, shared fairly by networks and addresses; loopback exempt, identical repeats not counted.
-    /// Above 100 a second in all: cookies, for everybody on UDP.
+    /// [`HANDSHAKE_BUDGET`] in all, shared fairly by networks and addresses. Loopback is exempt,
+    /// and identical repeats are not counted. Above 100 per second in all, every UDP source needs a
+    /// cookie.
     On,
-    /// The same, with loopback counted as any other network: for benchmarks.
+    /// As `On`, with loopback counted as any other network: for benchmarks.
     OnLoopbackToo,
-    /// None (`--limits off`, for benchmarks on loopback).
+    /// No limits (`--limits off`, for benchmarks on loopback).
     Off,
 }
 
@@ -65,7 +74,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// `None`: without limits.
+    /// Returns `None` without limits.
     pub(super) fn new(limits: HandshakeLimits, relay: &PublicKey, rng: &mut Rng) -> Option<Gate> {
         if limits == HandshakeLimits::Off {
             return None;
@@ -83,8 +92,10 @@ impl Gate {
         })
     }
 
-    /// Whether curve arithmetic may be done for this INIT: at once, or not before its address is proved; notes in `source`
-    /// whether it is. A TCP connection has proved it by being open.
+    /// Whether curve arithmetic may be done for this INIT. `Ok(false)`: not before its address is
+    /// validated.
+    ///
+    /// Sets `source.proven`. A TCP connection proves its address by being open.
     pub(super) fn admits(
         &mut self,
         now: Tick,
@@ -107,8 +118,8 @@ impl Gate {
         }
     }
 
-    /// Whether this INIT proves its address by a cookie. It counts as any other, and under load one with a cookie of another
-    /// address earns nothing.
+    /// Whether this INIT proves its address by a cookie. It is counted as any other. Under load,
+    /// one with a cookie of another address is an error.
     pub(super) fn proves(
         &mut self,
         now: Tick,
@@ -135,7 +146,8 @@ impl Gate {
         }
     }
 
-    /// What was admitted was forged: it has cost less than another, and counts more where it came from.
+    /// Charges an admitted message that was forged: its own cost is lower than that of a granted
+    /// one, and its source pays a fine.
     pub(super) fn fine(&mut self, now: Tick, source: Source) {
         if !self.exempts(source.ip) {
             self.shares.refund(now, source, GRANTED_COST_US - FORGED_COST_US);
@@ -143,21 +155,23 @@ impl Gate {
         }
     }
 
-    /// What was admitted was not opened.
+    /// Refunds an admitted message that was not opened.
     pub(super) fn refund(&mut self, now: Tick, source: Source) {
         if !self.exempts(source.ip) {
             self.shares.refund(now, source, GRANTED_COST_US);
         }
     }
 
-    /// What was admitted came of a known key: it counts against the key's own allowance, as far as that goes.
+    /// Counts an admitted message of a known key against the key's own allowance, as far as that
+    /// lasts, and not against its source.
     pub(super) fn forgive(&mut self, now: Tick, source: Source, key: &PublicKey) {
         if !self.exempts(source.ip) && self.keys.admits_key(now, key) {
             self.shares.forgive(now, source, GRANTED_COST_US);
         }
     }
 
-    /// A process on this machine needs no handshakes to take its time.
+    /// Whether a source is exempt: a process on this machine can take processor time without
+    /// handshakes.
     fn exempts(&self, ip: IpAddr) -> bool {
         !self.counts_loopback && ip.to_canonical().is_loopback()
     }
@@ -170,7 +184,7 @@ mod tests {
     use crate::session::{AccessSecret, Hello, Identity, Initiator};
     use crate::wire::packet::{self, Packet};
 
-    /// A relay's gate, and a first message; what it says does not matter here.
+    /// A relay's admission, and a first message whose content does not matter here.
     struct Door {
         gate: Gate,
         init: Vec<u8>,
@@ -179,30 +193,33 @@ mod tests {
 
     impl Door {
         fn new(limits: HandshakeLimits) -> Door {
-            let (identity, relay) =
-                (Identity::from_private([1; 32]), Identity::from_private([2; 32]).public());
-            let (secret, hello, mut rng) =
-                (AccessSecret::default(), Hello { counter: 1, continues: None }, Rng::from_seed([3; 32]));
+            let identity = Identity::from_private([1; 32]);
+            let relay = Identity::from_private([2; 32]).public();
+            let secret = AccessSecret::default();
+            let hello = Hello { counter: 1, continues: None };
+            let mut rng = Rng::from_seed([3; 32]);
             let init = Initiator::new(&identity, &relay, &secret, &hello, 7, Carrier::Tcp, &mut rng).unwrap();
             let gate = Gate::new(limits, &relay, &mut rng).unwrap();
             Door { gate, init: init.packet().to_vec(), granted_us: 0 }
         }
 
-        /// One comes over TCP from there, so its address is proved.
+        /// Handles an INIT from this address over TCP, which counts as validated.
         fn knock(&mut self, micros: u64, from: &str) -> Option<Source> {
             let from: SocketAddr = from.parse().unwrap();
             self.knock_from(micros, Path::Tcp(ConnId(1)), from)
         }
 
         fn knock_from(&mut self, micros: u64, path: Path, from: SocketAddr) -> Option<Source> {
-            let Ok(Packet::Init(init)) = packet::parse(Carrier::Tcp, &self.init) else { panic!("an INIT") };
+            let Ok(Packet::Init(init)) = packet::parse(Carrier::Tcp, &self.init) else {
+                panic!("the packet is an INIT")
+            };
             let mut source = Source { ip: from.ip(), port: from.port().into(), proven: false };
             let admitted = self.gate.admits(at(micros), path, &mut source, &init) == Ok(true);
             self.granted_us += if admitted { u64::from(GRANTED_COST_US) } else { 0 };
             admitted.then_some(source)
         }
 
-        /// The same, and its seal does not fit.
+        /// Handles an INIT as `knock` does, with a seal that does not verify.
         fn forge(&mut self, micros: u64, from: &str) {
             if let Some(source) = self.knock(micros, from) {
                 self.gate.fine(at(micros), source);
@@ -215,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn all_handshakes_together_have_a_tenth_of_the_time() {
+    fn all_handshakes_use_at_most_tenth_of_time() {
         let mut door = Door::new(HandshakeLimits::On);
         for n in 0..30_000u64 {
             let micros = n * 500;
@@ -225,9 +242,10 @@ mod tests {
         assert!(door.granted_us > 1_300_000, "{}", door.granted_us);
     }
 
-    /// A thousand networks that ask twice a second each have what the rate gives, and a newcomer is still in at once.
+    /// A thousand networks that ask twice a second each use all that the rate allows. A newcomer is
+    /// still admitted at once.
     #[test]
-    fn newcomer_is_in_at_once_beside_a_thousand_networks() {
+    fn newcomer_is_admitted_at_once_among_thousand_networks() {
         let mut door = Door::new(HandshakeLimits::On);
         for n in 0..20_000u64 {
             let micros = n * 500;
@@ -239,10 +257,10 @@ mod tests {
         }
     }
 
-    /// It has had one handshake already, and asks again every 250 ms until it has another: a client that was started again, or
-    /// that lost its session. The thousand have had more, but ask more often.
+    /// The newcomer has had one handshake already, and asks every 250 ms until it has another. It
+    /// was restarted, or lost its session. The thousand have had more, but ask more often.
     #[test]
-    fn second_handshake_is_soon_among_a_thousand_networks() {
+    fn second_handshake_succeeds_soon_among_thousand_networks() {
         let mut door = Door::new(HandshakeLimits::On);
         let mut tries = [0; 8];
         for n in 0..60_000u64 {
@@ -257,23 +275,25 @@ mod tests {
                 } else if micros == again {
                     let is_in = door.knock(micros + 7, &from).is_some();
                     *tries += if is_in { 100 } else { 1 };
-                    assert!(*tries < 5 || is_in, "newcomer {who} waits for its second");
+                    assert!(*tries < 5 || is_in, "newcomer {who} waits for its second handshake");
                 }
             }
         }
         assert!(tries.iter().all(|tries| *tries >= 100), "{tries:?}");
     }
 
-    /// Members behind an address that sends 500 bad first messages a second, from one port or from one after
-    /// the other: they notice nothing.
+    /// Members behind an address that sends 500 bad first messages a second, from one port or from
+    /// a range of ports, are not affected.
     #[test]
-    fn neighbour_with_500_forged_a_second_keeps_no_member_out() {
+    fn neighbour_forging_500_inits_per_s_blocks_no_member() {
         for ports in [1, 20_000] {
-            let (mut door, mut rng) = (Door::new(HandshakeLimits::On), Rng::from_seed([9; 32]));
-            let (mut tries, mut signed_in) = (0, 0);
+            let mut door = Door::new(HandshakeLimits::On);
+            let mut rng = Rng::from_seed([9; 32]);
+            let mut tries = 0;
+            let mut signed_in = 0;
             for n in 0..20_000u64 {
                 door.forge(n * 2_000, &format!("192.0.2.1:{}", 10_000 + n % ports));
-                // 4 members a second, each at a moment of its own.
+                // 4 members a second, each at a random moment.
                 if n >= 10_000 && n % 125 == 0 {
                     tries += 1;
                     let micros = n * 2_000 + rng.below(2_000);
@@ -284,15 +304,16 @@ mod tests {
         }
     }
 
-    /// Whether they are known to the relay, and so do not count against their address, or not.
+    /// Whether or not the relay knows their keys, in which case they do not count against their
+    /// address.
     #[test]
-    fn thousand_clients_of_one_address_are_in_within_30_s() {
+    fn thousand_clients_of_one_address_sign_in_within_30_s() {
         for known in [true, false] {
             let mut door = Door::new(HandshakeLimits::On);
             let mut out: Vec<u64> = (0..1_000).collect();
             let mut micros = 0;
             while !out.is_empty() {
-                // Each tries once in two seconds, at a moment of its own.
+                // Each tries once in two seconds, at its own moment.
                 micros += 2_000;
                 let place = (micros / 2_000 * 7 % 1_000).min(out.len() as u64 - 1) as usize;
                 let client = out[place];
@@ -303,13 +324,13 @@ mod tests {
                         door.gate.forgive(at(micros), source, &key);
                     }
                 }
-                assert!(micros < 30_000_000, "{} are not in, known: {known}", out.len());
+                assert!(micros < 30_000_000, "{} are still out, known: {known}", out.len());
             }
         }
     }
 
     #[test]
-    fn whoever_forges_an_address_takes_nothing_from_its_owner() {
+    fn forging_address_takes_nothing_from_its_owner() {
         let mut door = Door::new(HandshakeLimits::On);
         let owner: SocketAddr = "192.0.2.1:777".parse().unwrap();
         let mut forged = 0;
@@ -319,12 +340,12 @@ mod tests {
                 door.gate.fine(at(n * 11_000), source);
             }
         }
-        assert!(forged < 1_200, "{forged} of 1,800: each that is forged costs as much as ten");
+        assert!(forged < 1_200, "{forged} of 1,800: a forged one costs as much as ten");
         assert!(door.knock(19_800_000, "192.0.2.1:777").is_some());
     }
 
     #[test]
-    fn loopback_is_exempt_unless_it_is_to_be_counted() {
+    fn loopback_is_exempt_unless_counted() {
         for (limits, all) in [(HandshakeLimits::On, true), (HandshakeLimits::OnLoopbackToo, false)] {
             let mut door = Door::new(limits);
             for from in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {

@@ -1,4 +1,4 @@
-//! Handshakes between both sides, and what strangers make of them.
+//! Handshakes between both ends, and attacks by unauthenticated peers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -32,7 +32,8 @@ fn responder(psk: [u8; 32]) -> Responder {
 }
 
 fn initiator(counter: u64, carrier: Carrier) -> Initiator {
-    let (relay, hello) = (identity(2).public(), Hello { counter, continues: None });
+    let relay = identity(2).public();
+    let hello = Hello { counter, continues: None };
     let mut rng = Rng::from_seed([counter as u8; 32]);
     Initiator::new(&identity(1), &relay, &AccessSecret::default(), &hello, CLIENT_INDEX, carrier, &mut rng)
         .unwrap()
@@ -46,12 +47,13 @@ fn offered(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> Box<Off
     let mut out = Vec::new();
     match relay.handle_init(now, path, SOURCE, init, &mut out) {
         Verdict::Offer(offer) if out.is_empty() => offer,
-        other => panic!("an offer, not {other:?}"),
+        other => panic!("not an offer: {other:?}"),
     }
 }
 
 fn answer(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Keys, Vec<u8>) {
-    let (offer, mut out) = (offered(relay, now, path, init), Vec::new());
+    let offer = offered(relay, now, path, init);
+    let mut out = Vec::new();
     let keys = relay.accept(now, offer, RELAY_INDEX, &welcome(), &mut out);
     (keys, out)
 }
@@ -59,7 +61,7 @@ fn answer(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Keys, V
 fn established(answered: Result<Answered, HandshakeError>) -> Established {
     match answered {
         Ok(Answered::Established(established)) => established,
-        other => panic!("a session, not {other:?}"),
+        other => panic!("not a session: {other:?}"),
     }
 }
 
@@ -75,12 +77,14 @@ fn drop_of(relay: &mut Responder, path: Path, init: &[u8]) -> Option<InitDrop> {
 }
 
 #[test]
-fn both_ends_come_to_the_same_keys_on_either_carrier() {
+fn both_ends_derive_same_keys_on_either_carrier() {
     for (carrier, path) in [(Carrier::Udp, udp(1)), (Carrier::Tcp, Path::Tcp(ConnId(1)))] {
-        let (mut client, mut relay) = (initiator(1, carrier), responder([0; 32]));
+        let mut client = initiator(1, carrier);
+        let mut relay = responder([0; 32]);
         let offer = offered(&mut relay, Tick::ZERO, path, client.packet());
         assert_eq!(offer.client, identity(1).public());
-        assert_eq!((offer.hello, offer.path), (Hello { counter: 1, continues: None }, path));
+        assert_eq!(offer.hello, Hello { counter: 1, continues: None });
+        assert_eq!(offer.path, path);
 
         let mut response = Vec::new();
         let theirs = relay.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome(), &mut response);
@@ -88,8 +92,10 @@ fn both_ends_come_to_the_same_keys_on_either_carrier() {
         assert_eq!(response.len() == HANDSHAKE_LEN, carrier == Carrier::Udp);
         let Established { keys, welcome: read, .. } = established(client.handle_response(&response));
         assert_eq!(read, welcome());
-        assert_eq!((keys.local_index, keys.remote_index), (CLIENT_INDEX, RELAY_INDEX));
-        assert_eq!((theirs.local_index, theirs.remote_index), (RELAY_INDEX, CLIENT_INDEX));
+        assert_eq!(keys.local_index, CLIENT_INDEX);
+        assert_eq!(keys.remote_index, RELAY_INDEX);
+        assert_eq!(theirs.local_index, RELAY_INDEX);
+        assert_eq!(theirs.remote_index, CLIENT_INDEX);
 
         for (from, to) in [(&keys, &theirs), (&theirs, &keys)] {
             let mut packet = [&[0; DATA_HEADER_LEN][..], b"frames"].concat();
@@ -101,31 +107,38 @@ fn both_ends_come_to_the_same_keys_on_either_carrier() {
 }
 
 #[test]
-fn what_is_to_be_continued_arrives() {
+fn session_to_continue_is_transmitted() {
     let hello = Hello { counter: 4, continues: Some(SessionId([3; 16])) };
-    let (key, psk, mut rng) = (identity(2).public(), AccessSecret::default(), Rng::from_seed([1; 32]));
+    let key = identity(2).public();
+    let psk = AccessSecret::default();
+    let mut rng = Rng::from_seed([1; 32]);
     let client = Initiator::new(&identity(1), &key, &psk, &hello, 1, Carrier::Udp, &mut rng).unwrap();
     let offer = offered(&mut responder([0; 32]), Tick::ZERO, udp(1), client.packet());
     assert_eq!(offer.hello, hello);
 }
 
 #[test]
-fn a_message_for_another_relay_is_dropped_at_mac1() {
+fn init_for_another_relay_is_dropped_at_mac1() {
     let mut other =
         Responder::new(identity(3), AccessSecret::default(), HandshakeLimits::On, Rng::from_seed([8; 32]));
     assert_eq!(drop_of(&mut other, udp(1), initiator(1, Carrier::Udp).packet()), Some(InitDrop::Mac1));
 }
 
+/// The psk is mixed in last, so the relay's response does not verify at the client.
 #[test]
-fn without_the_access_secret_the_answer_cannot_be_read_and_nothing_opens() {
-    let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([1; 32]));
+fn wrong_access_secret_makes_response_unreadable() {
+    let mut client = initiator(1, Carrier::Udp);
+    let mut relay = responder([1; 32]);
     let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     assert!(matches!(client.handle_response(&response), Err(HandshakeError::Noise)));
 }
 
+/// The response is cached for 5 s. Another address must send a cookie. After 5 s the relay decides
+/// again whether to offer a session.
 #[test]
-fn a_repeated_message_gets_the_same_answer_for_five_seconds_on_its_path_only() {
-    let (client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+fn repeated_init_gets_cached_response_on_same_path_only() {
+    let client = initiator(1, Carrier::Udp);
+    let mut relay = responder([0; 32]);
     let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     let mut other_mac2 = client.packet().to_vec();
     other_mac2[HANDSHAKE_LEN - 1] ^= 1;
@@ -140,21 +153,23 @@ fn a_repeated_message_gets_the_same_answer_for_five_seconds_on_its_path_only() {
         assert_eq!(out, response);
     }
     assert!(matches!(send(4, udp(1), &other_mac2).0, Verdict::Repeat), "identical up to mac1");
-    assert!(matches!(send(4, udp(2), client.packet()).0, Verdict::Cookie), "another address proves itself");
+    assert!(matches!(send(4, udp(2), client.packet()).0, Verdict::Cookie), "another address needs a cookie");
     for (secs, path) in [(5, udp(1)), (3600, udp(1))] {
         let (verdict, out) = send(secs, path, client.packet());
         assert!(matches!(verdict, Verdict::Offer(_)) && out.is_empty(), "the relay decides: {verdict:?}");
     }
 }
 
+/// A client whose clock was set back begins again above the highest counter.
 #[test]
-fn a_client_whose_clock_fell_back_is_told_how_far_to_go() {
+fn stale_counter_gets_highest_counter_in_response() {
     let mut relay = responder([0; 32]);
     answer(&mut relay, Tick::ZERO, udp(1), initiator(90, Carrier::Udp).packet());
     relay.confirm(identity(1).public(), 90);
     relay.confirm(identity(1).public(), 80);
     for counter in [89, 10] {
-        let (mut client, mut out) = (initiator(counter, Carrier::Udp), Vec::new());
+        let mut client = initiator(counter, Carrier::Udp);
+        let mut out = Vec::new();
         let verdict = relay.handle_init(Tick::ZERO, udp(2), SOURCE, client.packet(), &mut out);
         assert!(matches!(verdict, Verdict::Stale(key) if key == identity(1).public()));
         assert!(matches!(client.handle_response(&out), Ok(Answered::Stale { highest: 90 })));
@@ -165,33 +180,36 @@ fn a_client_whose_clock_fell_back_is_told_how_far_to_go() {
 }
 
 #[test]
-fn an_offer_let_fall_leaves_no_trace() {
-    let (client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+fn dropped_offer_leaves_no_state() {
+    let client = initiator(1, Carrier::Udp);
+    let mut relay = responder([0; 32]);
     drop(offered(&mut relay, Tick::ZERO, udp(1), client.packet()));
     offered(&mut relay, Tick::ZERO, udp(1), client.packet());
 }
 
-/// The counter of a first message says nothing before the client has shown that it has the keys of
-/// the answer.
+/// The counter of a first message has no effect before the client has shown that it has the keys of
+/// the response.
 #[test]
-fn unconfirmed_counter_locks_no_later_handshake_out() {
+fn unconfirmed_counter_blocks_no_later_handshake() {
     let mut relay = responder([0; 32]);
     answer(&mut relay, Tick::ZERO, udp(1), initiator(u64::MAX, Carrier::Udp).packet());
     offered(&mut relay, Tick::ZERO, udp(2), initiator(2, Carrier::Udp).packet());
 }
 
 #[test]
-fn message_that_came_twice_before_it_was_opened_has_one_answer() {
-    let (client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+fn init_received_twice_before_opening_gets_one_response() {
+    let client = initiator(1, Carrier::Udp);
+    let mut relay = responder([0; 32]);
     let mut check = || match relay.check_init(Tick::ZERO, udp(1), SOURCE, client.packet(), &mut Vec::new()) {
         Verdict::Admitted(source) => source,
-        other => panic!("no curve arithmetic yet, not {other:?}"),
+        other => panic!("more than admitted: {other:?}"),
     };
-    let (source, again) = (check(), check());
+    let source = check();
+    let again = check();
     let mut response = Vec::new();
     let Verdict::Offer(offer) = relay.open_init(Tick::ZERO, udp(1), source, client.packet(), &mut response)
     else {
-        panic!("an offer")
+        panic!("not an offer")
     };
     relay.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome(), &mut response);
     let mut repeated = Vec::new();
@@ -200,8 +218,9 @@ fn message_that_came_twice_before_it_was_opened_has_one_answer() {
 }
 
 #[test]
-fn every_flipped_bit_of_a_first_message_is_dropped_at_mac1_at_the_latest() {
-    let (client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+fn every_flipped_bit_of_init_is_dropped_by_mac1_or_earlier() {
+    let client = initiator(1, Carrier::Udp);
+    let mut relay = responder([0; 32]);
     for bit in 0..(HANDSHAKE_LEN - MAC_LEN) * 8 {
         let mut bad = client.packet().to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
@@ -210,7 +229,7 @@ fn every_flipped_bit_of_a_first_message_is_dropped_at_mac1_at_the_latest() {
     }
 }
 
-/// Writes mac1 anew for `receiver`, as anybody can who knows the receiver's public key.
+/// Replaces mac1 by one for `receiver`, as any peer can that knows the receiver's public key.
 fn with_new_mac1(packet: &[u8], receiver: &PublicKey) -> Vec<u8> {
     let mut forged = packet[..packet.len() - 2 * MAC_LEN].to_vec();
     Mac1Key::new(receiver).append(&mut forged, 0);
@@ -218,7 +237,7 @@ fn with_new_mac1(packet: &[u8], receiver: &PublicKey) -> Vec<u8> {
 }
 
 #[test]
-fn a_changed_first_message_with_a_new_mac1_is_dropped_by_noise() {
+fn changed_init_with_new_mac1_is_dropped_by_noise() {
     let mut relay =
         Responder::new(identity(2), AccessSecret::default(), HandshakeLimits::Off, Rng::from_seed([8; 32]));
     let client = initiator(1, Carrier::Tcp);
@@ -231,9 +250,11 @@ fn a_changed_first_message_with_a_new_mac1_is_dropped_by_noise() {
     }
 }
 
+/// The true response still completes the handshake.
 #[test]
-fn a_wrong_answer_does_not_spoil_the_handshake() {
-    let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+fn wrong_response_does_not_end_handshake() {
+    let mut client = initiator(1, Carrier::Udp);
+    let mut relay = responder([0; 32]);
     let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     let changed = |at: usize| {
         let mut bad = response.clone();
@@ -256,7 +277,8 @@ fn a_wrong_answer_does_not_spoil_the_handshake() {
     established(client.handle_response(&response));
 }
 
-/// Every encoding of a point of order 1, 2, 4 or 8, the top bit aside, which X25519 ignores.
+/// Returns every encoding of a point of order 1, 2, 4 or 8, with and without the top bit, which
+/// X25519 ignores.
 fn low_order_keys() -> Vec<PublicKey> {
     let mut keys = vec![
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -277,8 +299,10 @@ fn low_order_keys() -> Vec<PublicKey> {
     keys.into_iter().map(PublicKey).collect()
 }
 
+/// Keys of low order are refused in all four positions: ephemeral and long-term, of both ends.
+// faults.md: R14
 #[test]
-fn row_14_low_order_keys_are_refused_wherever_they_stand() {
+fn low_order_keys_are_refused_in_every_position() {
     let client = initiator(1, Carrier::Udp);
     for low in low_order_keys() {
         assert!(is_low_order(&low), "{low}");
@@ -298,7 +322,8 @@ fn row_14_low_order_keys_are_refused_wherever_they_stand() {
         let answered = client.handle_response(&response).map(|_| ());
         assert_eq!(answered, Err(HandshakeError::LowOrder), "e of the relay");
 
-        let (psk, hello) = (AccessSecret::default(), Hello { counter: 1, continues: None });
+        let psk = AccessSecret::default();
+        let hello = Hello { counter: 1, continues: None };
         let begun =
             Initiator::new(&identity(1), &low, &psk, &hello, 1, Carrier::Udp, &mut Rng::from_seed([1; 32]));
         assert_eq!(begun.map(|_| ()).unwrap_err(), HandshakeError::LowOrder, "s of the relay");
@@ -306,7 +331,7 @@ fn row_14_low_order_keys_are_refused_wherever_they_stand() {
     assert!(!is_low_order(&identity(1).public()));
 }
 
-/// An INIT whose sender claims `public` as its own, without having its private key.
+/// Returns an INIT whose sender claims `public` as its own, without its private key.
 fn init_claiming(public: PublicKey) -> Vec<u8> {
     let mut packet = Vec::new();
     crate::wire::packet::write_init_header(&mut packet, CLIENT_INDEX);
@@ -324,6 +349,7 @@ fn init_claiming(public: PublicKey) -> Vec<u8> {
     packet
 }
 
+/// A resolver whose long-term key claims to be `.0`.
 struct Liar(PublicKey);
 
 impl CryptoResolver for Liar {
@@ -351,7 +377,7 @@ impl CryptoResolver for Liar {
     }
 }
 
-/// Tells the truth about generated keys, and lies about one that was set: the long-term one.
+/// Returns the true key if it was generated, and a false one if it was set: the long-term key.
 struct LiarDh {
     real: Box<dyn Dh>,
     claimed: PublicKey,
@@ -387,14 +413,17 @@ impl Dh for LiarDh {
 }
 
 #[test]
-fn a_healthy_key_claimed_by_another_is_dropped_by_noise() {
+fn key_claimed_by_another_identity_is_dropped_by_noise() {
     let claimed = init_claiming(identity(1).public());
     assert_eq!(drop_of(&mut responder([0; 32]), udp(1), &claimed), Some(InitDrop::Noise));
 }
 
+/// A replayed data packet is not opened, does not move the session, and gives its address no
+/// allowance.
 #[test]
-fn a_replay_from_another_address_moves_nothing_and_earns_nothing() {
-    let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+fn replay_from_another_address_has_no_effect() {
+    let mut client = initiator(1, Carrier::Udp);
+    let mut relay = responder([0; 32]);
     let (keys, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     let Established { keys: ours, .. } = established(client.handle_response(&response));
     let mut client = Keyring::new(Tick::ZERO, ours, Lifetime::default());
@@ -406,11 +435,13 @@ fn a_replay_from_another_address_moves_nothing_and_earns_nothing() {
     let mut receive = |path: Path, packet: &[u8]| {
         let mut bytes = packet.to_vec();
         let opened = keyring.open(Tick::ZERO, || Duration::ZERO, path.carrier(), &mut bytes)?;
-        Ok(paths.handle_received(Tick::ZERO, (path, opened.number, packet.len()), true, || Duration::ZERO))
+        let pto = || Duration::ZERO;
+        Ok(paths.handle_received(Tick::ZERO, path, opened.number, packet.len(), true, pto))
     };
     assert_eq!(receive(udp(1), &packet), Ok(None));
     assert_eq!(receive(udp(2), &packet), Err(OpenError::Replayed));
-    assert_eq!((paths.current(), paths.allowance(udp(2))), (Some(udp(1)), 0));
+    assert_eq!(paths.current(), Some(udp(1)));
+    assert_eq!(paths.allowance(udp(2)), 0);
 }
 
 proptest! {
@@ -421,7 +452,8 @@ proptest! {
         tail in proptest::collection::vec(any::<u8>(), 0..64),
         new_mac1 in any::<bool>(),
     ) {
-        let (mut client, mut relay) = (initiator(1, Carrier::Udp), responder([0; 32]));
+        let mut client = initiator(1, Carrier::Udp);
+        let mut relay = responder([0; 32]);
         let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
         let spoil = |packet: &[u8], receiver: PublicKey| {
             let bad = [&packet[..cut], &tail].concat();

@@ -1,16 +1,16 @@
-//! What the two handshake messages carry, sealed.
+//! The sealed payloads of the two handshake messages.
 
 use crate::base::Rng;
 use crate::wire::packet::RESET_TOKEN_LEN;
 
 use super::reset::ResetToken;
 
-/// Names one session of a relay at random; what a later handshake continues.
+/// The random name of one session of a relay, with which a later handshake continues it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 16]);
 
 impl SessionId {
-    /// A new one; all zeros stand for none and are never drawn (2⁻¹²⁸ aside, which is corrected).
+    /// Creates a random id. All zeros mean none and are never returned.
     pub fn random(rng: &mut Rng) -> SessionId {
         let mut id = [0; 16];
         rng.fill(&mut id);
@@ -19,24 +19,27 @@ impl SessionId {
     }
 }
 
-/// The payload of the first message: what the client wants.
+/// The payload of the first message: the client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Higher than in every handshake of this identity before: `max(clock, last + 1)`, durable before it is sent.
+    /// Higher than in every earlier handshake of this identity: `max(clock, last + 1)`, stored
+    /// durably before it is sent.
     pub counter: u64,
-    /// The session to be continued under new keys, or none.
+    /// The session to continue under new keys, if any.
     pub continues: Option<SessionId>,
 }
 
-/// The payload of the second message where a session is granted.
+/// The payload of the second message if a session is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// The session the keys are for.
+    /// The session that the keys are for.
     pub session: SessionId,
-    /// Whether that is the one the client wanted continued, so that packet numbers and streams go on.
+    /// Whether that is the requested one, so that packet numbers and streams continue.
     pub continued: bool,
-    /// Whether the relay knows the client's key as a member's. Such a client has the credit of
-    /// every stream in full from the start; any other has it with the welcome of the sign-in.
+    /// Whether the relay knows the client's key as a member's.
+    ///
+    /// Such a client has full credit on every stream from the start. Others get it with the welcome
+    /// of the sign-in.
     pub member: bool,
 }
 
@@ -45,16 +48,16 @@ pub struct Welcome {
 pub(super) enum Reply {
     /// A session.
     Welcome(Welcome, Option<ResetToken>),
-    /// The counter was not above this one: try again.
+    /// The counter was not above `highest`: try again.
     Stale {
         /// The highest counter seen of this identity.
         highest: u64,
     },
 }
 
-/// The length of a [`Hello`] without padding.
+/// Length of a [`Hello`] without padding, in bytes.
 pub(super) const HELLO_LEN: usize = 24;
-/// The length of a [`Reply`] without padding.
+/// Length of a [`Reply`] without padding, in bytes.
 pub(super) const REPLY_LEN: usize = 18 + RESET_TOKEN_LEN;
 
 const KIND_WELCOME: u8 = 1;
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn payloads_read_back_with_anything_behind_them() {
+    fn payloads_decode_with_any_trailing_bytes() {
         for continues in [None, Some(SessionId([9; 16]))] {
             let hello = Hello { counter: u64::MAX, continues };
             let bytes = [&hello.encode()[..], &[7; 100]].concat();

@@ -1,4 +1,4 @@
-//! Who is who: long-term keys, a relay's access secret, and keys as people compare them.
+//! Identities: long-term keys, and a relay's access secret.
 
 use std::fmt;
 
@@ -8,52 +8,55 @@ use crate::base::{PublicKey, Rng};
 
 use super::noise::public_of;
 
-/// A long-term X25519 key pair: a member, or a relay.
+/// A long-term X25519 key pair of a member or a relay.
 pub struct Identity {
     private: Zeroizing<[u8; 32]>,
     public: PublicKey,
 }
 
 impl Identity {
-    /// A new key pair.
+    /// Creates a new key pair.
     pub fn generate(rng: &mut Rng) -> Identity {
         let mut private = Zeroizing::new([0; 32]);
         rng.fill(&mut *private);
         Identity::from_private(*private)
     }
 
-    /// The key pair of a private key (any 32 bytes; RFC 7748 §5 clamps them on use).
+    /// Returns the key pair of a private key (any 32 bytes; RFC 7748 §5 clamps them on use).
     pub fn from_private(private: [u8; 32]) -> Identity {
         let private = Zeroizing::new(private);
         let public = public_of(&private);
         Identity { private, public }
     }
 
-    /// The public key.
+    /// Returns the public key.
     pub const fn public(&self) -> PublicKey {
         self.public
     }
 
-    /// The private key, to be written into a file that only its owner can read.
+    /// Returns the private key. It must be written only to a file that only its owner can read.
     pub fn private_bytes(&self) -> &[u8; 32] {
         &self.private
     }
 }
 
-/// Shows the public key only.
+/// Shows only the public key.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Identity").field(&self.public).finish()
     }
 }
 
-/// What a relay may ask of everybody who shakes hands with it (the psk of Noise IKpsk2), all zeros where it asks for
-/// none. It is mixed in last: who has another one cannot read the answer, nor seal a packet that the relay opens.
+/// A secret that a relay may require for handshakes (the psk of Noise IKpsk2). All zeros if it
+/// requires none.
+///
+/// It is mixed in last: a client with another secret can neither read the response nor seal a
+/// packet that the relay opens.
 #[derive(Clone, Default)]
 pub struct AccessSecret(Zeroizing<[u8; 32]>);
 
 impl AccessSecret {
-    /// The secret of these bytes.
+    /// Creates the secret from its bytes.
     pub fn new(bytes: [u8; 32]) -> AccessSecret {
         AccessSecret(Zeroizing::new(bytes))
     }
@@ -63,7 +66,7 @@ impl AccessSecret {
     }
 }
 
-/// Shows nothing.
+/// Hides the secret.
 impl fmt::Debug for AccessSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessSecret")
@@ -75,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_private_key_gives_the_public_key_of_rfc_7748() {
+    fn private_key_yields_public_key_of_rfc_7748() {
         let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap();
         let private = hex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
         let public = hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");

@@ -1,18 +1,23 @@
-//! A table from random numbers: where one stands is told by the number itself, so that finding it touches one place of
-//! memory and not one on each level of a tree.
+//! A hash table for random numbers.
+//!
+//! The number itself is the hash. A look-up touches one place of memory, and not one per level of a
+//! tree.
 
 use std::num::NonZeroU32;
 
-/// Places are doubled when more than this part of them is taken, as eighths.
+/// Maximum share of taken places before the table doubles, in eighths: linear probing slows down
+/// beyond 7/8.
 const FULL_EIGHTHS: usize = 7;
-/// Places of the first table.
+/// Places of the first table: 16, small for a client with one session.
 const PLACES_MIN: usize = 16;
 
-/// Values by number: open addressing with linear probing. The numbers must be drawn at random by us: nobody else may
-/// choose which of them collide.
+/// Values by number: open addressing with linear probing.
+///
+/// The caller must draw the numbers at random, so that an attacker cannot choose numbers that
+/// collide.
 #[derive(Debug)]
 pub(super) struct IndexTable<T> {
-    /// The number and the value at each place that is taken; a power of two of them, or none.
+    /// The number and the value of each taken place. The length is a power of two, or 0.
     places: Vec<Option<(NonZeroU32, T)>>,
     len: usize,
 }
@@ -34,7 +39,7 @@ impl<T> IndexTable<T> {
         (place + 1) & (self.places.len() - 1)
     }
 
-    /// Where the number stands, or else the free place where it would.
+    /// Returns the place of a number, or as error the free place where it belongs.
     fn place(&self, number: NonZeroU32) -> Result<usize, usize> {
         let mut place = self.home(number);
         loop {
@@ -55,17 +60,20 @@ impl<T> IndexTable<T> {
         self.places[self.find(number)?].as_ref().map(|(_, value)| value)
     }
 
-    /// Keeps a value under a number that is not 0 and not there.
+    /// Inserts a value under a number that is not 0 and not in the table.
+    ///
+    /// # Panics
+    /// If the number is 0 or in the table.
     pub(super) fn insert(&mut self, number: u32, value: T) {
         if (self.len + 1) * 8 > self.places.len() * FULL_EIGHTHS {
             self.grow();
         }
-        self.put(NonZeroU32::new(number).expect("0 is never drawn"), value);
+        self.put(NonZeroU32::new(number).expect("the caller never draws 0"), value);
         self.len += 1;
     }
 
     fn put(&mut self, number: NonZeroU32, value: T) {
-        let place = self.place(number).expect_err("a number is drawn anew until it is not there");
+        let place = self.place(number).expect_err("the caller draws until the number is free");
         self.places[place] = Some((number, value));
     }
 
@@ -78,11 +86,12 @@ impl<T> IndexTable<T> {
         }
     }
 
-    /// Takes a value out. Whatever it kept from its place moves up, so that no search ends too early.
+    /// Removes and returns a value.
     pub(super) fn remove(&mut self, number: u32) -> Option<T> {
         let mut hole = self.find(number)?;
         let (_, value) = self.places[hole].take()?;
         let mask = self.places.len() - 1;
+        // Entries that probing has pushed past the hole move up, so that no search ends too early.
         let mut next = self.next(hole);
         while let Some((number, _)) = &self.places[next] {
             let from_home = next.wrapping_sub(self.home(*number)) & mask;
@@ -107,10 +116,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_map(steps in proptest::collection::vec((any::<bool>(), 0..40_u32, 0..3_u32), 0..400)) {
-            let (mut table, mut map) = (IndexTable::new(), BTreeMap::new());
+        fn behaves_like_map(steps in proptest::collection::vec((any::<bool>(), 0..40_u32, 0..3_u32), 0..400)) {
+            let mut table = IndexTable::new();
+            let mut map = BTreeMap::new();
             for (step, (adds, low, high)) in steps.into_iter().enumerate() {
-                // Few homes, many numbers: they collide.
+                // Few homes and many numbers, so that they collide.
                 let number = low | high << 20;
                 if adds && number != 0 && !map.contains_key(&number) {
                     table.insert(number, step);

@@ -1,4 +1,4 @@
-//! Which session a packet is for.
+//! The indexes that map packets to sessions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::index_table::IndexTable;
 use crate::base::{Rng, Tick};
 
-/// Random 32-bit indexes, each leading to a `T`. A freed one leads nowhere and rests before it can be drawn again, so
-/// that a late packet never meets another session. 0 is never drawn: it stands for none.
+/// Random 32-bit indexes, each leading to a `T`.
+///
+/// A freed index leads nowhere and rests before it can be drawn again, so that a late packet never
+/// reaches another session. 0 is never drawn: it means none.
 #[derive(Debug)]
 pub struct Indexes<T> {
     live: IndexTable<T>,
@@ -17,12 +19,13 @@ pub struct Indexes<T> {
 }
 
 impl<T> Indexes<T> {
-    /// None yet; at most `len_max` live and resting together.
+    /// Creates an empty table with at most `len_max` indexes, live and resting together.
     pub fn new(len_max: usize) -> Indexes<T> {
         Indexes { live: IndexTable::new(), resting: BTreeSet::new(), resting_until: BTreeSet::new(), len_max }
     }
 
-    /// A new index leading to `slot`; none at the bound: the caller refuses the newcomer.
+    /// Draws a new index that leads to `slot`. Returns `None` at the bound: the caller refuses the
+    /// newcomer.
     pub fn allocate(&mut self, rng: &mut Rng, slot: T) -> Option<u32> {
         if self.live.len() + self.resting.len() >= self.len_max {
             return None;
@@ -36,12 +39,13 @@ impl<T> Indexes<T> {
         }
     }
 
-    /// Where the index leads.
+    /// Returns the destination of a live index.
     pub fn get(&self, index: u32) -> Option<&T> {
         self.live.get(index)
     }
 
-    /// Frees a live index, which rests for `rest` (three PTOs of its session; zero if no session had it).
+    /// Frees a live index. It rests for `rest`: three PTOs of its session, or zero if no session
+    /// used it.
     pub fn free(&mut self, now: Tick, rest: Duration, index: u32) -> Option<T> {
         let slot = self.live.remove(index)?;
         if !rest.is_zero() {
@@ -51,7 +55,7 @@ impl<T> Indexes<T> {
         Some(slot)
     }
 
-    /// Ends the rest of those that have rested enough.
+    /// Ends the rest of indexes that have rested long enough.
     pub fn handle_time(&mut self, now: Tick) {
         while let Some((until, index)) = self.resting_until.first().copied() {
             if until > now {
@@ -62,7 +66,7 @@ impl<T> Indexes<T> {
         }
     }
 
-    /// When the next rest ends.
+    /// Returns when the next rest ends.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.resting_until.first().map(|(until, _)| *until)
     }
@@ -73,12 +77,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_freed_index_leads_nowhere_and_rests() {
-        let (mut rng, rest) = (Rng::from_seed([1; 32]), Duration::from_secs(3));
+    fn freed_index_leads_nowhere_and_rests() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let rest = Duration::from_secs(3);
         let mut indexes = Indexes::new(2);
         let first = indexes.allocate(&mut rng, 'a').unwrap();
         let second = indexes.allocate(&mut rng, 'b').unwrap();
-        assert_eq!((indexes.get(first), indexes.get(second)), (Some(&'a'), Some(&'b')));
+        assert_eq!(indexes.get(first), Some(&'a'));
+        assert_eq!(indexes.get(second), Some(&'b'));
         assert_eq!(indexes.allocate(&mut rng, 'c'), None, "full");
 
         assert_eq!(indexes.free(Tick::ZERO, rest, first), Some('a'));

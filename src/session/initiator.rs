@@ -14,18 +14,19 @@ use super::keys::Keys;
 use super::mac::Mac1Key;
 use super::noise::{self, FIRST_OVERHEAD};
 
-/// Why a handshake could not begin, or a packet did not answer it. A wrong answer is dropped; the handshake goes on.
+/// The reason why a handshake could not begin, or why a packet does not answer it. A wrong response
+/// is dropped, and the handshake continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeError {
-    /// No handshake packet, or nothing known inside.
+    /// Not a handshake packet, or an unknown payload.
     Malformed,
-    /// A mac1 that is not for us.
+    /// mac1 was made for another receiver.
     Mac1,
-    /// An answer to another handshake, or to one that is finished.
+    /// It answers another handshake, or one that is finished.
     NotOurs,
     /// A public key of low order (RFC 7748 §6.1).
     LowOrder,
-    /// The seal does not fit: another key, another secret, or changed bytes.
+    /// The seal does not verify: another key, another secret, or changed bytes.
     Noise,
 }
 
@@ -38,11 +39,13 @@ impl From<snow::Error> for HandshakeError {
     }
 }
 
-/// Sendings that carry mac2 of one cookie. A cookie that earns no answer is let go: the relay may have started again, a NAT
-/// may have moved the client, or somebody on the way may have made it up; asked without it, the relay gives another.
+/// Transmissions with mac2 of one cookie.
+///
+/// A cookie without a response is discarded. The relay may have restarted, a NAT may have moved the
+/// client, or an attacker may have forged the cookie. An INIT without mac2 gets another one.
 const COOKIE_USES_MAX: u32 = 2;
 
-/// A handshake a client has begun; one for each attempt, so that a race over two carriers has two of them.
+/// A handshake that a client has begun. A race over two carriers has two of them.
 pub struct Initiator {
     relay: PublicKey,
     noise: Option<Box<HandshakeState>>,
@@ -54,32 +57,32 @@ pub struct Initiator {
     cookie_uses: u32,
 }
 
-/// What the relay has answered.
+/// The relay's response.
 #[derive(Debug)]
 pub enum Answered {
-    /// There are keys; packets may be sealed with them at once.
+    /// There are keys. Packets may be sealed with them at once.
     Established(Established),
-    /// The hello's counter was too low: begin again above `highest`.
+    /// The counter was too low: begin again above `highest`.
     Stale {
-        /// The highest counter the relay has seen of this identity.
+        /// The highest counter that the relay has seen of this identity.
         highest: u64,
     },
 }
 
-/// What a handshake has given the client.
+/// The result of a handshake for the client.
 #[derive(Debug)]
 pub struct Established {
     /// The relay's key, which it has proved to hold.
     pub relay: PublicKey,
     /// The keys and indexes.
     pub keys: Keys,
-    /// What the relay said.
+    /// The session granted by the relay.
     pub welcome: Welcome,
 }
 
 impl Initiator {
-    /// Begins a handshake with the holder of `relay`, who will send us packets under `local_index` (from
-    /// [`super::Indexes`], never 0).
+    /// Begins a handshake with the holder of `relay`, which will send packets to us under
+    /// `local_index` (from [`super::Indexes`], never 0).
     ///
     /// # Errors
     /// [`HandshakeError::LowOrder`] if the relay's key is of low order.
@@ -94,7 +97,7 @@ impl Initiator {
     ) -> Result<Initiator, HandshakeError> {
         let mut packet = Vec::with_capacity(HANDSHAKE_LEN);
         packet::write_init_header(&mut packet, local_index);
-        let header = packet[..].try_into().expect("an INIT's header has that length");
+        let header = packet[..].try_into().expect("only the header has been written");
         let mut noise = noise::initiator(identity, relay, psk, &header, rng.fork());
         let payload_len = payload_len(carrier, INIT_HEADER_LEN + FIRST_OVERHEAD, HELLO_LEN);
         write_noise(&mut noise, &hello.encode(), payload_len, FIRST_OVERHEAD, &mut packet)?;
@@ -105,22 +108,23 @@ impl Initiator {
         Ok(Initiator { relay: *relay, noise, packet, carrier, local_index, mac1, cookies, cookie_uses: 0 })
     }
 
-    /// The INIT; a retransmission sends the same bytes again, but for mac2.
+    /// Returns the INIT. A retransmission sends the same bytes again, except for mac2.
     pub fn packet(&self) -> &[u8] {
         &self.packet
     }
 
-    /// The relay's key given to [`Initiator::new`].
+    /// Returns the relay's key given to [`Initiator::new`].
     pub const fn relay(&self) -> PublicKey {
         self.relay
     }
 
-    /// The index given to [`Initiator::new`].
+    /// Returns the index given to [`Initiator::new`].
     pub const fn local_index(&self) -> u32 {
         self.local_index
     }
 
-    /// The INIT is about to be sent; a cookie serves two sendings.
+    /// Prepares the INIT for one transmission. Removes mac2 after two transmissions with one
+    /// cookie.
     pub fn begin_sending(&mut self) {
         self.cookie_uses = self.cookie_uses.saturating_sub(1);
         if self.cookie_uses == 0 {
@@ -128,11 +132,13 @@ impl Initiator {
         }
     }
 
-    /// Takes in a packet that may be the COOKIE that answers the INIT: from now on mac2 is made with it. Whether that is
-    /// news, so that the INIT should be sent again at once.
+    /// Handles a packet that may be the COOKIE for the INIT. From then on mac2 is made with it.
+    ///
+    /// Returns whether the cookie is new, in which case the INIT should be sent again at once.
     ///
     /// # Errors
-    /// [`HandshakeError`] if it is not, or if the handshake is finished: to be dropped.
+    /// [`HandshakeError`] if the packet is not such a COOKIE, or the handshake is finished. It must
+    /// be dropped.
     pub fn handle_cookie(&mut self, bytes: &[u8]) -> Result<bool, HandshakeError> {
         let Ok(Packet::Cookie { receiver, nonce, sealed }) = packet::parse(self.carrier, bytes) else {
             return Err(HandshakeError::Malformed);
@@ -158,10 +164,10 @@ impl Initiator {
         self.packet[mac2_start..].copy_from_slice(&mac2);
     }
 
-    /// Takes in a packet that may be the answer.
+    /// Handles a packet that may be the response.
     ///
     /// # Errors
-    /// [`HandshakeError`] if it is not: to be dropped, the true answer may still come.
+    /// [`HandshakeError`] if it is not. It must be dropped; the true response may still arrive.
     pub fn handle_response(&mut self, bytes: &[u8]) -> Result<Answered, HandshakeError> {
         let Ok(Packet::Response { receiver, handshake }) = packet::parse(self.carrier, bytes) else {
             return Err(HandshakeError::Malformed);
@@ -187,14 +193,14 @@ impl Initiator {
     }
 }
 
-/// Shows the index only.
+/// Shows only the index.
 impl fmt::Debug for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Initiator").field("local_index", &self.local_index).finish_non_exhaustive()
     }
 }
 
-/// The length of a payload: on UDP what fills the packet, on TCP what is needed.
+/// Returns the length of a payload: on UDP the rest of the packet, on TCP the length needed.
 pub(super) fn payload_len(carrier: Carrier, before: usize, needed: usize) -> usize {
     match carrier {
         Carrier::Udp => HANDSHAKE_LEN - before - 2 * MAC_LEN,
@@ -202,7 +208,7 @@ pub(super) fn payload_len(carrier: Carrier, before: usize, needed: usize) -> usi
     }
 }
 
-/// Appends a Noise message whose payload is `head` and zeros up to `payload_len`.
+/// Appends a Noise message whose payload is `head`, padded with zeros to `payload_len`.
 pub(super) fn write_noise(
     noise: &mut HandshakeState,
     head: &[u8],

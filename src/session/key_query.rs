@@ -1,4 +1,5 @@
-//! Asking a relay for its key. The answer is not authenticated: it is shown, and pinned on first use.
+//! Requests for a relay's key. The response is not authenticated: it is shown, and pinned on first
+//! use.
 
 use subtle::ConstantTimeEq;
 
@@ -8,7 +9,7 @@ use crate::wire::packet::{self, Packet, QUERY_NONCE_LEN};
 use super::initiator::HandshakeError;
 use super::noise::is_low_order;
 
-/// A question for a relay's public key.
+/// A request for a relay's public key.
 #[derive(Debug)]
 pub struct KeyQuery {
     nonce: [u8; QUERY_NONCE_LEN],
@@ -17,23 +18,26 @@ pub struct KeyQuery {
 }
 
 impl KeyQuery {
-    /// A new question, padded as `carrier` wants it.
+    /// Creates a request, padded as `carrier` requires.
     pub fn new(carrier: Carrier, rng: &mut Rng) -> KeyQuery {
-        let (mut nonce, mut packet) = ([0; QUERY_NONCE_LEN], Vec::new());
+        let mut nonce = [0; QUERY_NONCE_LEN];
+        let mut packet = Vec::new();
         rng.fill(&mut nonce);
         packet::write_key_query(&mut packet, carrier, &nonce);
         KeyQuery { nonce, packet, carrier }
     }
 
-    /// The KEY_QUERY; a retransmission sends the same bytes again.
+    /// Returns the KEY_QUERY. A retransmission sends the same bytes again.
     pub fn packet(&self) -> &[u8] {
         &self.packet
     }
 
-    /// Takes in a packet that may be the answer: the relay's key, as good as the path it came on.
+    /// Handles a packet that may be the response. Returns the relay's key, which is as trustworthy
+    /// as the path it arrived on.
     ///
     /// # Errors
-    /// [`HandshakeError`] if it is no answer to this question or the key is of low order: to be dropped.
+    /// [`HandshakeError`] if it does not answer this request, or the key is of low order. It must
+    /// be dropped.
     pub fn handle_answer(&self, bytes: &[u8]) -> Result<PublicKey, HandshakeError> {
         let Ok(Packet::KeyAnswer { nonce, key }) = packet::parse(self.carrier, bytes) else {
             return Err(HandshakeError::Malformed);
@@ -46,8 +50,10 @@ impl KeyQuery {
     }
 }
 
-/// Appends the answer to a question that came on `carrier`; nothing, and `false`, if `bytes` are none. Keeps no state,
-/// and on UDP the answer is always smaller than the question.
+/// Appends the response to a request that arrived on `carrier`. Returns `false`, appending nothing,
+/// if `bytes` are not a request.
+///
+/// Keeps no state. On UDP the response is always smaller than the request.
 pub fn answer_key_query(key: &PublicKey, carrier: Carrier, bytes: &[u8], out: &mut Vec<u8>) -> bool {
     let Ok(Packet::KeyQuery { nonce }) = packet::parse(carrier, bytes) else { return false };
     packet::write_key_answer(out, nonce, &key.0);
@@ -59,11 +65,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_answered_with_less_than_it_took() {
+    fn key_answer_is_shorter_than_its_query() {
         let mut rng = Rng::from_seed([1; 32]);
         let key = super::super::Identity::generate(&mut rng).public();
         for carrier in [Carrier::Udp, Carrier::Tcp] {
-            let (query, other) = (KeyQuery::new(carrier, &mut rng), KeyQuery::new(carrier, &mut rng));
+            let query = KeyQuery::new(carrier, &mut rng);
+            let other = KeyQuery::new(carrier, &mut rng);
             let mut answer = Vec::new();
             assert!(answer_key_query(&key, carrier, query.packet(), &mut answer));
             assert!(carrier == Carrier::Tcp || answer.len() < query.packet().len());
@@ -74,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unpadded_question_on_udp_gets_silence() {
+    fn unpadded_key_query_on_udp_gets_no_answer() {
         let query = KeyQuery::new(Carrier::Tcp, &mut Rng::from_seed([1; 32]));
         let mut answer = Vec::new();
         assert!(!answer_key_query(&PublicKey([9; 32]), Carrier::Udp, query.packet(), &mut answer));
@@ -82,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_low_order_key_is_refused() {
+    fn low_order_key_is_refused() {
         let query = KeyQuery::new(Carrier::Udp, &mut Rng::from_seed([1; 32]));
         let mut answer = Vec::new();
         answer_key_query(&PublicKey([0; 32]), Carrier::Udp, query.packet(), &mut answer);

@@ -1,4 +1,5 @@
-//! The keys of one session over time: one epoch after another, one number space and one replay window over all.
+//! The keys of one session over time: successive epochs, with one number space and one replay
+//! window for all.
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use crate::wire::packet::{self, Packet, RESET_TOKEN_LEN};
 use super::keys::{Keys, OpenError};
 use super::window::ReplayWindow;
 
-/// Answers whose keys wait at the relay: one for each carrier of a client that tries both, since it goes on with the
-/// answer that comes first.
+/// Maximum handshakes whose keys wait at the relay: one per carrier of a client that tries both.
+/// The client continues with the first response that arrives.
 const WAITING_MAX: usize = 2;
 
-/// How long an epoch's keys are used before the client shakes hands anew.
+/// Limits on the use of one epoch's keys, after which the client performs a new handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// Time in use.
@@ -24,14 +25,15 @@ pub struct Lifetime {
 }
 
 impl Default for Lifetime {
-    /// 15 minutes, so that stolen keys open little; 2^40 packets, far below what ChaCha20-Poly1305 bears.
+    /// 15 minutes, so that stolen keys open little. 2^40 packets, far below the limit of
+    /// ChaCha20-Poly1305.
     fn default() -> Lifetime {
         Lifetime { age: Duration::from_secs(15 * 60), packets: 1 << 40 }
     }
 }
 
 impl Lifetime {
-    /// The usual one takes a byte: no packets stand for it.
+    /// Appends the lifetime. The default takes one byte: 0 packets means the default.
     fn pack(self, into: &mut Vec<u8>) {
         if self == Lifetime::default() {
             return pack_number(into, 0);
@@ -48,21 +50,23 @@ impl Lifetime {
     }
 }
 
-/// A data packet that was opened.
+/// An opened data packet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opened<'a> {
-    /// Its number; new, and from now on seen.
+    /// Its number, not seen before.
     pub number: u64,
     /// Its frames.
     pub plain: &'a mut [u8],
-    /// Whether it is the first under keys that waited for it: the client has had our answer (key confirmation).
+    /// Whether it is the first packet under waiting keys: it confirms that the client has our
+    /// response.
     pub confirmed_new: bool,
 }
 
-/// The keys of one session: those in use, those before while packets under them may still come, and, at the relay,
-/// those of an answer whose client has not yet shown that it has them.
+/// The keys of one session: the current ones, the previous ones while late packets may arrive, and
+/// at the relay those of unconfirmed handshakes.
 ///
-/// Waiting keys are never sealed with. Numbers are the link's: they go up across epochs and are never used twice.
+/// Waiting keys are never used for sealing. Packet numbers are the link's: they rise across epochs
+/// and are never used twice.
 #[derive(Debug)]
 pub struct Keyring {
     current: Option<Epoch>,
@@ -72,15 +76,15 @@ pub struct Keyring {
     turnover: Seldom<Turnover>,
 }
 
-/// Keys that come or go.
+/// Keys before or after their use.
 #[derive(Debug)]
 struct Turnover {
     previous: Option<Previous>,
     /// At most [`WAITING_MAX`], each of another handshake.
     waiting: SmallVec<[Keys; WAITING_MAX]>,
-    /// The counter of the handshake that was confirmed last, until it is asked for.
+    /// Counter of the handshake confirmed last, until it is taken.
     confirmed: Option<u64>,
-    /// Indexes that lead here no longer.
+    /// Indexes to free, which do not lead here any more.
     freed: SmallVec<[u32; 2]>,
 }
 
@@ -112,7 +116,7 @@ struct Epoch {
 #[derive(Debug)]
 struct Previous {
     keys: Keys,
-    /// Set with the first packet opened under the keys after them.
+    /// Set with the first packet opened under newer keys.
     until: Option<Tick>,
 }
 
@@ -124,14 +128,15 @@ enum Slot {
 }
 
 impl Keyring {
-    /// The client's: keys to be sealed with at once.
+    /// Creates the client's keyring, which can seal at once.
     pub fn new(now: Tick, keys: Keys, lifetime: Lifetime) -> Keyring {
         let mut keyring = Keyring::empty(lifetime);
         keyring.advance(now, keys);
         keyring
     }
 
-    /// The relay's: keys that wait for the client's first packet; until then nothing can be sealed.
+    /// Creates the relay's keyring, whose keys wait for the client's first packet. It cannot seal
+    /// before that.
     pub fn waiting(keys: Keys, lifetime: Lifetime) -> Keyring {
         let mut keyring = Keyring::empty(lifetime);
         keyring.turnover.waiting.push(keys);
@@ -148,26 +153,28 @@ impl Keyring {
         }
     }
 
-    /// The client has new keys: they are sealed with at once; the old ones still open.
+    /// Uses the client's new keys for sealing at once. The old ones still open.
     pub fn switch(&mut self, now: Tick, keys: Keys) {
         self.advance(now, keys);
     }
 
-    /// The newest handshake whose keys wait, by its counter; if there is one.
+    /// Returns the counter of the newest waiting handshake.
     pub fn newest_waiting(&self) -> Option<u64> {
         self.turnover.waiting.iter().map(Keys::handshake).max()
     }
 
-    /// Whether keys of a handshake with this counter would take the place of newer ones, or of the
-    /// same, that wait: so old first messages that are repeated never push out the newest.
+    /// Whether keys of the handshake with this counter must not wait: they wait already, or would
+    /// replace newer ones.
+    ///
+    /// Repeated old first messages can therefore never replace the newest keys.
     pub fn is_too_late(&self, handshake: u64) -> bool {
         let mut waiting = self.turnover.waiting.iter().map(Keys::handshake);
         let is_full = waiting.len() == WAITING_MAX;
         waiting.clone().any(|other| other == handshake) || is_full && waiting.all(|other| other > handshake)
     }
 
-    /// The relay has answered with new keys: they wait for the client's first packet. At the bound
-    /// they replace those of the oldest handshake that wait.
+    /// Keeps keys of a new handshake until the client's first packet. At the bound they replace
+    /// those of the oldest waiting handshake.
     pub fn wait_for(&mut self, keys: Keys) {
         let Turnover { waiting, freed, .. } = &mut *self.turnover;
         let oldest = (0..waiting.len()).min_by_key(|at| waiting[*at].handshake());
@@ -179,7 +186,7 @@ impl Keyring {
         waiting.push(keys);
     }
 
-    /// The counter of the handshake whose keys the client has just shown to have, once.
+    /// Takes the counter of the handshake that the client has just confirmed. Returns it once.
     pub fn take_confirmed(&mut self) -> Option<u64> {
         let confirmed = self.turnover.there()?.confirmed.take();
         if confirmed.is_some() {
@@ -193,21 +200,22 @@ impl Keyring {
         self.current.is_some()
     }
 
-    /// The keys to seal with.
+    /// Returns the keys to seal with.
     pub fn sealing_keys(&self) -> Option<&Keys> {
         self.current.as_ref().map(|epoch| &epoch.keys)
     }
 
-    /// Whether a RESET of `index` with `token` says that the other end has lost the keys in use.
+    /// Whether a RESET of `index` with `token` proves that the other end has lost the keys in use.
     pub fn is_reset(&self, index: u32, token: &[u8; RESET_TOKEN_LEN]) -> bool {
         self.sealing_keys().is_some_and(|keys| keys.is_reset(index, token))
     }
 
-    /// Seals in place the packet that begins at `packet_start` of `buf` with 16 bytes kept free for its header.
+    /// Seals in place the packet that begins at `packet_start` of `buf` with 16 bytes reserved for
+    /// its header.
     ///
     /// # Panics
-    /// If there are no keys to seal with, or `number` is not above every number sealed before: a number used twice
-    /// would give both packets away.
+    /// If there are no keys to seal with, or if `number` is not above all numbers sealed before. A
+    /// number used twice would reveal both packets.
     pub fn seal(&mut self, number: u64, buf: &mut Vec<u8>, packet_start: usize) {
         assert!(number >= self.next_number && number <= packet::NUMBER_MAX, "packet numbers only go up");
         let epoch = self.current.as_mut().expect("nothing is sealed before the keys are confirmed");
@@ -216,11 +224,12 @@ impl Keyring {
         self.next_number = number + 1;
     }
 
-    /// Opens in place a data packet that came on `carrier`, and marks its number as seen. The first packet under new
-    /// keys begins the end of the old ones, `linger` (three PTOs) later.
+    /// Opens in place a data packet that arrived on `carrier`, and marks its number as seen.
+    ///
+    /// The first packet under new keys starts the end of the old ones, `linger` (three PTOs) later.
     ///
     /// # Errors
-    /// [`OpenError`]: the packet is dropped without an answer, and nothing has changed.
+    /// [`OpenError`]: the packet must be dropped silently, and nothing has changed.
     pub fn open<'a>(
         &mut self,
         now: Tick,
@@ -266,7 +275,8 @@ impl Keyring {
         }
     }
 
-    /// The client goes on with these keys; it has let every other answer fall.
+    /// Uses the waiting keys that the client chose, and frees the others: the client has discarded
+    /// those responses.
     fn confirm(&mut self, now: Tick, index: u32) {
         for keys in std::mem::take(&mut self.turnover.waiting) {
             if keys.local_index == index {
@@ -287,7 +297,8 @@ impl Keyring {
         }
     }
 
-    /// Whether the keys in use are old enough for the client to shake hands anew, continuing the session.
+    /// Whether the keys in use are old enough for the client to continue the session with a new
+    /// handshake.
     pub fn needs_rekey(&self, now: Tick) -> bool {
         let Lifetime { age, packets } = self.lifetime;
         self.current.as_ref().is_some_and(|epoch| now.since(epoch.since) >= age || epoch.packets >= packets)
@@ -303,7 +314,8 @@ impl Keyring {
         }
     }
 
-    /// When old keys are to be forgotten, or those in use to be renewed, whichever is first after `now`.
+    /// Returns the first time after `now` at which old keys must be forgotten, or those in use
+    /// renewed.
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
         let renew = self.current.as_ref().map(|epoch| epoch.since + self.lifetime.age);
         let renew = renew.filter(|at| *at > now);
@@ -313,8 +325,9 @@ impl Keyring {
         }
     }
 
-    /// An index that leads here no longer, to be freed; ask until there is none after every call that takes keys, opens
-    /// a packet or lets time pass.
+    /// Returns an index to free, which does not lead here any more.
+    ///
+    /// Call until `None` after every call that adds keys, opens a packet or advances time.
     pub fn next_freed(&mut self) -> Option<u32> {
         let freed = self.turnover.there()?.freed.pop();
         if freed.is_none() {
@@ -323,7 +336,7 @@ impl Keyring {
         freed
     }
 
-    /// Every index that leads here: all are to be freed when the session ends.
+    /// Returns every index that leads here: all must be freed when the session ends.
     pub fn local_indexes(&self) -> impl Iterator<Item = u32> {
         let current = self.current.as_ref().map(|epoch| &epoch.keys);
         let previous = self.turnover.previous.as_ref().map(|previous| &previous.keys);
@@ -331,21 +344,24 @@ impl Keyring {
         [current, previous].into_iter().flatten().chain(waiting).map(|keys| keys.local_index)
     }
 
-    /// The highest number opened.
+    /// Returns the highest number opened.
     pub const fn highest_opened(&self) -> Option<u64> {
         self.window.highest()
     }
 
-    /// Whether one pair of keys is in use, and no other is known or to be forgotten.
+    /// Whether one pair of keys is in use, and no other is known or must be forgotten. Only such a
+    /// keyring can be packed.
     pub fn is_quiet(&self) -> bool {
         let confirmed = self.current.as_ref().is_some_and(|epoch| epoch.keys.is_without_reset());
         confirmed && self.turnover.is_over() && self.window.highest().is_some()
     }
 
-    /// Appends a quiet keyring to what is at rest. Late packets from before are not opened any more: of the replay window
-    /// its upper end is kept.
+    /// Appends a quiet keyring to a hibernated session.
+    ///
+    /// Only the upper end of the replay window is kept: packets sent before and still on the way
+    /// are not opened any more.
     pub fn pack(&self, into: &mut Vec<u8>) {
-        let epoch = self.current.as_ref().expect("only a quiet keyring is packed, and that has keys");
+        let epoch = self.current.as_ref().expect("only quiet keyrings are packed, and those have keys");
         epoch.keys.pack(into);
         pack_tick(into, epoch.since);
         pack_number(into, epoch.packets);
@@ -354,7 +370,7 @@ impl Keyring {
         self.lifetime.pack(into);
     }
 
-    /// A keyring that was packed, and has opened and sealed these since.
+    /// Restores a keyring written by [`Keyring::pack`], which has opened and sealed `beats` since.
     pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Keyring {
         let count = u64::from(beats.count);
         let current =
@@ -380,8 +396,10 @@ mod tests {
 
     /// The keys of handshake `epoch`, at the client and at the relay.
     fn pair(epoch: u8) -> (Keys, Keys) {
-        let (client, relay) = (100 + u32::from(epoch), 200 + u32::from(epoch));
-        let (up, down) = ([epoch; 32], [epoch + 100; 32]);
+        let client = 100 + u32::from(epoch);
+        let relay = 200 + u32::from(epoch);
+        let up = [epoch; 32];
+        let down = [epoch + 100; 32];
         (Keys::new(client, relay, up, down), Keys::new(relay, client, down, up))
     }
 
@@ -401,8 +419,8 @@ mod tests {
 
     fn session() -> (Keyring, Keyring) {
         let (client, relay) = pair(1);
-        let (mut client, mut relay) =
-            (Keyring::new(at(0), client, LIFETIME), Keyring::waiting(relay, LIFETIME));
+        let mut client = Keyring::new(at(0), client, LIFETIME);
+        let mut relay = Keyring::waiting(relay, LIFETIME);
         assert!(!relay.can_seal());
         let first = seal(&mut client, 0);
         assert_eq!(open(&mut relay, at(0), &first), Ok((0, true)));
@@ -410,18 +428,23 @@ mod tests {
         (client, relay)
     }
 
+    /// Packets under old and new keys are opened in any order, until three PTOs after the first new
+    /// one.
+    // faults.md: R33
     #[test]
-    fn row_33_rekey_loses_nothing_though_both_epochs_are_reordered() {
+    fn rekey_loses_nothing_if_both_epochs_are_reordered() {
         let (mut client, mut relay) = session();
         let old_up = seal(&mut client, 1);
-        let (old_down, late_down) = (seal(&mut relay, 0), seal(&mut relay, 1));
+        let old_down = seal(&mut relay, 0);
+        let late_down = seal(&mut relay, 1);
         let (new_client, new_relay) = pair(2);
         relay.wait_for(new_relay);
         let unconfirmed = seal(&mut relay, 2);
         client.switch(at(1), new_client);
         assert_eq!(open(&mut client, at(1), &unconfirmed), Ok((2, false)), "still the old keys");
 
-        let (new_a, new_b) = (seal(&mut client, 2), seal(&mut client, 3));
+        let new_a = seal(&mut client, 2);
+        let new_b = seal(&mut client, 3);
         assert_eq!(open(&mut relay, at(1), &new_b), Ok((3, true)));
         assert_eq!(open(&mut relay, at(1), &new_a), Ok((2, false)));
         assert_eq!(open(&mut relay, at(1), &old_up), Ok((1, false)), "old keys, behind the new");
@@ -432,14 +455,17 @@ mod tests {
         assert_eq!(client.next_deadline(at(4)), Some(at(5)));
         assert_eq!(open(&mut client, at(5), &late_down), Err(OpenError::Index), "three PTOs are over");
         client.handle_time(at(5));
-        assert_eq!((client.next_freed(), client.next_freed()), (Some(101), None));
+        assert_eq!(client.next_freed(), Some(101));
+        assert_eq!(client.next_freed(), None);
         assert_eq!(client.local_indexes().collect::<Vec<_>>(), [102]);
     }
 
+    /// A packet replayed after a rekey is not opened.
     #[test]
-    fn the_window_is_one_over_all_epochs() {
+    fn replay_window_spans_all_epochs() {
         let (mut client, mut relay) = session();
-        let (up, replay) = (seal(&mut client, 1), seal(&mut client, 2));
+        let up = seal(&mut client, 1);
+        let replay = seal(&mut client, 2);
         assert!(open(&mut relay, at(0), &replay).is_ok());
         let (new_client, new_relay) = pair(2);
         relay.wait_for(new_relay);
@@ -451,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_packet_moves_nothing() {
+    fn forged_packet_changes_nothing() {
         let (mut client, mut relay) = session();
         let (new_client, new_relay) = pair(2);
         relay.wait_for(new_relay);
@@ -467,26 +493,25 @@ mod tests {
         assert_eq!(open(&mut relay, at(1), &packet), Ok((1, true)));
     }
 
+    /// The first packet under waiting keys selects them and frees the others.
     #[test]
-    fn two_answers_wait_and_the_client_goes_on_with_either() {
+    fn client_may_confirm_either_of_two_waiting_handshakes() {
         let (mut client, mut relay) = session();
         relay.wait_for(pair(2).1);
         relay.wait_for(pair(3).1);
         relay.wait_for(pair(4).1);
-        assert_eq!((relay.next_freed(), relay.next_freed()), (Some(202), None));
+        assert_eq!(relay.next_freed(), Some(202));
+        assert_eq!(relay.next_freed(), None);
         assert_eq!(relay.local_indexes().collect::<Vec<_>>(), [201, 203, 204]);
         client.switch(at(1), pair(3).0);
         let first = seal(&mut client, 1);
-        assert_eq!(
-            open(&mut relay, at(1), &first),
-            Ok((1, true)),
-            "not the newest, but the one it had first"
-        );
-        assert_eq!((relay.next_freed(), relay.next_freed()), (Some(204), None));
+        assert_eq!(open(&mut relay, at(1), &first), Ok((1, true)), "not the newest, but received first");
+        assert_eq!(relay.next_freed(), Some(204));
+        assert_eq!(relay.next_freed(), None);
     }
 
     #[test]
-    fn keys_are_renewed_after_their_time_or_their_packets() {
+    fn keys_are_renewed_after_lifetime_or_packet_limit() {
         let (mut client, _) = session();
         assert_eq!(client.next_deadline(at(0)), Some(at(60)));
         assert!(!client.needs_rekey(at(59)) && client.needs_rekey(at(60)));
@@ -502,7 +527,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "packet numbers only go up")]
-    fn a_number_is_never_sealed_twice() {
+    fn sealing_number_twice_panics() {
         let (mut client, _) = session();
         seal(&mut client, 0);
     }

@@ -1,4 +1,4 @@
-//! The two keys of a handshake, and sealing packets with them.
+//! The two keys of a handshake, and the sealing of packets.
 
 use std::fmt;
 
@@ -11,39 +11,41 @@ use crate::wire::packet::{RESET_TOKEN_LEN, data_header};
 
 use super::reset::ResetToken;
 
-/// The bytes a sealed packet has beyond its frames.
+/// Bytes that a sealed packet has in addition to its frames.
 pub const SEALED_OVERHEAD: usize = DATA_HEADER_LEN + TAG_LEN;
 
-/// What one handshake gives each end: a key for each direction, and the indexes packets travel under.
+/// The result of a handshake for each end: a key per direction, and the indexes of its packets.
 ///
-/// Only the raw 32-byte keys are kept; the cipher's own form (1,088 bytes a pair) is made on use.
+/// Only the raw 32-byte keys are stored. The cipher's own form (1,088 bytes per pair) is made on
+/// use.
 pub struct Keys {
-    /// The index the other end puts into packets to us.
+    /// The index in packets to us.
     pub local_index: u32,
-    /// The index we put into packets to the other end.
+    /// The index in packets to the other end.
     pub remote_index: u32,
     send: Zeroizing<[u8; 32]>,
     recv: Zeroizing<[u8; 32]>,
     reset: Option<ResetToken>,
-    /// At a relay: the counter of the handshake they came from.
+    /// At a relay: the counter of the handshake that made the keys.
     handshake: u64,
 }
 
-/// Why a data packet was not opened. It is dropped without an answer.
+/// The reason why a data packet was not opened. It is dropped silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// Too short, too long, or no data packet.
+    /// Too short, too long, or not a data packet.
     Malformed,
-    /// An index that belongs to none of the keys.
+    /// None of the keys has this index.
     Index,
-    /// A number seen before, or too far behind the highest to tell.
+    /// The number has been seen, or is below the replay window.
     Replayed,
-    /// The tag does not fit header, bytes and key.
+    /// The tag does not match header, bytes and key.
     Tag,
 }
 
 impl Keys {
-    /// Keys as a handshake splits them: what is sealed with `send` here is opened with `recv` there.
+    /// Creates keys from the split of a handshake. Packets sealed with `send` here are opened with
+    /// `recv` there.
     pub fn new(local_index: u32, remote_index: u32, send: [u8; 32], recv: [u8; 32]) -> Keys {
         Keys {
             local_index,
@@ -55,27 +57,27 @@ impl Keys {
         }
     }
 
-    /// The same, with what a RESET of the other end will hold.
+    /// Adds the content of a RESET by the other end.
     pub(super) fn with_reset(self, reset: Option<ResetToken>) -> Keys {
         Keys { reset, ..self }
     }
 
-    /// The same, with the counter of their handshake.
+    /// Adds the counter of the handshake that made the keys.
     pub(super) fn of_handshake(self, handshake: u64) -> Keys {
         Keys { handshake, ..self }
     }
 
-    /// The counter of the handshake they came from; what was packed has forgotten it.
+    /// Returns the counter of the handshake that made the keys. It is 0 after unpacking.
     pub(super) const fn handshake(&self) -> u64 {
         self.handshake
     }
 
-    /// Whether nothing is known of the other end's resets: so it is at a relay.
+    /// Whether the other end's reset token is unknown, as it always is at a relay.
     pub(super) const fn is_without_reset(&self) -> bool {
         self.reset.is_none()
     }
 
-    /// Appends the keys to what is at rest.
+    /// Appends the keys to a hibernated session.
     pub(super) fn pack(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(&self.local_index.to_be_bytes());
         into.extend_from_slice(&self.remote_index.to_be_bytes());
@@ -83,9 +85,10 @@ impl Keys {
         into.extend_from_slice(&*self.recv);
     }
 
-    /// Keys that were packed.
+    /// Restores keys written by [`Keys::pack`].
     pub(super) fn unpack(from: &mut Unpacker<'_>) -> Keys {
-        let (local, remote) = (u32::from_be_bytes(from.bytes()), u32::from_be_bytes(from.bytes()));
+        let local = u32::from_be_bytes(from.bytes());
+        let remote = u32::from_be_bytes(from.bytes());
         Keys::new(local, remote, from.bytes(), from.bytes())
     }
 
@@ -94,24 +97,31 @@ impl Keys {
         index == self.remote_index && self.reset.is_some_and(|known| known.is(token))
     }
 
-    /// Seals in place the packet that begins at `packet_start` of `buf`: 16 bytes kept free for its header, then its
-    /// frames. Writes the header and appends the tag. A number must never be sealed twice under one key.
+    /// Seals in place the packet that begins at `packet_start` of `buf`: 16 bytes reserved for its
+    /// header, then its frames.
+    ///
+    /// Writes the header and appends the tag. A number must never be sealed twice under one key.
+    ///
+    /// # Panics
+    /// If fewer than 16 bytes follow `packet_start`.
     pub fn seal(&self, number: u64, buf: &mut Vec<u8>, packet_start: usize) {
         let header = data_header(self.remote_index, number);
         let (space, plain) = buf[packet_start..]
             .split_first_chunk_mut::<DATA_HEADER_LEN>()
-            .expect("a packet being built begins with room for its header");
+            .expect("a packet being built begins with space for its header");
         *space = header;
         let tag = cipher(&self.send)
             .seal_in_place_separate_tag(nonce(number), Aad::from(header), plain)
-            .expect("a packet is far shorter than what ChaCha20 can seal");
+            .expect("a packet is far below the limit of ChaCha20");
         buf.extend_from_slice(tag.as_ref());
     }
 
-    /// Opens in place a data packet whose header has been read: answers with its frames. Says nothing about replays.
+    /// Opens in place a data packet whose header has been parsed. Returns its frames. Does not
+    /// detect replays.
     ///
     /// # Errors
-    /// [`OpenError::Tag`] if it was not sealed with our peer's key, or any bit of it has changed.
+    /// [`OpenError::Tag`] if it was not sealed with our peer's key, or any bit has changed.
+    /// [`OpenError::Malformed`] if it is shorter than a header.
     pub fn open<'a>(&self, number: u64, packet: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         let (header, sealed) =
             packet.split_first_chunk_mut::<DATA_HEADER_LEN>().ok_or(OpenError::Malformed)?;
@@ -122,7 +132,7 @@ impl Keys {
     }
 }
 
-/// Shows the indexes only.
+/// Shows only the indexes.
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
@@ -136,7 +146,8 @@ fn cipher(key: &[u8; 32]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("a ChaCha20 key has 32 bytes"))
 }
 
-/// Four zero bytes and the number in little-endian, as Noise numbers its messages (Noise §12.3).
+/// Returns the nonce of a packet number: four zero bytes and the number in little-endian, as Noise
+/// numbers its messages (Noise §12.3).
 fn nonce(number: u64) -> Nonce {
     let mut bytes = [0; 12];
     bytes[4..].copy_from_slice(&number.to_le_bytes());
@@ -160,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_opens_at_the_other_end_only() {
+    fn packet_opens_at_other_end_only() {
         let (ours, theirs) = pair();
         for plain in [&b""[..], b"frames", &[7; 1168]] {
             let packet = sealed(&ours, 5, plain);

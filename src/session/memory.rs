@@ -1,4 +1,4 @@
-//! What a relay remembers of handshakes: the highest counter of each identity, and its latest answers.
+//! A relay's memory of handshakes: the highest counter of each identity, and recent responses.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,14 +8,17 @@ use subtle::ConstantTimeEq;
 use crate::base::{Carrier, Path, PublicKey, Tick};
 use crate::wire::packet::MAC_LEN;
 
-/// Identities whose counter is remembered; about 4 MiB. At the bound the one that shook hands least lately is
-/// forgotten: an old first message of it may then earn one answer, and a session that is never confirmed.
+/// Maximum identities whose counter is remembered; about 4 MiB.
+///
+/// At the bound the one whose handshake is the oldest is forgotten. An old first message of it may
+/// then get one response, and a session that is never confirmed.
 pub(super) const COUNTERS_MAX: usize = 65_536;
 
 /// The highest handshake counter of each identity.
 ///
-/// An identity is known by the first eight bytes of its key. Whoever found a key that shares them with another, which takes
-/// 2⁶⁴ tries, would make the other one's next handshake take a round trip more.
+/// An identity is stored as the first eight bytes of its key. A second key with the same eight
+/// bytes, which takes 2⁶⁴ tries to find, delays the other identity's next handshake by one round
+/// trip.
 #[derive(Default)]
 pub(super) struct Counters {
     by_identity: BTreeMap<u64, Counter>,
@@ -24,7 +27,7 @@ pub(super) struct Counters {
 }
 
 fn prefix(identity: &PublicKey) -> u64 {
-    u64::from_be_bytes(*identity.0.first_chunk().expect("a key is longer than that"))
+    u64::from_be_bytes(*identity.0.first_chunk().expect("a key has more than eight bytes"))
 }
 
 struct Counter {
@@ -37,11 +40,12 @@ impl Counters {
         self.by_identity.get(&prefix(identity)).map(|counter| counter.highest)
     }
 
-    /// Notes that this identity has shaken hands with this counter; one that is no higher changes
-    /// nothing but its age.
+    /// Records a confirmed handshake of this identity. A counter that is no higher than before only
+    /// refreshes its age.
     pub(super) fn raise(&mut self, identity: PublicKey, counter: u64) {
         let highest = self.highest(&identity).map_or(counter, |highest| highest.max(counter));
-        let (age, identity) = (self.next_age, prefix(&identity));
+        let age = self.next_age;
+        let identity = prefix(&identity);
         self.next_age += 1;
         if let Some(old) = self.by_identity.insert(identity, Counter { highest, age }) {
             self.identity_by_age.remove(&old.age);
@@ -55,12 +59,14 @@ impl Counters {
     }
 }
 
-/// How long an answer is repeated for the same first message: longer than a client repeats it quickly.
+/// Time in which a response is repeated for the same first message: longer than a client's quick
+/// retransmissions.
 pub(super) const ANSWER_LIFETIME: Duration = Duration::from_secs(5);
-/// Answers kept, 300 KiB; at the bound the oldest goes, and its client shakes hands anew.
+/// Maximum cached responses (300 KiB). The oldest is evicted; its client starts a new handshake.
 pub(super) const ANSWERS_MAX: usize = 256;
 
-/// The latest answers, oldest first. A valid mac1 stands for every byte it covers.
+/// Recent responses, oldest first. A valid mac1 identifies the message: it covers every byte before
+/// it.
 #[derive(Default)]
 pub(super) struct Answers(VecDeque<CachedAnswer>);
 
@@ -76,7 +82,7 @@ impl Answers {
         self.find(now, mac1, |sent_on| sent_on == path)
     }
 
-    /// Returns the answer to the same message that was sent to another address over UDP.
+    /// Returns the response to the same message that was sent to another UDP address.
     pub(super) fn elsewhere(&self, now: Tick, path: Path, mac1: &[u8; MAC_LEN]) -> Option<&[u8]> {
         self.find(now, mac1, |sent_on| sent_on != path && sent_on.carrier() == Carrier::Udp)
     }
@@ -106,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_seen_least_lately_is_forgotten_at_the_bound() {
+    fn oldest_identity_is_forgotten_at_limit() {
         let mut counters = Counters::default();
         for number in 0..COUNTERS_MAX as u32 {
             counters.raise(identity(number), 5);
@@ -122,8 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_few_and_short_lived() {
-        let (path, other) = (Path::Tcp(ConnId(1)), Path::Tcp(ConnId(2)));
+    fn cached_responses_are_bounded_and_expire() {
+        let path = Path::Tcp(ConnId(1));
+        let other = Path::Tcp(ConnId(2));
         let mut answers = Answers::default();
         for mac in 0..=ANSWERS_MAX {
             answers.insert(Tick::ZERO, path, [mac as u8; 16], &[mac as u8]);

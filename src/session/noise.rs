@@ -1,4 +1,5 @@
-//! The Noise handshake's engine: snow, with our randomness and a Diffie-Hellman that refuses low-order keys.
+//! The Noise handshake: snow, with seeded randomness and a Diffie-Hellman that refuses low-order
+//! keys.
 
 use std::cell::Cell;
 
@@ -13,16 +14,17 @@ use crate::wire::packet::INIT_HEADER_LEN;
 
 use super::identity::{AccessSecret, Identity};
 
-/// The protocol, as Noise names it (Noise revision 34, §8).
+/// Name of the protocol (Noise revision 34, §8).
 pub(super) const PATTERN: &str = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
-/// The prologue begins with this; the INIT's header, version and index in it, follows.
+/// First part of the prologue. The INIT's header follows, with version and index.
 const PROLOGUE: &[u8; 7] = b"queqiao";
-/// What the first message adds to its payload: e(32), s(32) and its tag(16), the payload's tag(16).
+/// Bytes that the first message adds to its payload: e(32), s(32) with tag(16), the payload's
+/// tag(16).
 pub(super) const FIRST_OVERHEAD: usize = 96;
-/// What the second message adds to its payload: e(32), the payload's tag(16).
+/// Bytes that the second message adds to its payload: e(32), the payload's tag(16).
 pub(super) const SECOND_OVERHEAD: usize = 48;
 
-/// Starts a handshake whose INIT has this header.
+/// Creates the client's state of a handshake whose INIT has this header.
 pub(super) fn initiator(
     identity: &Identity,
     relay: &PublicKey,
@@ -32,10 +34,10 @@ pub(super) fn initiator(
 ) -> HandshakeState {
     builder(identity, psk, &prologue(init_header), rng)
         .and_then(|builder| builder.remote_public_key(&relay.0)?.build_initiator())
-        .expect("the pattern is known, and every key has its length")
+        .expect("the pattern is supported, and every key has its length")
 }
 
-/// Answers a handshake whose INIT has this header.
+/// Creates the relay's state of a handshake whose INIT has this header.
 pub(super) fn responder(
     identity: &Identity,
     psk: &AccessSecret,
@@ -44,7 +46,7 @@ pub(super) fn responder(
 ) -> HandshakeState {
     builder(identity, psk, &prologue(init_header), rng)
         .and_then(Builder::build_responder)
-        .expect("the pattern is known, and every key has its length")
+        .expect("the pattern is supported, and every key has its length")
 }
 
 fn builder<'a>(
@@ -67,15 +69,17 @@ fn prologue(init_header: &[u8; INIT_HEADER_LEN]) -> [u8; PROLOGUE.len() + INIT_H
     prologue
 }
 
-/// The public key of a private one.
+/// Returns the public key of a private one.
 pub(super) fn public_of(private: &[u8; 32]) -> PublicKey {
     let mut dh = curve25519();
     dh.set(private);
     PublicKey(dh.pubkey().try_into().expect("an X25519 key has 32 bytes"))
 }
 
-/// Whether a public key is of low order (all zeros among them): whatever it is combined with gives zeros, so it
-/// proves nothing about who holds it (RFC 7748 §6.1). Such keys are refused in handshakes, answers and registration.
+/// Whether a public key is of low order, such as all zeros. Its product with any key is zeros, so
+/// it proves nothing about its holder (RFC 7748 §6.1).
+///
+/// Such keys are refused in handshakes, responses and registration.
 pub fn is_low_order(key: &PublicKey) -> bool {
     let mut dh = StrictDh(curve25519());
     dh.set(&[1; 32]);
@@ -83,10 +87,10 @@ pub fn is_low_order(key: &PublicKey) -> bool {
 }
 
 fn curve25519() -> Box<dyn Dh> {
-    DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("built with use-curve25519")
+    DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("snow is built with use-curve25519")
 }
 
-/// snow's own algorithms, with the randomness of a seeded stream and [`StrictDh`].
+/// snow's own algorithms, with randomness from a seeded generator and [`StrictDh`].
 struct Resolver(Cell<Option<Rng>>);
 
 impl CryptoResolver for Resolver {
@@ -116,7 +120,8 @@ impl Random for SeededRandom {
     }
 }
 
-/// X25519 that fails with [`snow::Error::Dh`] on a low-order public key, where snow's own answers with zeros.
+/// X25519 that fails with [`snow::Error::Dh`] on a low-order public key, where snow's own returns
+/// zeros.
 struct StrictDh(Box<dyn Dh>);
 
 impl Dh for StrictDh {
@@ -166,8 +171,8 @@ mod tests {
     }
 
     fn snow_with(private: &[u8; 32], ephemeral: &[u8; 32], remote: Option<&[u8; 32]>) -> HandshakeState {
-        let (identity, psk) = (Identity::from_private(*private), b"This is my Austrian perspective!");
-        let psk = AccessSecret::new(*psk);
+        let identity = Identity::from_private(*private);
+        let psk = AccessSecret::new(*b"This is my Austrian perspective!");
         let builder = builder(&identity, &psk, b"John Galt", Rng::from_seed([0; 32])).unwrap();
         let builder = builder.fixed_ephemeral_key_for_testing_only(ephemeral);
         match remote {
@@ -178,7 +183,7 @@ mod tests {
 
     /// The vector of the cacophony library for this pattern.
     #[test]
-    fn the_pattern_gives_the_bytes_of_the_published_vector() {
+    fn pattern_matches_published_vector() {
         let relay = hex("31e0303fd6418d2f8c0e78b91f22e8caed0fbe48656dcf4767e4834f701b8f62");
         let mut client = snow_with(
             &hex("e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1"),
@@ -190,7 +195,8 @@ mod tests {
             &hex("bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b"),
             None,
         );
-        let (mut message, mut payload) = ([0; 200], [0; 200]);
+        let mut message = [0; 200];
+        let mut payload = [0; 200];
 
         let len = client.write_message(b"Ludwig von Mises", &mut message).unwrap();
         let first: [u8; 112] = hex(

@@ -1,6 +1,6 @@
-//! Where the other end is, and how much may be sent there before it has shown that it is.
+//! The addresses of the other end, and how much may be sent to each before it is validated.
 //!
-//! What becomes of a conversation whose packets come from an address that is not proven stands in `doubt`.
+//! `doubt` handles a session whose packets arrive from an address that is not validated.
 
 mod doubt;
 
@@ -12,51 +12,57 @@ use subtle::ConstantTimeEq;
 use self::doubt::Doubt;
 use crate::base::{Carrier, Path, Rng, StillRng, Tick, Unpacker, pack_number, pack_path};
 
-/// Paths of one session that are remembered: two carriers, each before and after a change of address. At the bound
-/// the one that was heard least lately is forgotten, first among those that are not proven; never the current one, nor one
-/// that it may go back to.
+/// Maximum paths remembered per session: two carriers, each before and after a change of address.
+///
+/// At the bound the path whose newest packet has the lowest number is forgotten, unvalidated ones
+/// first. The current path and those of a pending doubt are never forgotten.
 pub const PATHS_MAX: usize = 4;
-/// The most a packet with a challenge or its answer may have, in bytes: it is never padded, so that the first packet
-/// from a new address already allows one.
+/// Maximum length of a packet with a challenge or its response, in bytes.
+///
+/// It is never padded, so that the first packet from a new address already allows one.
 pub const CHALLENGE_PACKET_MAX: usize = 64;
-/// An unproven address is sent at most this many times what came from it (RFC 9000 §8.1).
+/// Bytes that may be sent to an unvalidated address, as a multiple of the bytes received from it
+/// (RFC 9000 §8.1).
 const AMPLIFICATION: usize = 3;
-/// A challenge is repeated first after the initial RTT (RFC 9002 §6.2.2), then with doubled waits up to the PTO's cap.
+/// First interval between two challenges: the initial RTT (RFC 9002 §6.2.2). It doubles each time.
 const CHALLENGE_WAIT_MIN: Duration = Duration::from_millis(333);
+/// Maximum interval between two challenges: 8 s, the maximum probe timeout.
 const CHALLENGE_WAIT_MAX: Duration = Duration::from_secs(8);
 
-/// Who decides where packets go.
+/// The end that decides where packets are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// We follow the other end: the path of its highest-numbered non-probing packet (RFC 9000 §9.1). The relay's way.
+    /// We follow the other end: the path of its highest-numbered non-probing packet (RFC 9000
+    /// §9.1). Used by the relay.
     Follow,
-    /// We choose ([`Paths::select`]) and the other end follows. The client's way.
+    /// We choose the path with [`Paths::select`], and the other end follows. Used by the client.
     Lead,
 }
 
-/// The other end is now answered elsewhere.
+/// A change of the path that packets are sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Where it was, unless that path is gone.
+    /// The previous path, unless it is closed.
     pub from: Option<Path>,
-    /// Where it is.
+    /// The path in use.
     pub to: Path,
 }
 
-/// The recent paths of one session and the one in use.
+/// The recent paths of one session, and the one in use.
 #[derive(Debug)]
 pub struct Paths {
-    /// At most [`PATHS_MAX`]; the one that most sessions have without the heap.
+    /// At most [`PATHS_MAX`]. One is stored inline: most sessions have one and need no heap.
     known: SmallVec<[KnownPath; 1]>,
     current: Option<Path>,
     highest: Option<u64>,
     direction: Direction,
     rng: StillRng,
     doubt: Option<Box<Doubt>>,
-    /// See [`Paths::handle_shaken_elsewhere`].
+    /// The validated path that also received the response of the newest handshake. See
+    /// [`Paths::handle_shaken_elsewhere`].
     shaken_at: Option<Box<Path>>,
-    /// An address has failed to prove itself while the one before it was alive: others prove themselves before anything
-    /// but a challenge goes there.
+    /// Whether an address failed validation while the path before it still worked. New addresses
+    /// must then be validated before anything but a challenge is sent there.
     is_wary: bool,
 }
 
@@ -71,7 +77,8 @@ struct KnownPath {
     owed: Option<[u8; 8]>,
 }
 
-/// A challenge that has no answer yet: the same random bytes each time, so that a late answer still counts.
+/// A challenge without a response so far. Repetitions carry the same random bytes, so that a late
+/// response still counts.
 #[derive(Debug)]
 struct Challenge {
     data: [u8; 8],
@@ -81,8 +88,10 @@ struct Challenge {
 }
 
 impl Paths {
-    /// The paths of a session that begins on `path`. It is proven if the handshake's answer went there (whoever uses
-    /// its keys has received it), and where we lead.
+    /// Creates the paths of a session that begins on `path`.
+    ///
+    /// `proven` says that the handshake's response was sent to `path`: the other end needs it to
+    /// use the session's keys. A leading end takes its own choice as validated in any case.
     pub fn new(now: Tick, path: Path, proven: bool, direction: Direction, rng: Rng) -> Paths {
         let rng = StillRng::new(&rng);
         let mut paths = Paths {
@@ -100,29 +109,36 @@ impl Paths {
         paths
     }
 
-    /// Where packets go; none if every path is gone.
+    /// Returns the path that packets are sent on, or `None` if every path is closed.
     pub const fn current(&self) -> Option<Path> {
         self.current
     }
 
-    /// Notes an authentic packet of `len` bytes. If it is not a probe and has the highest number so far, and we follow,
-    /// its path becomes the current one; for a while only, if it is not proven and the one before it is. `pto` is the probe
-    /// time-out there.
+    /// Records an authentic packet of `len` bytes.
+    ///
+    /// `pto` returns the probe timeout of `path`. A following end moves to `path` if the packet is
+    /// not a probe and has the highest number so far. Without validation the move is on trial while
+    /// the path before it is validated.
     pub fn handle_received(
         &mut self,
         now: Tick,
-        (path, number, len): (Path, u64, usize),
+        path: Path,
+        number: u64,
+        len: usize,
         non_probing: bool,
         pto: impl FnOnce() -> Duration,
     ) -> Option<Moved> {
         let known = self.learn(path);
         known.received = known.received.saturating_add(len);
         known.heard = known.heard.max(number);
+        // Probes never move the session (RFC 9000 §9.1). Nor do older packets: reordering would
+        // move it back. With no path left, any packet is better than none.
         let is_highest = self.highest.is_none_or(|highest| number > highest);
         if !non_probing || !(is_highest || self.current.is_none()) {
             return None;
         }
         self.highest = self.highest.max(Some(number));
+        // The common case: same path, no doubt. A leading end never follows.
         let stays = self.current == Some(path) && self.doubt.is_none();
         if stays || self.direction == Direction::Lead {
             return None;
@@ -130,7 +146,8 @@ impl Paths {
         self.handle_claim(now, path, pto)
     }
 
-    /// Sends on `path` from now on: the client's choice. It is taken as proven: nobody else can have made us choose it.
+    /// Sends on `path` from now on: the client's choice. The path counts as validated, because no
+    /// peer can have caused the choice.
     pub fn select(&mut self, now: Tick, path: Path) -> Option<Moved> {
         self.learn(path).proven = true;
         (self.current != Some(path)).then(|| self.go_to(now, path))
@@ -145,7 +162,7 @@ impl Paths {
         Moved { from, to: path }
     }
 
-    /// Challenges a path from now on, unless that is being done.
+    /// Starts challenging a path, unless a challenge is pending.
     fn challenge(&mut self, now: Tick, path: Path) {
         let Paths { known, rng, .. } = self;
         if let Some(known) = known.iter_mut().find(|known| known.path == path) {
@@ -156,9 +173,11 @@ impl Paths {
         }
     }
 
-    /// Ends the challenges of paths of which nothing is to be known any more.
+    /// Ends challenges whose result is not needed: all but those of an unvalidated current path and
+    /// of a pending doubt.
     fn forget_challenges(&mut self) {
-        let (current, doubt) = (self.current, self.doubt.as_deref());
+        let current = self.current;
+        let doubt = self.doubt.as_deref();
         for known in &mut self.known {
             let unproven = Some(known.path) == current && !known.proven;
             if !unproven && !doubt.is_some_and(|doubt| doubt.asks(known.path, current)) {
@@ -167,30 +186,34 @@ impl Paths {
         }
     }
 
-    /// Owes the answer to a challenge that came on `path`; a newer one takes the place of an older.
+    /// Schedules the response to a challenge that arrived on `path`. A newer challenge replaces an
+    /// older one, so a flood costs one response.
     pub fn handle_challenge(&mut self, path: Path, data: [u8; 8]) {
         self.learn(path).owed = Some(data);
     }
 
-    /// Takes in the answer to a challenge, whichever path it came on (RFC 9000 §8.2.3): the path that was challenged
-    /// with it is now proven.
+    /// Handles the response to a challenge, on whichever path it arrived (RFC 9000 §8.2.3). The
+    /// path that was challenged with `data` is validated.
     pub fn handle_response(&mut self, now: Tick, data: [u8; 8]) -> Option<Moved> {
         let answered = |known: &&mut KnownPath| {
             known.challenge.as_ref().is_some_and(|challenge| challenge.data.ct_eq(&data).into())
         };
         let known = self.known.iter_mut().find(answered)?;
-        (known.proven, known.challenge) = (true, None);
+        known.proven = true;
+        known.challenge = None;
         let path = known.path;
         self.handle_proof(now, path)
     }
 
-    /// Whether the other end has shown that it is there.
+    /// Whether the path is validated.
     pub fn is_proven(&self, path: Path) -> bool {
         self.find(path).is_some_and(|known| known.proven)
     }
 
-    /// How many bytes may be sent on a path, challenges and answers aside (their room is kept free); no bound once it
-    /// is proven, nothing on a path that is not known.
+    /// Returns how many bytes may be sent on a path, besides challenges and responses, whose space
+    /// is reserved.
+    ///
+    /// Unlimited once the path is validated; 0 on an unknown path.
     pub fn allowance(&self, path: Path) -> usize {
         match self.find(path) {
             Some(known) if known.proven => usize::MAX,
@@ -199,45 +222,51 @@ impl Paths {
         }
     }
 
-    /// The same for what ends the session, after which nobody needs to be challenged.
+    /// Returns how many bytes may be sent on a path by packets that end the session. No space is
+    /// reserved, because no challenge follows.
     pub fn last_allowance(&self, path: Path) -> usize {
         self.find(path).map_or(0, KnownPath::room)
     }
 
-    /// Notes a packet of any kind that was sent.
+    /// Records that a packet of any kind was sent.
     pub fn note_sent(&mut self, path: Path, len: usize) {
         if let Some(known) = self.find_mut(path) {
             known.sent = known.sent.saturating_add(len);
         }
     }
 
-    /// Whether an answer or a challenge waits, now or later.
+    /// Whether a response or a challenge is pending, due or not.
     #[inline]
     pub fn owe_anything(&self) -> bool {
         self.known.iter().any(|known| known.owed.is_some() || known.challenge.is_some())
     }
 
-    /// A challenge to be sent now, and the path it leaves on, in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes; with
-    /// growing waits. Ask until there is none.
+    /// Returns the next challenge that is due, with its path, and schedules its repetition.
+    ///
+    /// It must leave in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes. Call until `None`.
     pub fn challenge_due(&mut self, now: Tick) -> Option<(Path, [u8; 8])> {
         let is_due = |known: &&mut KnownPath| known.challenge_at().is_some_and(|due| due <= now);
         let known = self.known.iter_mut().find(is_due)?;
         let challenge = known.challenge.as_mut()?;
-        (challenge.due, challenge.sent) = (now + challenge.wait, Some(now));
+        challenge.due = now + challenge.wait;
+        challenge.sent = Some(now);
         challenge.wait = (challenge.wait * 2).min(CHALLENGE_WAIT_MAX);
         Some((known.path, challenge.data))
     }
 
-    /// An answer owed, and the path it leaves on, in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes. Ask until
-    /// there is none.
+    /// Returns a pending response, with its path.
+    ///
+    /// It must leave in a packet of at most [`CHALLENGE_PACKET_MAX`] bytes. Call until `None`.
     pub fn response_due(&mut self) -> Option<(Path, [u8; 8])> {
         let can_pay = |known: &&mut KnownPath| known.owed.is_some() && known.room() >= CHALLENGE_PACKET_MAX;
         let known = self.known.iter_mut().find(can_pay)?;
         known.owed.take().map(|data| (known.path, data))
     }
 
-    /// Forgets a path. If it was the current one there is none; but where we follow, the proven path that was heard
-    /// last takes its place, if there is one.
+    /// Forgets a path.
+    ///
+    /// If it was the current one, a following end moves to the validated path of the newest packet.
+    /// A leading end, or one without another validated path, has no path then.
     pub fn close(&mut self, path: Path) -> Option<Moved> {
         self.known.retain(|known| known.path != path);
         if self.doubt.as_ref().is_some_and(|doubt| doubt.concerns(path)) {
@@ -253,7 +282,7 @@ impl Paths {
         self.current.map(|to| Moved { from: None, to })
     }
 
-    /// When a challenge is to be repeated, or a path has had its time.
+    /// Returns when a challenge must be repeated, or the trial of a new path ends.
     #[inline]
     pub fn next_deadline(&self) -> Option<Tick> {
         let challenges = self.known.iter().filter_map(KnownPath::challenge_at);
@@ -261,16 +290,18 @@ impl Paths {
         challenges.chain(doubt).min()
     }
 
-    /// Whether there is nothing to be sent or waited for, and we follow from a path that is proven.
+    /// Whether nothing is pending and we follow from a validated path. Only such paths can be
+    /// packed.
     pub fn are_quiet(&self) -> bool {
         let at = self.current.and_then(|path| self.find(path));
         let quiet = at.is_some_and(|at| at.proven && at.challenge.is_none() && at.owed.is_none());
         quiet && self.doubt.is_none() && self.direction == Direction::Follow
     }
 
-    /// Appends quiet paths to what is at rest, the current one first. Those that are not proven are forgotten.
+    /// Appends quiet paths to a hibernated session, the current one first. Unvalidated paths are
+    /// forgotten.
     pub fn pack(&self, into: &mut Vec<u8>) {
-        let current = self.current.expect("only quiet paths are packed, and those have a current one");
+        let current = self.current.expect("quiet paths have a current one, and only those are packed");
         let others = self.known.iter().filter(|known| known.proven && known.path != current);
         let all = self.find(current).into_iter().chain(others);
         pack_number(into, (all.clone().count() as u64) << 1 | u64::from(self.is_wary));
@@ -282,37 +313,51 @@ impl Paths {
         self.rng.pack(into);
     }
 
-    /// Paths that were packed.
+    /// Restores paths written by [`Paths::pack`].
     pub fn unpack(from: &mut Unpacker<'_>) -> Paths {
         let (many, is_wary) = unpack_head(from);
         let known = (0..many).map(|_| {
-            let (path, heard) = (from.path(), from.number());
+            let path = from.path();
+            let heard = from.number();
             KnownPath { proven: true, heard, ..KnownPath::new(path) }
         });
         let known: SmallVec<[KnownPath; 1]> = known.collect();
         let current = known.first().map(|known| known.path);
-        let (highest, rng) = (from.number().checked_sub(1), StillRng::unpack(from));
-        let direction = Direction::Follow;
-        Paths { known, current, highest, direction, rng, doubt: None, shaken_at: None, is_wary }
+        let highest = from.number().checked_sub(1);
+        let rng = StillRng::unpack(from);
+        Paths {
+            known,
+            current,
+            highest,
+            direction: Direction::Follow,
+            rng,
+            doubt: None,
+            shaken_at: None,
+            is_wary,
+        }
     }
 
-    /// Where packets of quiet paths leave, as they were packed.
+    /// Returns the current path of packed paths. Does not read to their end.
     pub fn peek(from: &mut Unpacker<'_>) -> Path {
         let _ = from.number();
         from.path()
     }
 
-    /// The same, and reads over the rest of them.
+    /// Returns the current path of packed paths, and reads to their end.
     pub fn skip(from: &mut Unpacker<'_>) -> Path {
-        let ((many, _), current, _) = (unpack_head(from), from.path(), from.number());
+        let (many, _) = unpack_head(from);
+        let current = from.path();
+        let _heard = from.number();
         for _ in 1..many {
-            let _ = (from.path(), from.number());
+            let _path = from.path();
+            let _heard = from.number();
         }
-        let _ = (from.number(), StillRng::unpack(from));
+        let _highest = from.number();
+        let _rng = StillRng::unpack(from);
         current
     }
 
-    /// Packets up to this number came on the current path while the paths were packed.
+    /// Records that packets up to number `highest` arrived on the current path during hibernation.
     pub fn handle_beats(&mut self, highest: u64) {
         self.highest = self.highest.max(Some(highest));
         if let Some(known) = self.current.and_then(|path| self.find_mut(path)) {
@@ -328,42 +373,46 @@ impl Paths {
         self.known.iter_mut().find(|known| known.path == path)
     }
 
+    /// Returns the entry of a path, adding it if it is unknown.
     fn learn(&mut self, path: Path) -> &mut KnownPath {
         if let Some(at) = self.known.iter().position(|known| known.path == path) {
             return &mut self.known[at];
         }
         if self.known.len() == PATHS_MAX {
-            let (current, doubt) = (self.current, self.doubt.as_deref());
+            // The way back of a doubt must survive a flood of addresses.
+            let current = self.current;
+            let doubt = self.doubt.as_deref();
             let in_use = |path| Some(path) == current || doubt.is_some_and(|doubt| doubt.concerns(path));
             let others = self.known.iter().enumerate().filter(|(_, known)| !in_use(known.path));
             let oldest = others.min_by_key(|(_, known)| (known.proven, known.heard)).map(|(at, _)| at);
-            self.known.remove(oldest.expect("of several paths three at most are in use"));
+            self.known.remove(oldest.expect("at most three of the remembered paths are in use"));
         }
         self.known.push(KnownPath::new(path));
-        self.known.last_mut().expect("it has just been pushed")
+        self.known.last_mut().expect("an entry was pushed above")
     }
 }
 
-/// How many paths were packed, and whether they are wary.
+/// Returns how many paths were packed, and whether they are wary.
 fn unpack_head(from: &mut Unpacker<'_>) -> (u64, bool) {
     let head = from.number();
     (head >> 1, head & 1 == 1)
 }
 
 impl KnownPath {
-    /// TCP paths are proven: the system's own handshake went both ways.
+    /// Creates an entry. TCP paths count as validated: the system's own handshake went both ways.
     fn new(path: Path) -> KnownPath {
         let proven = path.carrier() == Carrier::Tcp;
         KnownPath { path, received: 0, sent: 0, proven, heard: 0, challenge: None, owed: None }
     }
 
-    /// When its challenge may leave, if one waits.
+    /// Returns when the pending challenge may leave, or `None` without one or without space for it.
     #[inline]
     fn challenge_at(&self) -> Option<Tick> {
         let challenge = self.challenge.as_ref()?;
         (self.room() >= CHALLENGE_PACKET_MAX).then_some(challenge.due)
     }
 
+    /// Returns how many bytes may be sent on this path, of any kind.
     fn room(&self) -> usize {
         if self.proven {
             usize::MAX
@@ -392,11 +441,16 @@ mod tests {
         Duration::from_millis(100)
     }
 
-    fn heard(paths: &mut Paths, millis: u64, packet: (Path, u64, usize), non_probing: bool) -> Option<Moved> {
-        paths.handle_received(at(millis), packet, non_probing, pto)
+    fn heard(
+        paths: &mut Paths,
+        millis: u64,
+        (path, number, len): (Path, u64, usize),
+        non_probing: bool,
+    ) -> Option<Moved> {
+        paths.handle_received(at(millis), path, number, len, non_probing, pto)
     }
 
-    /// What a path is challenged with now, if it is.
+    /// Returns the challenge of `path` that is due, if any.
     fn challenge(paths: &mut Paths, millis: u64, path: Path) -> Option<[u8; 8]> {
         let due: Vec<_> = std::iter::from_fn(|| paths.challenge_due(at(millis))).collect();
         due.into_iter().find(|(challenged, _)| *challenged == path).map(|(_, data)| data)
@@ -409,42 +463,44 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_non_probing_packet_says_where_to_answer() {
+    fn highest_non_probing_packet_selects_path() {
         let mut paths = follow();
-        assert_eq!(heard(&mut paths, 0, (udp(2), 5, 100), false), None, "a probe moves nothing");
+        assert_eq!(heard(&mut paths, 0, (udp(2), 5, 100), false), None, "a probe does not move it");
         assert_eq!(paths.current(), Some(udp(1)));
         let moved = Moved { from: Some(udp(1)), to: udp(2) };
         assert_eq!(heard(&mut paths, 0, (udp(2), 6, 100), true), Some(moved));
-        assert_eq!(heard(&mut paths, 0, (udp(1), 4, 100), true), None, "an older packet moves nothing");
-        assert_eq!(heard(&mut paths, 0, (udp(1), 6, 100), true), None, "nor one as old");
+        assert_eq!(heard(&mut paths, 0, (udp(1), 4, 100), true), None, "an older packet does not move it");
+        assert_eq!(heard(&mut paths, 0, (udp(1), 6, 100), true), None, "nor does an equal number");
         assert_eq!(paths.current(), Some(udp(2)));
         assert!(heard(&mut paths, 0, (TCP, 7, 100), true).is_some());
-        assert_eq!((paths.current(), paths.allowance(TCP)), (Some(TCP), usize::MAX));
+        assert_eq!(paths.current(), Some(TCP));
+        assert_eq!(paths.allowance(TCP), usize::MAX);
     }
 
     #[test]
-    fn an_unproven_address_is_sent_three_times_what_came() {
+    fn unvalidated_address_is_sent_three_times_bytes_received() {
         let mut paths = follow();
         assert_eq!(paths.allowance(udp(1)), usize::MAX);
         assert_eq!(paths.allowance(udp(2)), 0, "unknown");
         heard(&mut paths, 0, (udp(2), 1, 100), true);
-        let room = 300 - CHALLENGE_PACKET_MAX;
-        assert_eq!(paths.allowance(udp(2)), room);
-        paths.note_sent(udp(2), room);
+        let allowance = 300 - CHALLENGE_PACKET_MAX;
+        assert_eq!(paths.allowance(udp(2)), allowance);
+        paths.note_sent(udp(2), allowance);
         assert_eq!(paths.allowance(udp(2)), 0);
-        let data = challenge(&mut paths, 0, udp(2)).expect("its room was kept free");
+        let data = challenge(&mut paths, 0, udp(2)).expect("space for a challenge is reserved");
         paths.note_sent(udp(2), CHALLENGE_PACKET_MAX);
-        assert_eq!(challenge(&mut paths, 2_000, udp(2)), None, "no room");
+        assert_eq!(challenge(&mut paths, 2_000, udp(2)), None, "no space");
 
         assert_eq!(paths.handle_response(at(1), [0; 8]), None);
         assert!(!paths.is_proven(udp(2)));
-        assert_eq!(paths.handle_response(at(1), data), None, "packets leave there already");
+        assert_eq!(paths.handle_response(at(1), data), None, "the path is in use already");
         assert_eq!(paths.allowance(udp(2)), usize::MAX);
-        assert_eq!((paths.challenge_due(at(9_000)), paths.next_deadline()), (None, None), "answered once");
+        assert_eq!(paths.challenge_due(at(9_000)), None, "answered once");
+        assert_eq!(paths.next_deadline(), None);
     }
 
     #[test]
-    fn the_smallest_packet_from_a_new_address_allows_a_challenge_at_once() {
+    fn smallest_packet_from_new_address_allows_challenge_at_once() {
         let mut paths = follow();
         heard(&mut paths, 7, (udp(2), 1, 33), true);
         assert_eq!(paths.next_deadline(), Some(at(7)));
@@ -452,25 +508,28 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_is_repeated_with_growing_waits_while_its_path_is_in_use() {
+    fn challenge_is_repeated_with_backoff_while_path_is_in_use() {
         let mut paths = Paths::new(at(0), udp(1), false, Direction::Follow, Rng::from_seed([1; 32]));
         heard(&mut paths, 0, (udp(2), 1, 10_000), true);
-        let (mut sent, mut now) = (Vec::new(), at(0));
+        let mut sent = Vec::new();
+        let mut now = at(0);
         while now < at(30_000) {
             let (path, data) = paths.challenge_due(now).expect("it is due at the deadline");
-            assert_eq!((path, paths.challenge_due(now)), (udp(2), None), "once each time");
+            assert_eq!(path, udp(2));
+            assert_eq!(paths.challenge_due(now), None, "once each time");
             sent.push((now.as_micros() / 1000, data));
             now = paths.next_deadline().unwrap();
         }
         let times: Vec<u64> = sent.iter().map(|(at, _)| *at).collect();
         assert_eq!(times, [0, 333, 999, 2331, 4995, 10323, 18323, 26323]);
         assert!(sent.iter().all(|(_, data)| *data == sent[0].1));
-        paths.handle_received(now, (udp(1), 2, 100), true, pto);
-        assert_eq!(challenge(&mut paths, 99_000, udp(2)), None, "no longer in use");
+        paths.handle_received(now, udp(1), 2, 100, true, pto);
+        assert_eq!(challenge(&mut paths, 99_000, udp(2)), None, "the path is not in use");
     }
 
+    /// Only the newest challenge of a path is answered.
     #[test]
-    fn a_flood_of_challenges_leaves_one_answer_owed_on_its_own_path() {
+    fn flood_of_challenges_leaves_one_response_per_path() {
         let mut paths = follow();
         heard(&mut paths, 0, (udp(2), 1, 50), false);
         for flood in 0..1000u64 {
@@ -481,11 +540,11 @@ mod tests {
         assert_eq!(owed, [Some((udp(1), [9; 8])), Some((udp(2), 999u64.to_be_bytes())), None]);
         paths.note_sent(udp(2), 140);
         paths.handle_challenge(udp(2), [1; 8]);
-        assert_eq!(paths.response_due(), None, "three times what came");
+        assert_eq!(paths.response_due(), None, "the amplification limit is reached");
     }
 
     #[test]
-    fn a_client_that_hops_is_followed_in_bounded_memory() {
+    fn hopping_client_is_followed_in_bounded_memory() {
         let mut paths = follow();
         for hop in 1..1000 {
             assert!(heard(&mut paths, 0, (udp(hop + 1), hop.into(), 100), true).is_some());
@@ -495,29 +554,33 @@ mod tests {
         for probe in 2000..3000 {
             assert_eq!(heard(&mut paths, 0, (udp(probe), probe.into(), 100), false), None);
         }
-        assert_eq!(paths.current(), Some(udp(1000)), "probes never push the current path out");
+        assert_eq!(paths.current(), Some(udp(1000)), "probes never evict the current path");
         assert!(paths.allowance(udp(1000)) > 0);
     }
 
     #[test]
-    fn a_closed_path_gives_way_to_a_proven_one() {
+    fn closed_path_is_replaced_by_validated_one() {
         let mut paths = follow();
         heard(&mut paths, 0, (udp(2), 1, 100), false);
         heard(&mut paths, 0, (TCP, 2, 100), true);
         assert_eq!(paths.close(TCP), Some(Moved { from: None, to: udp(1) }));
         assert_eq!(paths.close(udp(1)), None);
-        assert_eq!((paths.current(), paths.allowance(TCP)), (None, 0));
+        assert_eq!(paths.current(), None);
+        assert_eq!(paths.allowance(TCP), 0);
         let moved = Moved { from: None, to: udp(2) };
-        assert_eq!(heard(&mut paths, 0, (udp(2), 1, 100), true), Some(moved), "any is better than none");
+        assert_eq!(heard(&mut paths, 0, (udp(2), 1, 100), true), Some(moved), "any path is better than none");
     }
 
+    /// Packets on another path do not move a client.
     #[test]
-    fn the_leading_end_moves_by_its_own_choice_only() {
+    fn leading_end_moves_by_its_own_choice_only() {
         let mut paths = Paths::new(at(0), udp(1), false, Direction::Lead, Rng::from_seed([1; 32]));
         assert_eq!(paths.allowance(udp(1)), usize::MAX);
         assert_eq!(heard(&mut paths, 0, (udp(2), 9, 100), true), None);
         assert_eq!(paths.select(at(0), TCP), Some(Moved { from: Some(udp(1)), to: TCP }));
         assert_eq!(paths.select(at(0), TCP), None);
-        assert_eq!((paths.close(TCP), paths.current(), paths.next_deadline()), (None, None, None));
+        assert_eq!(paths.close(TCP), None);
+        assert_eq!(paths.current(), None);
+        assert_eq!(paths.next_deadline(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Networks as they are handed out, by the length of their prefixes.
+//! Sizes of networks as they are assigned, by the length of their prefixes.
 
 use std::net::IpAddr;
 
@@ -10,17 +10,18 @@ pub struct PrefixLen {
 }
 
 impl PrefixLen {
-    /// What a provider is given: the least that a registry allocates of IPv6, and of IPv4 what a provider of some size has.
+    /// A provider: the smallest IPv6 allocation of a registry, and the IPv4 addresses of a provider
+    /// of some size.
     pub const PROVIDER: PrefixLen = PrefixLen { v4: 16, v6: 32 };
-    /// An office or a campus. One subscriber rarely holds more.
+    /// An office or a campus. One subscriber rarely has more.
     pub const SITE: PrefixLen = PrefixLen { v4: 24, v6: 48 };
     /// A home.
     pub const HOME: PrefixLen = PrefixLen { v4: 32, v6: 56 };
-    /// What counts as one source: an IPv4 address, or one link with all its IPv6 addresses.
+    /// One source: an IPv4 address, or one link with all its IPv6 addresses.
     pub const SOURCE: PrefixLen = PrefixLen { v4: 32, v6: 64 };
 
-    /// The network of this size that an address is in, as its first address. An IPv4 address written as one of IPv6 is an
-    /// IPv4 address.
+    /// Returns the network of this size that contains an address, as its first address. An
+    /// IPv4-mapped IPv6 address counts as IPv4.
     pub fn network(self, ip: IpAddr) -> IpAddr {
         match ip.to_canonical() {
             IpAddr::V4(v4) => {
@@ -34,7 +35,7 @@ impl PrefixLen {
         }
     }
 
-    /// The length for addresses of this family.
+    /// Returns the length for addresses of this family.
     pub(super) fn of(self, ip: IpAddr) -> u8 {
         if ip.is_ipv4() { self.v4 } else { self.v6 }
     }
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_are_nested_by_the_lengths_of_both_families() {
+    fn networks_nest_by_prefix_length_in_both_families() {
         let lens = [PrefixLen::PROVIDER, PrefixLen::SITE, PrefixLen::HOME, PrefixLen::SOURCE];
         let of = |text: &str| lens.map(|len| len.network(text.parse().unwrap()).to_string());
         assert_eq!(of("192.0.2.77"), ["192.0.0.0", "192.0.2.0", "192.0.2.77", "192.0.2.77"]);

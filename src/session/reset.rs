@@ -1,4 +1,5 @@
-//! Stateless resets (RFC 9000 §10.3): how a relay that has lost a session says so, and its client believes nobody else.
+//! Stateless resets (RFC 9000 §10.3): a relay that lost its state ends a session, authenticated by
+//! a token.
 
 use blake2::digest::consts::U16;
 use blake2::digest::{KeyInit, Mac};
@@ -10,28 +11,29 @@ use crate::wire::packet::RESET_TOKEN_LEN;
 
 use super::identity::Identity;
 
-/// Proof that whoever sends it holds the relay's key: told sealed with the answer to the handshake, and openly once the
-/// session is lost.
+/// Proof that the sender of a RESET holds the relay's key.
+///
+/// It is sent sealed in the response to the handshake, and in the clear once the session is lost.
 #[derive(Clone, Copy, Debug)]
 pub struct ResetToken(pub(super) [u8; RESET_TOKEN_LEN]);
 
 impl ResetToken {
-    /// Whether `token` is the same; takes the same time wherever it differs.
+    /// Whether `token` is the same. Runs in constant time.
     pub fn is(&self, token: &[u8; RESET_TOKEN_LEN]) -> bool {
         self.0.ct_eq(token).into()
     }
 
-    /// Its bytes, to be sent.
+    /// Returns the bytes to send.
     pub const fn bytes(&self) -> &[u8; RESET_TOKEN_LEN] {
         &self.0
     }
 }
 
-/// The length of what is random in it.
+/// Length of the random id in the key, in bytes.
 pub(super) const RESET_ID_LEN: usize = 16;
 
-/// The key that a relay makes tokens with; the same after a restart, because it is made of what is
-/// in the relay's folder alone.
+/// The relay's key for tokens. It is the same after a restart, because it depends only on the
+/// content of the relay's folder.
 pub(super) struct ResetKey(Zeroizing<[u8; 32]>);
 
 impl ResetKey {
@@ -40,7 +42,7 @@ impl ResetKey {
         ResetKey(Zeroizing::new(hash.chain_update(id).finalize().into()))
     }
 
-    /// The token of the session whose packets come under `index`.
+    /// Returns the token of the session whose packets arrive under `index`.
     pub(super) fn token(&self, index: u32) -> ResetToken {
         let mac = <Blake2sMac<U16> as KeyInit>::new_from_slice(&*self.0).expect("BLAKE2s takes 32-byte keys");
         ResetToken(mac.chain_update(index.to_be_bytes()).finalize().into_bytes().into())
@@ -51,8 +53,9 @@ impl ResetKey {
 mod tests {
     use super::*;
 
+    /// The token depends on the private key, the id in the folder, and the index only.
     #[test]
-    fn a_token_belongs_to_one_relay_and_one_index_and_outlives_the_process() {
+    fn reset_token_is_bound_to_relay_and_index_across_restarts() {
         let key = |byte| ResetKey::new(&Identity::from_private([byte; 32]), &[4; 16]);
         let token = key(1).token(7);
         let copy = ResetKey::new(&Identity::from_private([1; 32]), &[5; 16]);

@@ -21,73 +21,76 @@ use super::memory::{Answers, Counters};
 use super::noise::{self, SECOND_OVERHEAD};
 use super::reset::{RESET_ID_LEN, ResetKey, ResetToken};
 
-/// Answers first handshake messages. Keeps no state for who has not authenticated, and a bounded amount for who has.
+/// Answers first handshake messages. Keeps no state for unauthenticated clients, and a bounded
+/// amount for authenticated ones.
 pub struct Responder {
     identity: Identity,
     psk: AccessSecret,
     mac1: Mac1Key,
     reset: ResetKey,
-    /// `None`: without limits.
+    /// `None` without limits.
     gate: Option<Gate>,
     counters: Counters,
     answers: Answers,
     rng: Rng,
 }
 
-/// Why a first message gets no answer.
+/// The reason why a first message gets no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitDrop {
-    /// No INIT of this version.
+    /// It is not an INIT of this version.
     Malformed(PacketError),
-    /// Not made for our public key.
+    /// mac1 was not made for our public key.
     Mac1,
-    /// mac2 is there, and not of a cookie that this address has been given lately.
+    /// mac2 is not zeros, and not made with a cookie that this address received lately.
     Mac2,
-    /// Its source has had its share.
+    /// Its source has used up its share.
     Throttled,
-    /// A public key of low order.
+    /// A public key is of low order.
     LowOrder,
-    /// The seal does not fit: forged.
+    /// The seal does not verify: forged.
     Noise,
-    /// Nothing known inside.
+    /// The payload has an unknown form.
     Payload,
 }
 
 impl InitDrop {
-    /// Whether curve arithmetic was done before it was dropped.
+    /// Whether curve arithmetic was done before the message was dropped.
     pub const fn is_late(self) -> bool {
         matches!(self, InitDrop::LowOrder | InitDrop::Noise | InitDrop::Payload)
     }
 }
 
-/// What became of a first message.
+/// The result of a first message.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Nothing is sent.
+    /// It is dropped, and nothing is sent.
     Drop(InitDrop),
-    /// The same message again: the same answer has been appended.
+    /// The message is a repetition. The same response has been appended.
     Repeat,
-    /// The same message again from another address, which has proved itself by a cookie: the answer that the message had
-    /// before has been appended, and holds this index of ours.
+    /// The message is a repetition from another address, which has proved itself by a cookie. The
+    /// same response has been appended; it contains this index of ours.
     Elsewhere(u32),
-    /// Only a COOKIE has been appended: the address is to be proved first.
+    /// Only a COOKIE has been appended: the address must be validated first.
     Cookie,
-    /// A message with an old counter: the answer that says so has been appended.
+    /// The counter is an old one. A STALE response has been appended.
     Stale(PublicKey),
-    /// It may cost curve arithmetic: [`Responder::open_init`] it, after what is more urgent.
+    /// It may cost curve arithmetic. Call [`Responder::open_init`] after more urgent work.
     Admitted(Source),
-    /// A client asks for a session: [`Responder::accept`] it, or let it fall.
+    /// A client requests a session. Call [`Responder::accept`], [`Responder::refuse`] or drop it.
     Offer(Box<Offer>),
 }
 
-/// A client that has authenticated, though perhaps by a replay or with another access secret: only its first data packet
-/// proves that it is there and may be ([`Responder::confirm`]).
+/// A client that has authenticated, perhaps by a replay or with another access secret.
+///
+/// Only its first data packet proves that it is present and has the secret
+/// ([`Responder::confirm`]).
 pub struct Offer {
-    /// Who it is.
+    /// The client's public key.
     pub client: PublicKey,
-    /// What it wants.
+    /// Its request.
     pub hello: Hello,
-    /// Where it asked, and where the answer goes.
+    /// The path it asked on, which the response is sent on.
     pub path: Path,
     source: Source,
     remote_index: u32,
@@ -96,7 +99,7 @@ pub struct Offer {
 }
 
 impl Responder {
-    /// A responder for `identity`; `psk` as every client must know it.
+    /// Creates a responder for `identity`. Every client must know `psk`.
     pub fn new(identity: Identity, psk: AccessSecret, limits: HandshakeLimits, mut rng: Rng) -> Responder {
         let gate = Gate::new(limits, &identity.public(), &mut rng);
         Responder {
@@ -111,19 +114,22 @@ impl Responder {
         }
     }
 
-    /// Makes its resets with this random id, which a restart keeps: copies of one relay's folder
-    /// that have another are not believed to have lost this one's sessions.
+    /// Derives resets from this random id, which a restart keeps.
+    ///
+    /// A copy of the relay's private key in a folder with another id cannot reset this relay's
+    /// sessions.
     pub fn with_reset_id(self, id: &[u8; RESET_ID_LEN]) -> Responder {
         Responder { reset: ResetKey::new(&self.identity, id), ..self }
     }
 
-    /// The relay's public key.
+    /// Returns the relay's public key.
     pub const fn public(&self) -> PublicKey {
         self.identity.public()
     }
 
-    /// Takes in an INIT that came on `path` from `source`, without curve arithmetic. An answer
-    /// already due is appended to `out`; on UDP it is no longer than the INIT.
+    /// Handles an INIT that arrived on `path` from `source`, without curve arithmetic.
+    ///
+    /// A response already due is appended to `out`. On UDP it is no longer than the INIT.
     pub fn check_init(
         &mut self,
         now: Tick,
@@ -135,7 +141,7 @@ impl Responder {
         self.check(now, path, source, bytes, out).unwrap_or_else(Verdict::Drop)
     }
 
-    /// Opens an INIT that was admitted, from where it was admitted from.
+    /// Opens an INIT that [`Responder::check_init`] has admitted, with the source given there.
     pub fn open_init(
         &mut self,
         now: Tick,
@@ -148,7 +154,7 @@ impl Responder {
             Ok(init) => init,
             Err(why) => return Verdict::Drop(why),
         };
-        // The same message may have come twice before it was opened.
+        // The same message may have arrived twice before it was opened.
         if let Some(answer) = self.answers.get(now, path, init.mac1) {
             out.extend_from_slice(answer);
             self.gate.iter_mut().for_each(|gate| gate.refund(now, source));
@@ -174,7 +180,7 @@ impl Responder {
         }
     }
 
-    /// Both at once.
+    /// Checks and opens an INIT in one step.
     pub fn handle_init(
         &mut self,
         now: Tick,
@@ -189,26 +195,28 @@ impl Responder {
         }
     }
 
-    /// The offer is of a client that is known: its handshakes do not count against those it shares
-    /// its address with.
+    /// Records that an offer is of a known client. Its handshakes do not count against others at
+    /// its address.
     pub fn note_known(&mut self, now: Tick, offer: &Offer) {
         if let Some(gate) = &mut self.gate {
             gate.forgive(now, offer.source, &offer.client);
         }
     }
 
-    /// Answers an offer that it comes too late: there is one of the same client above this counter,
-    /// and it begins again above it. A client that is there loses a round trip; a replay of an old
-    /// message is worth nothing.
+    /// Answers an offer as STALE: one of the same client has a counter of at least its own,
+    /// `highest`.
+    ///
+    /// A client that is present begins again above it and loses one round trip. A replay of an old
+    /// message has no effect.
     pub fn refuse(&mut self, now: Tick, mut offer: Box<Offer>, highest: u64, out: &mut Vec<u8>) {
         self.answer(now, &mut offer, 0, &Reply::Stale { highest }, out);
     }
 
-    /// Grants an offer a session: appends the answer to `out`, to be sent on the offer's path. The
-    /// client will send packets under `local_index`; with the first of them that opens,
-    /// [`Responder::confirm`] is to be called.
+    /// Grants an offer a session. Appends the response to `out`, which must be sent on the offer's
+    /// path.
     ///
-    /// Nothing may be sealed with the keys before a packet has been opened with them (see [`super::Keyring`]).
+    /// The client will send packets under `local_index`. Call [`Responder::confirm`] when the first
+    /// of them has been opened. Do not seal with the keys before that (see [`super::Keyring`]).
     pub fn accept(
         &mut self,
         now: Tick,
@@ -223,14 +231,16 @@ impl Responder {
         Keys::new(local_index, offer.remote_index, send, recv).of_handshake(offer.hello.counter)
     }
 
-    /// The client has shown that it has the keys of the handshake with this counter: older ones of
-    /// it are stale from now on. Not before, since a message that is replayed, or made without the
-    /// access secret, is followed by nothing.
+    /// Records that the client has shown that it has the keys of the handshake with this counter.
+    /// Handshakes with lower counters are stale from then on.
+    ///
+    /// Not earlier: a message that is replayed, or made without the access secret, is not followed
+    /// by a data packet.
     pub fn confirm(&mut self, client: PublicKey, counter: u64) {
         self.counters.raise(client, counter);
     }
 
-    /// What a RESET of `index` holds.
+    /// Returns the content of a RESET of `index`.
     pub fn reset_token(&self, index: u32) -> ResetToken {
         self.reset.token(index)
     }
@@ -264,9 +274,10 @@ impl Responder {
         Ok(Verdict::Admitted(source))
     }
 
-    /// Answers a first message that was answered at another address. An attacker on the path may send a
-    /// copy first, from its own address; so each further address must prove itself by a cookie, and then
-    /// receives the same answer.
+    /// Answers a first message that was answered at another address.
+    ///
+    /// An attacker on the path may send a copy first, from its own address. So each further address
+    /// must prove itself by a cookie, and then receives the same response.
     fn answer_elsewhere(
         &mut self,
         now: Tick,
@@ -287,7 +298,8 @@ impl Responder {
         let Ok(Packet::Response { handshake, .. }) = packet::parse(path.carrier(), answer) else {
             return None;
         };
-        let (index, start) = (handshake.sender, out.len());
+        let index = handshake.sender;
+        let start = out.len();
         out.extend_from_slice(answer);
         self.answers.insert(now, path, *init.mac1, &out[start..]);
         Some(Verdict::Elsewhere(index))
@@ -299,7 +311,8 @@ impl Responder {
         source: Source,
         init: &Handshake<'_>,
     ) -> Result<Box<Offer>, InitDrop> {
-        let header: &[u8; INIT_HEADER_LEN] = init.covered.first_chunk().expect("the packet has been parsed");
+        let header: &[u8; INIT_HEADER_LEN] =
+            init.covered.first_chunk().expect("a parsed INIT has its header");
         let mut noise = noise::responder(&self.identity, &self.psk, header, self.rng.fork());
         let mut payload = [0; HANDSHAKE_LEN];
         let len = noise.read_message(init.noise, &mut payload).map_err(|error| match error {
@@ -308,8 +321,15 @@ impl Responder {
         })?;
         let client = noise.get_remote_static().and_then(|key| key.try_into().ok()).ok_or(InitDrop::Noise)?;
         let hello = Hello::decode(&payload[..len]).ok_or(InitDrop::Payload)?;
-        let (remote_index, init_mac1) = (init.sender, *init.mac1);
-        Ok(Box::new(Offer { client: PublicKey(client), hello, path, source, remote_index, init_mac1, noise }))
+        Ok(Box::new(Offer {
+            client: PublicKey(client),
+            hello,
+            path,
+            source,
+            remote_index: init.sender,
+            init_mac1: *init.mac1,
+            noise,
+        }))
     }
 
     fn answer(&mut self, now: Tick, offer: &mut Offer, sender: u32, reply: &Reply, out: &mut Vec<u8>) {
@@ -317,7 +337,7 @@ impl Responder {
         packet::write_response_header(out, sender, offer.remote_index);
         let payload_len = payload_len(offer.path.carrier(), RESPONSE_HEADER_LEN + SECOND_OVERHEAD, REPLY_LEN);
         write_noise(&mut offer.noise, &reply.encode(), payload_len, SECOND_OVERHEAD, out)
-            .expect("the keys of the first message have been checked by reading it");
+            .expect("reading the first message has checked its keys");
         Mac1Key::new(&offer.client).append(out, start);
         self.answers.insert(now, offer.path, offer.init_mac1, &out[start..]);
     }
@@ -331,7 +351,7 @@ fn parse_init(path: Path, bytes: &[u8]) -> Result<Handshake<'_>, InitDrop> {
     }
 }
 
-/// Shows the public key only.
+/// Shows only the public key.
 impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Responder").field("identity", &self.identity).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! How often one source may do something, and how often all together may shake hands before cookies are asked for.
+//! A rate limit per source, and the rate of handshakes above which cookies are required.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,13 +10,14 @@ use blake2::digest::{KeyInit, Mac};
 
 use crate::base::{PublicKey, Tick};
 
-/// Places for one hash: enough that sources rarely push each other out.
+/// Entries per hash: enough that sources rarely evict each other.
 const WAYS: usize = 4;
-/// Groups of places: 4,096 sources in 64 KiB, whatever the flood.
+/// Groups of entries: 4,096 sources in 64 KiB, whatever the flood.
 const SETS: usize = 1024;
 
-/// A rate limit per IPv4 address or IPv6 /64, in a table of fixed size. At the bound the source that has been quiet
-/// the longest is forgotten. Loopback is exempt.
+/// A rate limit per IPv4 address or IPv6 /64, in a table of fixed size.
+///
+/// At the bound the source that has been quiet longest is forgotten. Loopback is exempt.
 pub struct Throttle {
     interval: Duration,
     burst: u32,
@@ -24,7 +25,8 @@ pub struct Throttle {
     places: Vec<Place>,
 }
 
-/// One source: its hash, and when its allowance will be whole again (the generic cell rate algorithm).
+/// One source: its hash, and when its allowance will be whole again (the generic cell rate
+/// algorithm).
 #[derive(Clone, Copy, Default)]
 struct Place {
     source: u64,
@@ -32,13 +34,13 @@ struct Place {
 }
 
 impl Throttle {
-    /// `burst` at once after a pause, at least 1, and one each `interval` in the long run; the table is hashed with this
-    /// secret key.
+    /// Creates a limit of `burst` requests at once after a pause (at least 1), and one per
+    /// `interval` in the long run. The table is hashed with the secret `key`.
     pub fn new(key: [u8; 32], interval: Duration, burst: u32) -> Throttle {
         Throttle { interval, burst, key, places: vec![Place::default(); SETS * WAYS] }
     }
 
-    /// Whether this source may do it once more now; counts it if so.
+    /// Whether this source may make one more request now. Counts it if so.
     pub fn admits(&mut self, now: Tick, source: IpAddr) -> bool {
         let source = source.to_canonical();
         if source.is_loopback() {
@@ -47,7 +49,7 @@ impl Throttle {
         self.admits_hash(now, self.hash(source))
     }
 
-    /// The same of a key.
+    /// As [`Throttle::admits`], for a public key.
     pub(super) fn admits_key(&mut self, now: Tick, key: &PublicKey) -> bool {
         let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
         let hash = mac.chain_update(key.0).finalize().into_bytes();
@@ -70,7 +72,8 @@ impl Throttle {
         true
     }
 
-    /// What this source was admitted to last came to nothing, and not by its doing: it does not count.
+    /// Takes back the last admitted request of this source, which failed through no fault of the
+    /// source.
     pub fn give_back(&mut self, source: IpAddr) {
         let hash = self.hash(source.to_canonical());
         let start = (hash % SETS as u64) as usize * WAYS;
@@ -80,7 +83,8 @@ impl Throttle {
         }
     }
 
-    /// Keyed with a secret, so that nobody can choose sources that share places.
+    /// Hashes a source. Keyed with a secret, so that an attacker cannot choose sources that share
+    /// entries.
     fn hash(&self, source: IpAddr) -> u64 {
         let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
         let mac = match source {
@@ -91,7 +95,7 @@ impl Throttle {
     }
 }
 
-/// Shows nothing of its key.
+/// Hides the key.
 impl fmt::Debug for Throttle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Throttle")
@@ -101,22 +105,26 @@ impl fmt::Debug for Throttle {
     }
 }
 
-/// First messages a second of all together above which the relay is under load. Measured in a release build, one that is
-/// granted costs 0.35 ms, a forged one 0.13 ms and a cookie 5 µs: so 100 a second are 4 % of the
-/// loop, and 5,000 cookies 2.5 %.
+/// First messages per second, of all sources together, above which the relay is under load.
+///
+/// Measured in a release build: a granted one costs 0.35 ms, a forged one 0.13 ms, and a cookie 5
+/// µs. So 100 per second take 4 % of the loop, and 5,000 cookies 2.5 %.
 const LOAD_PER_SECOND: u32 = 100;
-/// How far the count may be above that: the load is over as long after the last of a flood, at most.
+/// Maximum excess of the count above the threshold: the load ends at most this long after a flood.
 const LOAD_EXCESS: Duration = Duration::from_secs(1);
 
-/// Whether everybody together shakes hands too often. What is counted is what is asked for, not what is granted: so a
-/// flood that earns cookies only keeps the relay under load, and none of it is ever let through in between.
+/// Whether all sources together perform too many handshakes.
+///
+/// Requests are counted, granted or not. A flood that only gets cookies therefore keeps the relay
+/// under load, and none of it is admitted in between.
 #[derive(Default)]
 pub(super) struct Load {
     whole_at: Tick,
 }
 
 impl Load {
-    /// Counts one first message; whether it came under load: the 101st of a second, or later.
+    /// Counts one first message. Returns `true` if it arrived under load: the 101st within a
+    /// second, or later.
     pub(super) fn count(&mut self, now: Tick) -> bool {
         let second = Duration::from_secs(1);
         let whole_at = self.whole_at.max(now) + second / LOAD_PER_SECOND;
@@ -138,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_has_ten_at_once_and_five_a_second() {
+    fn source_gets_burst_of_10_and_5_per_s() {
         let mut throttle = handshakes();
         let start = Tick::from_micros(1);
         assert_eq!(admitted(&mut throttle, start, "192.0.2.1", 50), 10);
@@ -148,8 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn what_came_to_nothing_is_given_back() {
-        let (mut throttle, source) = (handshakes(), "192.0.2.1".parse().unwrap());
+    fn failed_request_is_given_back() {
+        let mut throttle = handshakes();
+        let source = "192.0.2.1".parse().unwrap();
         assert_eq!(admitted(&mut throttle, Tick::from_micros(1), "192.0.2.1", 50), 10);
         throttle.give_back(source);
         assert_eq!(admitted(&mut throttle, Tick::from_micros(1), "192.0.2.1", 50), 1);
@@ -157,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_64_is_one_source_and_a_mapped_address_is_its_ipv4() {
+    fn one_64_is_one_source_and_mapped_address_is_ipv4() {
         let mut throttle = handshakes();
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::1", 50), 10);
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "2001:db8::2", 50), 0);
@@ -166,9 +175,11 @@ mod tests {
         assert_eq!(admitted(&mut throttle, Tick::ZERO, "192.0.2.1", 50), 0);
     }
 
+    /// Load begins with the 101st message within a second, and ends about a second after a flood.
     #[test]
-    fn the_load_begins_above_a_hundred_a_second_and_ends_soon_after_the_flood() {
-        let (mut load, start) = (Load::default(), Tick::from_micros(1));
+    fn load_begins_above_100_per_s_and_ends_soon_after_flood() {
+        let mut load = Load::default();
+        let start = Tick::from_micros(1);
         let at = |millis: u64| start + Duration::from_millis(millis);
         assert!((0..1_000).all(|n| !load.count(at(n * 10))), "a hundred a second");
         let mut load = Load::default();
@@ -189,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_sources_leaves_the_table_as_large_as_it_was() {
+    fn flood_of_sources_does_not_grow_table() {
         let mut throttle = handshakes();
         let places = throttle.places.len();
         for source in 0..20_000u32 {

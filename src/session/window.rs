@@ -1,21 +1,23 @@
-//! Which packet numbers have been seen.
+//! The replay window: packet numbers already seen.
 
-/// Numbers remembered below the highest: more than a full window of reordering on any path.
+/// Numbers remembered below the highest: 1,024, more than a full window of reordering on any path.
 pub const WINDOW_LEN: u64 = 1024;
 const WORDS: usize = WINDOW_LEN as usize / 64;
 
-/// A sliding window over packet numbers (RFC 6479): each number is new once; what is [`WINDOW_LEN`] or more below the
-/// highest is never new.
+/// A sliding window over packet numbers (RFC 6479).
+///
+/// Each number is new once. A number [`WINDOW_LEN`] or more below the highest is never new.
 #[derive(Debug, Default)]
 pub struct ReplayWindow {
     highest: Option<u64>,
-    /// One bit for each of the last [`WINDOW_LEN`] numbers, at number mod [`WINDOW_LEN`]; absent while all of them count as
-    /// seen: nothing flows, or what flows comes in order.
+    /// One bit for each of the last [`WINDOW_LEN`] numbers, at number mod [`WINDOW_LEN`].
+    ///
+    /// `None` while all of them count as seen: packets arrive in order, or not at all.
     seen: Option<Box<[u64; WORDS]>>,
 }
 
 impl ReplayWindow {
-    /// Whether this number has not been seen and can still be told.
+    /// Whether this number has not been seen and is not below the window.
     pub fn is_new(&self, number: u64) -> bool {
         let Some(highest) = self.highest else { return true };
         if number > highest {
@@ -25,9 +27,11 @@ impl ReplayWindow {
         highest - number < WINDOW_LEN && seen.is_some_and(|seen| seen[word(number)] & bit(number) == 0)
     }
 
-    /// Remembers a number; only after the tag of its packet has been verified, or anybody could move the window.
+    /// Marks a number as seen. Call it only after the tag of its packet has been verified;
+    /// otherwise a forged packet could move the window.
     pub fn mark(&mut self, number: u64) {
         let highest = self.highest;
+        // In order: no memory is needed.
         if self.seen.is_none() && number == highest.map_or(0, |highest| highest.saturating_add(1)) {
             self.highest = Some(number);
             return;
@@ -52,12 +56,13 @@ impl ReplayWindow {
         }
     }
 
-    /// The highest number seen.
+    /// Returns the highest number seen.
     pub const fn highest(&self) -> Option<u64> {
         self.highest
     }
 
-    /// A window that has seen all numbers up to this one, without memory for them until another comes.
+    /// Creates a window that has seen all numbers up to `highest`, without memory for them until a
+    /// gap occurs.
     pub const fn resting(highest: u64) -> ReplayWindow {
         ReplayWindow { highest: Some(highest), seen: None }
     }
@@ -80,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_new_once_and_never_behind_the_window() {
+    fn number_is_new_once_and_never_below_window() {
         let mut window = ReplayWindow::default();
         assert!(window.is_new(0));
         window.mark(0);
@@ -93,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_come_in_order_take_no_memory() {
+    fn numbers_in_order_take_no_memory() {
         let mut window = ReplayWindow::default();
         (0..5_000).for_each(|number| window.mark(number));
         assert!(window.seen.is_none() && !window.is_new(4_999) && window.is_new(5_000));
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_numbers_do_not_overflow() {
+    fn largest_numbers_do_not_overflow() {
         let mut window = ReplayWindow::default();
         for number in [1, 1 << 63, u64::MAX - 1, u64::MAX] {
             assert!(window.is_new(number));
@@ -114,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_rest_only_higher_numbers_are_new() {
+    fn only_higher_numbers_are_new_after_hibernation() {
         let mut window = ReplayWindow::default();
         window.mark(10);
         assert!(window.is_new(9));
@@ -126,8 +131,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_set(numbers in proptest::collection::vec(0u64..3000, 0..300)) {
-            let (mut window, mut set) = (ReplayWindow::default(), BTreeSet::new());
+        fn behaves_like_set(numbers in proptest::collection::vec(0u64..3000, 0..300)) {
+            let mut window = ReplayWindow::default();
+            let mut set = BTreeSet::new();
             for number in numbers {
                 let highest = set.last().copied().unwrap_or(0);
                 let expected = !set.contains(&number) && number + WINDOW_LEN > highest;

@@ -1,4 +1,4 @@
-//! Stories of a link that changes its path.
+//! Scenarios with a link that changes its path.
 
 use super::exchange;
 use super::world::{CALM, STORM, TCP, UDP_ROOM, Weather, World, ms, udp};
@@ -14,7 +14,7 @@ fn both_move(world: &mut World, path: Path) {
 }
 
 #[test]
-fn a_conversation_moves_to_tcp_and_back_in_mid_storm_and_loses_nothing() {
+fn moving_to_tcp_and_back_in_storm_loses_nothing() {
     let mut world = World::new(5, udp(1), STORM);
     (0..10).for_each(|_| world.send(0, Chat, &[1; 9_000]));
     world.run(ms(300));
@@ -37,14 +37,16 @@ fn everything_arrives_once_in_order_on_tcp() {
     assert!(world.ends.iter().all(|end| end.link.stats().stream_bytes_resent == 0));
 }
 
+/// Nothing is sent for a minute without a path. After the move both messages arrive.
 #[test]
-fn a_broken_connection_strands_the_link_until_it_moves_and_then_all_goes_again() {
+fn broken_connection_stalls_link_until_move_then_resends_all() {
     let mut world = World::new(1, TCP, CALM);
     world.send(0, Chat, b"first");
     world.flush();
     world.clear_wire();
     world.ends.iter_mut().for_each(|end| end.link.path_lost(TCP));
-    assert_eq!((world.ends[0].link.path(), world.ends[0].link.next_deadline()), (None, None));
+    assert_eq!(world.ends[0].link.path(), None);
+    assert_eq!(world.ends[0].link.next_deadline(), None);
     world.send(0, Chat, b"second");
     world.run(ms(60_000));
     assert_eq!(world.sizes.len(), 1);
@@ -54,25 +56,31 @@ fn a_broken_connection_strands_the_link_until_it_moves_and_then_all_goes_again()
     world.assert_quiet();
 }
 
+/// RFC 9000 §9.4: a new port is probably the same path behind a NAT.
 #[test]
-fn the_round_trip_survives_a_new_port_and_a_return_but_not_a_new_address() {
+fn rtt_survives_new_port_and_return_but_not_new_address() {
     let mut world = World::new(1, udp(1), CALM);
     exchange(&mut world, 20);
     let [link, _] = &mut world.ends;
-    let (link, now) = (&mut link.link, world.now);
-    let (rtt, window) = (link.smoothed_rtt(), link.window());
+    let link = &mut link.link;
+    let now = world.now;
+    let rtt = link.smoothed_rtt();
+    let window = link.window();
     assert!(window > 12_000);
     link.move_to(udp(2), now);
-    assert_eq!((link.smoothed_rtt(), link.window()), (rtt, window));
+    assert_eq!(link.smoothed_rtt(), rtt);
+    assert_eq!(link.window(), window);
     link.move_to(Path::Udp(([10, 0, 0, 2], 1).into()), now);
-    assert_eq!((link.smoothed_rtt(), link.window()), (ms(333), 12_000));
+    assert_eq!(link.smoothed_rtt(), ms(333));
+    assert_eq!(link.window(), 12_000);
     link.move_to(TCP, now);
     link.move_to(udp(2), now);
-    assert_eq!((link.smoothed_rtt(), link.window()), (rtt, window));
+    assert_eq!(link.smoothed_rtt(), rtt);
+    assert_eq!(link.window(), window);
 }
 
 #[test]
-fn a_port_that_changes_all_the_time_costs_repeats_and_no_message() {
+fn changing_ports_cost_repeats_but_no_message() {
     let mut world = World::new(7, udp(1), STORM);
     (0..20).for_each(|_| world.send(0, Chat, &[1; 9_000]));
     for port in 2..40 {
@@ -85,7 +93,7 @@ fn a_port_that_changes_all_the_time_costs_repeats_and_no_message() {
 }
 
 #[test]
-fn tcp_gets_no_new_packet_while_the_kernel_still_has_old_ones() {
+fn tcp_gets_no_new_packet_while_kernel_holds_old_ones() {
     let now = Tick::from_micros(1);
     let mut link =
         Link::new(TCP, now, Params { initial_rtt: None, is_client: true, jitter: 0 }).with_full_credit();
@@ -96,11 +104,12 @@ fn tcp_gets_no_new_packet_while_the_kernel_still_has_old_ones() {
 }
 
 #[test]
-fn acks_too_wait_while_the_kernel_still_has_old_packets() {
+fn acks_wait_too_while_kernel_holds_old_packets() {
     let now = Tick::from_micros(1);
     let mut link =
         Link::new(TCP, now, Params { initial_rtt: None, is_client: false, jitter: 0 }).with_full_credit();
-    let (mut ping, mut buf) = (Vec::new(), Vec::new());
+    let mut ping = Vec::new();
+    let mut buf = Vec::new();
     Frame::Ping.encode(&mut ping);
     for number in 0..10 {
         link.handle_packet(now, TCP, number, &ping, &mut |_| {}).unwrap();
@@ -108,11 +117,11 @@ fn acks_too_wait_while_the_kernel_still_has_old_packets() {
         assert!(link.next_deadline().is_none_or(|at| at > now), "a loop would spin");
     }
     assert!(link.build(now, UDP_ROOM, TCP_UNSENT_MAX - 1, &[], &mut buf).is_some());
-    assert!(link.build(now, UDP_ROOM, 0, &[], &mut buf).is_none(), "one ack stands for all");
+    assert!(link.build(now, UDP_ROOM, 0, &[], &mut buf).is_none(), "one ack covers all");
 }
 
 #[test]
-fn a_silent_tcp_connection_is_probed_every_three_seconds_without_repeating_data() {
+fn silent_tcp_is_probed_every_3_s_without_repeating_data() {
     let mut world = World::new(1, TCP, Weather { loss: 100, ..CALM });
     world.send(0, Chat, b"hello");
     for missed in 0..4 {
@@ -123,8 +132,9 @@ fn a_silent_tcp_connection_is_probed_every_three_seconds_without_repeating_data(
     assert_eq!(world.ends[0].link.stats().stream_bytes_resent, 0);
 }
 
+/// Challenges on another path are acknowledged, but count neither as samples nor as losses.
 #[test]
-fn challenges_take_numbers_that_may_be_acknowledged_and_move_nothing() {
+fn challenges_use_ackable_numbers_and_move_nothing() {
     let mut world = World::new(1, udp(1), CALM);
     let mut challenge = Vec::new();
     Frame::PathChallenge([9; 8]).encode(&mut challenge);
@@ -147,8 +157,9 @@ fn challenges_take_numbers_that_may_be_acknowledged_and_move_nothing() {
     world.assert_quiet();
 }
 
+/// At a round trip of 2 ms the announced ack delay shortens the probe timeout below 8 ms.
 #[test]
-fn a_near_end_announces_once_that_its_acks_wait_shortly() {
+fn near_end_announces_short_ack_delay_once() {
     let calm = Weather { delay: ms(1), ..CALM };
     let mut world = World::new(1, udp(1), calm);
     for _ in 0..50 {
@@ -163,10 +174,10 @@ fn a_near_end_announces_once_that_its_acks_wait_shortly() {
 }
 
 #[test]
-fn records_on_tcp_are_short_until_long_ones_are_acknowledged_soon() {
+fn tcp_records_are_short_until_long_ones_are_acked_soon() {
     let mut world = World::new(1, TCP, Weather { delay: ms(10), ..CALM });
     assert_eq!(world.ends[0].link.packet_max(), UDP_PACKET_MAX);
     world.send(0, Chat, b"hello");
     world.run(ms(100));
-    assert_eq!(world.ends[0].link.packet_max(), UDP_PACKET_MAX, "a short one says nothing");
+    assert_eq!(world.ends[0].link.packet_max(), UDP_PACKET_MAX, "a short packet does not count");
 }

@@ -1,4 +1,4 @@
-//! Two links over a wire of virtual time that loses, repeats, delays and reorders.
+//! Two links over a simulated network with virtual time, loss, duplication, delay and reordering.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,7 +20,8 @@ pub const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// What the wire does to datagrams, in percent; TCP packets only take their time, unless all are lost.
+/// Faults of the network for datagrams, in percent. TCP packets are only delayed, unless all are
+/// lost.
 #[derive(Clone, Copy)]
 pub struct Weather {
     pub loss: u64,
@@ -54,7 +55,7 @@ pub struct World {
     pub weather: Weather,
     pub bytes_sent: usize,
     pub sizes: Vec<usize>,
-    /// Turns since the beginning; a spin shows as a flood of them.
+    /// Turns since the beginning, to detect a busy loop.
     pub turns: u64,
     rng: Rng,
     wire: BTreeMap<(Tick, u64), Packet>,
@@ -62,7 +63,7 @@ pub struct World {
 }
 
 impl World {
-    /// The client is end 0, the relay end 1.
+    /// Creates two ends: the client is end 0, the relay end 1.
     pub fn new(seed: u8, path: Path, weather: Weather) -> World {
         let now = Tick::from_micros(1_000_000);
         let end = |is_client| End {
@@ -87,7 +88,7 @@ impl World {
     }
 
     pub fn send(&mut self, from: usize, stream: StreamId, message: &[u8]) {
-        self.ends[from].link.send(stream, &[message]).expect("there is room");
+        self.ends[from].link.send(stream, &[message]).expect("the stream has space");
     }
 
     fn chance(&mut self, percent: u64) -> bool {
@@ -111,17 +112,18 @@ impl World {
         }
     }
 
-    /// Builds whatever the two ends want to send; nothing may be due afterwards.
+    /// Sends everything that the two ends can send. No deadline may have passed afterwards.
     pub fn flush(&mut self) {
         for from in 0..2 {
             let mut buf = Vec::new();
             while let Some(path) = self.ends[from].link.path() {
                 let link = &mut self.ends[from].link;
                 let room = if path.carrier() == Carrier::Udp { UDP_ROOM } else { TCP_ROOM };
-                let (in_flight, wants) = (link.bytes_in_flight(), link.wants_to_send(self.now));
+                let in_flight = link.bytes_in_flight();
+                let wants = link.wants_to_send(self.now);
                 buf.clear();
                 let built = link.build(self.now, room, 0, &[], &mut buf);
-                assert_eq!(built.is_some(), wants, "wants_to_send tells the truth");
+                assert_eq!(built.is_some(), wants, "wants_to_send agrees with build");
                 let Some(built) = built else { break };
                 assert!(!buf.is_empty() && buf.len() <= room);
                 let grew = link.bytes_in_flight() > in_flight;
@@ -130,10 +132,7 @@ impl World {
                 self.carry(from, path, built, &buf);
             }
             let next = self.ends[from].link.next_deadline();
-            assert!(
-                next.is_none_or(|next| next > self.now),
-                "a deadline that has passed makes the loop spin"
-            );
+            assert!(next.is_none_or(|next| next > self.now), "a passed deadline makes the loop spin");
         }
     }
 
@@ -144,11 +143,11 @@ impl World {
         }
         let sink = &mut |_: Other<'_>| ();
         let seen = end.link.handle_packet(self.now, packet.path, packet.number, &packet.bytes, sink);
-        end.seen.push(seen.expect("honest ends break nothing"));
+        end.seen.push(seen.expect("honest ends do not violate the protocol"));
         self.read(packet.to);
     }
 
-    /// Reads every stream that is read at all.
+    /// Reads every stream that is enabled in `reads`.
     pub fn read(&mut self, end: usize) {
         let end = &mut self.ends[end];
         let mut message = Vec::new();
@@ -159,14 +158,14 @@ impl World {
         }
     }
 
-    /// When something happens next.
+    /// Returns the time of the next event.
     fn next(&self) -> Option<Tick> {
         let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
         let deadlines = self.ends.iter().map(|end| end.link.next_deadline());
         deadlines.chain([arrival]).flatten().min()
     }
 
-    /// Lives on for `span`, one turn for each moment at which something happens.
+    /// Advances time by `span`, with one turn per event.
     pub fn run(&mut self, span: Duration) {
         let until = self.now + span;
         let now = self.now;
@@ -187,15 +186,16 @@ impl World {
         self.now = until;
     }
 
-    /// Everything on the wire vanishes.
+    /// Drops all packets on the network.
     pub fn clear_wire(&mut self) {
         self.wire.clear();
     }
 
-    /// Nothing is outstanding at either end.
+    /// Asserts that nothing is outstanding at either end.
     pub fn assert_quiet(&self) {
         for end in &self.ends {
-            assert_eq!((end.link.unacked_bytes(), end.link.bytes_in_flight()), (0, 0));
+            assert_eq!(end.link.unacked_bytes(), 0);
+            assert_eq!(end.link.bytes_in_flight(), 0);
         }
         assert!(self.wire.is_empty());
     }

@@ -1,32 +1,38 @@
 //! A move to an address that is not validated, from one that is (RFC 9000 §9.3.2 and §9.3.3).
 //!
-//! An attacker on the path may copy each packet and deliver the copy first, from its own address. The
-//! original is then a replay, and does not show where it came from. So both paths are challenged. Packets
-//! leave on the new path, as far as it may be sent any, until the old one has answered and the new one has
-//! had as long again, or until three probe timeouts are over. After that they leave on the old path, and
-//! the new one is used once it is validated.
+//! An attacker on the path may copy each packet and deliver the copy first, from its own address.
+//! The original is then a replay, and does not show where it came from. So both paths are
+//! challenged.
+//!
+//! Packets leave on the new path, within its amplification limit, while it is on trial. The trial
+//! ends when the old path has answered and the new one has had the same time again, or after three
+//! probe timeouts. After that packets leave on the old path, and the new one is used once it is
+//! validated.
 
 use std::time::Duration;
 
 use super::{CHALLENGE_WAIT_MIN, Direction, Moved, Paths};
 use crate::base::{Path, Tick};
 
-/// Probe time-outs within which a new path is to prove itself (RFC 9000 §8.2.4) ...
+/// Probe timeouts within which a new path must be validated (RFC 9000 §8.2.4).
 const TRIAL_PTOS: u32 = 3;
-/// ... each no shorter than that of a path whose round trip nobody knows (RFC 9002 §6.2.2).
+/// Minimum probe timeout of a trial: that of a path whose round trip is unknown (RFC 9002 §6.2.2).
 const PTO_MIN: Duration = Duration::from_millis(999);
-/// A new path has at least so much longer than the old one took: timers are no finer (RFC 9002 §6.1.2).
+/// Minimum time that a new path has after the old one answered: the granularity of timers (RFC 9002
+/// §6.1.2).
 const GRANULARITY: Duration = Duration::from_millis(1);
 
-/// The newest packet came on an unproven path, and there is a proven one.
+/// The state while the newest packet came on an unvalidated path and a validated one exists.
 #[derive(Debug)]
 pub(super) struct Doubt {
+    /// The new path.
     claimed: Path,
+    /// The validated path before it.
     home: Path,
     since: Tick,
-    /// If the new path is the current one, it is no longer than this.
+    /// End of the trial, if the new path is the current one.
     until: Tick,
-    /// The old path has answered since.
+    /// Whether the old path has answered since.
     lives: bool,
 }
 
@@ -35,7 +41,8 @@ impl Doubt {
         path == self.claimed || path == self.home
     }
 
-    /// Whether this path is to be challenged: the new one until it answers, the old one while it is not in use.
+    /// Whether this path must be challenged: the new one until it answers, the old one while it is
+    /// not in use.
     pub(super) fn asks(&self, path: Path, current: Option<Path>) -> bool {
         path == self.claimed || path == self.home && current != Some(path) && !self.lives
     }
@@ -46,7 +53,8 @@ impl Doubt {
 }
 
 impl Paths {
-    /// The newest packet that is no probe has come on this path.
+    /// Handles a non-probing packet with the highest number so far, on a path other than the
+    /// current one or during a doubt.
     pub(super) fn handle_claim(
         &mut self,
         now: Tick,
@@ -56,11 +64,15 @@ impl Paths {
         if self.is_proven(path) {
             return self.settle(now, path);
         }
+        // During a doubt the way back stays the same, whichever addresses follow.
         let home = self.doubt.as_ref().map(|doubt| doubt.home);
+        // No validated path to fall back to: follow at once.
         let Some(home) = home.or(self.current.filter(|path| self.is_proven(*path))) else {
             return Some(self.go_to(now, path));
         };
         let is_home = self.current == Some(home);
+        // A session on trial or wary changes the address it tests; the time of the trial does not
+        // start again.
         match &mut self.doubt {
             Some(doubt) if !is_home || self.is_wary => doubt.claimed = path,
             _ => {
@@ -69,6 +81,7 @@ impl Paths {
             }
         }
         self.challenge(now, path);
+        // Wary: stay on the old path until the new one answers its challenge.
         if is_home && self.is_wary {
             self.hasten_challenge(now, path);
             self.forget_challenges();
@@ -81,13 +94,15 @@ impl Paths {
         moved
     }
 
-    /// A path has answered its challenge.
+    /// Handles the validation of `path`.
     pub(super) fn handle_proof(&mut self, now: Tick, path: Path) -> Option<Moved> {
         let doubt = self.doubt.as_mut()?;
         if path == doubt.claimed {
             self.is_wary = false;
             return self.settle(now, path);
         }
+        // The old path works, so a faster copy is possible. The new path gets as much time as the
+        // old one took.
         if path == doubt.home {
             doubt.lives = true;
             doubt.until = doubt.until.min(now + now.since(doubt.since).max(GRANULARITY));
@@ -95,9 +110,11 @@ impl Paths {
         None
     }
 
-    /// Records that a handshake, answered elsewhere before, was answered on the validated `path` too: the
-    /// same first message came from both. Until the session is confirmed, its present path may be that
-    /// of a copied message, and is not validated any more.
+    /// Records that a handshake, answered elsewhere before, was answered on the validated `path`
+    /// too: the same first message came from both.
+    ///
+    /// Until the session is confirmed, its present path may be that of a copied message, and stops
+    /// counting as validated.
     pub fn handle_shaken_elsewhere(&mut self, path: Path, is_confirmed: bool) {
         let known = self.current.and_then(|current| self.find_mut(current));
         if let (false, Some(known)) = (is_confirmed, known) {
@@ -106,8 +123,8 @@ impl Paths {
         self.shaken_at = Some(Box::new(path));
     }
 
-    /// Records that the last packet confirmed the newest handshake. If it came from an address that is not
-    /// validated, the other end is where that handshake was answered last.
+    /// Records that the last packet confirmed the newest handshake. If it came from an unvalidated
+    /// address, the other end is where that handshake was answered last.
     pub fn handle_confirmed(&mut self, now: Tick) -> Option<Moved> {
         let home = *self.shaken_at.take()?;
         let newest = self.doubt.as_ref().map(|doubt| doubt.claimed).or(self.current)?;
@@ -123,28 +140,31 @@ impl Paths {
         self.go_home(now)
     }
 
-    /// Lets time pass: a new path that has not proved itself has had its time.
+    /// Ends the trial of a new path whose time is over.
     pub fn handle_time(&mut self, now: Tick) -> Option<Moved> {
         let until = self.doubt.as_ref()?.deadline(self.current)?;
         if until <= now { self.go_home(now) } else { None }
     }
 
-    /// Something waits that the current path may perhaps not be sent: if it is a new one with room for less than `room`
-    /// bytes, and the old one has answered, that takes its place.
-    pub fn handle_stuck(&mut self, now: Tick, room: usize) -> Option<Moved> {
+    /// Handles data that the current path may not be allowed to send.
+    ///
+    /// If the current path is on trial, with space for fewer than `needed` bytes, and the old one
+    /// has answered, the old one is used.
+    pub fn handle_stuck(&mut self, now: Tick, needed: usize) -> Option<Moved> {
         let doubt = self.doubt.as_ref().filter(|doubt| doubt.lives)?;
-        let is_stuck = doubt.deadline(self.current).is_some() && self.allowance(doubt.claimed) < room;
+        let is_stuck = doubt.deadline(self.current).is_some() && self.allowance(doubt.claimed) < needed;
         if is_stuck { self.go_home(now) } else { None }
     }
 
     fn go_home(&mut self, now: Tick) -> Option<Moved> {
         let doubt = self.doubt.as_ref()?;
-        // Where the old path is silent too, it may be the one that is gone.
+        // If the old path is silent too, the other end may have moved: that is no reason for
+        // suspicion.
         self.is_wary |= doubt.lives;
         Some(self.go_to(now, doubt.home))
     }
 
-    /// The path is proven and the newest packet came on it.
+    /// Ends the doubt: `path` is validated and carried the newest packet.
     fn settle(&mut self, now: Tick, path: Path) -> Option<Moved> {
         self.doubt = None;
         let moves = self.direction == Direction::Follow && self.current != Some(path);
@@ -153,7 +173,8 @@ impl Paths {
         moved
     }
 
-    /// Something has come on a path that is challenged: the next challenge leaves soon, though after many the wait is long.
+    /// Brings forward the next challenge of a path that a packet came on, however long the interval
+    /// between challenges has become.
     fn hasten_challenge(&mut self, now: Tick, path: Path) {
         let challenge = self.find_mut(path).and_then(|known| known.challenge.as_mut());
         if let Some(challenge) = challenge {
@@ -195,11 +216,10 @@ mod tests {
             scene
         }
 
-        /// A packet comes first from there; where packets leave then.
+        /// Handles the first arrival of a packet on `path`. Returns the path in use then.
         fn hears(&mut self, millis: u64, path: Path) -> Path {
-            let packet = (path, self.next, 60);
+            self.paths.handle_received(at(millis), path, self.next, 60, true, || Duration::from_millis(50));
             self.next += 1;
-            self.paths.handle_received(at(millis), packet, true, || Duration::from_millis(50));
             self.paths.current().unwrap()
         }
 
@@ -207,7 +227,7 @@ mod tests {
             std::iter::from_fn(|| self.paths.challenge_due(at(millis))).collect()
         }
 
-        /// Challenges leave, and the one for this path is answered later.
+        /// Sends challenges at `sent`, and handles the response to that of `path` at `came`.
         fn answers(&mut self, sent: u64, path: Path, came: u64) -> Path {
             let challenges = self.challenges(sent);
             let (_, data) = challenges.iter().find(|(challenged, _)| *challenged == path).unwrap();
@@ -215,7 +235,7 @@ mod tests {
             self.paths.current().unwrap()
         }
 
-        /// Where packets leave at this time.
+        /// Returns the path in use at this time.
         fn is_at(&mut self, millis: u64) -> Path {
             self.paths.handle_time(at(millis));
             assert!(
@@ -225,13 +245,14 @@ mod tests {
         }
     }
 
-    /// The copies go on, from ever other addresses: none moves the conversation again.
+    /// Further copies, from increasingly many addresses, do not move the session again.
     #[test]
-    fn copies_that_come_first_cost_one_round_trip() {
+    fn faster_copies_cost_one_round_trip() {
         let mut scene = Scene::new();
         assert_eq!(scene.hears(1_000, away(1)), away(1));
         assert_eq!(scene.answers(1_000, HOME, 1_040), away(1));
-        assert_eq!((scene.is_at(1_079), scene.is_at(1_080)), (away(1), HOME), "it had as long again");
+        assert_eq!(scene.is_at(1_079), away(1), "it has as long as the old path took");
+        assert_eq!(scene.is_at(1_080), HOME);
         for n in 1..100 {
             assert_eq!(scene.hears(1_080 + n, away(n as u16 % 9)), HOME);
         }
@@ -241,12 +262,13 @@ mod tests {
         assert!(scene.paths.are_quiet());
     }
 
+    /// Data that does not fit into the new path's allowance is sent on the old path.
     #[test]
-    fn address_without_room_yields_once_the_old_one_answers() {
+    fn path_without_allowance_yields_once_old_one_answers() {
         let mut scene = Scene::new();
         scene.hears(1_000, away(1));
         scene.paths.note_sent(away(1), 120);
-        assert_eq!(scene.paths.handle_stuck(at(1_000), 80), None, "the old one may be gone");
+        assert_eq!(scene.paths.handle_stuck(at(1_000), 80), None, "the old path may be gone");
         scene.answers(1_000, HOME, 1_040);
         let moved = Moved { from: Some(away(1)), to: HOME };
         assert_eq!(scene.paths.handle_stuck(at(1_040), 80), Some(moved));
@@ -254,48 +276,51 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_answers_in_time_is_kept() {
+    fn address_validated_in_time_is_kept() {
         let mut scene = Scene::new();
         scene.hears(1_000, away(1));
         let challenges = scene.challenges(1_000);
         let mut asked: Vec<_> = challenges.iter().map(|(path, _)| *path).collect();
         asked.sort();
-        assert_eq!(asked, [HOME, away(1)], "both are asked");
+        assert_eq!(asked, [HOME, away(1)], "both are challenged");
         for (path, data) in challenges {
             assert_eq!(scene.paths.handle_response(at(1_040), data), None, "{path:?}");
         }
-        assert_eq!((scene.is_at(9_000), scene.paths.are_quiet()), (away(1), true));
+        assert_eq!(scene.is_at(9_000), away(1));
+        assert!(scene.paths.are_quiet());
     }
 
-    /// The old path is gone, and every challenge got lost: the new one is taken when it answers, late or not.
+    /// The old path is gone, and every challenge is lost. The new path is used when it answers,
+    /// late or not.
     #[test]
-    fn silence_for_three_time_outs_leads_back() {
+    fn silence_for_three_ptos_leads_back() {
         let mut scene = Scene::new();
         scene.hears(1_000, away(1));
         let until = 1_000 + 3 * PTO_MIN.as_millis() as u64;
         scene.challenges(1_000);
-        assert_eq!((scene.is_at(until - 1), scene.is_at(until)), (away(1), HOME));
-        assert_eq!(scene.hears(until + 1, away(1)), away(1), "nothing was heard of the old one");
+        assert_eq!(scene.is_at(until - 1), away(1));
+        assert_eq!(scene.is_at(until), HOME);
+        assert_eq!(scene.hears(until + 1, away(1)), away(1), "the old path was silent");
         assert_eq!(scene.is_at(2 * until), HOME);
         assert_eq!(scene.answers(2 * until, away(1), 2 * until + 40), away(1));
         assert!(scene.paths.are_quiet());
     }
 
-    /// Somebody whose address changed after copies had been seen waits one round trip.
+    /// A client whose address changes after copies were seen waits one round trip.
     #[test]
-    fn a_wary_end_moves_to_what_has_proved_itself() {
+    fn wary_end_moves_only_to_validated_path() {
         let mut scene = Scene::new();
         scene.hears(1_000, away(1));
         scene.answers(1_000, HOME, 1_040);
         assert_eq!(scene.is_at(2_000), HOME);
         assert_eq!(scene.hears(3_000, away(2)), HOME);
         assert_eq!(scene.answers(3_000, away(2), 3_040), away(2));
-        assert_eq!(scene.hears(4_000, away(3)), away(3), "it is wary no more");
+        assert_eq!(scene.hears(4_000, away(3)), away(3), "it is not wary any more");
     }
 
-    /// However long the wait between two challenges has become.
+    /// The interval between two challenges may have grown to any length.
     #[test]
-    fn a_packet_from_an_address_in_doubt_hastens_its_challenge() {
+    fn packet_from_doubtful_address_hastens_its_challenge() {
         let mut scene = Scene::new();
         scene.hears(0, away(1));
         scene.answers(0, HOME, 40);
@@ -309,8 +334,9 @@ mod tests {
         }
     }
 
+    /// A hundred addresses in turn do not evict the validated path.
     #[test]
-    fn the_way_back_is_remembered_while_others_are_forgotten() {
+    fn way_back_is_remembered_while_others_are_forgotten() {
         let mut scene = Scene::new();
         for port in 1..100 {
             assert_eq!(scene.hears(1_000, away(port)), away(port));
@@ -320,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_way_back_to_a_connection_that_was_closed() {
+    fn closed_connection_is_no_way_back() {
         let mut scene = Scene::new();
         scene.hears(500, TCP);
         assert_eq!(scene.hears(1_000, away(1)), away(1), "a copy from TCP");
@@ -333,9 +359,10 @@ mod tests {
         assert_eq!(scene.is_at(10_600), TCP);
     }
 
-    /// The first message of a handshake came from elsewhere first, and so does every packet; or none does.
+    /// A copy of the first message is answered first. Then all packets of the client are copied
+    /// too, or none.
     #[test]
-    fn who_had_the_answer_of_a_handshake_too_is_the_other_end() {
+    fn path_of_repeated_response_becomes_current_on_confirmation() {
         for (is_fresh, copied) in [(true, true), (true, false), (false, true), (false, false)] {
             let mut scene = Scene::new();
             let (begun, new) = if is_fresh { (away(1), away(2)) } else { (HOME, away(2)) };
@@ -354,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn wariness_outlasts_a_rest() {
+    fn wariness_survives_hibernation() {
         let mut scene = Scene::new();
         scene.hears(1_000, away(1));
         scene.answers(1_000, HOME, 1_040);
