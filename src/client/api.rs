@@ -498,8 +498,8 @@ pub enum Event {
         may_have_arrived: bool,
         /// Existing names similar to the unknown one.
         nearest: Vec<Name>,
-        /// The text. Empty if the letter waited in a mailbox behind so many others that its text
-        /// was dropped here.
+        /// The text. Empty if it was dropped here while the letter waited in a mailbox with many
+        /// others.
         text: String,
     },
     /// A letter did not enter the outbox; the user gets the text back.

@@ -149,7 +149,7 @@ impl Uplink {
         Ok(())
     }
 
-    /// Ends the conversation with a guest, by a letter that says so.
+    /// Ends the conversation with a guest, by a letter with a closing note.
     pub(super) fn close(&mut self, now: Now, shared: &mut Shared, request: u64, guest: Name, out: &mut Out) {
         if !self.mail.outbox.has_request(&guest, request) {
             let made = Made::of_note(GuestNote::Close);

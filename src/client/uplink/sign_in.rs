@@ -51,7 +51,7 @@ impl Uplink {
         // On disk, the marks of a new outbox come after the outbox itself.
         if !outbox.is_switching() {
             let base = outbox.base();
-            outbox.marks.prepare((&self.spec.addr, base), now, shared, out);
+            outbox.marks.prepare(&self.spec.addr, base, now, shared, out);
         }
         !outbox.marks.is_refused()
     }
