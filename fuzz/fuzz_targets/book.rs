@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
         Err(phrase) => {
             let args = phrase.args();
             let number = |name: &str| args.iter().find(|arg| arg.0 == name).and_then(|arg| arg.1.parse::<usize>().ok());
-let line = number("line").expect("a line");
+            let line = number("line").expect("a line");
             let column = number("column").expect("a column");
             assert!((1..=text.matches('\n').count() + 1).contains(&line) && column >= 1);
         }

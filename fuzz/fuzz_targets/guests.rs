@@ -28,7 +28,7 @@ fuzz_target!(|script: Vec<(u8, Vec<u8>)>| {
         guests: Some(rules),
         seed: [9; 32],
     });
-let mut out = Outputs::default();
+    let mut out = Outputs::default();
     let mut came = 0;
     let mut went = 0;
     let mut tick = Tick::from_micros(1_000_000);

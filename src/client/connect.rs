@@ -1,5 +1,4 @@
-//! Establishes and repairs the session with one relay, in rounds of attempts over the permitted
-//! carriers.
+//! Establishes and repairs the session with one relay, in rounds of attempts over its carriers.
 //!
 //! A *round* begins with the look-up and ends with the first authenticated answer, or when every
 //! attempt has failed. After a failure the next one begins after 1, 2, 4 … 30 s with jitter. UDP is
@@ -43,11 +42,11 @@ const TCP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
 /// The relay is reported as silent after this time without an answer on any carrier.
 const SILENT: Duration = Duration::from_secs(3);
-/// First and longest pause between rounds.
+/// First pause between rounds.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest pause between rounds.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// Failures assumed for a relay that reported too many requests: the next round begins after at
-/// least 4 s.
+/// Failures assumed for a relay that reported too many requests: the next round waits 4 s or more.
 const FAILURES_TOO_MANY: u32 = 3;
 /// Upper bound of the random delay before reconnecting to a relay that shut down cleanly.
 const SOON: Duration = Duration::from_millis(250);
@@ -125,8 +124,7 @@ impl Connecting {
         self.back_off(now, rng);
     }
 
-    /// Lengthens the pause for a relay that reported too many requests. Call before
-    /// [`Connecting::session_ended`].
+    /// Lengthens the pause after "too many requests". Call before [`Connecting::session_ended`].
     pub(super) fn slow_down(&mut self) {
         self.failures = self.failures.max(FAILURES_TOO_MANY);
     }
@@ -572,8 +570,7 @@ impl Uplink {
         self.connecting.back_off(now, &mut shared.rng);
     }
 
-    /// Reports once that the relay is unreachable, or that a session was lost. A changed key is
-    /// always reported.
+    /// Reports once that the relay is unreachable or lost. A changed key is always reported.
     fn tell_unreached(&mut self, why: Unreached, out: &mut Out) {
         let relay = self.spec.addr.clone();
         let loud = why.is_other_key();

@@ -28,9 +28,8 @@ use watermarks::Watermarks;
 
 /// Maximum letters of one conversation on their way. At 100 bytes [`WINDOW_BYTES`] comes first.
 pub(super) const WINDOW_LETTERS: usize = 1_024;
-/// Maximum letters on their way of those that an earlier session may have brought to the relay,
-/// even after a refusal. Only the relay knows their state, and one at a time would take a round
-/// trip and a commit each.
+/// Maximum unanswered letters of an earlier session on their way, even after a refusal. Only the
+/// relay knows their state, and one at a time would take a round trip and a commit each.
 const WINDOW_IN_DOUBT: usize = 32;
 /// Bytes that one conversation sends before the next one's turn.
 const OFFERED_BYTES: usize = 16 * 1024;
@@ -310,9 +309,8 @@ impl Outbox {
         }
     }
 
-    /// Offers all letters that may be sent to `send`, each conversation's in order, until `send`
-    /// returns `false` because the session is full. Conversations take turns, so that a busy one
-    /// leaves space for the others.
+    /// Offers all letters that may be sent, each conversation's in order, until `send` returns
+    /// `false`: the session is full. Conversations take turns, so that a busy one leaves space.
     pub(super) fn offer(&mut self, mut send: impl FnMut(Sendable<'_>) -> bool) {
         loop {
             let mut more = false;
@@ -362,8 +360,7 @@ impl Outbox {
         self.asks = open.into_iter().take(ASKED_MAX).map(|(_, to)| to.clone()).rev().collect();
     }
 
-    /// Returns the next conversation to query at the relay, and its outbox. [`Outbox::asked`]
-    /// follows once it is sent.
+    /// Returns the next recipient and outbox to query. [`Outbox::asked`] follows once it is sent.
     pub(super) fn next_ask(&self) -> Option<(&Name, OutboxId)> {
         self.asks.last().map(|to| (to, self.id))
     }
@@ -388,8 +385,7 @@ impl Outbox {
     /// Applies a receipt. Returns the new watermarks if they must be stored. Receipts for letters
     /// behind a refusal take effect after the user has seen that: see [`Outbox::resume`].
     pub(super) fn handle_receipt(&mut self, receipt: &Receipt<'_>, tell: impl FnMut(Step)) -> Option<Reach> {
-        // No outbox reaches such numbers. A relay that claims them would leave no numbers for new
-        // letters.
+        // No outbox reaches such numbers. If believed, they would leave none for new letters.
         let absurd = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
         if receipt.outbox != self.id || absurd {
             return None;

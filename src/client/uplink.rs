@@ -200,8 +200,7 @@ impl Uplink {
         }
     }
 
-    /// Starts again with a new invitation, if the relay refused the name without it or a sign-in is
-    /// under way.
+    /// Starts again with a new invitation, if the name was refused or a sign-in is under way.
     pub(super) fn handle_invitation(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         let signing_in = !self.stopped && !self.welcomed && self.peer.is_some();
         if !signing_in && !std::mem::take(&mut self.name_refused) {
@@ -358,8 +357,7 @@ impl Uplink {
                     }
                     self.lose(now, shared, out);
                 }
-                // Stop after a refusal: the sign-in would be repeated for ever to a relay that is
-                // gone.
+                // Otherwise the sign-in would be repeated for ever to a relay that is gone.
                 if self.stopped {
                     self.leave(now, shared, out);
                 }
@@ -419,8 +417,7 @@ impl Uplink {
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
     }
 
-    /// Handles a temporary registration failure. Reported once, and retried as for an unreachable
-    /// relay.
+    /// Handles a temporary registration failure: reported once, retried as if unreachable.
     fn handle_name_not_written(&mut self, now: Now, shared: &mut Shared, reason: NameReason, out: &mut Out) {
         if reason == NameReason::TooMany {
             self.connecting.slow_down();
@@ -537,8 +534,7 @@ impl Uplink {
         self.drop_peer_but(now, shared, None, out);
     }
 
-    /// Drops the session and closes its connection, unless that is the path `kept` of a new
-    /// session.
+    /// Drops the session. Closes its connection unless a new session uses it, on the path `kept`.
     pub(super) fn drop_peer_but(
         &mut self,
         now: Tick,

@@ -135,45 +135,45 @@ mod tests {
     }
 
     proptest! {
-            #[test]
-    fn take_removes_matching_letters_and_keeps_order(
-                tried in prop::collection::vec(any::<bool>(), 0..12),
-                (a, b) in (0..12_usize, 0..12_usize),
-            ) {
-                let mut letters = Letters::default();
-                for (number, tried) in tried.iter().enumerate() {
-                    letters.push(OutLetter { sent: *tried, ..letter(number as u64, number as u64) });
+        #[test]
+        fn take_removes_matching_letters_and_keeps_order(
+            tried in prop::collection::vec(any::<bool>(), 0..12),
+            (a, b) in (0..12_usize, 0..12_usize),
+        ) {
+            let mut letters = Letters::default();
+            for (number, tried) in tried.iter().enumerate() {
+                letters.push(OutLetter { sent: *tried, ..letter(number as u64, number as u64) });
+            }
+            let a = a.min(tried.len());
+            let b = b.min(tried.len());
+            let places = a.min(b)..a.max(b);
+            let is_taken = |number: &usize| places.contains(number) && tried[*number];
+            let taken = letters.take(places.clone(), |letter| letter.sent);
+            let numbers = |it: &mut dyn Iterator<Item = &OutLetter>| -> Vec<usize> {
+                it.map(|letter| letter.number as usize).collect()
+            };
+            prop_assert_eq!(numbers(&mut taken.iter()), (0..tried.len()).filter(is_taken).collect::<Vec<_>>());
+            let left: Vec<usize> = (0..tried.len()).filter(|number| !is_taken(number)).collect();
+            prop_assert_eq!(numbers(&mut letters.iter()), left);
+            prop_assert_eq!(letters.requests.len(), letters.len());
+        }
+
+        #[test]
+        fn request_is_found_while_its_letter_is_stored(
+            steps in prop::collection::vec((any::<bool>(), 0..6_u64, 0..8_usize), 0..60),
+        ) {
+            let mut letters = Letters::default();
+            for (number, (comes, request, place)) in steps.into_iter().enumerate() {
+                match comes {
+                    true => letters.push(letter(request, number as u64)),
+                    false => drop(letters.remove(place)),
                 }
-    let a = a.min(tried.len());
-                let b = b.min(tried.len());
-                let places = a.min(b)..a.max(b);
-                let is_taken = |number: &usize| places.contains(number) && tried[*number];
-                let taken = letters.take(places.clone(), |letter| letter.sent);
-                let numbers = |it: &mut dyn Iterator<Item = &OutLetter>| -> Vec<usize> {
-                    it.map(|letter| letter.number as usize).collect()
-                };
-                prop_assert_eq!(numbers(&mut taken.iter()), (0..tried.len()).filter(is_taken).collect::<Vec<_>>());
-                let left: Vec<usize> = (0..tried.len()).filter(|number| !is_taken(number)).collect();
-                prop_assert_eq!(numbers(&mut letters.iter()), left);
+                for request in 0..6 {
+                    let waits = letters.iter().any(|letter| letter.request == request);
+                    prop_assert_eq!(letters.has_request(request), waits);
+                }
                 prop_assert_eq!(letters.requests.len(), letters.len());
             }
-
-            #[test]
-    fn request_is_found_while_its_letter_is_stored(
-                steps in prop::collection::vec((any::<bool>(), 0..6_u64, 0..8_usize), 0..60),
-            ) {
-                let mut letters = Letters::default();
-                for (number, (comes, request, place)) in steps.into_iter().enumerate() {
-                    match comes {
-                        true => letters.push(letter(request, number as u64)),
-                        false => drop(letters.remove(place)),
-                    }
-                    for request in 0..6 {
-                        let waits = letters.iter().any(|letter| letter.request == request);
-                        prop_assert_eq!(letters.has_request(request), waits);
-                    }
-                    prop_assert_eq!(letters.requests.len(), letters.len());
-                }
-            }
         }
+    }
 }

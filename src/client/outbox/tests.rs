@@ -361,6 +361,7 @@ fn receipts_behind_refusal_are_reported_after_it() {
     assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is reported twice")), None);
 }
 
+/// The second refusal becomes durable first.
 #[test]
 fn first_of_two_refusals_holds_back_receipts_behind_it() {
     let mut outbox = outbox(3);
