@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn user_is_notified_once_a_minute() {
+    fn user_is_notified_once_per_minute() {
         let mut unsupported = Unsupported::default();
         let told: Vec<u64> =
             (0..=180).filter(|second| unsupported.tell(Tick::from_micros(second * 1_000_000))).collect();

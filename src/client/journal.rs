@@ -291,7 +291,7 @@ mod tests {
 
     /// A relay sends endless receipts, faster than the disk commits their records.
     #[test]
-    fn full_queue_is_read_again_once_a_record_settles() {
+    fn full_queue_resumes_reading_once_record_settles() {
         let mut journal = Journal::new(true);
         let mut counter = Counter::new(0);
         (1..RECORDS_MAX as u64).for_each(|n| journal.push(shown(n)));

@@ -369,7 +369,7 @@ mod tests {
 
     /// A hostile relay delivers any number of letters, and reads as little as it likes.
     #[test]
-    fn refusals_of_an_old_copy_are_bounded() {
+    fn refusals_of_old_copy_are_bounded() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.take(&tom(), id(1, 1), 0, Mark(1)), Seen::New { missing: 0, after: 0 });
         for number in 1..=2 * REFUSALS_REMEMBERED as u64 {

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn relays_take_turns_at_the_rate_and_urgent_ones_go_first() {
+    fn relays_take_turns_at_rate_and_urgent_ones_go_first() {
         let mut pace = Pace::new();
         let mut asked = fill(&mut pace, Lane::Again, 100);
         assert_eq!(asked.len(), 100 - AGAIN_RATE.1 as usize);

@@ -239,7 +239,7 @@ fn refusal_stored_but_not_shown_is_shown_by_next_run() {
 
 /// A command that shows no texts, such as `join`, leaves them to the next run.
 #[test]
-fn held_refusal_waits_for_the_next_run() {
+fn held_refusal_waits_for_next_run() {
     let mut desk = Desk::new(Kept::default());
     desk.send(1, "one");
     desk.commit();

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn second_loss_waits_a_second_and_later_ones_twice_as_long() {
+    fn second_loss_waits_1_s_and_later_ones_twice_as_long() {
         let mut backoff = LossBackoff::default();
         let mut now = Tick::from_micros(9);
         let mut rng = Rng::from_seed([1; 32]);
