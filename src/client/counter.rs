@@ -10,7 +10,7 @@ use super::api::{Event, Record};
 
 /// Distance of the durable limit from the clock, in microseconds: one hour.
 const STEP: u64 = 3_600 * 1_000_000;
-/// Later clock times (from the year 10889 on) are replaced by this, so that the counter can always
+/// Later clock times (from the year 11103 on) are replaced by this, so that the counter can always
 /// grow.
 const CLOCK_MAX: u64 = 1 << 58;
 

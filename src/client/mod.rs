@@ -78,7 +78,7 @@ use uplinks::Uplinks;
 const INDEXES_MAX: usize = 16_384;
 
 /// A deadline missed by more than this means that the process was stopped or the machine slept.
-/// Longer than any pause of a busy machine.
+/// Longer than the usual pauses of a busy machine.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// The client of one member.

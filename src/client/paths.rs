@@ -236,8 +236,8 @@ impl Uplink {
     /// Checks the UDP path: validates it if it is lossy, pings, opens the fallback, fails over.
     fn watch_udp(&mut self, now: Tick, addr: SocketAddr, shared: &mut Shared, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
-        // Loss alone is no reason to leave: TCP suffers from it as well. Only a failed validation
-        // is.
+        // Loss alone is no reason to leave UDP, because TCP suffers from it too. A failed
+        // validation is one.
         let doubtful = peer.link().is_poor() || self.choice.unproved;
         let may_doubt = self.choice.proof.is_none() && self.choice.doubts_not_before <= now;
         if doubtful && may_doubt && shared.carriers == Carriers::Auto {

@@ -192,7 +192,7 @@ impl Uplink {
         }
     }
 
-    /// Sends the relay's block list again after a change.
+    /// Queues the relay's block list for this session, at its start and after a change.
     pub(super) fn handle_screens(&mut self, shared: &Shared) {
         let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
         if let (Some(screen), true) = (screen, self.peer.is_some() && shared.name.is_some()) {

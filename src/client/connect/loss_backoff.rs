@@ -9,7 +9,7 @@ use crate::client::attempt::pause;
 use super::{BACKOFF_MAX, BACKOFF_MIN};
 
 /// A loss counts as the first again if it occurs this long after the last loss and the last
-/// handshake. Longer than the first pauses, so that these do not reset the count.
+/// handshake.
 const CALM_AFTER: Duration = Duration::from_secs(10);
 
 /// Consecutive session losses, and the pause after them.

@@ -209,7 +209,7 @@ impl Conversation {
     }
 }
 
-/// Whether an earlier session cannot have taken a letter that is refused for this reason.
+/// Whether an earlier session cannot have accepted a letter that is refused for this reason.
 const fn was_never_taken(reason: Reason) -> bool {
     matches!(reason, Reason::Unknown | Reason::TooLong)
 }
