@@ -1,9 +1,12 @@
-//! How long a letter takes where UDP is silently dropped: `cargo bench --bench first_letter [-- RUNS [ROUND_TRIP_MS]]`.
+//! Latency of a letter where UDP is silently dropped:
+//! `cargo bench --bench first_letter [-- RUNS [ROUND_TRIP_MS]]`.
 //!
-//! Real processes on loopback, each client behind a line of its own with this round trip. The first rows tell the time
-//! from the start of `queqiao send` until it says that the letter was accepted; the last ones the time from a letter's new
-//! line on the standard input of `send --lines`, the first after UDP has died in mid-conversation, until the same. Ends
-//! with status 1 if a median is not under its goal at a round trip of at most 100 ms.
+//! Real processes on loopback, each client behind its own network emulator with this round trip.
+//! The first rows measure from the start of `queqiao send` until it reports the letter as accepted.
+//! The last rows measure the first letter after UDP has died during a conversation: from its line
+//! on the standard input of `send --lines` to the same report.
+//!
+//! Exits with status 1 if a median misses its goal at a round trip of at most 100 ms.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
 mod stage;
@@ -16,20 +19,21 @@ use queqiao::base::Rng;
 use stage::line::{Line, Weather};
 use stage::world::{Home, Relay, Running};
 
-/// At least so many runs make a distribution.
+/// Default number of runs: the minimum for a distribution.
 const RUNS: usize = 20;
 const ROUND_TRIP_MS: u64 = 100;
-/// Medians at round trips up to [`ROUND_TRIP_MS`].
+/// Goal for the median of a first letter, at round trips up to [`ROUND_TRIP_MS`].
 const FIRST_GOAL: Duration = Duration::from_secs(1);
+/// Goal for the median of a letter after UDP has died, likewise.
 const MIDWAY_GOAL: Duration = Duration::from_millis(1_500);
-/// A letter that takes longer is a failure.
+/// A letter that takes longer than this counts as a failure.
 const FAILED: Duration = Duration::from_secs(30);
-/// UDP has died at most so long before the letter is typed.
+/// Upper bound of the random time between UDP's death and the letter.
 const DEAD_FOR_MS: u64 = 1_500;
-/// Letters that are exchanged before UDP dies: by then it is proved.
+/// Letters exchanged before UDP dies. UDP is validated by then.
 const LETTERS_BEFORE: usize = 4;
 
-/// A relay, TOM and JACK, each behind a line.
+/// A relay, and TOM and JACK, each behind a network emulator.
 struct Stage {
     home: Home,
     relay: Relay,
@@ -53,11 +57,12 @@ impl Stage {
         self.home.listen("JACK", &["--contacts", "jack.toml"])
     }
 
+    /// Drops datagrams in these directions from now on.
     fn hole(&self, up: bool, down: bool) {
         self.tom.set(Weather::distant(self.round_trip).with_hole(up, down));
     }
 
-    /// No run knows of those before whether UDP failed.
+    /// Deletes the stored state of UDP, so that runs are independent.
     fn forget(&self) {
         let members = self.home.path(".local/share/queqiao/members");
         for member in fs::read_dir(members).into_iter().flatten().flatten() {
@@ -65,7 +70,8 @@ impl Stage {
         }
     }
 
-    /// The first letter of a process that has the relay's key, and may remember that UDP failed the last time.
+    /// Measures the first letter of a process that has the relay's key. `remembers`: it also knows
+    /// that UDP failed last time.
     fn with_key(&self, remembers: bool) -> Duration {
         self.hole(false, false);
         self.home.send("TOM", "JACK", "the key is known from now on").with(0);
@@ -76,13 +82,14 @@ impl Stage {
         self.accepted(&["send", "--as", "TOM", "JACK", "hello"])
     }
 
-    /// The first letter of a new member.
+    /// Measures the first letter of a new member.
     fn without_key(&self, run: usize) -> Duration {
         self.hole(true, true);
         let name = format!("NEW{run}");
         self.accepted(&["send", "--as", &name, "--data", &name, "JACK", "hello"])
     }
 
+    /// Measures a command until it reports its letter as accepted or delivered.
     fn accepted(&self, args: &[&str]) -> Duration {
         let start = Instant::now();
         let mut running = self.home.start(args);
@@ -93,7 +100,7 @@ impl Stage {
         took
     }
 
-    /// The first letter after UDP has died.
+    /// Measures the first letter after UDP has died.
     fn midway(&mut self, up: bool, down: bool) -> Duration {
         self.hole(false, false);
         self.forget();
@@ -115,7 +122,7 @@ impl Stage {
     }
 }
 
-/// Tells the distribution on one line; whether the median is under the goal.
+/// Prints the distribution on one line. Returns whether the median is below the goal.
 fn tell(what: &str, goal: Option<Duration>, mut took: Vec<Duration>) -> bool {
     took.sort_unstable();
     let at = |share: usize| took[(took.len() - 1) * share / 100].as_millis();

@@ -1,12 +1,17 @@
-//! Instructions of the relay for one relayed letter, and for one keep-alive of an idle member, and the lines of memory that
-//! a letter waits for among many members, counted by callgrind: `cargo bench --bench instructions`.
+//! CPU cost of the relay, counted by callgrind: `cargo bench --bench instructions`. Counts
+//! instructions per relayed letter and per keep-alive of an idle member, and cache misses per
+//! letter among many members.
 //!
-//! The real core between two real clients in memory, one run with more letters than the other: the difference is what the
-//! letters cost, sign-in and start left out. Counted is the relay's turn alone: opening, routing, sealing, acks, timers; the
-//! sockets and the kernel are not in it. Lines are those of 64 bytes that a second cache of 256 KiB misses; the
-//! sessions of so many members alone take more. The figures stand in `benches/instructions.txt` beside the compiler they were
-//! counted with; with that compiler a figure that differs by more than 5 % ends this with status 1, and with another one
-//! it is only told. `QUEQIAO_BLESS=1` writes the figures anew. Without valgrind nothing is counted, and that is said.
+//! The real core runs between two real clients in memory, once with more letters than the other
+//! time. The difference is the cost of the letters, without start and sign-in. Only the relay's
+//! turn is counted: opening, routing, sealing, acks, timers, but no sockets and no kernel. Cache
+//! misses are 64-byte lines missing in a second-level cache of 256 KiB, which is smaller than the
+//! sessions of these members.
+//!
+//! `benches/instructions.txt` has the golden figures and their compiler. With that compiler a
+//! difference of more than 5 % exits with status 1; with any other it is only printed.
+//! `QUEQIAO_BLESS=1` writes the figures again. Without valgrind the bench prints that nothing was
+//! counted.
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]
 
 mod bridge;
@@ -20,16 +25,16 @@ use std::time::Duration;
 use bridge::Bridge;
 use hall::Hall;
 
-/// What is counted, each a line of the golden figures.
+/// A figure; each has a line in the golden file.
 #[derive(Clone, Copy)]
 enum Figure {
-    /// Instructions for a letter of one pair with so many in flight.
+    /// Instructions per letter of one pair with `window` letters in flight.
     Letter { window: u64 },
-    /// Instructions for a keep-alive of idle members.
+    /// Instructions per keep-alive of idle members.
     KeepAlive,
-    /// Lines of memory for a letter, where many pairs have one in flight.
+    /// Cache misses per letter, where many pairs have one letter in flight.
     Lines,
-    /// Instructions for a letter to an unknown name, a mistype of one of this many.
+    /// Instructions per letter to an unknown name, a mistype of one of `members`.
     Unknown { members: usize },
 }
 
@@ -42,21 +47,24 @@ const FIGURES: [Figure; 7] = [
     Figure::Unknown { members: FEW },
     Figure::Unknown { members: MANY },
 ];
-/// Members among whom an unknown name is looked for; it may cost twice as much among the many.
+/// Members among which an unknown name is looked up, in the small case.
 const FEW: usize = 100;
+/// The same in the large case.
 const MANY: usize = 100_000;
+/// Maximum cost of the large case, in multiples of the small one.
 const UNKNOWN_RATIO_MAX: u64 = 2;
 /// Idle members.
 const MEMBERS: usize = 64;
-/// Pairs whose letters' lines are counted.
+/// Pairs for [`Figure::Lines`].
 const PAIRS: usize = 100;
 /// Bytes of a letter's text.
 const TEXT_LEN: usize = 100;
-/// Letters or keep-alives of the shorter run, all pairs together: every buffer has its size by then.
+/// Letters or keep-alives of the shorter run, over all pairs. Every buffer has its final size by
+/// then.
 const WARM_UP: u64 = 512;
-/// How many more the longer run has.
+/// Additional letters or keep-alives of the longer run.
 const MORE: u64 = 1_024;
-/// A figure may differ by one part in so many.
+/// Tolerance: one part in this many.
 const BAND: u64 = 20;
 
 fn main() -> ExitCode {
@@ -90,7 +98,7 @@ impl Figure {
         }
     }
 
-    /// What is counted, so many times.
+    /// Runs the work of this figure `times` times.
     fn run(self, times: u64) {
         match self {
             Figure::Letter { window } => Bridge::open(1, TEXT_LEN).carry(times, window),
@@ -100,7 +108,7 @@ impl Figure {
         }
     }
 
-    /// How often it is counted in the run of so many.
+    /// Returns how often the work really runs for `times`.
     fn times(self, times: u64) -> u64 {
         match self {
             Figure::Lines => times.div_ceil(PAIRS as u64) * PAIRS as u64,
@@ -108,7 +116,7 @@ impl Figure {
         }
     }
 
-    /// What of callgrind's events is added up.
+    /// Returns the callgrind events that are summed.
     fn events(self) -> &'static [&'static str] {
         match self {
             Figure::Letter { .. } | Figure::KeepAlive | Figure::Unknown { .. } => &["Ir"],
@@ -124,7 +132,7 @@ impl Figure {
     }
 }
 
-/// So many keep-alives of members who say nothing.
+/// Runs `times` keep-alives of idle members.
 fn keep_alive(times: u64) {
     let mut hall = Hall::open(|work| work());
     hall.come(MEMBERS, Duration::from_millis(300));
@@ -133,28 +141,31 @@ fn keep_alive(times: u64) {
     hall.run_until_sent(times);
 }
 
-/// The figure of this number, for each letter or keep-alive.
+/// Returns the figure with this number, per letter or keep-alive.
 fn count(number: usize) -> u64 {
     let figure = FIGURES[number];
-    let (few, many) = (WARM_UP, WARM_UP + MORE);
+    let few = WARM_UP;
+    let many = WARM_UP + MORE;
     (counted(number, many) - counted(number, few)) / (figure.times(many) - figure.times(few))
 }
 
 fn counted(number: usize, times: u64) -> u64 {
-    let (figure, file) = (FIGURES[number], out_file(number, times));
+    let figure = FIGURES[number];
+    let file = out_file(number, times);
     let status = Command::new("valgrind")
         .args(["--tool=callgrind", "--toggle-collect=*relay_turn*"])
         .args(figure.options())
         .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg(std::env::current_exe().expect("a process knows its file"))
+        .arg(std::env::current_exe().expect("the path of this program is known"))
         .args(["--inside", &number.to_string(), &times.to_string()])
         .stderr(Stdio::null())
         .status()
-        .expect("valgrind was there a moment ago");
+        .expect("valgrind was found before");
     assert!(status.success(), "callgrind ended with {status}");
     let text = fs::read_to_string(&file).expect("callgrind has written its file");
-    fs::remove_file(&file).expect("it is ours");
-    let line = |head| text.lines().rev().find_map(|line| line.strip_prefix(head)).expect("callgrind's form");
+    fs::remove_file(&file).expect("this process created the file");
+    let line =
+        |head| text.lines().rev().find_map(|line| line.strip_prefix(head)).expect("callgrind's format");
     let totals = line("events: ").split_whitespace().zip(line("totals: ").split_whitespace());
     let ours = totals.filter(|(event, _)| figure.events().contains(event));
     let total = ours.map(|(_, total)| total.parse::<u64>().expect("a number")).sum();

@@ -1,10 +1,13 @@
-//! Letters and signing in where datagrams get lost at random: `cargo bench --bench lossy [-- SECONDS]`.
+//! Letters and sign-ins under random datagram loss: `cargo bench --bench lossy [-- SECONDS]`.
 //!
-//! Real processes on loopback, a relay with `--limits off` behind a line that loses datagrams in each direction and adds
-//! no delay. Pairs with one letter in flight at 5, 10 and 30 % loss, then members whose relay's key is pinned and who
-//! sign in at 30 %, one after the other. Everything is UDP: on a connection no line of this kind can lose anything. The
-//! goals are ten times the best of three servers over TCP that were measured with nftables dropping packets between two
-//! network namespaces, at a quarter of its p99. Ends with status 1 if one is missed.
+//! Real processes on loopback: a relay with `--limits off` behind a network emulator that loses
+//! datagrams in each direction and adds no delay. First, pairs with one letter in flight at 5, 10,
+//! and 30 % loss. Then members with a pinned relay key sign in at 30 %, one after the other. All
+//! use UDP, because the emulator cannot lose parts of a TCP connection.
+//!
+//! The goals are ten times the best of three servers over TCP, and a quarter of its p99. Those were
+//! measured with nftables dropping packets between two network namespaces. Exits with status 1 if a
+//! goal is missed.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
 mod stage;
@@ -17,29 +20,33 @@ use serde_json::Value;
 use stage::line::{Lane, Line, Weather};
 use stage::world::{Home, Relay};
 
-/// Loss each way in parts of a thousand; the least letters a second and the highest p99 in milliseconds.
+/// Loss each way in parts per thousand. Then the goals: minimum letters per second and maximum p99
+/// in milliseconds.
 const ROWS: [(u64, Option<(f64, f64)>); 3] =
     [(50, Some((10_070.0, 54.0))), (100, Some((4_240.0, 108.0))), (300, None)];
 const SECONDS: u64 = 10;
 const PAIRS: &str = "20";
-/// Members who sign in, and the loss they do it at.
+/// Members that sign in.
 const MEMBERS: usize = 200;
+/// Loss each way during the sign-ins, in parts per thousand.
 const SIGN_IN_LOSS: u64 = 300;
-/// Shares of them that are to be signed in by then.
+/// Shares of the members that must be signed in by these times.
 const SIGN_IN_GOALS: [(Duration, f64); 2] = [(Duration::from_secs(3), 0.95), (Duration::from_secs(8), 0.98)];
-/// One begins so long after the other: starting processes must not be what is measured.
+/// Interval between two members' starts. Long enough that starting processes is not measured.
 const APART: Duration = Duration::from_millis(250);
-/// Whoever takes longer is not signed in.
+/// A member that takes longer counts as not signed in.
 const GIVEN_UP: Duration = Duration::from_secs(25);
 
 fn lossy(loss: u64) -> Weather {
     Weather::both(Lane { loss, ..Lane::default() })
 }
 
-/// One line of the table of letters; whether the goal is met.
+/// Measures and prints one line of the table of letters. Returns whether the goal is met.
 fn letters(home: &Home, relay: &Relay, loss: u64, goal: Option<(f64, f64)>, seconds: u64) -> bool {
     let line = Line::open(relay.udp, loss, lossy(loss));
-    let (addr, secs, pid) = (line.addr.to_string(), seconds.to_string(), relay.running.pid());
+    let addr = line.addr.to_string();
+    let secs = seconds.to_string();
+    let pid = relay.running.pid();
     let args = ["bench", "--relay", &addr, "--pairs", PAIRS, "--window", "1", "--secs", &secs];
     let ended = home.run(&[&args[..], &["--relay-pid", &pid, "--json"]].concat());
     let Some(report) = ended.out.last().and_then(|line| serde_json::from_str::<Value>(line).ok()) else {
@@ -47,7 +54,8 @@ fn letters(home: &Home, relay: &Relay, loss: u64, goal: Option<(f64, f64)>, seco
         return false;
     };
     let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
-    let (rate, p99) = (number("letters_per_second"), number("p99_us") / 1e3);
+    let rate = number("letters_per_second");
+    let p99 = number("p99_us") / 1e3;
     let told = goal.map_or("-".to_owned(), |(rate, p99)| format!("{rate:.0}/s, {p99:.0} ms"));
     println!(
         "{:>5} % {rate:>10.0} {:>9.2} {:>9.2} {p99:>9.2} {:>9.2} {:>9.2} {:>9.2}   {told}",
@@ -61,14 +69,15 @@ fn letters(home: &Home, relay: &Relay, loss: u64, goal: Option<(f64, f64)>, seco
     ended.code == 0 && goal.is_none_or(|goal| rate >= goal.0 && p99 <= goal.1)
 }
 
-/// How long each member took to sign in, `None` for those who did not.
+/// Returns the sign-in time of each member; `None` for a member that did not sign in.
 fn sign_ins(home: &Home, relay: &Relay) -> Vec<Option<Duration>> {
     let line = Line::open(relay.udp, 7, Weather::default());
     home.book(&["JACK"], line.addr);
     home.listen("JACK", &["--udp"]).terminate();
     line.set(lossy(SIGN_IN_LOSS));
     let one = |member: usize| {
-        let (name, start) = (format!("M{member}"), Instant::now());
+        let name = format!("M{member}");
+        let start = Instant::now();
         let mut running = home.start(&["listen", "--as", &name, "--udp"]);
         thread::spawn(move || {
             loop {
@@ -79,7 +88,11 @@ fn sign_ins(home: &Home, relay: &Relay) -> Vec<Option<Duration>> {
             }
         })
     };
-    let members: Vec<_> = (0..MEMBERS).map(|member| (thread::sleep(APART), one(member)).1).collect();
+    let start_next = |member: usize| {
+        thread::sleep(APART);
+        one(member)
+    };
+    let members: Vec<_> = (0..MEMBERS).map(start_next).collect();
     members.into_iter().map(|member| member.join().unwrap()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What the hot paths cost by themselves: `cargo bench --bench parts [-- FILTER]`.
+//! Cost of each hot path by itself: `cargo bench --bench parts [-- FILTER]`.
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]
 
 #[allow(dead_code, reason = "the other bench counts unknown names too")]
@@ -17,25 +17,27 @@ use queqiao::store::{Backend, RelayStore};
 use queqiao::wire::frame::{Frame, Frames, StreamId};
 use queqiao::wire::packet::{data_header, parse};
 
-/// The header of a data packet, in bytes.
+/// Header of a data packet, in bytes.
 const DATA_HEADER_LEN: usize = 16;
-/// Letters of one round where many go together.
+/// Letters per round where many are sent together.
 const ROUND: u64 = 64;
-/// Letters of one commit.
+/// Letters per commit.
 const COMMIT: u64 = 512;
 
 fn sealing(c: &mut Criterion) {
-    let (ours, theirs) = (Keys::new(1, 2, [3; 32], [4; 32]), Keys::new(2, 1, [4; 32], [3; 32]));
+    let ours = Keys::new(1, 2, [3; 32], [4; 32]);
+    let theirs = Keys::new(2, 1, [4; 32], [3; 32]);
     let mut group = c.benchmark_group("session");
     for len in [100, 1_168] {
-        let (mut buf, mut number) = (Vec::with_capacity(2_048), 0);
+        let mut buf = Vec::with_capacity(2_048);
+        let mut number = 0;
         group.throughput(Throughput::Bytes(len as u64));
         group.bench_function(format!("seal and open {len} bytes"), |b| {
             b.iter(|| {
                 buf.clear();
                 buf.resize(DATA_HEADER_LEN + len, 0x5a);
                 ours.seal(number, &mut buf, 0);
-                let opened = theirs.open(number, &mut buf).expect("it is sealed for this one").len();
+                let opened = theirs.open(number, &mut buf).expect("sealed with the other end's keys").len();
                 number += 1;
                 opened
             });
@@ -74,7 +76,7 @@ fn coding(c: &mut Criterion) {
     group.finish();
 }
 
-/// Two ends without a session between them.
+/// Two links without a session between them.
 struct Pair {
     ends: [Link; 2],
     tick: Tick,
@@ -90,21 +92,21 @@ impl Pair {
             let initial_rtt = Some(Duration::from_micros(100));
             Link::new(path, tick, Params { initial_rtt, is_client, jitter: 0 })
         };
-        let (buf, message) = (Vec::new(), Vec::new());
-        let mut pair = Pair { ends: [link(1, true), link(2, false)], tick, buf, message };
+        let ends = [link(1, true), link(2, false)];
+        let mut pair = Pair { ends, tick, buf: Vec::new(), message: Vec::new() };
         pair.ends[1].give_credit();
         pair.pass(1);
         pair
     }
 
-    /// What one end has to send reaches the other.
+    /// Passes the packets of one end to the other. Returns their number.
     fn pass(&mut self, from: usize) -> usize {
         let mut packets = 0;
         self.tick = self.tick + Duration::from_micros(50);
         loop {
             self.buf.clear();
             let Some(built) = self.ends[from].build(self.tick, 1_168, 0, &[], &mut self.buf) else { break };
-            let path = self.ends[1 - from].path().expect("nobody strands it");
+            let path = self.ends[1 - from].path().expect("no end has closed its path");
             let seen =
                 self.ends[1 - from].handle_packet(self.tick, path, built.number, &self.buf, &mut |_| {});
             seen.expect("both keep to the protocol");
@@ -113,10 +115,10 @@ impl Pair {
         packets
     }
 
-    /// `letters` of 100 bytes go over, are read and acknowledged.
+    /// Sends `letters` of 100 bytes, reads them, and waits for the acks. Returns the number read.
     fn round(&mut self, letters: u64) -> u64 {
         for _ in 0..letters {
-            self.ends[0].send(StreamId::Chat, &[&[0x5a; 100]]).expect("all before are acknowledged");
+            self.ends[0].send(StreamId::Chat, &[&[0x5a; 100]]).expect("all earlier letters are acknowledged");
         }
         let mut read = 0;
         while read < letters {
@@ -160,8 +162,8 @@ fn relaying(c: &mut Criterion) {
 }
 
 fn committing(c: &mut Criterion) {
-    let dir = tempfile::tempdir().expect("there is a folder for what is temporary");
-    let (mut store, _) = RelayStore::open(dir.path(), || [7; 32]).expect("an empty folder");
+    let dir = tempfile::tempdir().expect("a temporary folder can be created");
+    let (mut store, _) = RelayStore::open(dir.path(), || [7; 32]).expect("the folder is empty");
     let mut place = 0;
     let mut group = c.benchmark_group("store");
     group.sample_size(20).throughput(Throughput::Elements(COMMIT));
@@ -178,6 +180,7 @@ fn committing(c: &mut Criterion) {
     group.finish();
 }
 
+/// Returns the record of one commit, whose letters are numbered from `place` on.
 fn letters(place: u64) -> Record {
     let letter = |place| KeptLetter {
         place,

@@ -1,5 +1,5 @@
-//! A relay and pairs of members in memory: the real cores over virtual time, no sockets, no disks. What passes between them
-//! is the same in every run, to the byte.
+//! A relay and pairs of members in memory: the real cores in virtual time, without sockets or
+//! disks. The packets are the same in every run, to the byte.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,11 +12,11 @@ use queqiao::store::{Backend, RelayStore};
 use queqiao::wire::message::Reason;
 
 const START: Tick = Tick::from_micros(1_000_000);
-/// From one end to the other.
+/// One-way delay.
 const DELAY: Duration = Duration::from_micros(20);
-/// Whoever needs more turns than this for one letter is stuck.
+/// Maximum turns for one letter. Beyond it the simulation is stuck.
 const TURNS_MAX: u64 = 100_000;
-/// Between two letters to unknown names: a member has one answer in two seconds.
+/// Interval between two letters to unknown names. A member gets one answer in 2 s.
 const UNKNOWN_EVERY: Duration = Duration::from_millis(2_100);
 
 fn now_at(tick: Tick) -> Now {
@@ -41,7 +41,7 @@ fn name_of(number: usize) -> String {
     format!("M{number}")
 }
 
-/// What waits for one end.
+/// Pending inputs of one end.
 struct Waiting<C> {
     packets: VecDeque<(Path, Vec<u8>)>,
     others: VecDeque<Input<'static, C>>,
@@ -85,14 +85,15 @@ struct Member {
     waiting: Waiting<client::Command>,
     out: Outputs<client::Record, Event>,
     deadline: Option<Tick>,
-    /// Letters it has written, and those of them that arrived.
+    /// Letters it has sent.
     written: u64,
+    /// How many of them were delivered.
     delivered: u64,
-    /// Letters to unknown names.
+    /// How many of its letters to unknown names were refused.
     refused: u64,
 }
 
-/// The relay, and members: those of even numbers write to the ones behind them.
+/// The relay and its members. Each member with an even number writes to the next one.
 pub struct Bridge {
     relay: Relay,
     store: RelayStore,
@@ -106,20 +107,20 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// All members are signed in, and each pair has passed a few letters.
+    /// Creates pairs of members, all signed in, each with a few letters delivered.
     pub fn open(pairs: usize, text_len: usize) -> Bridge {
         Bridge::open_among(pairs, text_len, 0)
     }
 
-    /// The same with this many other members, all away, whose names share their first six
-    /// characters.
+    /// As [`Bridge::open`], with `others` further members that are offline and whose names share
+    /// their first six characters.
     pub fn open_among(pairs: usize, text_len: usize, others: usize) -> Bridge {
         let other = |number: usize| {
             let mut key = [0xA0; 32];
             key[..8].copy_from_slice(&(number as u64).to_be_bytes());
-            (other_name(number).parse().expect("a name"), queqiao::base::PublicKey(key))
+            (other_name(number).parse().expect("a valid name"), queqiao::base::PublicKey(key))
         };
-        let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        let (store, state) = RelayStore::in_memory([7; 32]).expect("an in-memory store opens");
         let config = relay::Config {
             private_key: state.private_key,
             reset_id: [0; 16],
@@ -153,8 +154,8 @@ impl Bridge {
         bridge
     }
 
-    /// Each pair passes `letters`, `window` of them on their way at a time; returns when all who write know that all have
-    /// arrived.
+    /// Passes `letters` for each pair, `window` of them in flight. Returns when all senders know
+    /// that all were delivered.
     pub fn carry(&mut self, letters: u64, window: u64) {
         let writers = || (0..self.members.len()).step_by(2);
         let ends: Vec<u64> = writers().map(|number| self.members[number].delivered + letters).collect();
@@ -171,16 +172,16 @@ impl Bridge {
             }
             self.step();
             turns += 1;
-            assert!(turns < TURNS_MAX * letters, "letters stand still");
+            assert!(turns < TURNS_MAX * letters, "no letter makes progress");
         }
     }
 
-    /// The first member writes to this many unknown names, each a mistype of one of `others`, and
-    /// learns of names like it.
+    /// Sends `times` letters from the first member to unknown names, each a mistype of one of
+    /// `others`. Each refusal must suggest similar names.
     pub fn mistype(&mut self, times: u64, others: usize) {
         for time in 0..times {
             let name = mistyped(&other_name(time as usize * 7 % others), time);
-            // The budget for names like one that does not exist is whole again by then.
+            // Afterwards the budget for similar names is full again.
             self.tick = self.tick + UNKNOWN_EVERY;
             self.write_to(0, &name);
             for _ in 0..TURNS_MAX {
@@ -191,7 +192,7 @@ impl Bridge {
             }
             assert_eq!(self.members[0].refused, time + 1, "{name} is refused");
         }
-        assert!(self.relay.stats().names_looked_at >= times, "names were looked for");
+        assert!(self.relay.stats().names_looked_at >= times, "similar names were looked up");
     }
 
     fn write(&mut self, number: usize) {
@@ -205,12 +206,13 @@ impl Bridge {
         writer.waiting.others.push_back(Input::Command(client::Command::Send {
             request: writer.written,
             relay: HostPort::from(relay_addr()),
-            to: to.parse().expect("a name"),
+            to: to.parse().expect("a valid name"),
             text: self.text.clone(),
         }));
     }
 
-    /// Everybody who has something to do takes a turn; time goes on by one delay, or to the next deadline where all wait.
+    /// Runs a turn of each end that has something to do. Time advances by one delay, or to the next
+    /// deadline if all are idle.
     fn step(&mut self) {
         let all = |bridge: &Bridge| {
             let deadlines = bridge.members.iter().map(|member| member.deadline);
@@ -243,11 +245,11 @@ impl Bridge {
                     self.members[number_of(dest)].waiting.push(from, &self.out.bytes[range]);
                 }
                 Effect::Persist(ticket, record) => {
-                    self.store.commit(&[record], &mut Vec::new()).expect("memory has room");
+                    self.store.commit(&[record], &mut Vec::new()).expect("memory suffices");
                     self.waiting.others.push_back(Input::Committed(ticket));
                 }
                 Effect::Load(ticket, query) => {
-                    let rows = self.store.load(&query).expect("memory is whole");
+                    let rows = self.store.load(&query).expect("an in-memory store can be read");
                     self.waiting.others.push_back(Input::Rows(ticket, rows));
                 }
                 _ => {}
@@ -270,7 +272,7 @@ impl Bridge {
                 Effect::Show(Event::Online { .. }) => self.online += 1,
                 Effect::Show(Event::Progress { progress: Progress::Delivered, .. }) => member.delivered += 1,
                 Effect::Show(Event::Refused { reason: Reason::Unknown, nearest, .. }) => {
-                    assert!(!nearest.is_empty(), "a mistype finds its name");
+                    assert!(!nearest.is_empty(), "a mistype has a similar name");
                     member.refused += 1;
                 }
                 Effect::Show(Event::Refused { reason, .. }) => panic!("refused: {reason:?}"),
@@ -285,7 +287,7 @@ fn member(number: usize) -> Member {
     let mut seed = [7; 32];
     seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
     let config = client::Config {
-        name: Some(name_of(number).parse().expect("a name")),
+        name: Some(name_of(number).parse().expect("a valid name")),
         private_key: seed,
         outbox: OutboxId(number as u64),
         carriers: Carriers::Udp,
@@ -312,7 +314,7 @@ fn other_name(number: usize) -> String {
     format!("member{number:06}")
 }
 
-/// The name with its first, a middle, or its last character wrong.
+/// Returns the name with its first, a middle, or its last character wrong.
 fn mistyped(name: &str, time: u64) -> String {
     let mut chars: Vec<char> = name.chars().collect();
     let at = [0, 4, chars.len() - 1][time as usize % 3];
@@ -320,7 +322,7 @@ fn mistyped(name: &str, time: u64) -> String {
     chars.into_iter().collect()
 }
 
-/// The relay's turn, by itself so that a profiler can count nothing else.
+/// The relay's turn, as a separate function, so that a profiler can select it.
 #[inline(never)]
 fn relay_turn(
     relay: &mut Relay,

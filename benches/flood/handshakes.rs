@@ -1,5 +1,6 @@
-//! A thousand addresses that shake hands as often as they may, each in a network of its own, with
-//! every address proved.
+//! Attack: a thousand addresses, each in a different network and each validated, perform handshakes
+//! at the permitted rate.
+
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,19 +13,19 @@ use queqiao::session::{AccessSecret, Hello, Identity, Initiator, KeyQuery};
 use super::stage::world::Home;
 use super::{Attack, Measured, Options, measure};
 
-/// First messages a second: each address sends one each 200 ms.
+/// First messages per second. Each address sends one every 200 ms.
 const PER_SECOND: u64 = 5_000;
-/// Addresses, each in another /24.
+/// Source addresses, each in another /24.
 const ADDRESSES: u64 = 1_000;
-/// The members sign in before the attack: during it a thousand networks share what the relay spends
-/// on handshakes, and forty members behind one address would have one part of it.
+/// Head start of the members' sign-in. During the attack a thousand networks share the relay's
+/// capacity for handshakes, and forty members behind one address would get a single share.
 const HEAD_START: Duration = Duration::from_secs(2);
-/// First messages are sent in bursts so far apart.
+/// Interval between two bursts of first messages.
 const BURST_EVERY: Duration = Duration::from_millis(1);
-/// An answer to the question for the relay's key has come by then.
+/// Time limit for the answer to the key query.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// One address, and the handshake it is at.
+/// One address with its present handshake.
 struct Stranger {
     socket: UdpSocket,
     identity: Identity,
@@ -32,7 +33,7 @@ struct Stranger {
     initiator: Initiator,
 }
 
-/// The relay counts loopback as any other network (`--loopback-too`).
+/// Runs the attack. With `--loopback-too` the relay limits loopback like any other network.
 pub fn run(options: &Options) -> Option<Measured> {
     let home = Home::new();
     let relay = home.relay(&["--loopback-too"]);
@@ -43,15 +44,16 @@ pub fn run(options: &Options) -> Option<Measured> {
     measured
 }
 
-/// Handshakes until it is over: after an answer a client begins again, without one it repeats its
-/// message.
+/// Performs handshakes until the attack is over. After an answer a client starts another one;
+/// without an answer it repeats its message.
 fn shake_hands(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &AtomicBool) {
     let mut rng = Rng::from_seed([6; 32]);
     let key = key_of(relay, &mut rng);
     let mut strangers: Vec<Stranger> =
         (0..ADDRESSES).map(|n| Stranger::new(n, relay, &key, &mut rng)).collect();
     thread::sleep(HEAD_START);
-    let (begin, mut done) = (Instant::now(), 0);
+    let begin = Instant::now();
+    let mut done = 0;
     while !over.load(Ordering::Relaxed) {
         let due = begin.elapsed().as_micros() as u64 * per_second / 1_000_000;
         for _ in 0..due.saturating_sub(done).min(ADDRESSES) {
@@ -63,14 +65,14 @@ fn shake_hands(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &Atom
     }
 }
 
-/// The relay's key, which any client may ask for.
+/// Queries the relay's key, as any client may.
 fn key_of(relay: SocketAddr, rng: &mut Rng) -> PublicKey {
-    let (socket, query) =
-        (UdpSocket::bind("127.0.0.1:0").expect("loopback"), KeyQuery::new(Carrier::Udp, rng));
-    socket.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+    let query = KeyQuery::new(Carrier::Udp, rng);
+    socket.set_read_timeout(Some(PATIENCE)).expect("the timeout is not zero");
     let mut bytes = [0; 1_500];
     loop {
-        socket.send_to(query.packet(), relay).expect("loopback takes it");
+        socket.send_to(query.packet(), relay).expect("loopback accepts datagrams");
         let len = socket.recv(&mut bytes).expect("the relay answers");
         if let Ok(key) = query.handle_answer(&bytes[..len]) {
             return key;
@@ -81,15 +83,15 @@ fn key_of(relay: SocketAddr, rng: &mut Rng) -> PublicKey {
 impl Stranger {
     fn new(n: u64, relay: SocketAddr, key: &PublicKey, rng: &mut Rng) -> Stranger {
         let ip = IpAddr::from([127, 1 + (n / 250) as u8, (n % 250) as u8, 1]);
-        let socket = UdpSocket::bind((ip, 0)).expect("loopback has this address");
-        socket.set_nonblocking(true).expect("a socket can be so");
-        socket.connect(relay).expect("loopback leads there");
+        let socket = UdpSocket::bind((ip, 0)).expect("this is a loopback address");
+        socket.set_nonblocking(true).expect("sockets can be nonblocking");
+        socket.connect(relay).expect("the relay is on loopback");
         let identity = Identity::generate(rng);
         let initiator = begin(&identity, key, 1, rng);
         Stranger { socket, identity, counter: 1, initiator }
     }
 
-    /// Takes in what has come, and sends its first message.
+    /// Handles received answers, and sends the first message.
     fn knock(&mut self, key: &PublicKey, rng: &mut Rng) {
         let mut bytes = [0; 1_500];
         loop {
@@ -103,13 +105,14 @@ impl Stranger {
                 Err(_) => break,
             }
         }
-        // A full buffer is no reason to stop.
+        // A full buffer is not an error: the message is repeated.
         let _ = self.socket.send(self.initiator.packet());
     }
 }
 
 fn begin(identity: &Identity, key: &PublicKey, counter: u64, rng: &mut Rng) -> Initiator {
-    let (secret, hello) = (AccessSecret::default(), Hello { counter, continues: None });
+    let secret = AccessSecret::default();
+    let hello = Hello { counter, continues: None };
     Initiator::new(identity, key, &secret, &hello, counter as u32 | 1, Carrier::Udp, rng)
-        .expect("the relay's key is sound")
+        .expect("the relay's key is valid")
 }

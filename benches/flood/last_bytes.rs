@@ -1,5 +1,5 @@
-//! Strangers who shake hands, say the last byte of the window they have, and nothing else: a relay
-//! that made room for what is missing would hold the window of each.
+//! Attack: strangers perform a handshake, send only the last byte of their window, and fall silent.
+//! A relay that allocated the missing bytes would hold a full window for each.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,15 +14,15 @@ use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, DATA_HEADER_LEN};
 use super::stage::world::Home;
 use super::{Attack, Measured, Options, measure};
 
-/// How many they are; each comes again when all have had their turn.
+/// Identities; they repeat after this many.
 const STRANGERS: u64 = 2_048;
-/// Handshakes on their way at once, each from an address of its own.
+/// Handshakes under way at a time, each from a different address.
 const AT_ONCE: u8 = 128;
-/// An answer that has not come by then does not come.
+/// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// One address, and the handshake on its way there.
+/// One address with its present handshake.
 struct Seat {
     socket: UdpSocket,
     shaking: Option<(Initiator, Instant)>,
@@ -30,8 +30,7 @@ struct Seat {
 
 pub fn run(options: &Options) -> Option<Measured> {
     let home = Home::new();
-    // Handshakes over loopback count as any others: without their bound these strangers take a
-    // core.
+    // Limit handshakes over loopback like any others. Without a limit they would take a whole core.
     let relay = home.relay(&["--loopback-too"]);
     let addr = relay.udp;
     let attack = Attack::start(move |sent, over| pour(addr, sent, over));
@@ -40,11 +39,12 @@ pub fn run(options: &Options) -> Option<Measured> {
     measured
 }
 
-/// Lets them come until it is `over`; `sent` counts the last bytes.
+/// Performs handshakes until `over`. `sent` counts the last bytes.
 fn pour(relay: SocketAddr, sent: &AtomicU64, over: &AtomicBool) {
     let key = ask_key(relay);
     let mut seats: Vec<Seat> = (1..=AT_ONCE).map(seat).collect();
-    let (mut next, mut buf) = (0, [0; 2_048]);
+    let mut next = 0;
+    let mut buf = [0; 2_048];
     while !over.load(Ordering::Relaxed) {
         for seat in &mut seats {
             while let Ok((len, from)) = seat.socket.recv_from(&mut buf) {
@@ -65,8 +65,8 @@ fn pour(relay: SocketAddr, sent: &AtomicU64, over: &AtomicBool) {
 }
 
 fn seat(host: u8) -> Seat {
-    let socket = UdpSocket::bind((IpAddr::from([127, 255, 254, host]), 0)).expect("loopback has it");
-    socket.set_nonblocking(true).expect("a socket can wait or not");
+    let socket = UdpSocket::bind((IpAddr::from([127, 255, 254, host]), 0)).expect("a loopback address");
+    socket.set_nonblocking(true).expect("sockets can be nonblocking");
     Seat { socket, shaking: None }
 }
 
@@ -75,13 +75,14 @@ fn shake(who: u64, key: &PublicKey) -> Initiator {
     let hello = Hello { counter: since.as_micros() as u64, continues: None };
     let mut private = [7; 32];
     private[..8].copy_from_slice(&who.to_be_bytes());
-    let (identity, secret) = (Identity::from_private(private), AccessSecret::default());
+    let identity = Identity::from_private(private);
+    let secret = AccessSecret::default();
     let mut rng = Rng::from_seed(std::array::from_fn(|at| hello.counter.to_be_bytes()[at % 8] ^ private[at]));
     let index = 1 + rng.next_u32() / 2;
-    Initiator::new(&identity, key, &secret, &hello, index, Carrier::Udp, &mut rng).expect("the key is sound")
+    Initiator::new(&identity, key, &secret, &hello, index, Carrier::Udp, &mut rng).expect("the key is valid")
 }
 
-/// Takes in what the relay says; whether the handshake is made and the last byte has left.
+/// Handles an answer. Returns whether the handshake succeeded and the last byte was sent.
 fn hear(seat: &mut Seat, relay: SocketAddr, bytes: &[u8]) -> bool {
     let Some((initiator, _)) = &mut seat.shaking else { return false };
     if initiator.handle_cookie(bytes) == Ok(true) {
@@ -95,7 +96,8 @@ fn hear(seat: &mut Seat, relay: SocketAddr, bytes: &[u8]) -> bool {
 }
 
 fn last_byte(keys: &Keys) -> Vec<u8> {
-    let (stream, mut packet) = (StreamId::Control, vec![0; DATA_HEADER_LEN]);
+    let stream = StreamId::Control;
+    let mut packet = vec![0; DATA_HEADER_LEN];
     let offset = CREDIT_BEFORE_WELCOME[stream.index()] as u64 - 1;
     Frame::Stream { stream, offset, data: &[7] }.encode(&mut packet);
     keys.seal(0, &mut packet, 0);
@@ -103,11 +105,11 @@ fn last_byte(keys: &Keys) -> Vec<u8> {
 }
 
 fn ask_key(relay: SocketAddr) -> PublicKey {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket can wait");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("the timeout is not zero");
     let query = KeyQuery::new(Carrier::Udp, &mut Rng::from_seed([2; 32]));
-    socket.send_to(query.packet(), relay).expect("the relay is there");
+    socket.send_to(query.packet(), relay).expect("loopback accepts datagrams");
     let mut answer = [0; 2_048];
-    let (len, _) = socket.recv_from(&mut answer).expect("the relay tells its key");
-    query.handle_answer(&answer[..len]).expect("it is a key")
+    let (len, _) = socket.recv_from(&mut answer).expect("the relay answers");
+    query.handle_answer(&answer[..len]).expect("the answer is valid")
 }

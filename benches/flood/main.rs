@@ -1,13 +1,13 @@
 //! Letters of honest members while their relay is attacked:
 //! `cargo bench --bench flood [-- [SCENARIO…] [SECONDS [PER_SECOND]]]`.
 //!
-//! Real processes on loopback, held to two processors where there are more: a relay with its limits
-//! on, the members of `queqiao bench` in a process of their own, and an attacker on a thread here.
-//! The members write at a fixed rate whatever comes back, and a letter counts from when it was due,
-//! so that a relay that stalls cannot hide it. Each line is one scenario; the members sign in while
-//! the attack runs already, but for that of handshakes.
+//! Real processes on loopback, on two processors if there are more: a relay with its limits on, the
+//! members of `queqiao bench` in a separate process, and an attacker on a thread here. The members
+//! write at a fixed rate, and a letter's latency counts from the time it was due, so that a stalled
+//! relay cannot hide its delay. Each line is one scenario. The members sign in during the attack,
+//! except for that of handshakes.
 //!
-//! A goal that is missed is printed and is not an error: the status is 1 only if letters were lost,
+//! A missed goal is printed and is not an error. The status is 1 only if letters were lost,
 //! repeated, or changed.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
@@ -30,19 +30,19 @@ use serde_json::Value;
 use stage::world::{Home, Relay};
 
 const SECONDS: u64 = 10;
-/// The processors of the promise.
+/// Processors of the guarantee.
 const CPUS: usize = 2;
-/// During the flood of garbage, the widest attack: 50,000 datagrams a second.
+/// Goal during the flood of garbage, the heaviest attack: 50,000 datagrams per second.
 const P99_GARBAGE_GOAL_MS: f64 = 200.0;
-/// During all other attacks.
+/// Goal during all other attacks.
 const P99_GOAL_MS: f64 = 50.0;
-/// The relay's memory during each attack.
+/// Goal for the relay's memory during each attack.
 const MEMORY_GOAL_MB: f64 = 300.0;
 const PAIRS: &str = "20";
-/// Letters a second of all pairs together: half of what a relay lets each member write.
+/// Letters per second of all pairs together: half of a relay's limit for each member.
 const RATE: &str = "1000";
 
-/// An attack, and how to run it.
+/// An attack and the function that runs it.
 struct Scenario {
     name: &'static str,
     p99_goal_ms: f64,
@@ -58,21 +58,21 @@ const SCENARIOS: [Scenario; 6] = [
     Scenario { name: "unknown-names", p99_goal_ms: P99_GOAL_MS, run: unknown_names::run },
 ];
 
-/// What the command line asks for.
+/// Parsed command line.
 struct Options {
     seconds: u64,
-    /// Datagrams of garbage a second.
+    /// Datagrams of garbage per second.
     per_second: u64,
 }
 
-/// What one scenario came to.
+/// Result of one scenario.
 struct Measured {
     p99_ms: f64,
-    /// The most memory that the relay has had; Linux alone reports it.
+    /// Maximum memory of the relay; Linux only.
     memory_max_mb: Option<f64>,
 }
 
-/// An attacker's thread, which runs until it is stopped and counts what it has sent.
+/// An attacker's thread. It runs until stopped and counts the packets that it has sent.
 struct Attack {
     sent: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
@@ -81,15 +81,17 @@ struct Attack {
 
 impl Attack {
     fn start(pour: impl FnOnce(&AtomicU64, &AtomicBool) + Send + 'static) -> Attack {
-        let (sent, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (counter, stop) = (sent.clone(), over.clone());
+        let sent = Arc::new(AtomicU64::new(0));
+        let over = Arc::new(AtomicBool::new(false));
+        let counter = sent.clone();
+        let stop = over.clone();
         let thread = thread::spawn(move || pour(&counter, &stop));
         Attack { sent, over, thread }
     }
 
     fn stop(self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
-        self.thread.join().expect("an attacker never fails");
+        self.thread.join().expect("an attacker never panics");
         self.sent.load(Ordering::Relaxed)
     }
 }
@@ -102,14 +104,18 @@ fn quiet(options: &Options) -> Option<Measured> {
     measured
 }
 
-/// Measures once and prints it in one line. `None` if letters were lost, repeated, or changed.
+/// Measures once and prints one line. `None` if letters were lost, repeated, or changed.
 fn measure(what: &str, home: &Home, relay: &Relay, seconds: u64, attack: Option<Attack>) -> Option<Measured> {
-    let (before, start) = (overflowed(relay.udp).unwrap_or(0), Instant::now());
-    let (addr, secs, pid) = (relay.udp.to_string(), seconds.to_string(), relay.running.pid());
+    let before = overflowed(relay.udp).unwrap_or(0);
+    let start = Instant::now();
+    let addr = relay.udp.to_string();
+    let secs = seconds.to_string();
+    let pid = relay.running.pid();
     let args = ["bench", "--relay", &addr, "--pairs", PAIRS, "--rate", RATE, "--secs", &secs];
     let ended = home.run(&[&args[..], &["--relay-pid", &pid, "--json"]].concat());
     let sent = attack.map_or(0, Attack::stop);
-    let (took, lost) = (start.elapsed().as_secs_f64(), overflowed(relay.udp).map(|after| after - before));
+    let took = start.elapsed().as_secs_f64();
+    let lost = overflowed(relay.udp).map(|after| after - before);
     let report = ended.out.last().and_then(|line| serde_json::from_str::<Value>(line).ok());
     let Some(report) = report.filter(|_| ended.code == 0) else {
         println!("{what:<13} {:?} {:?}", ended.out, ended.err);
@@ -133,8 +139,8 @@ fn measure(what: &str, home: &Home, relay: &Relay, seconds: u64, attack: Option<
     Some(Measured { p99_ms: millis("p99_us"), memory_max_mb })
 }
 
-/// Datagrams that the system has dropped because the relay's socket was full; Linux alone reports
-/// it.
+/// Returns the number of datagrams that the system dropped because the relay's socket was full;
+/// Linux only.
 fn overflowed(relay: SocketAddr) -> Option<u64> {
     let IpAddr::V4(ip) = relay.ip() else { return None };
     let local = format!("{:08X}:{:04X}", u32::from_le_bytes(ip.octets()), relay.port());
@@ -149,7 +155,7 @@ fn memory_max_mb(relay: &Relay) -> Option<f64> {
     line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes / 1_024.0)
 }
 
-/// Keeps this process, and those it starts, on as many processors as were promised.
+/// Restricts this process and its children to the processors of the guarantee.
 #[cfg(target_os = "linux")]
 fn hold_to_few_processors() {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};

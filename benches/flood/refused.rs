@@ -1,11 +1,10 @@
-//! A conversation that is refused over and over: a member sends as many lines as it can to another
-//! that blocks it.
+//! Attack: a conversation that is refused again and again. A member sends lines at the maximum rate
+//! to a member that blocks it.
 
 use super::stage::world::Home;
 use super::{Measured, Options, measure};
 
-/// Lines of the member whose conversation is refused: more than it can send while others are
-/// measured.
+/// Lines of the refused member. More than it can send during the measurement.
 const LINES: usize = 4_000_000;
 
 pub fn run(options: &Options) -> Option<Measured> {

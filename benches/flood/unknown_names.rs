@@ -1,5 +1,5 @@
-//! Letters to unknown names, at a relay of 20,000 names: each answer looks for names like the one
-//! that is missing.
+//! Attack: letters to unknown names, at a relay with 20,000 names. Each answer requires a search
+//! for similar names.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,10 +11,10 @@ use queqiao::store::{Backend, RelayStore};
 use super::stage::world::Home;
 use super::{Attack, Measured, Options, measure};
 
-/// Names at the relay, alike in their first six characters.
+/// Names at the relay, which share their first six characters.
 const NAMES: u64 = 20_000;
-/// Members that write to unknown names, so that no one of them meets its own bound of 30 a minute
-/// for long.
+/// Members that write to unknown names. This many, so that none reaches its own limit of 30 per
+/// minute for long.
 const WRITERS: u64 = 20;
 
 pub fn run(options: &Options) -> Option<Measured> {
@@ -24,7 +24,8 @@ pub fn run(options: &Options) -> Option<Measured> {
     home.book(&["JACK"], relay.udp);
     let addr = relay.udp;
     let command = |number: u64| {
-        let (writer, wanted) = (format!("writer{}", number % WRITERS), format!("member{number:06}x@{addr}"));
+        let writer = format!("writer{}", number % WRITERS);
+        let wanted = format!("member{number:06}x@{addr}");
         home.command(&["send", "--as", &writer, "--timeout", "5s", &wanted, "hello"])
     };
     // Each writer signs in once before the measurement.
@@ -36,12 +37,12 @@ pub fn run(options: &Options) -> Option<Measured> {
     measured
 }
 
-/// Writes the names into the relay's database, as if their owners had come.
+/// Writes the names into the relay's database, as if their owners had registered.
 fn register(home: &Home) {
     let (mut store, _) = RelayStore::open(&home.path("r"), || [3; 32]).expect("the folder is new");
     let records: Vec<Record> = (0..NAMES)
         .map(|number| {
-            let name: Name = format!("member{number:06}").parse().expect("it is a name");
+            let name: Name = format!("member{number:06}").parse().expect("a valid name");
             let mut key = [1; 32];
             key[..8].copy_from_slice(&number.to_be_bytes());
             Record::Member { name, key: PublicKey(key), since: 0 }
@@ -50,13 +51,13 @@ fn register(home: &Home) {
     store.commit(&records, &mut Vec::new()).expect("the disk has room");
 }
 
-/// Writes to one unknown name after the other; each is a mistype of a name that exists.
+/// Writes to one unknown name after the other, each a mistype of an existing name.
 fn pour(commands: Vec<Command>, sent: &AtomicU64, over: &AtomicBool) {
     for mut command in commands {
         if over.load(Ordering::Relaxed) {
             return;
         }
-        // A refusal is what is asked for.
+        // The refusal is the expected result.
         let _ = command.output();
         sent.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! A relay and many members who say nothing, in memory: the real core over virtual time, no sockets, no disks. Each member
-//! has an address of its own, signs in, and then keeps its session alive.
+//! A relay with many idle members in memory: the real core in virtual time, without sockets or
+//! disks. Each member has its own address, signs in, and then keeps its session alive.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,13 +14,13 @@ use queqiao::wire::features::Features;
 use queqiao::wire::frame::{StreamId, close};
 use queqiao::wire::message::ToRelay;
 
-/// From one end to the other.
+/// One-way delay.
 const DELAY: Duration = Duration::from_millis(1);
 const PORT: u16 = 4_000;
 
 type Out = Outputs<relay::Record, relay::Event>;
 
-/// Runs a piece of work of the relay, to be measured.
+/// Runs a part of the relay's work, in order to measure it.
 pub type Around = fn(&mut dyn FnMut());
 
 fn now_at(tick: Tick) -> Now {
@@ -35,10 +35,11 @@ fn address(number: usize) -> SocketAddr {
     (Ipv4Addr::from(0x0a00_0000 + number as u32), PORT).into()
 }
 
+/// Returns the number of the member with this address.
 fn number_of(path: Path) -> usize {
     match path {
         Path::Udp(SocketAddr::V4(addr)) => (u32::from(*addr.ip()) - 0x0a00_0000) as usize,
-        _ => unreachable!("all are on UDP over IPv4"),
+        _ => unreachable!("all members use UDP over IPv4"),
     }
 }
 
@@ -47,12 +48,13 @@ enum Member {
     Talking(Box<Peer>),
 }
 
-/// What waits for the relay.
+/// Pending inputs of the relay.
 #[derive(Default)]
 struct Waiting {
     packets: VecDeque<(Path, Vec<u8>)>,
     others: VecDeque<Input<'static, relay::Command>>,
-    /// Those lent already: freed where they were made.
+    /// Packets lent to the relay. Freed by the caller, so that only the relay's own memory is
+    /// measured.
     lent: Vec<Vec<u8>>,
 }
 
@@ -79,20 +81,20 @@ pub struct Hall {
     members: Vec<Member>,
     deadlines: BTreeSet<(Tick, usize)>,
     scheduled: Vec<Option<Tick>>,
-    /// What is under way: when it arrives, to whom (`None`: the relay), over whose address.
+    /// Packets under way: arrival time, whether to the relay, member number, bytes.
     flying: VecDeque<(Tick, bool, usize, Vec<u8>)>,
     rng: Rng,
     tick: Tick,
     to_relay: u64,
-    /// How many were told that the relay goes away, each as often as it was.
+    /// Count of notices to members that the relay shuts down.
     sent_away: usize,
     stopped: bool,
 }
 
 impl Hall {
-    /// Nobody is there yet. What the relay does is run by `around`.
+    /// Creates a relay without members. `around` runs all work of the relay.
     pub fn open(around: Around) -> Hall {
-        let (store, state) = RelayStore::in_memory([7; 32]).expect("memory is there");
+        let (store, state) = RelayStore::in_memory([7; 32]).expect("an in-memory store opens");
         let config = relay::Config {
             private_key: state.private_key,
             reset_id: [0; 16],
@@ -104,9 +106,10 @@ impl Hall {
             guests: None,
             seed: [9; 32],
         };
-        let (mut relay, mut config) = (None, Some(config));
+        let mut relay = None;
+        let mut config = Some(config);
         around(&mut || relay = config.take().map(Relay::new));
-        let relay = relay.expect("the relay was made");
+        let relay = relay.expect("`around` has run the closure");
         Hall {
             key: relay.public_key(),
             relay,
@@ -127,12 +130,12 @@ impl Hall {
         }
     }
 
-    /// Members who are signed in.
+    /// Returns the number of signed-in members.
     pub fn online(&self) -> usize {
         self.relay.session_count()
     }
 
-    /// Time passes until the members have sent so many datagrams more.
+    /// Advances time until the members have sent `datagrams` more.
     #[allow(dead_code, reason = "the test of memory goes by the clock")]
     pub fn run_until_sent(&mut self, datagrams: u64) {
         let end = self.to_relay + datagrams;
@@ -141,17 +144,17 @@ impl Hall {
         }
     }
 
-    /// The relay is told to stop: how many members learn of it at once.
-    #[allow(dead_code, reason = "whoever counts instructions stops nothing")]
+    /// Stops the relay. Returns the number of members notified at once.
+    #[allow(dead_code, reason = "the instruction bench never stops the relay")]
     pub fn stop(&mut self) -> usize {
         self.waiting.others.push_back(Input::Command(relay::Command::Stop));
         self.turn();
-        assert!(self.stopped, "it says so in the same turn");
+        assert!(self.stopped, "the relay stops in the same turn");
         self.run(2 * DELAY);
         self.sent_away
     }
 
-    /// So many more come, at even distances of so much.
+    /// Adds `count` members at intervals of `every`.
     pub fn come(&mut self, count: usize, every: Duration) {
         for _ in 0..count {
             let number = self.members.len();
@@ -159,9 +162,10 @@ impl Hall {
             seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
             let identity = Identity::generate(&mut Rng::from_seed(seed));
             let hello = Hello { counter: 1, continues: None };
-            let (secret, mut rng) = (AccessSecret::default(), self.rng.fork());
+            let secret = AccessSecret::default();
+            let mut rng = self.rng.fork();
             let initiator = Initiator::new(&identity, &self.key, &secret, &hello, 1, Carrier::Udp, &mut rng);
-            let initiator = initiator.expect("the relay's key is good");
+            let initiator = initiator.expect("the relay's key is valid");
             self.fly(true, number, initiator.packet().to_vec());
             self.members.push(Member::Shaking(Box::new(initiator)));
             self.scheduled.push(None);
@@ -169,7 +173,7 @@ impl Hall {
         }
     }
 
-    /// So much time passes.
+    /// Advances time by `span`.
     pub fn run(&mut self, span: Duration) {
         let end = self.tick + span;
         loop {
@@ -191,7 +195,7 @@ impl Hall {
 
     fn step(&mut self) {
         while self.flying.front().is_some_and(|packet| packet.0 <= self.tick) {
-            let (_, up, number, bytes) = self.flying.pop_front().expect("one is there");
+            let (_, up, number, bytes) = self.flying.pop_front().expect("the front was checked");
             match up {
                 true => self.waiting.packets.push_back((Path::Udp(address(number)), bytes)),
                 false => self.hear(number, bytes),
@@ -227,7 +231,9 @@ impl Hall {
                     self.fly(false, number_of(*path), bytes);
                 }
                 Effect::Persist(ticket, record) => {
-                    self.store.commit(std::slice::from_ref(record), &mut Vec::new()).expect("there is room");
+                    self.store
+                        .commit(std::slice::from_ref(record), &mut Vec::new())
+                        .expect("memory suffices");
                     self.waiting.others.push_back(Input::Committed(*ticket));
                 }
                 Effect::Show(event) => self.stopped |= *event == relay::Event::Stopped,
@@ -243,7 +249,7 @@ impl Hall {
         match &mut self.members[number] {
             Member::Shaking(initiator) => {
                 let Ok(Answered::Established(established)) = initiator.handle_response(&bytes) else {
-                    panic!("a relay without limits answers at once");
+                    panic!("a relay without limits answers immediately");
                 };
                 let begin = Begin {
                     role: Role::Client,
@@ -255,11 +261,12 @@ impl Hall {
                     rng: self.rng.fork(),
                 };
                 let mut peer = Box::new(Peer::new(self.tick, begin));
-                let (name, mut message) = (format!("idle-member-{number}"), Vec::new());
+                let name = format!("idle-member-{number}");
+                let mut message = Vec::new();
                 let features = Features::OURS;
                 ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None, features }
                     .encode(&mut message);
-                peer.send(StreamId::Control, &[&message]).expect("a fresh stream has room");
+                peer.send(StreamId::Control, &[&message]).expect("a new stream has space");
                 self.members[number] = Member::Talking(peer);
             }
             Member::Talking(peer) => {
@@ -288,7 +295,7 @@ impl Hall {
     }
 }
 
-/// The relay's turn, by itself so that a profiler can count nothing else.
+/// The relay's turn, as a separate function, so that a profiler can select it.
 #[inline(never)]
 fn relay_turn(relay: &mut Relay, now: Now, waiting: &mut Waiting, out: &mut Out) -> Option<Tick> {
     turn(relay, now, waiting, out)

@@ -1,7 +1,7 @@
-//! What benches of real processes play on: the machines, relays and members of the stories about processes, and the line
-//! that loses. It must not know what is measured.
+//! Fixtures of the benches with real processes: machines, relays, and members of the process tests,
+//! and the network emulator. Must not depend on: what is measured.
 //!
-//! Invariant: it has nothing of its own; what the stories promise holds here too.
+//! Invariant: nothing is defined here, so the guarantees of the tests hold in the benches too.
 
 #[path = "../../tests/line/mod.rs"]
 pub mod line;

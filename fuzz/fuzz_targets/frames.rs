@@ -1,4 +1,4 @@
-//! The opened part of a data packet: what is read is written again, and reads back the same.
+//! The opened part of a data packet. Decoded frames are encoded, and decode to the same frames.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Plain text of guests, on UDP and on a connection: nothing automatic over UDP is larger than what came.
+//! Plain text of guests, over UDP and TCP. Automatic replies over UDP are never larger than the
+//! input.
 #![no_main]
 
 use std::net::SocketAddr;
@@ -27,7 +28,10 @@ fuzz_target!(|script: Vec<(u8, Vec<u8>)>| {
         guests: Some(rules),
         seed: [9; 32],
     });
-    let (mut out, mut came, mut went, mut tick) = (Outputs::default(), 0, 0, Tick::from_micros(1_000_000));
+    let mut out = Outputs::default();
+    let mut came = 0;
+    let mut went = 0;
+    let mut tick = Tick::from_micros(1_000_000);
     let conn = Path::Tcp(ConnId(1));
     let remote = SocketAddr::from(([198, 18, 0, 1], 4_000));
     let now = |tick: Tick| Now { tick, wall: Wall(tick.as_micros() / 1_000) };

@@ -1,4 +1,4 @@
-//! The body of a letter, as its reader opens it; and what of it reaches a terminal.
+//! The body of a letter: decoding, and the text that reaches a terminal.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Messages between client and relay, both ways: what is read is written again, and reads back the same.
+//! Messages between client and relay, both ways. A decoded message is encoded, and decodes to the
+//! same message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A packet off the network, as far as it is read without keys.
+//! A packet from the network, as far as it can be parsed without keys.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

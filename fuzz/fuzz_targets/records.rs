@@ -1,4 +1,4 @@
-//! A TCP stream: the packets depend on the bytes alone, not on how they are cut.
+//! A TCP stream. The packets depend on the bytes alone, not on how they are divided into reads.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,8 +1,8 @@
-//! Whom this member knows: members in its address book, and those it has written to.
+//! Members that the user knows: contacts, and members that the user has written to.
 //!
-//! Other authors see `delivered` at full seconds only, and never see `read`. A member that the user
-//! blocks is not known, even if the user has written to it. Once a member is known, the relay
-//! receives `read` for the letters of that member read before: an answer shows that anyway.
+//! Other senders see `delivered` with a resolution of a second, and never `read`. Blocked members
+//! are unknown, even if the user has written to them. When a member becomes known, the relay
+//! receives `read` for that member's earlier letters; a reply shows that anyway.
 
 use crate::base::{HostPort, Name};
 
@@ -10,7 +10,7 @@ use super::screen::Screens;
 use super::strangers::{Contacts, is_stranger};
 use super::uplink::{Shared, Uplink};
 
-/// Members who are known, by relay.
+/// Known members, by relay.
 #[derive(Debug, Default)]
 pub(super) struct Acquaintances {
     me: Option<Name>,
@@ -18,16 +18,16 @@ pub(super) struct Acquaintances {
     written_to: Contacts,
 }
 
-/// What the address book says of members.
+/// The address book's view of members.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// `None` where nothing is known of a book: then all are known.
+    /// `None` if no address book is known; then all members are known.
     contacts: Option<Contacts>,
     blocked: Contacts,
 }
 
 impl Acquaintances {
-    /// `written_to` is what the disk has.
+    /// Creates the set from the stored members `written_to`.
     pub(super) fn new(me: Option<Name>, written_to: Contacts) -> Acquaintances {
         Acquaintances { me, book: Book::default(), written_to }
     }
@@ -44,7 +44,7 @@ impl Acquaintances {
         is_known && !is_in(&book.blocked)
     }
 
-    /// A letter is written to this member. Returns whether that makes it known.
+    /// Records that the user writes to this member. Returns `true` if that makes it known.
     fn note_written_to(&mut self, relay: &HostPort, member: &Name) -> bool {
         let knew = self.knows(relay, member);
         if !self.written_to.get(relay).is_some_and(|names| names.contains(member)) {
@@ -53,7 +53,7 @@ impl Acquaintances {
         !knew && self.knows(relay, member)
     }
 
-    /// The address book is another. Returns what it was.
+    /// Replaces the address book. Returns the previous one.
     pub(super) fn set_book(&mut self, screens: &Screens) -> Book {
         let blocked = screens.relays.iter();
         let blocked =
@@ -64,16 +64,17 @@ impl Acquaintances {
 }
 
 impl Uplink {
-    /// A letter is written to this member.
+    /// Records that the user writes to this member. If that makes it known, queues `read` for it.
     pub(super) fn note_written_to(&mut self, shared: &mut Shared, to: &Name) {
         if shared.acquaintances.note_written_to(&self.spec.addr, to) {
             self.mail.ledger.tell_read(|from| from == to);
         }
     }
 
-    /// The address book is another than this was.
+    /// Handles a change of the address book from `before`.
     pub(super) fn handle_book(&mut self, before: &Book, shared: &Shared) {
-        let (relay, known) = (&self.spec.addr, &shared.acquaintances);
+        let relay = &self.spec.addr;
+        let known = &shared.acquaintances;
         let is_new = |from: &Name| known.knows(relay, from) && !known.knows_by(before, relay, from);
         self.mail.ledger.tell_read(is_new);
     }
@@ -100,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn contacts_and_those_written_to_are_known() {
+    fn contacts_and_members_written_to_are_known() {
         let written_to = Contacts::from([(relay(), [name("MARY")].into())]);
         let mut known = Acquaintances::new(Some(name("TOM")), written_to);
-        assert!(known.knows(&relay(), &name("ZOE")), "nothing is known of a book");
+        assert!(known.knows(&relay(), &name("ZOE")), "no address book is known");
         known.set_book(&screens(&["JACK"], &[]));
         for (who, is_known) in [("JACK", true), ("MARY", true), ("TOM", true), ("echo", true), ("ZOE", false)]
         {
@@ -112,18 +113,18 @@ mod tests {
         let other: HostPort = "h:2".parse().unwrap();
         assert!(!known.knows(&other, &name("JACK")) && !known.knows(&other, &name("MARY")));
         assert!(known.note_written_to(&relay(), &name("ZOE")));
-        assert!(!known.note_written_to(&relay(), &name("ZOE")), "it is known already");
+        assert!(!known.note_written_to(&relay(), &name("ZOE")), "known already");
         assert!(known.knows(&relay(), &name("ZOE")));
     }
 
     #[test]
-    fn blocked_members_are_not_known() {
+    fn blocked_members_are_unknown() {
         let mut known = Acquaintances::new(None, Contacts::new());
         known.set_book(&screens(&["JACK", "MARY"], &["MARY"]));
         assert!(!known.knows(&relay(), &name("MARY")));
         assert!(!known.note_written_to(&relay(), &name("MARY")));
         let before = known.set_book(&screens(&["JACK"], &[]));
-        assert!(known.knows(&relay(), &name("MARY")), "it was written to");
+        assert!(known.knows(&relay(), &name("MARY")), "a letter was written to MARY");
         assert!(!known.knows_by(&before, &relay(), &name("MARY")));
     }
 }

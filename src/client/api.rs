@@ -1,4 +1,4 @@
-//! What the user may ask of a client, what it makes durable, and what it shows.
+//! Commands, durable records, and events of a client.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use super::kept::{Kept, Reach};
 use super::screen::Screens;
 use super::strangers::Holdings;
 
-/// One relay the client speaks to.
+/// One relay of the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelaySpec {
-    /// Where it is reached over UDP, and over TCP unless `tcp` says otherwise. Also its name in events.
+    /// Its address over UDP, and over TCP unless `tcp` is set. Also its name in events.
     pub addr: HostPort,
-    /// Where it listens for TCP.
+    /// Its TCP address.
     pub tcp: Option<HostPort>,
-    /// Its key, if it was pinned before; otherwise the first key it shows is pinned.
+    /// Its pinned key; `None` pins the first key that the relay proves.
     pub key: Option<PublicKey>,
-    /// What its key has to look like: nothing is sent under another one, pinned or not.
+    /// Expected fingerprint of its key. Nothing is sent under any other key, pinned or not.
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// Which carriers a client may use.
+/// Carriers that a client may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Carriers {
-    /// UDP, and TCP when UDP does not get through.
+    /// UDP, with TCP as fallback.
     #[default]
     Auto,
     /// UDP only.
@@ -37,205 +37,202 @@ pub enum Carriers {
     Tcp,
 }
 
-/// What a client is made with.
+/// Parameters of a new client.
 #[derive(Debug)]
 pub struct Config {
-    /// The member; `None` for a client that signs in nowhere (`ping`).
+    /// The member's name; `None` for a client that never signs in (`ping`).
     pub name: Option<Name>,
     /// The member's private X25519 key.
     pub private_key: [u8; 32],
-    /// The outbox its letters are written into, where none of [`Kept::outboxes`] has taken its
-    /// place.
+    /// The outbox for its letters, unless [`Kept::outboxes`] has another one for the relay.
     pub outbox: OutboxId,
-    /// Which carriers it may use.
+    /// The permitted carriers.
     pub carriers: Carriers,
     /// The highest handshake counter that is durably reserved; 0 at the first run.
     pub counter_reserved: u64,
-    /// What earlier runs left; `None` if nothing is kept on disk: then letters wait for no commit.
+    /// State of earlier runs; `None` without a disk, where letters wait for no commit.
     pub kept: Option<Kept>,
-    /// Bytes kept of all who are not in the address book; usually [`super::STRANGERS_BYTES_MAX`].
+    /// Maximum bytes kept of all members outside the address book; usually
+    /// [`super::STRANGERS_BYTES_MAX`].
     pub strangers_bytes_max: u64,
     /// The seed of all its randomness.
     pub seed: [u8; 32],
 }
 
-/// What the user, or the process, asks of a client.
+/// A request of the user or of the host process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// These are the relays to speak to, all of them; others are left.
+    /// Sets the complete list of relays. Sessions with any other relay end.
     Relays(Vec<RelaySpec>),
-    /// Send a letter. `request` comes back in every event about it, also in later runs; a request that is on its way
-    /// already is not sent a second time.
+    /// Sends a letter. `request` is in every event about it, also in later runs. A request that is
+    /// already under way is ignored.
     Send {
-        /// Names this letter in events: a random number, so that no two runs use the same.
+        /// Identifies this letter in events. Random, so that two runs use different numbers.
         request: u64,
-        /// The relay where the recipient is reached; it must be one of [`Command::Relays`].
+        /// The recipient's relay; it must be one of [`Command::Relays`].
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// What to say, at most 64 KiB.
+        /// The text, at most 64 KiB.
         text: String,
     },
-    /// End the conversation with a guest. It goes the way of a letter, with [`Command::Send`]'s
-    /// events.
+    /// Ends the conversation with a guest. Sent as a letter, with the events of [`Command::Send`].
     Close {
         /// As in [`Command::Send`].
         request: u64,
-        /// The relay where the guest is.
+        /// The guest's relay.
         relay: HostPort,
         /// The guest.
         to: Name,
     },
-    /// A letter of [`Event::Letter`] was shown. Until then it is kept for the next who shows letters.
+    /// A letter of [`Event::Letter`] was shown. Until then it stays unread for the next frontend.
     Shown {
         /// The relay it came through.
         relay: HostPort,
         /// Its sender.
         from: Name,
-        /// What it is called.
+        /// Its id.
         id: LetterId,
-        /// Somebody, or some program, has seen it and all before it: its sender is told.
+        /// A user or program has seen it and all letters before it; the relay receives `READ`.
         read: bool,
     },
-    /// Measure one round trip with a probe of the link; the answer is [`Event::Pong`].
+    /// Measures one round trip with a probe of the link; [`Event::Pong`] has the result.
     Ping {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
     },
-    /// Come to relays that need it with this secret of an invitation; those that refused the name without it are tried again.
+    /// Sets the invitation secret for relays that require one. Relays that refused the name without
+    /// it are tried again.
     Invitation(Vec<u8>),
-    /// From now on these letters are refused; relays learn it first in each session. What is kept
-    /// of members who are not in the address book is bounded from then on.
+    /// Sets the block lists; each session begins with them. Also bounds the storage of members
+    /// outside the address book.
     Screen(Screens),
-    /// The disk has this of each sender: something of it was erased.
+    /// Sets the bytes stored of each sender, after some of them were erased.
     Held(Holdings),
-    /// From now on these carriers may be used.
+    /// Sets the permitted carriers.
     Carriers(Carriers),
-    /// From now on no refusal is shown: the next run tells those that come.
+    /// Shows no more refusals; the next run shows them.
     HoldRefusals,
-    /// The machine has another address, or another way to one of the relays.
+    /// The machine has another address or another route to a relay.
     NetworkChanged,
-    /// End every session in good order; the answer is [`Event::Left`].
+    /// Ends every session cleanly; the answer is [`Event::Left`].
     Leave,
 }
 
-/// What a client makes durable. Each says what happens when that fails; "tried again" is in order
-/// with all others and holds up what follows from them.
+/// State that a client makes durable. Each variant states the consequence of a failed commit.
+/// "Retried" records keep their order, and later records wait for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// Handshake counters up to this one may be used. If it fails none is, and the next attempt at
-    /// a handshake asks again.
+    /// Handshake counters up to this one may be used. On failure none is used; the next attempt at
+    /// a handshake requests the record again.
     Counter(u64),
-    /// This relay showed this key at first use. If it fails it is given again, by itself, until it
-    /// is durable or the user has decided on the key.
+    /// The relay proved this key at first use. On failure it is given again, independently of other
+    /// records, until it is durable or the user has decided on the key.
     Pin {
-        /// The relay, as the address book names it.
+        /// The relay, as named in the address book.
         relay: HostPort,
         /// Its key.
         key: PublicKey,
     },
-    /// UDP did not get through to this relay, or was proved after that: what the next run begins
-    /// with. If it fails the newest of it is given again, by itself.
+    /// UDP failed to reach this relay, or was validated after a failure. The next run starts with
+    /// it. On failure the latest value is given again, independently of other records.
     UdpFailed {
         /// The relay.
         relay: HostPort,
-        /// When it failed; `None` once it is proved.
+        /// Time of the failure; `None` once UDP is validated.
         at: Option<Wall>,
     },
-    /// The client is about to sign in, and to number letters under this mark. Where the outbox is
-    /// another one than before, letters that wait in that one are refused, as with
-    /// [`Record::OldCopy`]. If it fails the client does not sign in.
+    /// The client is about to sign in and to number letters under this mark. If the outbox differs
+    /// from the previous one, letters waiting there are refused, as with [`Record::OldCopy`]. On
+    /// failure the client does not sign in.
     SigningIn {
         /// The relay.
         relay: HostPort,
         /// The outbox of letters that go through it.
         outbox: OutboxId,
-        /// What the sign-in says.
+        /// Contents of the sign-in.
         said: SignedIn,
     },
-    /// The outbox of this relay is an old copy: another one takes its place, and letters that wait
-    /// are refused for that.
+    /// This relay's outbox is an old copy. A new outbox replaces it, and waiting letters are
+    /// refused with that reason.
     OldCopy {
         /// The relay.
         relay: HostPort,
         /// The new outbox.
         outbox: OutboxId,
     },
-    /// The user wrote a letter. It goes out once this is durable. If it fails the letter goes back
-    /// to its writer. The outbox is as in [`Record::SigningIn`].
+    /// The user wrote a letter, which is sent once this is durable. On failure the user gets it
+    /// back. The outbox is as in [`Record::SigningIn`].
     Written {
-        /// The relay where the recipient is reached.
+        /// The recipient's relay.
         relay: HostPort,
         /// The recipient.
         to: Name,
         /// The outbox.
         outbox: OutboxId,
-        /// The letter's number there, for this recipient.
+        /// The letter's number in this outbox, for this recipient.
         number: u64,
         /// The mark under which it was numbered.
         mark: Mark,
         /// The command's number.
         request: u64,
-        /// What it says.
+        /// Its text.
         text: String,
-        /// When it was written.
+        /// Time of writing.
         written: Wall,
-        /// Kind and body, as they are sent, now and whenever it is sent again.
+        /// Kind and body in the form that is sent, now and in every repetition.
         made: Made,
     },
-    /// Letters of a conversation came further: watermarks, which only rise. If it fails it is tried
-    /// again.
+    /// Progress of a conversation's letters: watermarks, which only rise. Retried.
     Reached {
-        /// The relay where the recipient is reached.
+        /// The recipient's relay.
         relay: HostPort,
         /// The recipient.
         to: Name,
         /// The outbox.
         outbox: OutboxId,
-        /// How far.
+        /// The watermarks.
         reach: Reach,
     },
-    /// A letter was refused for good. Nothing behind it goes out before this is durable. If it
-    /// fails it is tried again.
+    /// A letter was refused for good. No letter behind it is sent before this is durable. Retried.
     Refused {
         /// The relay that refused it.
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The outbox, and the letter's number in it.
+        /// The outbox.
         outbox: OutboxId,
-        /// See `outbox`.
+        /// The letter's number in the outbox.
         number: u64,
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// It may have arrived all the same.
+        /// Whether the letter may have arrived nevertheless.
         may_have_arrived: bool,
     },
-    /// The user was told of a refusal. Until then every run tells it. If it fails it is tried
-    /// again.
+    /// The user has seen a refusal. Every run shows it until then. Retried.
     Told {
         /// The relay that refused the letter.
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// The outbox, and the letter's number in it.
+        /// The outbox.
         outbox: OutboxId,
-        /// See `outbox`.
+        /// The letter's number in the outbox.
         number: u64,
     },
-    /// A letter came in. It is shown, and the relay is told that it is stored, once this is
-    /// durable. If it fails it is tried again.
+    /// A letter came in. It is shown, and the relay receives `STORED`, once this is durable.
+    /// Retried.
     Received {
         /// The letter.
         letter: Incoming,
-        /// The last letter of the same outbox before it that was stored; 0 if that does not matter. Without that one
-        /// this record must not become durable.
+        /// Number of the previous stored letter of the same outbox; 0 for any. This record must not
+        /// become durable without that letter.
         after: u64,
-        /// The mark under which its sender numbered it.
+        /// The mark under which the sender numbered it.
         mark: Mark,
     },
-    /// A sender's letters from this mark on were numbered by an old copy of its outbox: none of
-    /// them is taken. If it fails it is tried again.
+    /// An old copy of the sender's outbox numbered letters from this mark on. None of them is
+    /// accepted. Retried.
     Closed {
         /// The relay they come through.
         relay: HostPort,
@@ -246,37 +243,37 @@ pub enum Record {
         /// The mark.
         mark: Mark,
     },
-    /// A letter that came in is refused: nothing of it is kept but its number. The relay hears of
-    /// it once this is durable. If it fails it is tried again.
+    /// An incoming letter is refused; only its number is stored. The relay receives the refusal
+    /// once this is durable. Retried.
     Declined {
         /// The relay it came through.
         relay: HostPort,
         /// Its sender.
         from: Name,
-        /// What it is called.
+        /// Its id.
         id: LetterId,
-        /// Why.
+        /// The reason.
         reason: Reason,
         /// As in [`Record::Received`].
         after: u64,
         /// As in [`Record::Received`].
         mark: Mark,
     },
-    /// A letter was shown. If it fails it is tried again.
+    /// A letter was shown. Retried.
     Shown {
         /// The relay it came through.
         relay: HostPort,
         /// Its sender.
         from: Name,
-        /// What it is called.
+        /// Its id.
         id: LetterId,
-        /// Its sender may know that it and all before it were seen.
+        /// Whether its sender may learn that it and all letters before it were read.
         read: bool,
     },
 }
 
 impl Record {
-    /// Whose letters it is about.
+    /// Returns the relay that the record is about.
     pub const fn relay(&self) -> Option<&HostPort> {
         match self {
             Record::Counter(_) => None,
@@ -297,7 +294,7 @@ impl Record {
 }
 
 impl Progress {
-    /// The word scripts read.
+    /// Returns the word for scripts.
     pub const fn as_str(self) -> &'static str {
         match self {
             Progress::Queued => "queued",
@@ -309,83 +306,83 @@ impl Progress {
     }
 }
 
-/// How far a letter has come.
+/// Progress of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Progress {
-    /// It is in the outbox, durably.
+    /// It is durable in the outbox.
     Queued,
-    /// The relay answers for it.
+    /// The relay is responsible for it.
     Accepted,
     /// It is in the recipient's mailbox.
     Waiting {
-        /// When it leaves the mailbox undelivered.
+        /// Time at which it leaves the mailbox undelivered.
         until: Wall,
     },
-    /// The recipient's program has it.
+    /// The recipient's program has stored it.
     Delivered,
     /// The recipient has seen it.
     Read,
 }
 
-/// Why a letter was not taken into the outbox.
+/// Why a letter did not enter the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unkept {
-    /// It could not be written to disk.
+    /// Writing it to disk failed.
     Disk,
     /// The outbox holds [`OUTBOX_LETTERS_MAX`](super::OUTBOX_LETTERS_MAX) letters or
     /// [`OUTBOX_BYTES_MAX`](super::OUTBOX_BYTES_MAX) bytes.
     Full,
 }
 
-/// A letter that came in.
+/// An incoming letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incoming {
     /// The relay it came through.
     pub relay: HostPort,
     /// Its sender.
     pub from: Name,
-    /// What it is called.
+    /// Its id.
     pub id: LetterId,
-    /// What it says; empty if there is a note.
+    /// Its text; empty if there is a note.
     pub text: String,
-    /// What the relay says about its sender, a guest.
+    /// The relay's note about its sender, a guest.
     pub note: Option<GuestNote>,
-    /// When the relay took it.
+    /// When the relay accepted it.
     pub at: Wall,
-    /// What it came on.
+    /// The carrier it came on.
     pub via: Carrier,
     /// Letters of the same sender between the last one shown and this one that never came.
     pub missing: u64,
-    /// The disk has damaged it since it came: nobody knows what of it is right.
+    /// The disk has damaged it since it came; any part of it may be wrong.
     pub damaged: bool,
 }
 
 /// One letter of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// Whether this member wrote it; otherwise the other one did.
+    /// Whether this member wrote it.
     pub by_me: bool,
     /// The relay it went through.
     pub relay: HostPort,
-    /// The other one.
+    /// The other member.
     pub member: Name,
-    /// What it is called.
+    /// Its id.
     pub id: LetterId,
-    /// What it says; empty if there is a note.
+    /// Its text; empty if there is a note.
     pub text: String,
-    /// What was said about the conversation with the other one, a guest.
+    /// The note about the conversation with the other member, a guest.
     pub note: Option<GuestNote>,
-    /// When it was written, or when the relay took it.
+    /// When it was written, or when the relay accepted it.
     pub at: Wall,
-    /// How far it has come. One that came in was delivered, and read once it was shown.
+    /// Its progress. Incoming letters are delivered, and read once shown.
     pub state: Progress,
-    /// What it came on; `None` for those that were sent.
+    /// The carrier it came on; `None` for sent letters.
     pub via: Option<Carrier>,
     /// Letters of its sender before it that never came.
     pub missing: u64,
-    /// The disk has damaged it: nobody knows what of it is right.
+    /// The disk has damaged it; any part of it may be wrong.
     pub damaged: bool,
-    /// It was refused because the outbox was an old copy: it may have arrived.
+    /// It was refused because the outbox was an old copy, so it may have arrived.
     pub is_old_copy: bool,
 }
 
@@ -396,37 +393,38 @@ pub enum Unreached {
     NoSuchHost,
     /// Every permitted carrier was refused or stayed silent.
     Silent,
-    /// Only TCP is permitted, and nothing listens for it there.
+    /// Only TCP is permitted, and the TCP port is closed.
     NoTcpListener,
-    /// The relay showed another key than the pinned one.
+    /// The relay showed a key other than the pinned one.
     KeyChanged {
         /// The pinned key.
         pinned: PublicKey,
-        /// What it showed.
+        /// The key it showed.
         offered: PublicKey,
     },
-    /// The relay showed another key than the expected one; none is pinned.
+    /// The relay showed a key other than the expected one; none is pinned.
     KeyUnlikeBook {
-        /// What its key was expected to look like.
+        /// The expected fingerprint.
         wanted: Fingerprint,
-        /// What it showed.
+        /// The key it showed.
         offered: PublicKey,
     },
-    /// The pinned key is another than the expected one: the relay is not spoken to.
+    /// The pinned key differs from the expected one. Nothing is sent to the relay.
     BookUnlikePin {
-        /// What its key is expected to look like.
+        /// The expected fingerprint.
         wanted: Fingerprint,
         /// The pinned key.
         pinned: PublicKey,
     },
-    /// The relay answered, but could not prove the pinned key, or would not take ours.
+    /// The relay answered, but did not prove the pinned key, or refused our key.
     HandshakeRefused,
-    /// The relay answered, but cannot write our name down now, or has been asked for names too often from here.
+    /// The relay answered, but cannot register the name at the moment or has had too many requests
+    /// from this address.
     NameNotWritten,
 }
 
 impl Unreached {
-    /// Whether the relay's key is another than the known one: its user has to decide.
+    /// Whether the relay's key differs from the known one, so that the user must decide.
     pub const fn is_other_key(&self) -> bool {
         matches!(
             self,
@@ -435,144 +433,147 @@ impl Unreached {
     }
 }
 
-/// Why a conversation goes on over another carrier.
+/// Why a conversation changed its carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MovedWhy {
     /// UDP has fallen silent.
     Silent,
-    /// UDP loses too much, or whatever is long.
+    /// UDP loses too many packets, or all long ones.
     Poor,
-    /// UDP was tested and gets through.
+    /// UDP was validated.
     Proved,
     /// The TCP connection ended, and UDP answered first.
     Broken,
-    /// The user asked for it.
+    /// The user permitted no other carrier.
     Asked,
 }
 
-/// What a client shows.
+/// An event for the user interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    /// A letter came in, and is durable: once, and in its sender's order.
+    /// A letter came in and is durable. Shown once, in its sender's order.
     Letter(Incoming),
-    /// A letter came in that this version cannot understand: nothing of it is kept, and its sender
-    /// has it back. Shown once a minute at most.
+    /// A letter came in that this version does not understand. Its content is not kept, and the
+    /// sender gets it back. Shown at most once a minute.
     Unreadable {
         /// The relay it came through.
         relay: HostPort,
         /// Its sender.
         from: Name,
-        /// What it is called.
+        /// Its id.
         id: LetterId,
     },
-    /// Letters of members who are not in the address book are refused: as much is kept of them as
-    /// may be. Shown once until there is room again.
+    /// Letters of members outside the address book are refused: their storage is full. Shown once
+    /// until some of it is free again.
     StrangersFull {
-        /// The relay through which the first of those letters came.
+        /// The relay of the first refused letter.
         relay: HostPort,
     },
-    /// A letter got further.
+    /// Progress of a letter.
     Progress {
         /// The command's number.
         request: u64,
-        /// What the letter is called.
+        /// The letter's id.
         id: LetterId,
-        /// How far it has come.
+        /// The progress.
         progress: Progress,
-        /// What the client speaks to that relay on.
+        /// The carrier of the session with that relay.
         via: Carrier,
-        /// When the relay took it, or one given shortly before it, by the clock of [`Incoming::at`]: a letter that it took
-        /// earlier is no answer. 0 if that is not known.
+        /// When the relay accepted it, or a letter given shortly before it, by the clock of
+        /// [`Incoming::at`]. A letter accepted earlier is not an answer to it. 0 if unknown.
         taken: Wall,
     },
-    /// A letter was refused; the text is the user's again.
+    /// A letter was refused; the user gets the text back.
     Refused {
         /// The command's number.
         request: u64,
-        /// What the letter is called.
+        /// The letter's id.
         id: LetterId,
-        /// Whom it was for.
+        /// The recipient.
         to: Name,
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// It was on its way when its recipient was lost, or an earlier try had no answer.
+        /// Whether it may have arrived: it was on its way when its recipient was lost, or an
+        /// earlier attempt had no answer.
         may_have_arrived: bool,
-        /// Names like the one that does not exist.
+        /// Existing names similar to the unknown one.
         nearest: Vec<Name>,
-        /// What it said; empty if it waited long in a mailbox, behind so many others that its text was not kept here.
+        /// The text. Empty if it was dropped here while the letter waited in a mailbox with many
+        /// others.
         text: String,
     },
-    /// A letter was not taken into the outbox; the text is the user's again.
+    /// A letter did not enter the outbox; the user gets the text back.
     Unkept {
         /// The command's number.
         request: u64,
-        /// Whom it was for.
+        /// The recipient.
         to: Name,
-        /// Why.
+        /// The reason.
         why: Unkept,
-        /// What it said.
+        /// Its text.
         text: String,
     },
-    /// Signed in; also after each reconnection.
+    /// The client has signed in; also after each reconnection.
     Online {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
-        /// What it is reached on.
+        /// The carrier.
         via: Carrier,
     },
-    /// The conversation goes on over another carrier.
+    /// The conversation continues over another carrier.
     Moved {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
         /// The new carrier.
         via: Carrier,
-        /// Why.
+        /// The reason.
         why: MovedWhy,
     },
-    /// The relay will not have us under this name. The client stops trying.
+    /// The relay refuses the client under this name. The client stops trying.
     NameRefused {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
-        /// Why.
+        /// The reason.
         reason: NameReason,
-        /// The name in the way; `None` if there is none or it is no name.
+        /// The conflicting name; `None` if there is none or it is not a valid name.
         name: Option<Name>,
     },
-    /// The relay's key was pinned: it is the first one it showed.
+    /// The relay's key was pinned: the first one it proved.
     Pinned {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
         /// Its key.
         key: PublicKey,
     },
-    /// The relay cannot be reached; the client keeps trying where that can help. Shown once until that changes.
+    /// The relay is unreachable; the client keeps trying where that can help. Shown once until that
+    /// changes.
     Unreached {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
-        /// Why.
+        /// The reason.
         why: Unreached,
     },
-    /// A session that was online is gone; the client is at work on a new one.
+    /// A session that was online is gone. The client is connecting again.
     Lost {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
     },
-    /// The outbox of this relay is an old copy: what is written from now on goes into another one,
-    /// and what waited comes back as refused.
+    /// This relay's outbox is an old copy. New letters go into another outbox, and waiting letters
+    /// are refused.
     OldCopy {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
     },
-    /// Another machine signed in with the same key; this client has stopped.
+    /// Another machine signed in with the same key. This client has stopped.
     Replaced {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
     },
     /// The answer to [`Command::Ping`].
     Pong {
-        /// Which relay.
+        /// The relay.
         relay: HostPort,
-        /// What it was measured on.
+        /// The carrier of the probe.
         via: Carrier,
         /// The round trip.
         rtt: Duration,

@@ -1,8 +1,10 @@
-//! One attempt to reach a relay over one carrier: connect, ask for the key if it is not known, shake hands.
+//! One attempt to reach a relay over one carrier: connect, query the key if it is unknown, perform
+//! the handshake.
 //!
-//! An attempt only says what to do next; the uplink carries it out. UDP packets are repeated at 0, 250, 500, 1000,
-//! 1750 and 2750 ms (±10 %), six at most, to each address of the relay in turn; on TCP each is sent once. A relay under load may ask for the first message again, with a cookie: that is one of
-//! the six.
+//! An attempt only returns the next step; the uplink carries it out. Each UDP packet is sent up to
+//! six times, at 0, 250, 500, 1,000, 1,750, and 2,750 ms (±10 %), to the relay's addresses in turn.
+//! On TCP each packet is sent once. A relay under load may request the first message again, with a
+//! cookie; that is one of the six.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,27 +15,31 @@ use crate::session::{Initiator, KeyQuery};
 
 use super::uplink::Out;
 
-/// When each packet of a UDP attempt is sent, in milliseconds after the first.
+/// Send times of a UDP packet, in milliseconds after the first. The last leaves one second for an
+/// answer before the attempt ends.
 const SCHEDULE_MS: [u64; 6] = [0, 250, 500, 1_000, 1_750, 2_750];
-/// How long an attempt may take in all over TCP, which repeats what gets lost by itself ...
+/// Maximum duration of an attempt over TCP, which retransmits lost data itself.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
-/// ... and over UDP: where many packets get lost, the next round has its six within the same time.
+/// Maximum duration of an attempt over UDP. Shorter than over TCP: at high loss the next round
+/// sends its six packets within the same 8 s.
 const GIVE_UP_UDP_AFTER: Duration = Duration::from_secs(4);
-/// Answers that a counter was too low, for one attempt: one tells how far to go, another may cross a second attempt.
+/// Maximum "counter too low" answers per attempt. The first states the required counter; a second
+/// may cross another attempt.
 const STALES_MAX: u32 = 2;
-/// From this packet of a handshake on, the relay's key is asked for beside it: silence may mean that it has changed.
+/// The relay's key is queried along with the handshake after this many unanswered packets. Silence
+/// may mean that the key has changed.
 const CHECK_KEY_FROM: usize = 2;
 
-/// How far an attempt has come.
+/// Stage of an attempt.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// The TCP path is being opened.
+    /// The TCP connection is being opened.
     Connecting,
-    /// It may go on as soon as there is a counter.
+    /// Waits for a handshake counter.
     Ready,
-    /// The relay's key was asked for.
+    /// The relay's key was queried.
     Querying(KeyQuery),
-    /// The first handshake packet is on its way; beside it perhaps a question for the key.
+    /// The first handshake packet is on its way, perhaps with a key query.
     Shaking(Initiator, Option<KeyQuery>),
 }
 
@@ -42,29 +48,29 @@ pub(super) enum Stage {
 pub(super) struct Attempt {
     pub(super) carrier: Carrier,
     pub(super) stage: Stage,
-    /// The addresses tried in turn.
+    /// Tried in turn.
     addrs: Vec<SocketAddr>,
     turn: usize,
     conn: Option<ConnId>,
-    /// Packets of the present stage sent.
+    /// Packets sent in this stage.
     sent: usize,
-    /// When the first packet of the present stage was sent.
+    /// When this stage sent its first packet.
     stage_since: Tick,
     next_at: Tick,
     sent_at: Tick,
     give_up_at: Tick,
-    /// How often the relay said that the counter was too low.
+    /// "Counter too low" answers so far.
     stales: u32,
 }
 
-/// What an attempt is to do now.
+/// Next action of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing until [`Attempt::next_deadline`].
     Wait,
-    /// Send the stage's packets there.
+    /// Send the stage's packets on this path.
     Send(Path),
-    /// It has failed.
+    /// The attempt has failed.
     GiveUp,
 }
 
@@ -89,14 +95,14 @@ impl Attempt {
         }
     }
 
-    /// An attempt that waits for this connection to be opened.
+    /// Makes the attempt wait for this connection to open.
     pub(super) fn connecting(mut self, conn: ConnId) -> Attempt {
         self.conn = Some(conn);
         self.stage = Stage::Connecting;
         self
     }
 
-    /// An attempt on a connection that is open already.
+    /// Puts the attempt on a connection that is already open.
     pub(super) fn on(mut self, conn: ConnId) -> Attempt {
         self.conn = Some(conn);
         self
@@ -106,12 +112,12 @@ impl Attempt {
         self.conn
     }
 
-    /// The address the present turn goes to.
+    /// Returns the address for the next packet.
     pub(super) fn addr(&self) -> Option<SocketAddr> {
         self.addrs.get(self.turn % self.addrs.len().max(1)).copied()
     }
 
-    /// The relay has answered a question from there: the next packet goes there too.
+    /// Sends the next packet to `path` too: the relay has answered from there.
     pub(super) fn go_on_at(&mut self, path: Path) {
         if let Path::Udp(addr) = path
             && let Some(turn) = self.addrs.iter().position(|known| *known == addr)
@@ -120,7 +126,7 @@ impl Attempt {
         }
     }
 
-    /// Where the stage's packets go.
+    /// Returns the path for the stage's packets.
     pub(super) fn path(&self) -> Option<Path> {
         match self.carrier {
             Carrier::Tcp => self.conn.map(Path::Tcp),
@@ -128,7 +134,7 @@ impl Attempt {
         }
     }
 
-    /// A new stage whose packets are sent from `now` on.
+    /// Enters a new stage, whose packets are sent from `now` on.
     pub(super) fn enter(&mut self, now: Tick, stage: Stage) {
         self.stage = stage;
         self.sent = 0;
@@ -136,7 +142,7 @@ impl Attempt {
         self.next_at = now;
     }
 
-    /// The relay wants a higher counter; one that says so again and again is not asked again in this round.
+    /// Handles a request for a higher counter. After too many of them the attempt ends.
     pub(super) fn handle_stale(&mut self, now: Tick) {
         self.stales += 1;
         if self.stales > STALES_MAX {
@@ -145,9 +151,10 @@ impl Attempt {
         self.enter(now, Stage::Ready);
     }
 
-    /// What the answer that has just come says of the round trip, to begin with. Where the packet was sent more than once,
-    /// nobody knows which of them was answered (Karn's rule): then it is what makes the first probe as patient as the
-    /// handshake's own first repeat, and more if even the last packet was sent longer ago.
+    /// Returns the initial RTT estimate from the answer that has just come. If the packet was sent
+    /// more than once, it is unknown which of them was answered (Karn's algorithm, RFC 6298 §3).
+    /// The estimate is then at least [`RTT_IN_DOUBT`], which makes the first PTO as long as the
+    /// handshake's first repetition, and more if even the last packet was sent longer ago.
     pub(super) fn rtt(&self, now: Tick) -> Duration {
         match self.sent {
             0 | 1 => now.since(self.stage_since),
@@ -155,15 +162,15 @@ impl Attempt {
         }
     }
 
-    /// The relay has shown that it is there: what was sent a while ago is sent again at once.
+    /// Sends again immediately what was sent a while ago: the relay is known to be reachable.
     pub(super) fn hurry(&mut self, now: Tick) {
         if self.carrier == Carrier::Udp && now.since(self.sent_at) >= Duration::from_millis(SCHEDULE_MS[1]) {
             self.next_at = self.next_at.min(now);
         }
     }
 
-    /// The relay may be under load and want the first message again, with a cookie: it goes out at once, in place of a later
-    /// repeat. Whether it is to go now.
+    /// Handles a cookie from a relay under load. Returns `true` if the first message is due again,
+    /// with the cookie, in place of a later repetition.
     pub(super) fn handle_cookie(&mut self, now: Tick, path: Path, bytes: &[u8]) -> bool {
         let Stage::Shaking(initiator, _) = &mut self.stage else { return false };
         let again = initiator.handle_cookie(bytes) == Ok(true) && self.sent < SCHEDULE_MS.len();
@@ -179,8 +186,8 @@ impl Attempt {
         !matches!(self.stage, Stage::Connecting)
     }
 
-    /// Whether the key should be asked for beside the handshake. On TCP each packet is sent once, so it is asked for at
-    /// once.
+    /// Whether the key should be queried along with the handshake. On TCP each packet is sent once,
+    /// so the query is sent at once.
     pub(super) fn doubts_key(&self) -> bool {
         let asks = self.carrier == Carrier::Tcp || self.sent > CHECK_KEY_FROM;
         asks && matches!(self.stage, Stage::Shaking(_, None))
@@ -191,7 +198,8 @@ impl Attempt {
         match &self.stage {
             Stage::Querying(query) => out.send(path, query.packet()),
             Stage::Shaking(initiator, check) => {
-                // The question first: a relay with another key closes a TCP connection whose handshake it cannot read.
+                // Query first: a relay with another key closes a TCP connection whose handshake it
+                // cannot read.
                 if let Some(check) = check {
                     out.send(path, check.packet());
                 }
@@ -201,7 +209,7 @@ impl Attempt {
         }
     }
 
-    /// Lets time pass.
+    /// Returns the next action at time `now`.
     pub(super) fn step(&mut self, now: Tick, rng: &mut Rng) -> Step {
         if now >= self.give_up_at {
             return Step::GiveUp;
@@ -220,6 +228,8 @@ impl Attempt {
             Some(after) => now.max(self.stage_since + jittered(*after, rng)),
             None => self.give_up_at,
         };
+        // After a pause of the process the next time may have passed; never return a deadline that
+        // is over.
         if self.next_at <= now {
             self.next_at = now + Duration::from_millis(SCHEDULE_MS[1]);
         }
@@ -236,12 +246,13 @@ impl Attempt {
     }
 }
 
-/// `ms` ±10 %.
+/// Returns `ms` ±10 %.
 fn jittered(ms: u64, rng: &mut Rng) -> Duration {
     Duration::from_micros(ms * 900 + rng.below(ms * 200 + 1))
 }
 
-/// Half of it to all of it: so that not all clients of a relay come back in the same moment.
+/// Returns a random duration of `longest / 2` to `longest`, so that a relay's clients do not all
+/// return at once.
 pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
     let micros = longest.as_micros() as u64;
     Duration::from_micros(micros / 2 + rng.below(micros / 2 + 1))
@@ -258,7 +269,8 @@ mod tests {
 
     fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
-        let (mut rng, start) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
+        let mut rng = Rng::from_seed([1; 32]);
+        let start = Tick::from_micros(1_000_000);
         let mut attempt = Attempt::new(Carrier::Udp, addrs, start);
         let query = KeyQuery::new(Carrier::Udp, &mut rng);
         attempt.enter(start, Stage::Querying(query));
@@ -266,10 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn six_packets_in_three_seconds_then_it_gives_up() {
+    fn six_packets_in_three_seconds_then_attempt_gives_up() {
         let (mut attempt, mut rng) = attempt(&["127.0.0.1:1"]);
         let start = Tick::from_micros(1_000_000);
-        let (mut now, mut sent) = (start, Vec::new());
+        let mut now = start;
+        let mut sent = Vec::new();
         loop {
             match attempt.step(now, &mut rng) {
                 Step::Send(_) => sent.push(now.since(start).as_millis() as u64),
@@ -288,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_measures_the_round_trip_only_if_one_packet_can_have_caused_it() {
+    fn answer_measures_rtt_only_if_one_packet_was_sent() {
         let (mut attempt, mut rng) = attempt(&["127.0.0.1:1"]);
         let ms = Duration::from_millis;
         let start = Tick::from_micros(1_000_000);
@@ -301,10 +314,12 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_doubted_at_once_on_tcp_and_after_silence_on_udp() {
+    fn key_is_queried_at_once_on_tcp_and_after_silence_on_udp() {
         for (carrier, doubted_from) in [(Carrier::Tcp, 1), (Carrier::Udp, 3)] {
-            let (mut rng, mut now) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
-            let (identity, key) = (Identity::from_private([7; 32]), Identity::from_private([9; 32]).public());
+            let mut rng = Rng::from_seed([1; 32]);
+            let mut now = Tick::from_micros(1_000_000);
+            let identity = Identity::from_private([7; 32]);
+            let key = Identity::from_private([9; 32]).public();
             let hello = Hello { counter: 1, continues: None };
             let initiator =
                 Initiator::new(&identity, &key, &AccessSecret::default(), &hello, 1, carrier, &mut rng)
@@ -320,15 +335,19 @@ mod tests {
         }
     }
 
-    /// Each COOKIE holds another cookie, as from a relay that will never be content.
+    /// Each COOKIE holds another cookie, as from a relay that never accepts one.
     #[test]
-    fn cookies_without_end_earn_six_packets_at_most() {
-        let (mut rng, start) = (Rng::from_seed([1; 32]), Tick::from_micros(1_000_000));
-        let (identity, relay) = (Identity::from_private([7; 32]), Identity::from_private([9; 32]));
-        let (key, secret) = (relay.public(), AccessSecret::default());
+    fn endless_cookies_get_at_most_six_packets() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let start = Tick::from_micros(1_000_000);
+        let identity = Identity::from_private([7; 32]);
+        let relay = Identity::from_private([9; 32]);
+        let key = relay.public();
+        let secret = AccessSecret::default();
         let mut relay = Responder::new(relay, secret.clone(), HandshakeLimits::On, Rng::from_seed([2; 32]));
         let mut ask = |port: u16, packet: &[u8]| {
-            let (addr, mut out) = (SocketAddr::from(([192, 0, 2, 1], port)), Vec::new());
+            let addr = SocketAddr::from(([192, 0, 2, 1], port));
+            let mut out = Vec::new();
             relay.handle_init(start, Path::Udp(addr), addr, packet, &mut out);
             out
         };
@@ -348,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_has_its_turn() {
+    fn every_address_gets_its_turn() {
         let (mut attempt, mut rng) = attempt(&["127.0.0.1:1", "127.0.0.1:2"]);
         let mut paths = Vec::new();
         let mut now = Tick::from_micros(1_000_000);
@@ -362,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_packet_goes_where_the_last_answer_came_from() {
+    fn next_packet_goes_where_last_answer_came_from() {
         let (mut attempt, mut rng) = attempt(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
         let start = Tick::from_micros(1_000_000);
         assert_eq!(attempt.step(start, &mut rng), Step::Send(udp("127.0.0.1:1")));

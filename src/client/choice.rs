@@ -1,31 +1,35 @@
-//! Which carrier a session is on, as arithmetic: when UDP counts as proved, when it is tested again, how soon the
-//! conversation may return to it. `paths` carries out what this says.
+//! Arithmetic of path selection: UDP path validation, its schedule, and flap damping. `paths`
+//! applies the results.
 
 use std::time::Duration;
 
 use crate::base::{Rng, Tick};
 
-/// Answered probes that prove a UDP path.
+/// Answered probes that validate a UDP path. One or two may pass by chance on a path that loses
+/// most packets.
 const PROOF_ANSWERS: usize = 3;
-/// A proof that is not there by then has failed.
+/// Time limit for validating a path.
 const PROOF_WITHIN: Duration = Duration::from_secs(3);
-/// Not one answer by then, nor within three round trips: it has failed already.
+/// Validation fails early if no probe was answered within this time and within
+/// [`PROOF_BEGUN_RTTS`].
 const PROOF_BEGUN_WITHIN: Duration = Duration::from_secs(1);
-/// Round trips for the first answer.
+/// RTTs for the first answer.
 const PROOF_BEGUN_RTTS: u32 = 3;
-/// When the probes of a proof are sent, in milliseconds after the first, until three are answered: of these eleven three
-/// are answered in 98 of 100 cases where three in ten packets are lost each way.
+/// Send times of a validation's probes, in milliseconds after the first, until three are answered.
+/// At 30 % loss each way three of these eleven are answered in 98 % of cases.
 const PROBES_AT_MS: [u64; 11] = [0, 60, 120, 350, 600, 850, 1_100, 1_400, 1_700, 2_000, 2_300];
-/// UDP is tested so many seconds after the conversation came to TCP, and then every five minutes.
+/// UDP is validated this many seconds after the session came to TCP. Early ones catch a short
+/// outage.
 const RETRY_AT_SECS: [u64; 5] = [1, 3, 10, 30, 60];
+/// Interval of validations after those.
 const RETRY_EVERY: Duration = Duration::from_secs(300);
-/// How soon a second flight from UDP may be undone; it doubles with each further one.
+/// Delay of the return to UDP after a second failover; doubles with each further one.
 const RETURN_WAIT_MIN: Duration = Duration::from_secs(30);
 const RETURN_WAIT_MAX: Duration = Duration::from_secs(600);
-/// Flights from UDP are forgotten after so long a stay there.
+/// Time on UDP after which the failover count is reset.
 const GOOD_AFTER: Duration = Duration::from_secs(600);
 
-/// A test of a UDP path: full-size probes, each to be answered by a packet as long.
+/// Validation of a UDP path (RFC 9000 §8.2), by full-size probes that are answered at full size.
 #[derive(Debug)]
 pub(super) struct Proof {
     began: Tick,
@@ -38,7 +42,7 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// A test that begins now; `rtt` is what is known of the round trip.
+    /// Begins a validation; `rtt` is the current estimate.
     pub(super) fn new(now: Tick, rtt: Duration) -> Proof {
         Proof {
             began: now,
@@ -59,16 +63,18 @@ impl Proof {
         PROBES_AT_MS.get(self.sent).map(|at| self.began + Duration::from_millis(*at))
     }
 
-    /// The probe that is due, if one is. After a pause each is still sent, one a turn.
+    /// Returns the probe that is due, if any. After a pause of the process all are still sent, one
+    /// a turn.
     pub(super) fn probe_due(&mut self, now: Tick, rng: &mut Rng) -> Option<[u8; 8]> {
         self.next_probe_at().filter(|at| *at <= now)?;
         let id = rng.next_u64().to_be_bytes();
-        (self.ids[self.sent], self.sent_at[self.sent]) = (id, now);
+        self.ids[self.sent] = id;
+        self.sent_at[self.sent] = now;
         self.sent += 1;
         Some(id)
     }
 
-    /// Takes in the answer to a probe; its round trip.
+    /// Handles the answer to a probe. Returns its RTT; `None` for a repeated or unknown answer.
     pub(super) fn handle_answer(&mut self, now: Tick, id: [u8; 8]) -> Option<Duration> {
         let place = self.ids[..self.sent].iter().position(|sent| *sent == id)?;
         if std::mem::replace(&mut self.answered[place], true) {
@@ -83,7 +89,7 @@ impl Proof {
         self.began + if self.answers() == 0 { begun } else { PROOF_WITHIN }
     }
 
-    /// Whether the path is proved; `None` while that is open.
+    /// Whether the path is valid; `None` while undecided.
     pub(super) fn verdict(&self, now: Tick) -> Option<bool> {
         if self.answers() >= PROOF_ANSWERS {
             return Some(true);
@@ -96,7 +102,7 @@ impl Proof {
     }
 }
 
-/// When UDP is tested while the conversation is on TCP.
+/// Schedule of UDP validations while the session is on TCP.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retries {
     since: Tick,
@@ -105,13 +111,14 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// The conversation has come to TCP; the first test is due at once if `at_once`.
+    /// Begins the schedule when the session has come to TCP. With `at_once` the first validation is
+    /// due now.
     pub(super) fn begin(&mut self, now: Tick, at_once: bool) {
         let first = now + if at_once { Duration::ZERO } else { Duration::from_secs(RETRY_AT_SECS[0]) };
         *self = Retries { since: now, done: 0, next_at: Some(first) };
     }
 
-    /// A test has begun; plans the next.
+    /// Schedules the next validation, after one has begun.
     pub(super) fn tested(&mut self, now: Tick) {
         while let Some(secs) = RETRY_AT_SECS.get(self.done) {
             self.done += 1;
@@ -129,10 +136,10 @@ impl Retries {
     }
 }
 
-/// Keeps a conversation from flapping between UDP and TCP.
+/// Flap damping between UDP and TCP, in the manner of RFC 2439.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Damping {
-    /// Flights from UDP that are remembered.
+    /// Failovers since the last reset.
     flights: u32,
     fled_at: Tick,
     /// When the present stay on UDP began.
@@ -140,21 +147,23 @@ pub(super) struct Damping {
 }
 
 impl Damping {
-    /// The conversation left UDP for TCP.
+    /// Records a failover from UDP to TCP.
     pub(super) fn fled(&mut self, now: Tick) {
         if self.on_udp_since.is_some_and(|since| now.since(since) >= GOOD_AFTER) {
             self.flights = 0;
         }
         self.flights = self.flights.saturating_add(1);
-        (self.fled_at, self.on_udp_since) = (now, None);
+        self.fled_at = now;
+        self.on_udp_since = None;
     }
 
-    /// The conversation is on UDP.
+    /// Records that the session is on UDP.
     pub(super) fn came_to_udp(&mut self, now: Tick) {
         self.on_udp_since.get_or_insert(now);
     }
 
-    /// When the conversation may return: at once after a first flight, then after 30 s, a minute … ten minutes.
+    /// Returns when the session may return to UDP: at once after a first failover, then after 30 s,
+    /// 60 s … 10 min.
     pub(super) fn returns_at(&self) -> Tick {
         let Some(doublings) = self.flights.checked_sub(2) else { return Tick::ZERO };
         self.fled_at + (RETURN_WAIT_MIN * (1 << doublings.min(8))).min(RETURN_WAIT_MAX)
@@ -169,9 +178,11 @@ mod tests {
         Tick::from_micros(millis * 1000)
     }
 
-    /// Answers the probes that `passes` lets through after `rtt_ms`; when the verdict falls and what it is.
+    /// Answers the probes selected by `passes` after `rtt_ms`. Returns the time of the result in
+    /// milliseconds, and the result.
     fn judge(rtt_ms: u64, passes: impl Fn(usize) -> bool) -> (u64, bool) {
-        let (mut rng, start) = (Rng::from_seed([1; 32]), 5_000);
+        let mut rng = Rng::from_seed([1; 32]);
+        let start = 5_000;
         let mut proof = Proof::new(at(start), Duration::from_millis(rtt_ms));
         let mut coming = Vec::new();
         for ms in start.. {
@@ -193,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn three_answers_prove_a_path_and_two_do_not() {
+    fn three_answers_validate_path_and_two_do_not() {
         assert_eq!(judge(10, |_| true), (130, true));
         assert_eq!(judge(10, |n| n <= 2), (3_000, false));
         assert_eq!(judge(10, |n| n % 3 == 0), (1_710, true));
@@ -203,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn udp_is_tested_at_1_3_10_30_60_seconds_and_every_five_minutes() {
+    fn udp_is_validated_at_1_3_10_30_60_s_then_every_5_min() {
         let mut retries = Retries::default();
         retries.begin(at(0), false);
         let mut times = Vec::new();
@@ -218,8 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn each_flight_doubles_the_wait_and_ten_good_minutes_forget_them() {
-        let (mut damping, mut now, mut waits) = (Damping::default(), at(0), Vec::new());
+    fn each_failover_doubles_wait_and_10_min_on_udp_reset_it() {
+        let mut damping = Damping::default();
+        let mut now = at(0);
+        let mut waits = Vec::new();
         for _ in 0..8 {
             damping.fled(now);
             waits.push(damping.returns_at().since(now).as_secs());

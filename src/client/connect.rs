@@ -1,17 +1,14 @@
-//! How a session comes about and is kept: rounds of attempts over the permitted carriers.
+//! Establishes and repairs the session with one relay, in rounds of attempts over its carriers.
 //!
-//! A *round* begins with the first look-up and ends with the first authenticated answer, or when every attempt has
-//! failed; then the next begins after 1, 2, 4 … 30 s with jitter. UDP is tried at once, TCP beside it after 250 ms, counted
-//! from the key's arrival if it came over UDP within that time, or at once if UDP failed last time; each shakes hands with a first message of its own. The first authenticated answer
-//! carries the conversation, and the other path is probed under its keys (`paths`).
+//! A *round* begins with the look-up and ends with the first authenticated answer, or when every
+//! attempt has failed. After a failure the next one begins after 1, 2, 4 … 30 s with jitter. UDP is
+//! tried at once. TCP follows 250 ms later (counted from the key's arrival if that came over UDP in
+//! this time), or at once if UDP failed last time. The first authenticated answer carries the
+//! session; `paths` probes the other path.
 //!
-//! While there is a session its handshakes *continue* it: a round of repair when the path has gone silent, or one on the
-//! present path alone when keys are to be renewed.
-//!
-//! Every address of the relay is tried: over UDP its packets go to each in turn, over TCP a connection to the next is opened
-//! beside those that have not answered within 250 ms (RFC 8305 §5).
-//!
-//! What an attempt says and what answers lead to stands in `shake`.
+//! Handshakes during a session continue it: in a repair round if its path is silent, in a rekey
+//! round on that path alone. All addresses are tried: UDP packets go to each in turn, TCP to the
+//! next after 250 ms without an answer (RFC 8305 §5).
 
 mod addresses;
 mod known_key;
@@ -34,45 +31,47 @@ use super::uplink::{Out, Shared, Told, Uplink, close_conn};
 use addresses::Addresses;
 use loss_backoff::LossBackoff;
 
-/// A TCP connection is opened beside UDP after this time.
+/// Delay of TCP after UDP in a round: the connection attempt delay of RFC 8305 §5.
 const TCP_CONNECT_AFTER: Duration = Duration::from_millis(250);
-/// A connection to the next address is opened after this time without an answer at one (RFC 8305 §8).
+/// Delay before a connection to the next address if one has not answered (RFC 8305 §8).
 const NEXT_ADDR_AFTER: Duration = Duration::from_millis(250);
-/// A TCP connection that was refused or broke is tried for again within this time, for as long as UDP is.
+/// Upper bound of the pause after a refused or broken TCP connection, while UDP is still tried.
 const TCP_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// With TCP refused and UDP silent for this long, the user is told that no relay answers: within a second. The same where
-/// only UDP may be used and it is refused.
+/// The relay is reported as silent after this time if TCP was refused, or if only UDP is permitted
+/// and was refused. Below the promised second.
 const SILENT_AND_REFUSED: Duration = Duration::from_millis(900);
-/// With nothing heard on any carrier for this long, the user is told.
+/// The relay is reported as silent after this time without an answer on any carrier.
 const SILENT: Duration = Duration::from_secs(3);
-/// Pauses between rounds: the first, and the longest.
+/// First pause between rounds.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest pause between rounds.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// A relay that has been asked too often is tried again as if so many rounds had failed: after 4 s at least.
+/// Failures assumed for a relay that reported too many requests: the next round waits 4 s or more.
 const FAILURES_TOO_MANY: u32 = 3;
-/// Within this time after a relay that stops in good order is tried again.
+/// Upper bound of the random delay before reconnecting to a relay that shut down cleanly.
 const SOON: Duration = Duration::from_millis(250);
-/// Probe time-outs in a row after which a UDP path is taken for dead,
+/// Consecutive PTOs required before a UDP path counts as dead.
 const STALLED_PTOS_UDP: u32 = 4;
-/// and the silence: TCP, opened beside UDP after half of it, has had as long to answer without another handshake.
+/// Silence required before a UDP path counts as dead. The TCP fallback opens after half of it and
+/// has the other half to answer, which avoids another handshake.
 const STALLED_FOR_UDP: Duration = Duration::from_millis(500);
-/// Missed probes after which a TCP path is taken for dead: about 10 s.
+/// Missed probes after which a TCP path counts as dead: about 10 s.
 const STALLED_PTOS_TCP: u32 = 3;
-/// A session is not continued after this silence: the relay has forgotten it.
+/// A session silent for this long is not continued: the relay has forgotten it.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(180);
 
-/// Why attempts are being made.
+/// Reason for a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Round {
-    /// There is no session.
+    /// No session exists.
     Fresh,
-    /// There is one whose path is gone or silent.
+    /// The session's path is closed or silent.
     Repair,
-    /// Its keys are to be renewed.
+    /// The session's keys must be renewed.
     Rekey,
 }
 
-/// What is being done to reach a relay.
+/// State of connecting to one relay.
 #[derive(Debug, Default)]
 pub(super) struct Connecting {
     pub(super) round: Option<Round>,
@@ -80,33 +79,36 @@ pub(super) struct Connecting {
     since: Tick,
     udp: Addresses,
     tcp: Addresses,
-    /// When the next connection over TCP is opened.
+    /// When the next TCP connection opens.
     tcp_at: Option<Tick>,
     tell_silence_at: Option<Tick>,
-    /// A key the relay showed and has not proved yet.
+    /// A key that the relay has shown and not proved.
     unproven_key: Option<PublicKey>,
     told_key_changed: bool,
     failures: u32,
     next_round_at: Option<Tick>,
-    /// A round waits for its turn among those of all relays; or it has come.
+    /// The round waits for its turn among those of all relays.
     asked: Option<Asked>,
+    /// That turn has come.
     granted: bool,
-    /// A connection waits for its turn.
+    /// The connection waits for its turn.
     dial_waits: Option<Turn>,
-    /// The highest handshake counter this relay has had of us, as far as is known. Each relay has its own, or one could
-    /// drive the counters for all others to their end.
+    /// The highest handshake counter that this relay is known to have. Kept for each relay, or one
+    /// relay could exhaust the counters for all.
     counter: u64,
-    /// A TCP path that may have stayed behind in another network: since when it is to be heard, and until when.
+    /// Since when, and until when, a packet must come on a TCP path that may belong to a previous
+    /// network.
     doubted: Option<(Tick, Tick)>,
-    /// When the present session began, and how many in a row ended soon after that.
+    /// When the present session began.
     begun: Tick,
+    /// Consecutive sessions that ended soon after they began.
     early_ends: u32,
-    /// How soon a session that was lost is shaken hands for again.
+    /// Pauses between handshakes after lost sessions.
     pub(super) loss_backoff: LossBackoff,
 }
 
 impl Connecting {
-    /// The next round begins after a pause that doubles with each failure.
+    /// Ends a failed round. The next begins after a pause that doubles with each failure.
     fn back_off(&mut self, now: Tick, rng: &mut Rng) {
         let longest = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
@@ -114,7 +116,7 @@ impl Connecting {
         self.end_round();
     }
 
-    /// A session has ended. If it was a short one, and those before it too, the pause grows as with failures.
+    /// Handles the end of a session. After several short sessions the pause grows as with failures.
     pub(super) fn session_ended(&mut self, now: Tick, rng: &mut Rng) {
         let early = now.since(self.begun) < BACKOFF_MAX;
         self.failures = self.failures.max(self.early_ends);
@@ -122,13 +124,14 @@ impl Connecting {
         self.back_off(now, rng);
     }
 
-    /// The relay has been asked too often from here. To be called before [`Connecting::session_ended`].
+    /// Lengthens the pause after "too many requests". Call before [`Connecting::session_ended`].
     pub(super) fn slow_down(&mut self) {
         self.failures = self.failures.max(FAILURES_TOO_MANY);
     }
 
-    /// The relay has said that it goes, perhaps to run again at once: the next round begins soon, though not everybody's
-    /// in the same moment, unless sessions have ended early before. To be called after [`Connecting::session_ended`].
+    /// Shortens the pause for a relay that shut down cleanly and may restart at once, unless
+    /// sessions ended early before. The random delay spreads the relay's clients. Call after
+    /// [`Connecting::session_ended`].
     pub(super) fn hasten(&mut self, now: Tick, rng: &mut Rng) {
         if self.early_ends == 0 {
             self.failures = 0;
@@ -136,24 +139,25 @@ impl Connecting {
         }
     }
 
-    /// The TCP path is to be heard from now on until `until`, or it is repaired.
+    /// Requires a packet on the TCP path between now and `until`; otherwise the path is repaired.
     pub(super) fn doubt(&mut self, now: Tick, until: Tick) {
         self.doubted = Some((now, until));
     }
 
-    /// There is no path that could be heard.
+    /// Drops that requirement: the TCP path is gone.
     pub(super) fn forget_doubt(&mut self) {
         self.doubted = None;
     }
 
-    /// What was learned about how the relay is reached has changed: the next round begins at once.
+    /// Starts again with an immediate round, because the relay's address or key has changed.
     pub(super) fn start_over(&mut self) {
-        (self.failures, self.next_round_at) = (0, None);
+        self.failures = 0;
+        self.next_round_at = None;
         self.loss_backoff = LossBackoff::default();
         self.end_round();
     }
 
-    /// A pause that is over though nothing is wanted: the path has come back by itself.
+    /// Drops a pause that is no longer needed because the path works again.
     fn forget_pause(&mut self) {
         if self.next_round_at.take().is_some() {
             self.failures = 0;
@@ -166,16 +170,16 @@ impl Connecting {
         self.end_round();
     }
 
-    /// One carrier is refused: the other has only so long to answer before the user is told.
+    /// Shortens the time until the relay is reported as silent: one carrier was refused.
     fn hasten_silence(&mut self, now: Tick) {
         if let Some(at) = &mut self.tell_silence_at {
             *at = (*at).min(self.since + SILENT_AND_REFUSED).max(now + Duration::from_micros(1));
         }
     }
 
-    /// The relay has told its key, so the attempt that has it may win: its handshake, which begins now, has the same start
-    /// of the next connection as that of a client that knew the key. Where UDP is dropped no such answer comes, and TCP
-    /// waits no longer for it.
+    /// Restarts the TCP delay when the relay's key arrives over UDP. The handshake that begins now
+    /// gets the same head start as that of a client that knew the key. If UDP is dropped no key
+    /// arrives, and TCP is not delayed.
     fn give_a_start(&mut self, now: Tick) {
         self.tcp_at = self.tcp_at.map(|at| at.max(now + TCP_CONNECT_AFTER));
     }
@@ -187,18 +191,18 @@ impl Connecting {
         self.tell_silence_at = None;
     }
 
-    /// The relay's addresses over UDP, as far as they are known.
+    /// Returns the known UDP addresses of the relay.
     pub(super) fn udp_addrs(&self) -> &[SocketAddr] {
         self.udp.all()
     }
 
-    /// One of its addresses over TCP, another one for each failure.
+    /// Returns a TCP address of the relay; each failure selects another.
     pub(super) fn tcp_addr(&self, failures: u32) -> Option<SocketAddr> {
         self.tcp.at(failures as usize)
     }
 
-    /// The system says that UDP does not get to `path`, a hint: TCP need not wait any longer, and where only UDP may be
-    /// used the user may hear it earlier. Whether something is due now.
+    /// Handles the system's hint that UDP does not reach `path`. TCP need not wait any longer, and
+    /// with UDP only the report comes earlier. Returns `true` if the TCP connection is due now.
     pub(super) fn handle_udp_refused(&mut self, now: Tick, path: Path, carriers: Carriers) -> bool {
         let Path::Udp(addr) = path else { return false };
         if !self.udp_addrs().contains(&addr) {
@@ -216,7 +220,7 @@ impl Connecting {
 
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let attempts = self.attempts.iter().map(Attempt::next_deadline);
-        // Both pauses have to be over.
+        // A round begins after both pauses.
         let paused = self.next_round_at.max(self.loss_backoff.next_deadline());
         let paused = paused.filter(|_| self.round.is_none() && self.asked.is_none());
         let doubted = self.doubted.map(|(_, until)| until);
@@ -225,12 +229,12 @@ impl Connecting {
 }
 
 impl Uplink {
-    /// Whether anything is under way to reach the relay.
+    /// Whether an attempt is under way.
     pub(super) fn is_trying(&self) -> bool {
         !self.connecting.attempts.is_empty()
     }
 
-    /// Whether this host is the relay's.
+    /// Whether this host belongs to the relay.
     pub(super) fn asks_for(&self, host: &HostPort) -> bool {
         self.spec.addr == *host || self.spec.tcp.as_ref() == Some(host)
     }
@@ -241,7 +245,7 @@ impl Uplink {
         tries || self.peer.as_ref().and_then(Peer::path) == Some(path)
     }
 
-    /// Does whatever is due to reach the relay or keep it.
+    /// Does all connection work that is due.
     pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         if self.connecting.round.is_none()
             && let Some(round) = self.wanted_round(now.tick)
@@ -266,7 +270,8 @@ impl Uplink {
         self.drive_attempts(now, shared, out);
     }
 
-    /// Whether the time of a doubted connection is over and nothing was heard: it has stayed behind in another network.
+    /// Whether a suspect TCP path stayed silent until its deadline: it belongs to a previous
+    /// network.
     fn is_left_behind(&mut self, now: Tick) -> bool {
         let doubted = self.connecting.doubted.take_if(|doubted| doubted.1 <= now);
         let heard = self.peer.as_ref().map(|peer| peer.link().last_heard());
@@ -287,7 +292,7 @@ impl Uplink {
         }
     }
 
-    /// When the path is taken for dead, once enough probes have timed out there in a row.
+    /// Returns when the path counts as dead. `None` before enough consecutive PTOs.
     pub(super) fn stalled_at(&self) -> Option<Tick> {
         let link = self.peer.as_ref()?.link();
         match link.path()? {
@@ -296,8 +301,9 @@ impl Uplink {
         }
     }
 
-    /// Shakes hands anew where the path is dead, or sees that no pause is needed. To be called when everything that has come
-    /// was taken in: when a process was not run for a while its timers are over, and answers may be there to be read.
+    /// Starts a repair round if the path is dead; otherwise drops an unneeded pause. Call after all
+    /// received input was processed: after a pause of the process timers are over, and answers may
+    /// be waiting to be read.
     pub(super) fn repair_dead_path(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         let is_stalled = self.stalled_at().is_some_and(|at| at <= now.tick);
         let on_tcp = matches!(self.peer.as_ref().and_then(Peer::path), Some(Path::Tcp(_)));
@@ -344,6 +350,7 @@ impl Uplink {
         self.launch(now, shared, out);
     }
 
+    /// Handles the addresses of a host. Ignored if the round has attempts already.
     pub(super) fn handle_resolved(
         &mut self,
         now: Now,
@@ -364,7 +371,7 @@ impl Uplink {
         self.launch(now, shared, out);
     }
 
-    /// Begins the attempts once every address is known.
+    /// Begins the attempts once all addresses are known.
     fn launch(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         let connecting = &mut self.connecting;
         let Connecting { udp, tcp, .. } = &*connecting;
@@ -382,6 +389,7 @@ impl Uplink {
         }
         if !use_tcp {
             self.close_beside(shared, out);
+        // Reuse the fallback connection: it is further along than a new one.
         } else if let Some((conn, open)) = self.take_beside() {
             self.connecting.tcp.take(self.choice.beside_failures());
             let addr = self.connecting.tcp.at(0).into_iter().collect();
@@ -411,7 +419,7 @@ impl Uplink {
         self.plan_next_addr(now);
     }
 
-    /// The next address has its turn, if there is another, though the present one may yet answer.
+    /// Schedules a connection to the next address, if any. The present one may still answer.
     fn plan_next_addr(&mut self, now: Tick) {
         let more = self.connecting.tcp.has_more();
         self.connecting.tcp_at = more.then(|| now + NEXT_ADDR_AFTER);
@@ -436,6 +444,7 @@ impl Uplink {
         self.drive_attempts(now, shared, out);
     }
 
+    /// Handles the end of a TCP connection, whatever it was used for.
     pub(super) fn handle_path_closed(
         &mut self,
         now: Now,
@@ -494,7 +503,7 @@ impl Uplink {
         self.end_failed_round(now.tick, shared, out);
     }
 
-    /// Takes each attempt as far as it can go now.
+    /// Advances each attempt as far as possible.
     pub(super) fn drive_attempts(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         let mut place = 0;
         while place < self.connecting.attempts.len() {
@@ -561,7 +570,7 @@ impl Uplink {
         self.connecting.back_off(now, &mut shared.rng);
     }
 
-    /// Tells once that the relay is not reached, or no longer.
+    /// Reports once that the relay is unreachable or lost. A changed key is always reported.
     fn tell_unreached(&mut self, why: Unreached, out: &mut Out) {
         let relay = self.spec.addr.clone();
         let loud = why.is_other_key();
@@ -578,7 +587,7 @@ impl Uplink {
     }
 }
 
-/// The addresses of a host: at once if it is an address itself, otherwise they are asked for.
+/// Returns a host's addresses if it is a literal address; otherwise requests a look-up.
 fn look_up(host: &HostPort, out: &mut Out) -> Option<Vec<SocketAddr>> {
     let known = host.as_socket_addr().map(|addr| vec![addr]);
     if known.is_none() {

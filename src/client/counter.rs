@@ -1,17 +1,20 @@
-//! Handshake counters: each higher than every one before, also across restarts and clock jumps.
+//! Handshake counters. Each is higher than all before it, across restarts and clock jumps.
 //!
-//! A counter is `max(clock in microseconds, last + 1)` and is used only below a mark that is durable. The mark is moved
-//! ahead in steps, so that one commit serves for an hour and a kill wastes at most one step.
+//! A counter is `max(clock in microseconds, last + 1)`, and is used only up to a durable limit. The
+//! limit is raised in steps, so that one commit suffices for an hour, and a kill wastes at most one
+//! step.
 
 use crate::base::{Effect, Outputs, Ticket, Wall};
 
 use super::api::{Event, Record};
 
-/// How far ahead of the clock the durable mark is set, in microseconds: one hour.
+/// Distance of the durable limit from the clock, in microseconds: one hour.
 const STEP: u64 = 3_600 * 1_000_000;
-/// Clocks beyond this are not believed (the year 10889): counters must keep room to count up.
+/// Later clock times (from the year 11103 on) are replaced by this, so that the counter can always
+/// grow.
 const CLOCK_MAX: u64 = 1 << 58;
 
+/// The handshake counter, and the source of the client's tickets.
 #[derive(Debug)]
 pub(super) struct Counter {
     last: u64,
@@ -21,12 +24,12 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// A counter whose durable mark was left at `durable` by the last run: any number up to it may have been used.
+    /// Creates a counter with the last run's durable limit. Any number up to it may have been used.
     pub(super) fn new(durable: u64) -> Counter {
         Counter { last: durable, durable, asked: None, tickets: 0 }
     }
 
-    /// The next counter; none until a higher mark is durable, which is asked for.
+    /// Returns the next counter. `None` until a higher limit, which it requests, is durable.
     pub(super) fn next(&mut self, wall: Wall, out: &mut Outputs<Record, Event>) -> Option<u64> {
         let next = wall.0.saturating_mul(1_000).min(CLOCK_MAX).max(self.last.saturating_add(1));
         if next <= self.durable {
@@ -35,21 +38,22 @@ impl Counter {
         }
         if self.asked.is_none() {
             self.tickets += 1;
-            let (ticket, mark) = (Ticket(self.tickets), next.saturating_add(STEP));
+            let ticket = Ticket(self.tickets);
+            let mark = next.saturating_add(STEP);
             self.asked = Some((ticket, mark));
             out.effects.push(Effect::Persist(ticket, Record::Counter(mark)));
         }
         None
     }
 
-    /// A ticket for another record of the client, whose answer its giver waits for.
+    /// Returns a ticket for another record of the client.
     pub(super) fn other_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
 
-    /// A record became durable, or could not; `true` if there may be a next counter now. A mark
-    /// that failed is asked for again by the next attempt that needs it.
+    /// Handles a commit. Returns `true` if a counter may be available now. After a failure the next
+    /// call of [`Counter::next`] requests the limit again.
     pub(super) fn handle_committed(&mut self, ticket: Ticket, durable: bool) -> bool {
         let Some((_, mark)) = self.asked.take_if(|asked| asked.0 == ticket) else { return false };
         if durable {
@@ -71,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn no_counter_is_used_before_a_higher_mark_is_durable() {
+    fn counter_is_used_only_below_durable_limit() {
         let mut out = Outputs::default();
         let mut counter = Counter::new(0);
         assert_eq!(counter.next(Wall(5), &mut out), None);
         let (ticket, mark) = asked(&mut out).unwrap();
         assert_eq!(counter.next(Wall(5), &mut out), None);
-        assert_eq!(asked(&mut out), None, "asked once");
+        assert_eq!(asked(&mut out), None, "requested once");
         assert!(!counter.handle_committed(Ticket(99), true));
         assert!(counter.handle_committed(ticket, true));
         assert_eq!(counter.next(Wall(5), &mut out), Some(5_000));
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_years_ahead_locks_nobody_out() {
+    fn clock_years_ahead_leaves_counters_usable() {
         let mut out = Outputs::default();
         let mut counter = Counter::new(0);
         counter.next(Wall(u64::MAX), &mut out);

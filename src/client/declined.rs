@@ -1,8 +1,7 @@
-//! Letters that this reader refused, as long as they may come again, and what the relay is owed of
-//! that.
+//! Letters refused by this recipient that may come again, and the refusals to be sent to the relay.
 //!
-//! A `stored` counts for every letter before it that was not refused in the same session. So those
-//! that are remembered of a conversation are said before the first `stored` of it.
+//! A `stored` covers every earlier letter that was not refused in the same session. So the
+//! remembered refusals of a conversation are sent before its first `stored` of a session.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,10 +11,11 @@ use crate::wire::message::Reason;
 
 type Key = (Name, OutboxId);
 
+/// Refused letters of one outbox.
 #[derive(Debug, Default)]
 struct Flow {
     numbers: BTreeMap<u64, Reason>,
-    /// This session has heard of all of them, or is owed it.
+    /// All of them were sent or queued in this session.
     is_said: bool,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Declined {
 }
 
 impl Declined {
-    /// Takes over a refusal of an earlier run; the oldest comes first.
+    /// Restores a refusal of an earlier run, the oldest first.
     pub(super) fn restore(&mut self, key: Key, number: u64, reason: Reason) {
         if self.flows.entry(key.clone()).or_default().numbers.insert(number, reason).is_some() {
             return;
@@ -39,13 +39,13 @@ impl Declined {
         }
     }
 
-    /// A refusal is durable: the relay is owed it.
+    /// Adds a durable refusal and queues it for the relay.
     pub(super) fn add(&mut self, key: Key, number: u64, reason: Reason) {
         self.restore(key.clone(), number, reason);
         self.owing.insert((key, number));
     }
 
-    /// Whether this letter was refused when it came before; then the relay is owed that again.
+    /// Whether this letter was refused before. If so, the refusal is queued again.
     pub(super) fn repeats(&mut self, key: &Key, number: u64) -> bool {
         let repeats = self.flows.get(key).is_some_and(|flow| flow.numbers.contains_key(&number));
         if repeats {
@@ -54,33 +54,33 @@ impl Declined {
         repeats
     }
 
-    /// Whether nothing is remembered.
+    /// Whether no refusal is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.flows.is_empty()
     }
 
-    /// A new session knows of no refusal. What is owed stays so: a letter may come, and be refused
-    /// again, before the welcome does, which is on another stream.
+    /// Begins a session, which has received no refusal. Queued ones stay queued: the welcome is on
+    /// another stream, so a letter may come and be refused again before it.
     pub(super) fn session_begun(&mut self) {
         self.flows.values_mut().for_each(|flow| flow.is_said = false);
     }
 
-    /// A `stored` of this conversation is about to be said.
+    /// Queues all refusals of a conversation whose `stored` is about to be sent.
     pub(super) fn before_stored(&mut self, key: &Key) {
         let Some(flow) = self.flows.get_mut(key).filter(|flow| !flow.is_said) else { return };
         flow.is_said = true;
         self.owing.extend(flow.numbers.keys().map(|number| (key.clone(), *number)));
     }
 
-    /// A refusal the relay is owed: whose letter, its number, why. [`Declined::paid`] when it was
-    /// said.
+    /// Returns the next refusal to send: sender, outbox, number, and reason. [`Declined::paid`]
+    /// follows once it is sent.
     pub(super) fn next(&self) -> Option<(&Name, OutboxId, u64, Reason)> {
         let (key, number) = self.owing.first()?;
         let reason = *self.flows.get(key)?.numbers.get(number)?;
         Some((&key.0, key.1, *number, reason))
     }
 
-    /// The refusal of [`Declined::next`] was said.
+    /// Removes the refusal of [`Declined::next`], which was sent.
     pub(super) fn paid(&mut self) {
         self.owing.pop_first();
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_said_once_and_again_when_its_letter_comes_again() {
+    fn refusal_is_sent_once_and_again_if_letter_is_repeated() {
         let mut declined = Declined::default();
         declined.add(key(1), 7, Reason::Full);
         assert_eq!(owed(&mut declined), [(1, 7)]);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_session_hears_of_refusals_before_a_stored() {
+    fn new_session_gets_refusals_before_stored() {
         let mut declined = Declined::default();
         declined.restore(key(1), 7, Reason::Full);
         declined.restore(key(2), 9, Reason::Full);
@@ -135,7 +135,7 @@ mod tests {
         declined.before_stored(&key(1));
         assert_eq!(owed(&mut declined), [(1, 7)]);
         declined.before_stored(&key(1));
-        assert_eq!(owed(&mut declined), [], "once in a session");
+        assert_eq!(owed(&mut declined), [], "once per session");
         declined.session_begun();
         declined.before_stored(&key(1));
         assert_eq!(owed(&mut declined), [(1, 7)]);
@@ -143,7 +143,7 @@ mod tests {
 
     /// A delivery overtakes the welcome of its session.
     #[test]
-    fn refusal_of_a_letter_before_the_welcome_stays_owed() {
+    fn refusal_of_letter_before_welcome_stays_queued() {
         let mut declined = Declined::default();
         declined.restore(key(1), 7, Reason::Full);
         assert!(declined.repeats(&key(1), 7));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_refusal_is_forgotten_at_the_bound() {
+    fn oldest_refusal_is_dropped_at_limit() {
         let mut declined = Declined::default();
         (0..=REFUSALS_REMEMBERED as u64)
             .for_each(|number| declined.add(key(number % 3), number, Reason::Full));

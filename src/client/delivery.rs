@@ -1,7 +1,7 @@
-//! Letters that come in: what each says, and whether it is kept.
+//! Incoming letters: decoding, and whether they are stored.
 //!
-//! Of a letter that this version cannot understand nothing is kept: of a kind it does not know,
-//! with a broken body, or with words that are not its sender's to say. Its author has it back as
+//! A letter that this version does not understand is not stored. Its kind is unknown, its body is
+//! malformed, or its content is not permitted for its sender. The sender gets it back as
 //! `unsupported`.
 
 use std::time::Duration;
@@ -14,17 +14,17 @@ use super::api::{Event, Incoming, Record};
 use super::ledger::Seen;
 use super::uplink::{Out, Shared, Uplink};
 
-/// The user sees at most one line about such letters in this time, however many an author sends.
+/// Minimum interval of notices about such letters, however many a sender sends.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// Letters that cannot be understood, and when the user was told of one.
+/// When the user was last notified of a letter that is not understood.
 #[derive(Debug, Default)]
 pub(super) struct Unsupported {
     told: Option<Tick>,
 }
 
 impl Unsupported {
-    /// One more has come. Returns `true` if it is to be told.
+    /// Whether to notify the user of another such letter.
     pub(super) fn tell(&mut self, now: Tick) -> bool {
         let tells = self.told.is_none_or(|told| now.since(told) >= TOLD_EVERY);
         if tells {
@@ -35,8 +35,8 @@ impl Unsupported {
 }
 
 impl Uplink {
-    /// The name of a letter's sender. Letters come in rows from one sender, and reading a name is
-    /// dear.
+    /// Returns the parsed name of a letter's sender. Cached, because parsing is expensive and
+    /// consecutive letters often have the same sender.
     fn author(&mut self, from: &str) -> Option<Name> {
         if self.last_author.as_ref().is_none_or(|last| last.as_str() != from) {
             self.last_author = Some(from.parse().ok()?);
@@ -44,8 +44,8 @@ impl Uplink {
         self.last_author.clone()
     }
 
-    /// Writes a new letter down, or that it is refused; `false` if it cannot come from an honest
-    /// relay.
+    /// Queues the record of a new letter, or of its refusal. Returns `false` if no honest relay
+    /// sends such a delivery.
     pub(super) fn handle_delivery(
         &mut self,
         now: Now,
@@ -56,7 +56,8 @@ impl Uplink {
         let Some(from) = self.author(delivery.from) else { return false };
         self.choice.letter = true;
         let Delivery { id, prev, mark, accepted: at, .. } = *delivery;
-        let (relay, via) = (self.spec.addr.clone(), self.heard_on);
+        let relay = self.spec.addr.clone();
+        let via = self.heard_on;
         let (missing, after) = match self.mail.ledger.take(&from, id, prev, mark) {
             Seen::New { missing, after } => (missing, after),
             Seen::OldCopy { is_first: true } => {
@@ -86,8 +87,8 @@ impl Uplink {
     }
 }
 
-/// What a letter of `from` says: its text, or what the relay notes about a guest in the guest's
-/// name. `None` if this version cannot understand it.
+/// Decodes a letter of `from`: its text, or the relay's note about a guest, sent in the guest's
+/// name. `None` if this version does not understand it.
 pub(super) fn understand(from: &Name, kind: u8, body: &[u8]) -> Option<(String, Option<GuestNote>)> {
     match Content::read(kind, body).ok()? {
         Content::Text(text) => Some((text, None)),
@@ -105,7 +106,7 @@ mod tests {
     use crate::wire::letter::Made;
 
     #[test]
-    fn only_a_relay_notes_something_about_a_guest() {
+    fn guest_notes_are_accepted_from_relay_only() {
         let [guest, member] = ["guest-127.0.0.1-9", "TOM"].map(|name| name.parse::<Name>().unwrap());
         let read = |from: &Name, made: Made| understand(from, made.kind, &made.body);
         for note in [GuestNote::Ended, GuestNote::Left] {
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn one_letter_a_minute_is_told() {
+    fn user_is_notified_once_per_minute() {
         let mut unsupported = Unsupported::default();
         let told: Vec<u64> =
             (0..=180).filter(|second| unsupported.tell(Tick::from_micros(second * 1_000_000))).collect();

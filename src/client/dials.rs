@@ -1,60 +1,61 @@
-//! Turns at TCP connections: a bounded number of rounds may open one, the others wait.
+//! Queue for TCP connections: a bounded number of rounds may open one, the others wait.
 //!
-//! Relays that the user waits for go first, then those that were not tried yet. For both of them a round that has had no
-//! answer for a while gives its connection up: a relay that lives is reached among 1,500 that accept connections and say
-//! nothing, or drop what comes.
+//! Relays that the user waits for go first, then relays that were not tried yet. For both, a round
+//! without an answer gives up its connection after [`YIELDS_AFTER`]. So a working relay is reached
+//! among 1,500 relays that accept connections silently or drop packets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::{ConnId, HostPort, Tick};
 
-/// TCP connections at which a round opens no more, so that a book leaves descriptors to everything else: a quarter of
-/// the usual limit of 1,024.
+/// TCP connections at which no round opens another. A quarter of the usual limit of 1,024
+/// descriptors, so that an address book leaves enough for everything else.
 const CONNS_MAX: usize = 256;
-/// This many more are for relays that the user waits for.
+/// Additional connections for relays that the user waits for.
 const CONNS_URGENT_MORE: usize = 32;
-/// A round gives its connection up to one that goes before it if its last step was not answered within this time: a second,
-/// after which a lost SYN goes again (RFC 6298), and a round trip. 1,500 relays that are gone hold a living one up by 7 s.
+/// A round gives up its connection for a higher-ranked one if its last step got no answer within
+/// this time. A second, after which a lost SYN is repeated (RFC 6298 §2), and one round trip. 1,500
+/// unreachable relays delay a working one by 7 s.
 const YIELDS_AFTER: Duration = Duration::from_millis(1_250);
 
-/// Who goes first.
+/// Priority of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// There are letters to go, or the user asks for the relay.
+    /// Letters are waiting, or the user wants the relay.
     Urgent,
-    /// No round has failed since the relay was reached, or since something changed.
+    /// No round has failed since the relay was last reached or its entry changed.
     First,
     /// The last round has failed.
     Again,
 }
 
-/// A place in the queue.
+/// Position in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     rank: Rank,
     number: u64,
 }
 
-/// A connection that a round has opened and not been answered on.
+/// A connection that a round has opened and that has had no answer.
 #[derive(Debug)]
 struct Trial {
     relay: HostPort,
     rank: Rank,
-    /// When its last step was taken.
+    /// Time of its last step.
     since: Tick,
 }
 
-/// What becomes of the queue now.
+/// Next action of the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// This relay's round may open a connection; its place is given up.
+    /// This relay's round may open a connection; it has left the queue.
     Opens(HostPort),
-    /// This relay's round gives this connection up.
+    /// This relay's round gives up this connection.
     Yields(HostPort, ConnId),
 }
 
-/// Rounds that wait to open a connection, and connections that no answer came on yet.
+/// Rounds waiting for a connection, and connections without an answer.
 #[derive(Debug, Default)]
 pub(super) struct Dials {
     waiting: BTreeSet<(Turn, HostPort)>,
@@ -72,7 +73,8 @@ impl Rank {
 }
 
 impl Dials {
-    /// Asks for a connection, where this many are open. Returns the place in the queue; `None` if it may be opened at once.
+    /// Requests a connection while `open` of them are open. Returns the position in the queue;
+    /// `None` if it may be opened at once.
     pub(super) fn ask(&mut self, open: usize, rank: Rank, relay: &HostPort) -> Option<Turn> {
         let is_first = self.waiting.first().is_none_or(|(turn, _)| turn.rank > rank);
         if is_first && open < rank.conns_max() {
@@ -84,12 +86,12 @@ impl Dials {
         Some(turn)
     }
 
-    /// Whose turn it is next.
+    /// Returns the first entry of the queue.
     pub(super) fn first(&self) -> Option<&(Turn, HostPort)> {
         self.waiting.first()
     }
 
-    /// A relay that waits has become urgent.
+    /// Makes a waiting relay urgent.
     pub(super) fn raise(&mut self, turn: &mut Turn, relay: &HostPort) {
         if self.waiting.remove(&(*turn, relay.clone())) {
             turn.rank = Rank::Urgent;
@@ -97,36 +99,37 @@ impl Dials {
         }
     }
 
-    /// The round waits no more.
+    /// Removes a round from the queue.
     pub(super) fn forget(&mut self, turn: Turn, relay: &HostPort) {
         self.waiting.remove(&(turn, relay.clone()));
     }
 
-    /// A round has opened this connection.
+    /// Registers a connection that a round has opened.
     pub(super) fn begin(&mut self, now: Tick, conn: ConnId, rank: Rank, relay: &HostPort) {
         self.trials.insert(conn, Trial { relay: relay.clone(), rank, since: now });
     }
 
-    /// The connection is open, or a question was answered on it: it has its time again.
+    /// Restarts the time of a connection that has opened or on which a query was answered.
     pub(super) fn advance(&mut self, now: Tick, conn: ConnId) {
         if let Some(trial) = self.trials.get_mut(&conn) {
             trial.since = now;
         }
     }
 
-    /// The user waits for what this connection is opened for.
+    /// Makes a connection urgent: the user waits for it.
     pub(super) fn hold(&mut self, conn: ConnId) {
         if let Some(trial) = self.trials.get_mut(&conn) {
             trial.rank = Rank::Urgent;
         }
     }
 
-    /// The connection is closed, or in use.
+    /// Removes a connection that was closed or is in use.
     pub(super) fn end(&mut self, conn: ConnId) {
         self.trials.remove(&conn);
     }
 
-    /// What happens next, where this many connections are open. A connection that is yielded is to be closed at once.
+    /// Returns the next action while `open` connections are open. The caller must close a yielded
+    /// connection at once.
     pub(super) fn next(&mut self, now: Tick, open: usize) -> Option<Next> {
         let rank = self.waiting.first()?.0.rank;
         if open < rank.conns_max() {
@@ -136,13 +139,14 @@ impl Dials {
         Some(Next::Yields(trial.relay.clone(), *conn))
     }
 
-    /// When [`Dials::next`] has something because time has passed.
+    /// Returns when time alone makes [`Dials::next`] return an action.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let rank = self.waiting.first()?.0.rank;
         self.yielding(rank).map(|(_, trial)| trial.since + YIELDS_AFTER)
     }
 
-    /// The oldest connection that is given up for a relay of this rank. Where all were tried, none is: each has its full time.
+    /// Returns the oldest connection to be given up for a relay of this rank. None for
+    /// [`Rank::Again`]: relays that have failed before get their full time.
     fn yielding(&self, rank: Rank) -> Option<(&ConnId, &Trial)> {
         let trials = self.trials.iter().filter(|(_, trial)| rank < Rank::Again && trial.rank >= rank);
         trials.min_by_key(|(_, trial)| trial.since)
@@ -163,7 +167,8 @@ mod tests {
         ConnId(n as u64)
     }
 
-    /// As many connections are being opened as may be, to relays of this rank, a millisecond after each other.
+    /// Returns a full queue: as many connections as allowed, to relays of this rank, opened 1 ms
+    /// apart.
     fn full(rank: Rank) -> Dials {
         let mut dials = Dials::default();
         for n in 0..CONNS_MAX {
@@ -185,7 +190,8 @@ mod tests {
         assert_eq!(dials.next(at, CONNS_MAX), Some(Next::Yields(relay(2), conn(2))));
         dials.end(conn(2));
         assert_eq!(dials.next(at, CONNS_MAX - 1), Some(Next::Opens(relay(900))));
-        assert_eq!((dials.next(at, 0), dials.next_deadline()), (None, None));
+        assert_eq!(dials.next(at, 0), None);
+        assert_eq!(dials.next_deadline(), None);
     }
 
     #[test]
@@ -193,7 +199,8 @@ mod tests {
         let mut dials = full(Rank::Again);
         let late = NOW + Duration::from_secs(8);
         dials.ask(CONNS_MAX, Rank::Again, &relay(900));
-        assert_eq!((dials.next(late, CONNS_MAX), dials.next_deadline()), (None, None));
+        assert_eq!(dials.next(late, CONNS_MAX), None);
+        assert_eq!(dials.next_deadline(), None);
         dials.ask(CONNS_MAX, Rank::First, &relay(901));
         assert!(matches!(dials.next(late, CONNS_MAX), Some(Next::Yields(..))));
     }
@@ -212,10 +219,11 @@ mod tests {
     }
 
     #[test]
-    fn who_is_forgotten_takes_no_turn() {
+    fn forgotten_relay_gets_no_turn() {
         let mut dials = full(Rank::Again);
         let turn = dials.ask(CONNS_MAX, Rank::First, &relay(900)).unwrap();
         dials.forget(turn, &relay(900));
-        assert_eq!((dials.next(NOW, 0), dials.next_deadline()), (None, None));
+        assert_eq!(dials.next(NOW, 0), None);
+        assert_eq!(dials.next_deadline(), None);
     }
 }

@@ -1,8 +1,8 @@
-//! Records that nothing waits for: the key a relay showed at first use, how UDP to it has fared.
+//! Records that no effect waits for: the key of a relay at first use, and UDP failures.
 //!
-//! One that could not be made durable is given again after a while, in the words of the newest of
-//! its kind: one entry for each relay and kind, however long the disk refuses. They hold up no
-//! letter, as records of the journal would.
+//! A failed record is retried after a pause, with the latest value of its kind. There is one entry
+//! for each relay and kind, however long the disk fails. Unlike records of the journal, they hold
+//! up no letter.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,9 +12,10 @@ use crate::base::{Effect, HostPort, Outputs, Tick, Ticket};
 use super::api::{Event, Record};
 use super::counter::Counter;
 
-/// The first pause, and the longest. A pin is refused for good where another process has pinned
-/// another key: a look at a small file every minute.
+/// First pause before a retry.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Longest pause. A pin fails for good if another process has pinned another key; the retry then
+/// reads a small file every minute.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +27,11 @@ enum Kind {
 #[derive(Debug)]
 struct Fact {
     record: Record,
-    /// Where the store has it; `None`: it failed.
+    /// Its ticket at the store; `None` after a failure.
     at_disk: Option<Ticket>,
 }
 
-/// What was given and is not durable.
+/// Records that are not durable yet.
 #[derive(Debug)]
 pub(super) struct Facts {
     by_kind: BTreeMap<(HostPort, Kind), Fact>,
@@ -43,26 +44,24 @@ impl Facts {
         Facts { by_kind: BTreeMap::new(), retry_at: None, pause: RETRY_AFTER }
     }
 
-    /// Hands a record to the store; an earlier one of its kind, about the same relay, is not given
-    /// again.
+    /// Submits a record to the store. It replaces an earlier one of its kind for the same relay.
     pub(super) fn give(&mut self, record: Record, counter: &mut Counter, out: &mut Outputs<Record, Event>) {
         let key = match &record {
             Record::Pin { relay, .. } => (relay.clone(), Kind::Pin),
             Record::UdpFailed { relay, .. } => (relay.clone(), Kind::Udp),
-            _ => unreachable!("all others are the journal's and the counter's"),
+            _ => unreachable!("other records belong to the journal or the counter"),
         };
         let ticket = counter.other_ticket();
         out.effects.push(Effect::Persist(ticket, record.clone()));
         self.by_kind.insert(key, Fact { record, at_disk: Some(ticket) });
     }
 
-    /// The user has decided on this relay's key: the one it showed at first use is no more to be
-    /// pinned.
+    /// Drops the pin of this relay: the user has decided on its key.
     pub(super) fn forget_pin(&mut self, relay: &HostPort) {
         self.by_kind.remove(&(relay.clone(), Kind::Pin));
     }
 
-    /// The store answered; whether it was for one of these.
+    /// Handles the store's answer. Returns whether it was for one of these records.
     pub(super) fn handle_committed(&mut self, now: Tick, ticket: Ticket, durable: bool) -> bool {
         let mut facts = self.by_kind.iter_mut();
         let Some((key, fact)) = facts.find(|(_, fact)| fact.at_disk == Some(ticket)) else { return false };
@@ -80,7 +79,7 @@ impl Facts {
         true
     }
 
-    /// Gives again what failed, when its time has come.
+    /// Submits failed records again when their pause is over.
     pub(super) fn handle_time(&mut self, now: Tick, counter: &mut Counter, out: &mut Outputs<Record, Event>) {
         if self.retry_at.take_if(|at| *at <= now).is_none() {
             return;
@@ -123,14 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_given_again_in_its_newest_words() {
-        let (mut facts, mut counter, mut out) = (Facts::new(), Counter::new(0), Outputs::default());
+    fn failed_record_is_retried_with_latest_value() {
+        let mut facts = Facts::new();
+        let mut counter = Counter::new(0);
+        let mut out = Outputs::default();
         let at = |second: u64| Tick::from_micros(second * 1_000_000);
         for record in [udp(1), pin(), udp(2)] {
             facts.give(record, &mut counter, &mut out);
         }
         let tickets: Vec<Ticket> = given(&mut out).into_iter().map(|(ticket, _)| ticket).collect();
-        assert!(!facts.handle_committed(at(0), tickets[0], false), "there is a newer one");
+        assert!(!facts.handle_committed(at(0), tickets[0], false), "a newer record replaced it");
         assert!(
             facts.handle_committed(at(0), tickets[1], false)
                 && facts.handle_committed(at(0), tickets[2], false)
@@ -151,6 +152,7 @@ mod tests {
         let again = given(&mut out);
         assert_eq!(again.len(), 1, "the user has decided on the key");
         assert!(facts.handle_committed(at(999), again[0].0, true));
-        assert_eq!((facts.next_deadline(), facts.by_kind.len()), (None, 0));
+        assert_eq!(facts.next_deadline(), None);
+        assert!(facts.by_kind.is_empty());
     }
 }

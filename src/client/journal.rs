@@ -1,8 +1,9 @@
-//! Records on their way to the disk, and what waits for them.
+//! Records waiting for their commit, and the effects that wait for them.
 //!
-//! Records settle in the order they were given: what follows from one happens only after everything before it is
-//! durable. One that could not be made durable is tried again after a while, and holds up what is behind it; a letter
-//! just written is not tried again: it goes back to its writer at once, also past others that are held up.
+//! Records settle in the order in which they were given: the effects of one occur after everything
+//! before it is durable. A failed record is retried after a pause and holds up those behind it. A
+//! letter just written is not retried: it returns to the user at once, even past records that are
+//! held up.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,25 +13,26 @@ use crate::base::{Effect, HostPort, Name, Now, Outputs, Tick, Ticket};
 use super::api::{Event, Record};
 use super::counter::Counter;
 
-/// Records at the store at once: well below what its queue takes, so that none is ever turned away.
+/// Maximum records at the store. Well below the capacity of its queue, so that none is rejected.
 const HANDED_MAX: usize = 2_048;
-/// Records of letters that came in; at the bound no more letters are read, and their sender's credit is withheld.
+/// Maximum records of incoming letters. Beyond it no letters are read, which withholds their stream
+/// credit.
 const INCOMING_MAX: usize = 4_096;
-/// Bytes of text of such letters.
+/// Maximum bytes of their texts.
 const INCOMING_BYTES_MAX: usize = 8 << 20;
-/// Records of any kind; at the bound nothing is read, control messages included. A hostile relay
-/// may say without end that letters got further, and each such word is written down. This many take
-/// some 10 MB.
+/// Maximum records of any kind. Beyond it nothing is read, not even control messages: a hostile
+/// relay may send endless receipts, each of which causes a record. This many take about 10 MB.
 const RECORDS_MAX: usize = 65_536;
-/// Records of what was shown are handed to the store after this time: a process that is killed
-/// before it has shown it shows it when it runs again.
+/// Delay before the record of a shown refusal goes to the store. A process killed before it has
+/// printed the text shows it again in its next run.
 const SHOWN_WITHIN: Duration = Duration::from_millis(20);
-/// A full disk is tried again after this time.
+/// Delay before a failed commit is retried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// State of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Of what is shown now: for the store from then on, when the user has it.
+    /// Its text is being shown. It goes to the store at this time.
     Shown(Tick),
     /// Not at the store.
     Here,
@@ -44,40 +46,51 @@ enum State {
 struct Entry {
     record: Record,
     state: State,
-    /// Its place among all that were given, from 1.
+    /// Position among all records given, from 1.
     place: u64,
 }
 
 impl Entry {
+    /// Whether it is a letter that returns to the user.
     fn goes_back(&self) -> bool {
         self.state == State::Failed && matches!(self.record, Record::Written { .. })
     }
 }
 
+/// The queue of records.
 #[derive(Debug)]
 pub(super) struct Journal {
-    /// Without a disk everything settles at once.
+    /// `false` without a disk: all records settle at once.
     keeps: bool,
     entries: VecDeque<Entry>,
     handed: usize,
-    /// Letters that failed and have not gone back yet.
+    /// Failed letters that have not returned to the user yet.
     returned: usize,
     incoming: usize,
     incoming_bytes: usize,
     retry_at: Option<Tick>,
-    /// When this turn began, and when the first of what was shown is for the store.
+    /// When this turn began.
     now: Tick,
+    /// When the first shown refusal goes to the store.
     shown_at: Option<Tick>,
-    /// Records given since the start.
+    /// Records given so far.
     given: u64,
 }
 
 impl Journal {
     pub(super) fn new(keeps: bool) -> Journal {
-        let (entries, handed, returned) = (VecDeque::new(), 0, 0);
-        let (now, shown_at, retry_at) = (Tick::ZERO, None, None);
-        let (incoming, incoming_bytes, given) = (0, 0, 0);
-        Journal { keeps, entries, handed, returned, incoming, incoming_bytes, retry_at, now, shown_at, given }
+        Journal {
+            keeps,
+            entries: VecDeque::new(),
+            handed: 0,
+            returned: 0,
+            incoming: 0,
+            incoming_bytes: 0,
+            retry_at: None,
+            now: Tick::ZERO,
+            shown_at: None,
+            given: 0,
+        }
     }
 
     /// Whether there is a disk.
@@ -102,7 +115,7 @@ impl Journal {
         self.entries.push_back(Entry { record, state, place: self.given });
     }
 
-    /// Whether letters may be read that would be written down.
+    /// Whether letters may be read, each of which causes a record.
     pub(super) fn has_room(&self) -> bool {
         let for_letters = self.incoming < INCOMING_MAX && self.incoming_bytes < INCOMING_BYTES_MAX;
         for_letters && self.has_room_for_control()
@@ -113,8 +126,7 @@ impl Journal {
         self.entries.len() < RECORDS_MAX
     }
 
-    /// Letters on their way to the disk: through which relay, of whom, and the length of their
-    /// texts.
+    /// Returns incoming letters whose records are pending: relay, sender, and length of the text.
     pub(super) fn coming(&self) -> impl Iterator<Item = (&HostPort, &Name, usize)> {
         self.entries.iter().filter_map(|entry| match &entry.record {
             Record::Received { letter, .. } => Some((&letter.relay, &letter.from, letter.text.len())),
@@ -122,7 +134,7 @@ impl Journal {
         })
     }
 
-    /// How many records were given, and how many of them, from the first on, have settled.
+    /// Returns the number of records given, and the number of those settled without a gap.
     pub(super) fn given_and_settled(&self) -> (u64, u64) {
         (self.given, self.entries.front().map_or(self.given, |first| first.place - 1))
     }
@@ -131,7 +143,7 @@ impl Journal {
         self.entries.is_empty()
     }
 
-    /// Hands records to the store, as many as it may have.
+    /// Submits records to the store, up to its limit.
     pub(super) fn hand_over(&mut self, counter: &mut Counter, out: &mut Outputs<Record, Event>) {
         if self.handed >= HANDED_MAX || self.handed == self.entries.len() {
             return;
@@ -147,7 +159,7 @@ impl Journal {
         }
     }
 
-    /// The store answered for a record.
+    /// Handles the store's answer for a record.
     pub(super) fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool) {
         let mine = |entry: &&mut Entry| entry.state == State::There(ticket);
         let Some(entry) = self.entries.iter_mut().find(mine) else { return };
@@ -159,7 +171,7 @@ impl Journal {
         }
     }
 
-    /// Lets time pass: what was shown is written down, and what failed is handed to the store again.
+    /// Handles time: submits records of shown refusals and failed records.
     pub(super) fn handle_time(&mut self, now: Now) {
         self.now = now.tick;
         if self.shown_at.take_if(|at| *at <= now.tick).is_some() {
@@ -187,7 +199,8 @@ impl Journal {
         [self.shown_at, self.retry_at].into_iter().flatten().min()
     }
 
-    /// The next record that has settled, and whether it is durable: in order, but for what goes back.
+    /// Returns the next settled record, and whether it is durable. In order, except for letters
+    /// that return to the user.
     pub(super) fn next_settled(&mut self) -> Option<(Record, bool)> {
         let at = match self.entries.front()?.state {
             State::Durable => 0,
@@ -237,10 +250,17 @@ mod tests {
     }
 
     fn written(number: u64) -> Record {
-        let (text, written) = (String::new(), Wall(0));
-        let (outbox, mark, made) = (OutboxId(1), crate::base::Mark(1), Made::default());
-        let (relay, to, request) = (relay(), name(), number);
-        Record::Written { relay, to, outbox, number, mark, request, text, written, made }
+        Record::Written {
+            relay: relay(),
+            to: name(),
+            outbox: OutboxId(1),
+            number,
+            mark: crate::base::Mark(1),
+            request: number,
+            text: String::new(),
+            written: Wall(0),
+            made: Made::default(),
+        }
     }
 
     fn handed(journal: &mut Journal, counter: &mut Counter) -> Vec<Ticket> {
@@ -254,12 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn records_settle_in_order_whatever_order_the_store_answers_in() {
-        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+    fn records_settle_in_order_whatever_order_store_answers_in() {
+        let mut journal = Journal::new(true);
+        let mut counter = Counter::new(0);
         (1..=3).for_each(|n| journal.push(shown(n)));
         assert_eq!(journal.next_settled(), None);
         let tickets = handed(&mut journal, &mut counter);
-        assert_eq!(handed(&mut journal, &mut counter), [], "each is handed over once");
+        assert_eq!(handed(&mut journal, &mut counter), [], "each is submitted once");
         journal.handle_committed(now(0), tickets[1], true);
         assert_eq!(journal.next_settled(), None);
         journal.handle_committed(now(0), tickets[0], true);
@@ -268,10 +289,11 @@ mod tests {
         assert_eq!(journal.next_settled(), None);
     }
 
-    /// A relay says without end that letters got further, faster than the disk takes it.
+    /// A relay sends endless receipts, faster than the disk commits their records.
     #[test]
-    fn full_journal_reads_on_when_a_record_has_settled() {
-        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+    fn full_queue_resumes_reading_once_record_settles() {
+        let mut journal = Journal::new(true);
+        let mut counter = Counter::new(0);
         (1..RECORDS_MAX as u64).for_each(|n| journal.push(shown(n)));
         assert!(journal.has_room() && journal.has_room_for_control());
         journal.push(shown(0));
@@ -283,8 +305,9 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_tried_again_but_a_letter_goes_back_to_its_writer() {
-        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+    fn failed_record_is_retried_but_letter_returns_to_user() {
+        let mut journal = Journal::new(true);
+        let mut counter = Counter::new(0);
         journal.push(written(1));
         journal.push(shown(2));
         for ticket in handed(&mut journal, &mut counter) {
@@ -301,9 +324,11 @@ mod tests {
         assert!(journal.is_empty());
     }
 
+    /// The disk is full: records before the letter are held up.
     #[test]
-    fn a_letter_that_failed_goes_back_though_what_is_before_it_waits_for_room() {
-        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+    fn failed_letter_returns_past_records_held_up() {
+        let mut journal = Journal::new(true);
+        let mut counter = Counter::new(0);
         [shown(1), written(1), shown(2), written(2)].into_iter().for_each(|record| journal.push(record));
         let tickets = handed(&mut journal, &mut counter);
         [0, 1, 3].into_iter().for_each(|n| journal.handle_committed(now(0), tickets[n], false));
@@ -322,8 +347,9 @@ mod tests {
     }
 
     #[test]
-    fn the_store_is_never_given_more_than_it_takes() {
-        let (mut journal, mut counter) = (Journal::new(true), Counter::new(0));
+    fn store_gets_at_most_its_limit() {
+        let mut journal = Journal::new(true);
+        let mut counter = Counter::new(0);
         (0..3_000).for_each(|n| journal.push(shown(n)));
         let tickets = handed(&mut journal, &mut counter);
         assert_eq!(tickets.len(), HANDED_MAX);
@@ -332,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_disk_everything_settles_at_once() {
+    fn without_disk_all_records_settle_at_once() {
         let mut journal = Journal::new(false);
         journal.push(written(1));
         assert_eq!(journal.next_settled(), Some((written(1), true)));

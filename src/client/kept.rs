@@ -1,6 +1,6 @@
-//! What a client finds again after its process has ended: what its records add up to.
+//! The durable state of a client: the sum of its records.
 //!
-//! [`Kept::apply`] says what each record means; a store that keeps them must load the same.
+//! [`Kept::apply`] defines each record's meaning; a store must load the same state.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,81 +12,81 @@ use crate::wire::message::{EARLIER_MAX, Reason, Said as SignedIn};
 use super::api::Record;
 use super::strangers::{Contacts, Holdings, cost};
 
-/// Outboxes of one sender that are remembered: one for each machine it ever wrote from. Above it
-/// that sender's own are forgotten, so that no member makes this one forget what another has sent.
+/// Maximum outboxes per sender, one for each machine it ever wrote from. Beyond it the sender's own
+/// oldest one is dropped, so that no member displaces what another has sent.
 pub const OUTBOXES_OF_ONE_MAX: usize = 64;
-/// Letters of all relays that were refused here and are remembered: as many as four relays have
+/// Maximum letters refused here that are remembered, over all relays. As many as four relays have
 /// under way ([`crate::wire::limits::REFUSALS_REMEMBERED`]).
 pub const DECLINED_KEPT_MAX: usize = 4_096;
 
-/// Everything the client's core begins with. Bounded by the outbox's limits, and by what the store loads of the rest.
+/// Initial state of the client core. Bounded by the outbox limits and by the store's own limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The outbox of each relay that letters were written to or that was signed in at; another one
-    /// than [`Kept::letters`] and [`Kept::conversations`] are of is never there.
+    /// The outbox of each relay with letters or a sign-in. [`Kept::letters`] and
+    /// [`Kept::conversations`] belong to these outboxes only.
     pub outboxes: BTreeMap<HostPort, KeptOutbox>,
-    /// How far each conversation has come, for each relay and recipient.
+    /// Progress of each conversation, by relay and recipient.
     pub conversations: BTreeMap<(HostPort, Name), KeptConversation>,
-    /// Members who were written to, by relay, whatever the outbox.
+    /// Members written to from any outbox, by relay.
     pub written_to: Contacts,
-    /// Letters that were neither delivered nor refused, for each relay, recipient and number.
+    /// Letters neither delivered nor refused, by relay, recipient, and number.
     pub letters: BTreeMap<(HostPort, Name, u64), KeptLetter>,
-    /// Letters that were refused, of which the user was not told yet, with their outbox.
+    /// Refusals that the user has not seen, by relay, recipient, outbox, and number.
     pub refusals: BTreeMap<(HostPort, Name, OutboxId, u64), KeptRefusal>,
-    /// For each relay, sender and outbox, how far its letters have come here.
+    /// Received letters, by relay, sender, and outbox.
     pub senders: BTreeMap<(HostPort, Name, OutboxId), KeptSender>,
-    /// Letters that were refused here, by relay, sender, outbox and number: the last
-    /// [`DECLINED_KEPT_MAX`], each with its place among all and why.
+    /// The last [`DECLINED_KEPT_MAX`] letters refused here, by relay, sender, outbox, and number.
+    /// The values are the position among all and the reason.
     pub declined: BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>,
-    /// Bytes kept of each sender.
+    /// Bytes stored of each sender.
     pub held: Holdings,
-    /// Relays that UDP did not get through to, and when.
+    /// When UDP failed to reach these relays.
     pub udp_failed: BTreeMap<HostPort, Wall>,
-    /// Numbers up to this one may have been used for recipients that are not in `conversations`.
+    /// Highest number that may have been used for recipients missing in `conversations`.
     pub number_floor: u64,
-    /// Letters ever written down, in and out.
+    /// Count of letters ever stored, in both directions.
     pub clock: u64,
 }
 
-/// The outbox of letters that go through one relay.
+/// The outbox of letters through one relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptOutbox {
     /// The outbox.
     pub id: OutboxId,
-    /// The highest mark that letters were numbered under or that was said.
+    /// The highest mark used for letters or sign-ins.
     pub mark: Mark,
-    /// What the last sign-ins said, the oldest first, at most [`EARLIER_MAX`].
+    /// Contents of the last sign-ins, the oldest first, at most [`EARLIER_MAX`].
     pub said: VecDeque<SignedIn>,
 }
 
 /// One conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeptConversation {
-    /// How far it has come.
+    /// Its watermarks.
     pub reach: Reach,
-    /// What [`Kept::clock`] was when it was last written to.
+    /// Value of [`Kept::clock`] when a letter was last written.
     pub touched: u64,
 }
 
-/// How far one conversation has come: numbers of letters.
+/// Watermarks of one conversation: numbers of letters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// The last number given out; none is ever given out again.
+    /// The last number assigned; numbers are never reused.
     pub last: u64,
-    /// The last letter that was delivered, 0 if none was: what the next one's `prev` begins with.
+    /// The last letter delivered, 0 for none. The initial `prev` of the next one.
     pub taken: u64,
-    /// The relay answers for all up to this one that were not refused.
+    /// The relay is responsible for all letters up to this one that were not refused.
     pub accepted: u64,
-    /// The recipient has them.
+    /// The recipient has stored them.
     pub delivered: u64,
     /// The recipient has read them.
     pub read: u64,
-    /// When the last accepted one leaves the mailbox undelivered; 0 if it waits in none.
+    /// When the last accepted letter leaves the mailbox undelivered; 0 if none waits.
     pub until: Wall,
 }
 
 impl Reach {
-    /// Takes over every watermark that is higher.
+    /// Adopts every higher watermark, and `until`.
     pub fn raise(&mut self, other: &Reach) {
         self.last = self.last.max(other.last);
         self.taken = self.taken.max(other.taken);
@@ -97,18 +97,18 @@ impl Reach {
     }
 }
 
-/// A letter that waits for its end.
+/// A letter that is neither delivered nor refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptLetter {
     /// The command's number.
     pub request: u64,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// When it was written.
+    /// Time of writing.
     pub written: Wall,
     /// The mark under which it was numbered.
     pub mark: Mark,
-    /// Kind and body as they were first sent; empty once it is refused.
+    /// Kind and body as first sent; empty once it is refused.
     pub made: Made,
 }
 
@@ -117,31 +117,31 @@ pub struct KeptLetter {
 pub struct KeptRefusal {
     /// The letter.
     pub letter: KeptLetter,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// It may have arrived all the same.
+    /// Whether it may have arrived nevertheless.
     pub may_have_arrived: bool,
 }
 
-/// One outbox of one sender, as its recipient knows it.
+/// One outbox of one sender, from the recipient's view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeptSender {
     /// The last letter stored.
     pub last: u64,
-    /// The last letter the reader has seen, as far as the sender may know it.
+    /// The last letter read, as far as the sender may know.
     pub read: u64,
-    /// What [`Kept::clock`] was when it was last heard of.
+    /// Value of [`Kept::clock`] when a letter last came.
     pub heard: u64,
-    /// Bytes kept of its letters.
+    /// Bytes stored of its letters.
     pub held: u64,
     /// The mark under which the last letter was numbered.
     pub mark: Mark,
-    /// Letters from this mark on are an old copy's, and are not taken.
+    /// From this mark on, letters belong to an old copy and are not accepted.
     pub closed: Option<Mark>,
 }
 
 impl KeptLetter {
-    /// Of a refused letter the text is kept, and not what was sent.
+    /// Converts the letter into a refusal. Keeps the text, and drops the encoded form.
     fn refused(self, reason: Reason, may_have_arrived: bool) -> KeptRefusal {
         let letter = KeptLetter { made: Made::default(), ..self };
         KeptRefusal { letter, reason, may_have_arrived }
@@ -159,7 +159,7 @@ impl KeptOutbox {
 }
 
 impl Kept {
-    /// What is kept once this record is; `false` if the record contradicts what is kept, which then stays as it is.
+    /// Applies a record. Returns `false`, changing nothing, if it contradicts the current state.
     pub fn apply(&mut self, record: &Record) -> bool {
         match record {
             Record::Counter(_) | Record::Pin { .. } => {}
@@ -172,9 +172,10 @@ impl Kept {
             Record::SigningIn { relay, outbox, said } => self.outbox(relay, *outbox).say(*said),
             Record::OldCopy { relay, outbox } => drop(self.outbox(relay, *outbox)),
             Record::Written { relay, to, outbox, number, mark, request, text, written, made } => {
-                let (text, made) = (text.clone(), made.clone());
+                let text = text.clone();
+                let made = made.clone();
                 let letter = KeptLetter { request: *request, text, written: *written, mark: *mark, made };
-                self.write((relay, *outbox), (to, *number), letter);
+                self.write(relay, *outbox, to, *number, letter);
             }
             Record::Reached { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}
             Record::Reached { relay, to, reach, .. } => {
@@ -194,11 +195,11 @@ impl Kept {
             }
             Record::Received { letter, after, mark } => {
                 let key = (letter.relay.clone(), letter.from.clone(), letter.id.outbox);
-                return self.store(key, (letter.id.number, *mark), *after, cost(letter.text.len()));
+                return self.store(key, letter.id.number, *mark, *after, cost(letter.text.len()));
             }
             Record::Declined { relay, from, id, reason, after, mark } => {
                 let key = (relay.clone(), from.clone(), id.outbox);
-                return self.decline(key, (id.number, *mark), *after, *reason);
+                return self.decline(key, id.number, *mark, *after, *reason);
             }
             Record::Closed { relay, from, outbox, mark } => {
                 let key = (relay.clone(), from.clone(), *outbox);
@@ -217,12 +218,7 @@ impl Kept {
         true
     }
 
-    fn write(
-        &mut self,
-        (relay, outbox): (&HostPort, OutboxId),
-        (to, number): (&Name, u64),
-        letter: KeptLetter,
-    ) {
+    fn write(&mut self, relay: &HostPort, outbox: OutboxId, to: &Name, number: u64, letter: KeptLetter) {
         if !self.written_to.get(relay).is_some_and(|names| names.contains(to)) {
             self.written_to.entry(relay.clone()).or_default().insert(to.clone());
         }
@@ -235,7 +231,7 @@ impl Kept {
         self.letters.entry((relay.clone(), to.clone(), number)).or_insert(letter);
     }
 
-    /// The outbox of a relay. If that was another one, the letters that wait in it are refused.
+    /// Returns a relay's outbox. If it replaces another one, letters waiting there are refused.
     fn outbox(&mut self, relay: &HostPort, id: OutboxId) -> &mut KeptOutbox {
         let fresh = KeptOutbox { id, ..KeptOutbox::default() };
         let before = self.outboxes.entry(relay.clone()).or_insert_with(|| fresh.clone());
@@ -252,7 +248,7 @@ impl Kept {
         self.outboxes.get_mut(relay).expect("it was put there just now")
     }
 
-    /// Whether this is the outbox of the relay, as far as it is known.
+    /// Whether this is the relay's outbox, as far as known.
     fn is_of(&self, relay: &HostPort, id: OutboxId) -> bool {
         self.outboxes.get(relay).is_none_or(|outbox| outbox.id == id)
     }
@@ -260,7 +256,8 @@ impl Kept {
     fn store(
         &mut self,
         key: (HostPort, Name, OutboxId),
-        (number, mark): (u64, Mark),
+        number: u64,
+        mark: Mark,
         after: u64,
         bytes: u64,
     ) -> bool {
@@ -270,7 +267,9 @@ impl Kept {
             self.clock += 1;
             *self.held.entry(key.0.clone()).or_default().entry(key.1.clone()).or_default() += bytes;
             let sender = self.senders.entry(key).or_default();
-            (sender.last, sender.mark, sender.heard) = (number, mark, self.clock);
+            sender.last = number;
+            sender.mark = mark;
+            sender.heard = self.clock;
             sender.held += bytes;
         }
         follows
@@ -279,7 +278,8 @@ impl Kept {
     fn decline(
         &mut self,
         key: (HostPort, Name, OutboxId),
-        (number, mark): (u64, Mark),
+        number: u64,
+        mark: Mark,
         after: u64,
         reason: Reason,
     ) -> bool {
@@ -291,7 +291,9 @@ impl Kept {
             self.declined.insert((relay, from, outbox, number), (place, reason));
             self.declined.retain(|_, (other, _)| *other + DECLINED_KEPT_MAX as u64 > place);
             let sender = self.senders.entry(key.clone()).or_default();
-            (sender.last, sender.mark, sender.heard) = (number, mark, self.clock);
+            sender.last = number;
+            sender.mark = mark;
+            sender.heard = self.clock;
             if last == 0 {
                 self.forget_outboxes(&key);
             }
@@ -299,8 +301,8 @@ impl Kept {
         follows
     }
 
-    /// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept;
-    /// never the one that was just heard of.
+    /// Drops a sender's oldest empty outboxes beyond [`OUTBOXES_OF_ONE_MAX`], but never the given
+    /// one.
     fn forget_outboxes(&mut self, (relay, from, heard): &(HostPort, Name, OutboxId)) {
         let theirs = self.senders.iter().filter(|((r, f, _), _)| r == relay && f == from);
         let mut theirs: Vec<_> = theirs.map(|((.., outbox), row)| (row.heard, *outbox, row.held)).collect();

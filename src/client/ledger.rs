@@ -1,7 +1,7 @@
-//! What this member has been given already: for each sender and outbox, the last letter taken, stored and seen.
+//! Deduplication index: the last letter received, stored, and read, for each sender and outbox.
 //!
-//! From it come four answers: whether a letter is new, how many before it are missing, and what to tell the relay is
-//! stored, and what is read.
+//! It decides whether a letter is new and how many before it are missing. It queues the `stored`
+//! and `read` receipts for the relay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,36 +11,41 @@ use crate::wire::limits::REFUSALS_REMEMBERED;
 use super::declined::Declined;
 use super::kept::{KeptSender, OUTBOXES_OF_ONE_MAX};
 
-/// Senders' outboxes remembered, about 150 bytes each. Above it the one unheard for longest is forgotten: a letter of
-/// it that comes a second time would be shown a second time, though it stands in the history once.
+/// Maximum senders' outboxes, about 150 bytes each. Beyond it the least recently used one is
+/// dropped. A repeated letter of that one would be shown twice, though it is in the history once.
 const OUTBOXES_MAX: usize = 65_536;
-/// Watermarks of what was read that are told again in each new session, newest first: the last session may have ended
-/// before the relay had them.
+/// Maximum `read` watermarks sent again in each new session, the newest first. The last session may
+/// have ended before the relay received them.
 const READS_RETOLD_MAX: usize = 256;
 
-/// What a letter is to this member.
+/// Result of the check of an incoming letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// It was not here before; so many between the last one, `after`, and it never came.
+    /// Not received before. `missing` letters between `after`, the last one, and this one never
+    /// came.
     New { missing: u64, after: u64 },
-    /// It was here before.
+    /// Received before.
     Before,
-    /// An old copy of its sender's outbox has numbered it: it is refused. `is_first`: that is new.
+    /// An old copy of its sender's outbox numbered it, so it is refused. `is_first`: the copy was
+    /// not known.
     OldCopy { is_first: bool },
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
-    /// The last letter that came, the last that is durable, the last that was seen.
+    /// Number of the last letter received.
     taken: u64,
-    /// The marks under which the last one that came and the last durable one were numbered.
+    /// Mark of the last letter received.
     taken_mark: Mark,
+    /// Mark of the last durable letter.
     stored_mark: Mark,
-    /// From this mark on letters are an old copy's; and whether that is durable.
+    /// From this mark on, letters belong to an old copy.
     closed: Option<Mark>,
+    /// `closed` is durable.
     is_closed: bool,
     stored: u64,
     read: u64,
+    /// Key of this row in `by_age`.
     heard: u64,
     owes_stored: bool,
     owes_read: bool,
@@ -48,7 +53,7 @@ struct Row {
 
 type Key = (Name, OutboxId);
 
-/// The ledger of one relay.
+/// The index for one relay.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     rows: BTreeMap<Key, Row>,
@@ -56,26 +61,30 @@ pub(super) struct Ledger {
     clock: u64,
     owing_stored: Vec<Key>,
     owing_read: Vec<Key>,
-    /// Letters of old copies whose refusal the relay is owed, at most [`REFUSALS_REMEMBERED`].
+    /// Refusals of old copies' letters to be sent to the relay, at most [`REFUSALS_REMEMBERED`].
     old_copies: BTreeSet<(Key, u64)>,
     /// Refused letters.
     pub(super) declined: Declined,
 }
 
 impl Ledger {
-    /// Takes over what an earlier run left; the senders unheard for longest come first.
+    /// Restores a row of an earlier run. The least recently used ones are restored first.
     pub(super) fn restore(&mut self, from: Name, outbox: OutboxId, kept: KeptSender) {
         let row = self.touch(&(from, outbox));
-        (row.taken, row.stored, row.read) = (kept.last, kept.last, kept.read);
-        (row.taken_mark, row.stored_mark) = (kept.mark, kept.mark);
-        (row.closed, row.is_closed) = (kept.closed, kept.closed.is_some());
+        row.taken = kept.last;
+        row.stored = kept.last;
+        row.read = kept.read;
+        row.taken_mark = kept.mark;
+        row.stored_mark = kept.mark;
+        row.closed = kept.closed;
+        row.is_closed = kept.closed.is_some();
     }
 
-    /// Takes a letter in. One that is durable already is owed a `stored` again.
+    /// Checks an incoming letter. If it is durable already, the relay gets `stored` again.
     pub(super) fn take(&mut self, from: &Name, id: LetterId, prev: u64, mark: Mark) -> Seen {
         let key = (from.clone(), id.outbox);
         if let Some(is_first) = self.is_old(&key, id.number, mark) {
-            // What there is no room for comes again in the next session.
+            // Others are repeated in the next session.
             if self.old_copies.len() < REFUSALS_REMEMBERED {
                 self.old_copies.insert((key, id.number));
             }
@@ -98,8 +107,8 @@ impl Ledger {
         Seen::New { missing, after }
     }
 
-    /// Whether an old copy has numbered this letter: its number was used under a lower mark, or a
-    /// letter before it was an old copy's; and whether it is the first of them.
+    /// Whether an old copy numbered this letter: its number was used under a lower mark, or a
+    /// letter before it was an old copy's. The result is `Some(true)` for the first such letter.
     fn is_old(&mut self, key: &Key, number: u64, mark: Mark) -> Option<bool> {
         let row = self.rows.get_mut(key)?;
         if row.closed.is_some_and(|closed| mark >= closed) {
@@ -107,45 +116,47 @@ impl Ledger {
         }
         let is_old = number <= row.taken && mark > row.taken_mark;
         if is_old {
-            (row.closed, row.is_closed) = (Some(mark), false);
+            row.closed = Some(mark);
+            row.is_closed = false;
         }
         is_old.then_some(true)
     }
 
-    /// It is durable that no more is taken of an old copy.
+    /// Records that the refusal of an old copy's letters is durable.
     pub(super) fn closed(&mut self, from: &Name, outbox: OutboxId) {
         if let Some(row) = self.rows.get_mut(&(from.clone(), outbox)) {
             row.is_closed = true;
         }
     }
 
-    /// A letter of an old copy whose refusal the relay is owed. [`Ledger::paid_old_copy`] when it
-    /// was said.
+    /// Returns the next letter of an old copy whose refusal must be sent. [`Ledger::paid_old_copy`]
+    /// follows once it is sent.
     pub(super) fn next_old_copy(&self) -> Option<(&Name, LetterId)> {
         let is_due = |(key, _): &&(Key, u64)| self.rows.get(key).is_none_or(|row| row.is_closed);
         let (key, number) = self.old_copies.iter().find(is_due)?;
         Some((&key.0, LetterId { outbox: key.1, number: *number }))
     }
 
-    /// The refusal of [`Ledger::next_old_copy`] was said.
+    /// Removes the refusal of [`Ledger::next_old_copy`], which was sent.
     pub(super) fn paid_old_copy(&mut self) {
         let next = self.next_old_copy().map(|(from, id)| ((from.clone(), id.outbox), id.number));
         next.iter().for_each(|next| _ = self.old_copies.remove(next));
     }
 
-    /// A letter is durable: the relay is owed a `stored`.
+    /// Records that a letter is durable, and queues a `stored`.
     pub(super) fn stored(&mut self, from: &Name, id: LetterId, mark: Mark) {
         let key = (from.clone(), id.outbox);
         let Some(row) = self.rows.get_mut(&key) else { return };
         if row.stored < id.number {
-            (row.stored, row.stored_mark) = (id.number, mark);
+            row.stored = id.number;
+            row.stored_mark = mark;
         }
         if !std::mem::replace(&mut row.owes_stored, true) {
             self.owing_stored.push(key);
         }
     }
 
-    /// A letter was seen: the relay is owed a `read`.
+    /// Records that a letter was read, and queues a `read`.
     pub(super) fn read(&mut self, from: &Name, id: LetterId) {
         let key = (from.clone(), id.outbox);
         let Some(row) = self.rows.get_mut(&key).filter(|row| row.read < id.number) else { return };
@@ -153,8 +164,8 @@ impl Ledger {
         self.owe_read(key);
     }
 
-    /// A new session knows nothing of what the last one was told of late. Senders who are not told
-    /// what was read push out none of the others.
+    /// Queues the latest `read` receipts again for a new session. Senders that the user does not
+    /// know get none and do not count.
     pub(super) fn session_begun(&mut self, knows: impl Fn(&Name) -> bool) {
         self.declined.session_begun();
         let newest = self.by_age.values().rev().filter(|key| knows(&key.0)).take(READS_RETOLD_MAX);
@@ -164,7 +175,7 @@ impl Ledger {
         }
     }
 
-    /// What was seen of the letters of these senders was not told, and is from now on.
+    /// Queues `read` receipts for these senders, which got none so far.
     pub(super) fn tell_read(&mut self, of: impl Fn(&Name) -> bool) {
         let seen = self.rows.iter().filter(|(key, row)| row.read > 0 && of(&key.0));
         for key in seen.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
@@ -172,42 +183,43 @@ impl Ledger {
         }
     }
 
-    /// Makes the relay be owed, before the `stored` of [`Ledger::next_stored`], what was refused of
-    /// those letters.
+    /// Queues the refusals that must be sent before the `stored` of [`Ledger::next_stored`], in the
+    /// same flow.
     pub(super) fn before_stored(&mut self) {
         if let (false, Some(key)) = (self.declined.is_empty(), self.owing_stored.last()) {
             self.declined.before_stored(key);
         }
     }
 
-    /// A `stored` the relay is owed: whose letters, and through which number and mark.
-    /// [`Ledger::paid_stored`] when it was sent.
+    /// Returns the next `stored` to send: sender, outbox, number and mark. [`Ledger::paid_stored`]
+    /// follows once it is sent.
     pub(super) fn next_stored(&self) -> Option<(&Name, OutboxId, (u64, Mark))> {
         let key = self.owing_stored.last()?;
         let row = self.rows.get(key)?;
         Some((&key.0, key.1, (row.stored, row.stored_mark)))
     }
 
-    /// The `stored` of [`Ledger::next_stored`] was sent.
+    /// Removes the `stored` of [`Ledger::next_stored`], which was sent.
     pub(super) fn paid_stored(&mut self) {
         if let Some(row) = self.owing_stored.pop().and_then(|key| self.rows.get_mut(&key)) {
             row.owes_stored = false;
         }
     }
 
-    /// A `read` the relay is owed, as [`Ledger::next_stored`].
+    /// Returns the next `read` to send; see [`Ledger::next_stored`].
     pub(super) fn next_read(&self) -> Option<(&Name, OutboxId, u64)> {
         let key = self.owing_read.last()?;
         Some((&key.0, key.1, self.rows.get(key)?.read))
     }
 
-    /// The `read` of [`Ledger::next_read`] was sent.
+    /// Removes the `read` of [`Ledger::next_read`], which was sent.
     pub(super) fn paid_read(&mut self) {
         if let Some(row) = self.owing_read.pop().and_then(|key| self.rows.get_mut(&key)) {
             row.owes_read = false;
         }
     }
 
+    /// Queues a `read`, unless one is queued already.
     fn owe_read(&mut self, key: Key) {
         let row = self.rows.get_mut(&key).expect("the caller has found it there");
         if !std::mem::replace(&mut row.owes_read, true) {
@@ -215,7 +227,7 @@ impl Ledger {
         }
     }
 
-    /// The row of `key`, now the newest; the oldest gives way to a new one at the bounds.
+    /// Returns the row of `key` and makes it the newest. At the bounds the oldest row is dropped.
     fn touch(&mut self, key: &Key) -> &mut Row {
         match self.rows.get(key).map(|row| row.heard) {
             Some(heard) if heard == self.clock => {
@@ -269,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_new_once_and_gaps_are_counted() {
+    fn letter_is_new_once_and_gaps_are_counted() {
         let mut ledger = Ledger::default();
-        assert_eq!(take(&mut ledger, 1, 5, 4), Some(0), "nothing is known of what came before");
+        assert_eq!(take(&mut ledger, 1, 5, 4), Some(0), "earlier letters are unknown");
         assert_eq!(take(&mut ledger, 1, 5, 4), None);
         assert_eq!(take(&mut ledger, 1, 6, 5), Some(0));
         assert_eq!(take(&mut ledger, 1, 9, 8), Some(2));
@@ -282,16 +294,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_as_stored_before_it_is_durable() {
+    fn stored_is_sent_only_for_durable_letters() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.take(&tom(), id(1, 1), 0, Mark(0)), Seen::New { missing: 0, after: 0 });
         assert_eq!(ledger.take(&tom(), id(1, 2), 1, Mark(0)), Seen::New { missing: 0, after: 1 });
-        assert_eq!(ledger.take(&tom(), id(1, 2), 1, Mark(0)), Seen::Before, "it is on its way to the disk");
+        assert_eq!(ledger.take(&tom(), id(1, 2), 1, Mark(0)), Seen::Before, "its record is pending");
         assert!(ledger.next_stored().is_none());
         ledger.stored(&tom(), id(1, 1), Mark(0));
         assert_eq!(ledger.next_stored().map(|s| s.2.0), Some(1));
         ledger.stored(&tom(), id(1, 2), Mark(0));
-        assert_eq!(ledger.next_stored().map(|s| s.2.0), Some(2), "many letters owe one");
+        assert_eq!(ledger.next_stored().map(|s| s.2.0), Some(2), "one `stored` covers several letters");
         ledger.paid_stored();
         assert!(ledger.next_stored().is_none());
         take(&mut ledger, 1, 2, 1);
@@ -299,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_told_once_and_again_in_a_new_session() {
+    fn read_is_sent_once_and_again_in_new_session() {
         let mut ledger = Ledger::default();
         ledger.restore(
             tom(),
@@ -325,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ledger_is_bounded_and_forgets_the_oldest() {
+    fn index_is_bounded_and_drops_oldest_row() {
         let mut ledger = Ledger::default();
         let take = |ledger: &mut Ledger, sender: usize| {
             let from = format!("{sender}").parse().unwrap();
@@ -339,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn one_sender_with_many_outboxes_makes_nobody_forget_what_another_has_sent() {
+    fn sender_with_many_outboxes_displaces_only_its_own() {
         let mut ledger = Ledger::default();
         let jack = "JACK".parse().unwrap();
         ledger.take(&jack, id(1, 1), 0, Mark(0));
@@ -348,15 +360,16 @@ mod tests {
             take(&mut ledger, outbox, 1, 0);
             ledger.stored(&tom(), id(outbox, 1), Mark(0));
         }
-        assert_eq!((ledger.rows.len(), ledger.by_age.len()), (OUTBOXES_OF_ONE_MAX + 1, ledger.rows.len()));
-        assert_eq!(ledger.owing_stored.len(), ledger.rows.len(), "what is forgotten owes nothing");
+        assert_eq!(ledger.rows.len(), OUTBOXES_OF_ONE_MAX + 1);
+        assert_eq!(ledger.by_age.len(), ledger.rows.len());
+        assert_eq!(ledger.owing_stored.len(), ledger.rows.len(), "dropped rows owe nothing");
         assert_eq!(ledger.take(&jack, id(1, 1), 0, Mark(0)), Seen::Before);
         assert_eq!(take(&mut ledger, OUTBOXES_MAX as u64, 1, 0), None);
     }
 
-    /// Whatever a relay hands over, and however little it reads.
+    /// A hostile relay delivers any number of letters, and reads as little as it likes.
     #[test]
-    fn refusals_of_an_old_copy_are_bounded() {
+    fn refusals_of_old_copy_are_bounded() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.take(&tom(), id(1, 1), 0, Mark(1)), Seen::New { missing: 0, after: 0 });
         for number in 1..=2 * REFUSALS_REMEMBERED as u64 {

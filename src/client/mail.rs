@@ -1,4 +1,4 @@
-//! The letters that go through one relay, both ways: what outlives every session.
+//! The letters of one relay in both directions: the state that outlives every session.
 
 use crate::base::{Carrier, LetterId, Name, Wall};
 use crate::wire::features::Features;
@@ -8,7 +8,7 @@ use super::api::{Event, Progress, Record, Unkept};
 use super::ledger::Ledger;
 use super::outbox::{Outbox, Refusal, Step};
 
-/// The letters of one relay: those that are written, and those that came.
+/// The letters of one relay.
 #[derive(Debug)]
 pub(super) struct Mail {
     pub(super) outbox: Outbox,
@@ -16,8 +16,8 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    /// Says on the control stream what the relay is owed, for as long as there is room. `relay` is
-    /// what it understands, `knows` whether the user knows a sender: others hear less.
+    /// Sends pending control messages while the stream has space. `relay` has the relay's features.
+    /// `knows` returns whether the user knows a sender; others get fewer receipts.
     pub(super) fn speak(
         &mut self,
         relay: Features,
@@ -53,8 +53,8 @@ impl Mail {
         }
     }
 
-    /// Says what became of letters that came in; `false` if there is no more room. Refusals are
-    /// said before a `stored`, which would count for the refused letters as well.
+    /// Sends receipts and refusals of incoming letters. Returns `false` if the stream is full.
+    /// Refusals go first, because a `stored` would cover the refused letters too.
     fn speak_of_letters(
         &mut self,
         relay: Features,
@@ -71,7 +71,8 @@ impl Mail {
                 self.ledger.paid_old_copy();
             }
             while let Some((from, outbox, number, reason)) = self.ledger.declined.next() {
-                let (from, id) = (from.as_str(), LetterId { outbox, number });
+                let from = from.as_str();
+                let id = LetterId { outbox, number };
                 let reason = reason.known_to(relay).of_reader();
                 if !say(ToRelay::ReaderRefusal { from, id, reason }) {
                     return false;
@@ -87,7 +88,7 @@ impl Mail {
         }
     }
 
-    /// What follows from a record that has settled. Events are the caller's to show.
+    /// Applies the commit of a record, or its failure. Returns an event for the caller to show.
     pub(super) fn settle(&mut self, via: Carrier, record: Record, durable: bool) -> Option<Event> {
         match record {
             Record::Written { relay, to, outbox, number, request, text, .. } if !durable => {
@@ -134,17 +135,17 @@ impl Mail {
 }
 
 impl Step {
-    /// What is shown of it, spoken of on `via`.
+    /// Returns the event for this progress, with the carrier of the session.
     pub(super) fn event(self, via: Carrier) -> Event {
         let Step { request, id, progress, taken } = self;
         Event::Progress { request, id, progress, via, taken }
     }
 }
 
-/// What is shown of a refusal.
+/// Returns the event for a refusal.
 pub(super) fn refused_event(to: Name, refusal: Refusal) -> Event {
     let Refusal { request, id, reason, may_have_arrived, nearest, made, text, .. } = refusal;
-    // A body that was not kept is no text.
+    // Empty if the body was dropped.
     let text = text.or_else(|| made.text()).unwrap_or_default();
     Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }

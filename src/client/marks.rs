@@ -1,17 +1,14 @@
-//! The marks of one relay's outbox: how the relay knows this copy of it from an older one.
+//! Marks of one relay's outbox. They let the relay tell this copy of the outbox from an older one.
 //!
-//! A client counts up when it begins and before each sign-in. Letters are numbered under the last
-//! mark, and both become durable together; a sign-in says a mark that is durable. So two copies of
-//! one outbox never number letters under one mark that either has signed in with, and each sign-in
-//! leaves a trace that only its own copy knows: the mark and a random token. See
+//! A client increments the mark at start and before each sign-in. Letters are numbered under the
+//! last mark, and both become durable together. A sign-in carries a durable mark and a random
+//! token. So two copies of an outbox never number letters under the same mark of a sign-in, and
+//! each sign-in leaves a trace known only to its own copy. See
 //! [`crate::wire::message::OutboxMark`].
 //!
-//! An older copy may lack a refusal, and would take the receipt of a later letter for one of the
-//! refused letter as well. So a session sends a higher mark when refusals are durable, before it
-//! lets the relay forget them or sends a letter behind them.
-//!
-//! A mark that the disk did not take is tried again after [`RETRY_AFTER`]; until then there is no
-//! sign-in.
+//! An older copy may lack a refusal. It would take the receipt of a later letter for one of the
+//! refused letter. So when refusals become durable, the session sends a higher mark before it lets
+//! the relay forget them or sends a letter behind them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,39 +19,40 @@ use crate::wire::message::{EARLIER_MAX, Earlier, Said};
 use super::api::Record;
 use super::uplink::{Out, Shared};
 
-/// A full disk is tried again so soon.
+/// Pause before a mark that the disk refused is tried again. There is no sign-in until then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// No sign-in is wanted.
+    /// No sign-in is pending.
     None,
-    /// It is being written down.
+    /// Its record is pending.
     Asked(Ticket, Said),
-    /// It may be said.
+    /// It is durable and may be sent.
     Ready(Said),
-    /// The disk did not take it.
+    /// The disk refused it; retried at this time.
     Refused(Tick),
 }
 
+/// The marks of one outbox.
 #[derive(Debug)]
 pub(super) struct Marks {
     mark: Mark,
-    /// What the last sign-ins said, at most [`EARLIER_MAX`].
+    /// Contents of the last sign-ins, at most [`EARLIER_MAX`].
     said: VecDeque<Said>,
     next: Next,
-    /// Refusals that became durable since the client began.
+    /// Refusals that became durable since the start.
     refusals: u64,
-    /// How many of them were durable before the mark of `next` was asked for.
+    /// The value of `refusals` when the mark of `next` was requested.
     covers: u64,
-    /// The mark that the relay has not confirmed, and the refusals before it.
+    /// The mark sent and not confirmed by the relay, with its `covers`.
     unconfirmed: Option<(Mark, u64)>,
-    /// Refusals known to each copy that the relay does not call old.
+    /// Refusals known to each copy that the relay does not consider old.
     confirmed: u64,
 }
 
 impl Marks {
-    /// Begins with an outbox of which the disk has this.
+    /// Restores the marks of an outbox from the stored state.
     pub(super) fn new(mark: Mark, said: impl IntoIterator<Item = Said>) -> Marks {
         Marks {
             mark: Mark(mark.0.saturating_add(1)),
@@ -67,12 +65,12 @@ impl Marks {
         }
     }
 
-    /// What letters are numbered under now.
+    /// Returns the mark for new letters.
     pub(super) const fn mark(&self) -> Mark {
         self.mark
     }
 
-    /// Whether there are no higher marks: another outbox is needed.
+    /// Whether no higher mark exists, so that another outbox is needed.
     pub(super) const fn are_used_up(&self) -> bool {
         self.mark.0 == u32::MAX
     }
@@ -82,10 +80,11 @@ impl Marks {
         matches!(self.next, Next::Refused(_))
     }
 
-    /// Has the next mark written down, unless there is one.
+    /// Requests the next mark, unless one is pending or ready.
     pub(super) fn prepare(
         &mut self,
-        (relay, outbox): (&HostPort, OutboxId),
+        relay: &HostPort,
+        outbox: OutboxId,
         now: Tick,
         shared: &mut Shared,
         out: &mut Out,
@@ -106,17 +105,18 @@ impl Marks {
         out.effects.push(Effect::Persist(ticket, record));
     }
 
+    /// Makes a durable mark available for the next sign-in.
     fn become_ready(&mut self, said: Said) {
         self.mark = self.mark.max(said.mark);
         self.next = Next::Ready(said);
     }
 
-    /// Whether it waits for this ticket.
+    /// Whether the record with this ticket is a mark's.
     pub(super) fn awaits(&self, ticket: Ticket) -> bool {
         matches!(self.next, Next::Asked(asked, _) if asked == ticket)
     }
 
-    /// The mark that was asked for is durable, or could not become so.
+    /// Handles the commit of a mark, or its failure.
     pub(super) fn handle_committed(&mut self, now: Tick, durable: bool) {
         let Next::Asked(_, said) = self.next else { return };
         match durable {
@@ -125,7 +125,8 @@ impl Marks {
         }
     }
 
-    /// What the next sign-in says, and those before it, encoded; `None` if it is not durable yet.
+    /// Takes the contents of the next sign-in, with the encoded earlier ones. `None` if not durable
+    /// yet.
     pub(super) fn take(&mut self) -> Option<(Said, Vec<u8>)> {
         let Next::Ready(said) = self.next else { return None };
         self.next = Next::None;
@@ -141,58 +142,58 @@ impl Marks {
 
     // Refusals.
 
-    /// A refusal is durable. Returns the number under which it waits for [`Marks::is_confirmed`].
+    /// Counts a durable refusal. Returns its number for [`Marks::is_confirmed`].
     pub(super) const fn refused(&mut self) -> u64 {
         self.refusals += 1;
         self.refusals
     }
 
-    /// How many refusals have become durable.
+    /// Returns the count of durable refusals.
     pub(super) const fn refusals(&self) -> u64 {
         self.refusals
     }
 
-    /// Whether the relay would know a copy that does not have this refusal.
+    /// Whether the relay would detect a copy that lacks this refusal.
     pub(super) const fn is_confirmed(&self, refusal: u64) -> bool {
         refusal <= self.confirmed
     }
 
-    /// Whether the session needs another mark, which the caller prepares.
+    /// Whether the session needs another mark. The caller then calls [`Marks::prepare`].
     pub(super) fn want_another(&mut self) -> bool {
         let wants = self.unconfirmed.is_none() && self.confirmed < self.refusals;
         if wants && matches!(self.next, Next::Ready(_)) && self.covers <= self.confirmed {
-            // A copy may have it that does not have the refusals.
+            // A copy that lacks the refusals may have this mark.
             self.next = Next::None;
         }
         wants
     }
 
-    /// The mark that the session sends next.
+    /// Returns the mark that the session must send next.
     pub(super) fn next_of_session(&self) -> Option<Said> {
         let wants = self.unconfirmed.is_none() && self.confirmed < self.covers;
         if let Next::Ready(said) = self.next { Some(said).filter(|_| wants) } else { None }
     }
 
-    /// The relay has a mark of this session on its disk.
+    /// Handles the relay's confirmation of a durable mark.
     pub(super) fn confirm(&mut self, mark: Mark) {
         if let Some((_, covers)) = self.unconfirmed.take_if(|(said, _)| *said <= mark) {
             self.confirmed = self.confirmed.max(covers);
         }
     }
 
-    /// The relay has the mark of the sign-in on its disk.
+    /// Handles the relay's confirmation of the sign-in's mark.
     pub(super) fn confirm_sign_in(&mut self) {
         if let Some((mark, _)) = self.unconfirmed {
             self.confirm(mark);
         }
     }
 
-    /// The mark that it has sent need not have arrived.
+    /// Drops the unconfirmed mark, which may not have arrived.
     pub(super) const fn session_lost(&mut self) {
         self.unconfirmed = None;
     }
 
-    /// There are no other copies: nothing is signed in with it, or it is in memory only.
+    /// Confirms all refusals: no other copy exists, as nothing is signed in or stored.
     pub(super) const fn confirm_all(&mut self) {
         self.confirmed = u64::MAX;
     }
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_counts_once_the_relay_has_a_mark_asked_for_after_it() {
+    fn refusal_is_confirmed_by_mark_requested_after_it() {
         let mut marks = signed_in();
         assert!(marks.is_confirmed(0) && !marks.want_another());
         let first = marks.refused();
@@ -236,7 +237,7 @@ mod tests {
         assert_eq!(marks.next_of_session(), Some(said(3)));
         assert!(marks.take().is_some() && !marks.want_another(), "one at a time");
         marks.confirm(Mark(2));
-        assert!(!marks.is_confirmed(first), "that was the sign-in's");
+        assert!(!marks.is_confirmed(first), "that mark was the sign-in's");
         marks.confirm(Mark(3));
         assert!(marks.is_confirmed(first) && !marks.is_confirmed(second));
         assert!(marks.want_another());
@@ -244,7 +245,7 @@ mod tests {
 
     /// A copy made in between has the mark, and not the refusal.
     #[test]
-    fn mark_asked_for_before_a_refusal_is_not_said_for_it() {
+    fn mark_requested_before_refusal_does_not_confirm_it() {
         let mut marks = signed_in();
         prepared(&mut marks, 3);
         let refusal = marks.refused();

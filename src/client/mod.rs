@@ -1,18 +1,15 @@
-//! Floor 4: the client's state machine: what one member has to say, to whom, through which relays.
+//! Layer 4: the client's state machine. It sends and receives one member's letters through any
+//! number of relays.
 //!
-//! It must not know: sockets, files, clocks, the address book, how anything is shown. It is driven by
-//! [`crate::base::turn`]; the user's wishes come as [`Command`]s, and what there is to tell goes out as [`Event`]s.
+//! Must not depend on: sockets, files, clocks, the address book, the user interface.
+//! [`crate::base::turn`] drives it: [`Command`]s in, [`Event`]s out.
 //!
-//! Invariants: a letter given in is durable before it goes out, and ends in exactly one `delivered` or `refused`, in
-//! this run or a later one; a letter that comes in is durable before the relay hears of it, and is shown once and in
-//! its sender's order; one relay's trouble never stops another's conversation.
-//!
-//! Files: `api` (commands, events, records), `kept` (what the records add up to), `journal` (records on their way to
-//! the disk), `uplink` (one relay: session and letters), `connect` (how a session comes about), `attempt` (one try over
-//! one carrier), `choice` and `paths` (which carrier a session is on), `outbox` and `ledger` (letters out and in),
-//! `marks` (how an old copy of an outbox is known), `screen` (letters that are not wanted),
-//! `delivery` (what letters say that come in), `strangers` and `declined` (letters that are not
-//! kept), `acquaintances` (who hears that a letter was read), `counter`, `facts` (records that nothing waits for).
+//! Invariants:
+//! - An outgoing letter is durable before it is sent. It ends in exactly one `delivered` or
+//!   `refused`, in this run or a later one.
+//! - An incoming letter is durable before the relay gets its receipt. It is shown once, in its
+//!   sender's order.
+//! - A failing relay never delays another relay's conversations.
 
 mod acquaintances;
 mod api;
@@ -76,32 +73,33 @@ use strangers::Strangers;
 use uplink::{Out, Shared, Uplink};
 use uplinks::Uplinks;
 
-/// Session indexes of one client, live and at rest: a few for each relay, and two of each round of
-/// the last 7 s, of which 1,000 a second may begin ([`pace`]).
+/// Maximum session indexes of one client, live and lingering. A few for each relay, and two for
+/// each connection round of the last 7 s. At most 1,000 rounds a second begin ([`pace`]).
 const INDEXES_MAX: usize = 16_384;
 
 /// A deadline missed by more than this means that the process was stopped or the machine slept.
+/// Longer than the usual pauses of a busy machine.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
-/// The client.
+/// The client of one member.
 pub struct Client {
     shared: Shared,
     outbox: OutboxId,
-    /// Outboxes of relays that were not spoken to yet, where they are known.
+    /// Stored outboxes of relays without an entry in `uplinks` or `parked`.
     outboxes: BTreeMap<HostPort, KeptOutbox>,
     number_floor: u64,
     uplinks: Uplinks,
-    /// Letters of relays that are not spoken to now.
+    /// Letters of relays that are not configured at the moment.
     parked: BTreeMap<HostPort, Mail>,
-    /// Relays that UDP did not get through to in earlier runs.
+    /// When UDP last failed to reach these relays, from earlier runs.
     udp_failed: BTreeMap<HostPort, Wall>,
-    /// Texts that come back wait for the next run.
+    /// Refusals are not shown in this run; the next run shows them.
     holds_refusals: bool,
     now: Tick,
 }
 
 impl Client {
-    /// A client that speaks to nobody yet.
+    /// Creates a client without relays. It connects on [`Command::Relays`].
     pub fn new(config: Config) -> Client {
         let mut kept = config.kept;
         let held = kept.as_mut().map(|kept| std::mem::take(&mut kept.held));
@@ -168,17 +166,19 @@ impl Client {
         }
     }
 
-    /// The letters that go through this relay.
+    /// Returns the letters of this relay.
     fn mail(&mut self, relay: &HostPort) -> &mut Mail {
         match self.uplinks.get_mut(relay) {
             Some(uplink) => &mut uplink.mail,
             None => {
-                let (own, floor, outboxes) = (self.outbox, self.number_floor, &mut self.outboxes);
+                let own = self.outbox;
+                let floor = self.number_floor;
+                let outboxes = &mut self.outboxes;
                 let mail = || {
                     let kept = outboxes.remove(relay);
                     let KeptOutbox { id, mark, said } =
                         kept.unwrap_or(KeptOutbox { id: own, ..KeptOutbox::default() });
-                    let outbox = Outbox::new((id, id.through(relay)), Marks::new(mark, said), floor);
+                    let outbox = Outbox::new(id, id.through(relay), Marks::new(mark, said), floor);
                     Mail { outbox, ledger: Ledger::default() }
                 };
                 self.parked.entry(relay.clone()).or_insert_with(mail)
@@ -186,28 +186,29 @@ impl Client {
         }
     }
 
-    /// The session with a relay, to be looked at.
+    /// Returns the session with a relay, for inspection.
     pub fn peer(&self, relay: &HostPort) -> Option<&Peer> {
         self.uplinks.get(relay)?.peer.as_ref()
     }
 
-    /// What the conversation with a relay is on, once that is settled: UDP is not being tested.
+    /// Returns the path of the session with a relay. `None` while UDP is being validated.
     pub fn settled_path(&self, relay: &HostPort) -> Option<Path> {
         self.uplinks.get(relay)?.settled_path()
     }
 
-    /// Whether every letter has come to its end.
+    /// Whether every letter is delivered or refused.
     pub fn is_idle(&self) -> bool {
         self.uplinks.values().all(Uplink::is_idle)
     }
 
-    /// Whether everything is durable, and every relay has what was said to it, as far as a session is there to say it.
+    /// Whether every record is durable and every relay with a session has acknowledged all data.
     pub fn is_settled(&self) -> bool {
         self.shared.journal.is_empty() && self.uplinks.values().all(Uplink::is_settled)
     }
 
-    /// How many records there were to be made durable so far, and how many of them, from the first on, have settled: what
-    /// followed from an earlier turn is on disk once the second number has reached what the first one was.
+    /// Returns the number of records given so far, and the number of records settled without a gap
+    /// from the first. Effects of an earlier turn are on disk once the second number has reached
+    /// that turn's first.
     pub fn given_and_settled(&self) -> (u64, u64) {
         self.shared.journal.given_and_settled()
     }
@@ -216,9 +217,9 @@ impl Client {
         match command {
             Command::Relays(specs) => self.set_relays(now, specs, out),
             Command::Send { request, relay, to, text } => {
-                self.send(now, &relay, (request, to, text), out);
+                self.send(now, &relay, request, to, text, out);
             }
-            Command::Close { request, relay, to } => self.close(now, &relay, (request, to), out),
+            Command::Close { request, relay, to } => self.close(now, &relay, request, to, out),
             Command::Shown { relay, from, id, read } => {
                 self.shared.journal.push(Record::Shown { relay, from, id, read });
             }
@@ -264,24 +265,26 @@ impl Client {
         }
     }
 
-    /// A letter of this request, to whom, and its text, goes to its relay's outbox, or back at once.
-    fn send(&mut self, now: Now, relay: &HostPort, (request, to, text): (u64, Name, String), out: &mut Out) {
+    /// Passes a letter to its relay's outbox, or returns it as refused if the relay is unknown or
+    /// the text too long.
+    fn send(&mut self, now: Now, relay: &HostPort, request: u64, to: Name, text: String, out: &mut Out) {
         let sent = match self.uplinks.get_mut(relay) {
-            Some(uplink) => uplink.send(now, &mut self.shared, (request, to.clone(), text), out),
+            Some(uplink) => uplink.send(now, &mut self.shared, request, to.clone(), text, out),
             None => Err((Reason::Unknown, text)),
         };
         if let Err((reason, text)) = sent {
             let id = LetterId { outbox: self.outbox.through(relay), number: 0 };
-            let (may_have_arrived, nearest) = (false, Vec::new());
+            let may_have_arrived = false;
+            let nearest = Vec::new();
             out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
         }
     }
 
-    /// As [`Client::send`], of the end of a conversation with a guest.
-    fn close(&mut self, now: Now, relay: &HostPort, (request, to): (u64, Name), out: &mut Out) {
+    /// Ends a conversation with a guest, as [`Client::send`] sends a letter.
+    fn close(&mut self, now: Now, relay: &HostPort, request: u64, to: Name, out: &mut Out) {
         match self.uplinks.get_mut(relay) {
-            Some(uplink) => uplink.close(now, &mut self.shared, (request, to), out),
-            None => self.send(now, relay, (request, to, String::new()), out),
+            Some(uplink) => uplink.close(now, &mut self.shared, request, to, out),
+            None => self.send(now, relay, request, to, String::new(), out),
         }
     }
 
@@ -300,7 +303,7 @@ impl Client {
             match self.uplinks.get_mut(&addr) {
                 Some(uplink) => {
                     uplink.spec.tcp = spec.tcp;
-                    uplink.set_key(now, (spec.key, spec.fingerprint), &mut self.shared, out);
+                    uplink.set_key(now, spec.key, spec.fingerprint, &mut self.shared, out);
                 }
                 None => {
                     self.mail(&addr);
@@ -337,7 +340,7 @@ impl Client {
             Ok(Packet::Cookie { receiver, .. }) => {
                 let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
                 if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.handle_cookie(now, shared, (path, bytes), out);
+                    uplink.handle_cookie(now, shared, path, bytes, out);
                 }
             }
             Ok(Packet::KeyAnswer { .. }) => {
@@ -352,8 +355,8 @@ impl Client {
         }
     }
 
-    /// Nothing is lost on TCP, so nothing that was is sent again there: a connection that brings what cannot be read
-    /// is of no more use.
+    /// Closes a TCP connection that brought unreadable data. TCP loses nothing and nothing is
+    /// retransmitted there, so the rest of the stream is of no use either.
     fn spoil(&mut self, now: Now, path: Path, out: &mut Out) {
         if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
             out.effects.push(Effect::Close(path));
@@ -454,7 +457,7 @@ impl Core for Client {
 }
 
 impl Client {
-    /// Lets relays try to be reached whose turn has come.
+    /// Starts connection rounds and TCP connections whose turn has come.
     fn give_turns(&mut self, now: Now, out: &mut Out) {
         while let Some(relay) = self.shared.pace.next(now.tick) {
             if let Some(uplink) = self.uplinks.get_mut(&relay) {
@@ -476,14 +479,16 @@ impl Client {
         }
     }
 
-    /// What the queue for connections does next; a round that has ended waits no more, so nothing is given up for it.
+    /// Returns the next action of the queue for TCP connections. Skips rounds that have ended, so
+    /// that no connection is given up for them.
     fn next_dial(&mut self, now: Tick) -> Option<Next> {
         let dials = &mut self.shared.pace.dials;
         while let Some((turn, relay)) = dials.first() {
             if self.uplinks.get(relay).is_some_and(|uplink| uplink.waits_to_dial(*turn)) {
                 break;
             }
-            let (turn, relay) = (*turn, relay.clone());
+            let turn = *turn;
+            let relay = relay.clone();
             dials.forget(turn, &relay);
         }
         dials.next(now, self.shared.conns.len())
@@ -515,7 +520,7 @@ impl Client {
         }
     }
 
-    /// Does what waited for records that have settled.
+    /// Carries out the consequences of settled records.
     fn settle(&mut self, now: Now, out: &mut Out) {
         while let Some((record, durable)) = self.shared.journal.next_settled() {
             let Some(relay) = record.relay().cloned() else { continue };
@@ -539,7 +544,7 @@ impl Client {
         }
     }
 
-    /// A refusal was shown: what is behind it in its conversation may be shown.
+    /// Handles a refusal that was shown: receipts of letters behind it may be shown now.
     fn settle_refused(&mut self, relay: HostPort, to: Name, id: LetterId, out: &mut Out) {
         self.shared.journal.push(told(&relay, &to, id));
         if id.outbox != self.mail(&relay).outbox.id() {
@@ -547,9 +552,10 @@ impl Client {
         }
         let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
         let reach = self.mail(&relay).outbox.resume(&to, |step| out.show(step.event(via)));
-        let (mut more, outbox) = (Vec::new(), self.mail(&relay).outbox.base());
+        let mut more = Vec::new();
+        let outbox = self.mail(&relay).outbox.base();
         self.mail(&relay).outbox.refuse_written(&to, |to, number, reason, may_have_arrived| {
-            more.push(uplink::record_of_refusal((&relay, outbox), to, number, (reason, may_have_arrived)));
+            more.push(uplink::record_of_refusal(&relay, outbox, to, number, reason, may_have_arrived));
         });
         more.into_iter().for_each(|record| self.shared.journal.push(record));
         if let Some(reach) = reach {
@@ -557,8 +563,7 @@ impl Client {
         }
     }
 
-    /// Another outbox has taken the place of an old copy: what waited there goes back to its
-    /// writer.
+    /// Returns the letters of an outbox that was an old copy, after its replacement became durable.
     fn settle_old_copy(&mut self, now: Now, relay: &HostPort, out: &mut Out) {
         let given_back = self.mail(relay).outbox.take_given_back();
         for (to, refusal) in given_back.into_iter().filter(|_| !self.holds_refusals) {
@@ -572,7 +577,7 @@ impl Client {
 }
 
 fn told(relay: &HostPort, to: &Name, id: LetterId) -> Record {
-    // The name of an outbox at a relay leads back to its own.
+    // `through` is its own inverse: it gives the outbox's name on disk.
     let outbox = id.outbox.through(relay);
     Record::Told { relay: relay.clone(), to: to.clone(), outbox, number: id.number }
 }

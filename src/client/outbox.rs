@@ -1,13 +1,10 @@
-//! The letters a client has not seen delivered or refused yet: one conversation for each recipient, in order.
+//! Letters that are neither delivered nor refused: one ordered conversation per recipient.
 //!
-//! A letter goes out when it is durable and the relay's session has room for it, with `prev`, the last number before
-//! it that was not refused. A refusal as `behind` puts it back, to go again with the `prev` it then has; any other
-//! refusal holds everything behind it until it is durable, so that no crash can make a refused letter pass for an
-//! accepted one. A session that is lost puts back what was not accepted. No conversation waits for
-//! another.
-//!
-//! Files: `letters` (those of one conversation), `refused` (what follows from a refusal),
-//! `old_copy` (an outbox that is given up for another), `watermarks` (the contents of receipts).
+//! A letter is sent once it is durable and the session has space for it. It carries `prev`, the
+//! last number before it that was not refused. A letter refused as `behind` is sent again with its
+//! new `prev`. Any other refusal holds back the letters behind it until the refusal is durable;
+//! otherwise a crash could make a refused letter pass for an accepted one. A lost session puts back
+//! all letters that were not accepted. Conversations never wait for each other.
 
 mod letters;
 mod old_copy;
@@ -29,43 +26,43 @@ pub(super) use refused::Refusing;
 use refused::Verdict;
 use watermarks::Watermarks;
 
-/// Letters of one conversation on their way at once, short ones: those of 100 bytes meet [`WINDOW_BYTES`] first.
+/// Maximum letters of one conversation on their way. At 100 bytes [`WINDOW_BYTES`] comes first.
 pub(super) const WINDOW_LETTERS: usize = 1_024;
-/// Letters on their way at once of those that an earlier session may have brought to the relay,
-/// after a refusal too: only the relay knows what became of them, and one at a time would take a
-/// round trip and a commit each.
+/// Maximum unanswered letters of an earlier session on their way, even after a refusal. Only the
+/// relay knows their state, and one at a time would take a round trip and a commit each.
 const WINDOW_IN_DOUBT: usize = 32;
-/// Bytes that one conversation sends before the next has its turn.
+/// Bytes that one conversation sends before the next one's turn.
 const OFFERED_BYTES: usize = 16 * 1024;
-/// Bytes of one conversation on their way at once, so that one recipient's slowness fills neither the relay's queue nor
-/// the session, of 256 KiB each; one letter always may be.
+/// Maximum bytes of one conversation on their way; one letter is always allowed. Below the 256 KiB
+/// of the relay's queue and of the session, so that one slow recipient fills neither.
 pub(super) const WINDOW_BYTES: usize = 128 * 1024;
-/// What a letter counts for in that beside its body, as in the relay's queue; in the session it is 131 bytes at most.
+/// Cost of a letter in [`WINDOW_BYTES`] in addition to its body, as in the relay's queue. In the
+/// session it is at most 131 bytes.
 pub(super) const LETTER_COST: usize = 64;
-/// Letters of one relay that were neither delivered nor refused. At the bound no more are taken.
+/// Maximum letters of one relay's outbox. Beyond it new letters are rejected.
 pub const OUTBOX_LETTERS_MAX: usize = 100_000;
-/// Bytes of their bodies. At the bound no more are taken, and accepted letters are kept without their bodies.
+/// Maximum bytes of their bodies. Beyond half of it accepted letters lose their bodies.
 pub const OUTBOX_BYTES_MAX: usize = 256 << 20;
-/// No relay makes us believe that our letters have come to this number.
+/// A receipt with a number from here on is ignored, so that no relay exhausts our numbers.
 const NUMBER_MAX: u64 = 1 << 63;
-/// Conversations asked about in a new session, those written to last first.
+/// Maximum conversations queried in a new session, the last used first.
 const ASKED_MAX: usize = 256;
-/// Delivered letters of one conversation whose reading would be told; beyond it the oldest is no longer waited for.
+/// Maximum delivered letters of one conversation that wait for `read`. Then the oldest is dropped.
 const UNREAD_MAX: usize = 1_024;
-/// Refusals whose receipt is to be told to the relay; more are told when the relay repeats them.
+/// Maximum refusals to be acknowledged. Others are acknowledged when the relay repeats them.
 const HEARD_MAX: usize = 4_096;
 
-/// A letter got further.
+/// Progress of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) request: u64,
     pub(super) id: LetterId,
     pub(super) progress: Progress,
-    /// What the receipt says of when the relay took it.
+    /// When the relay accepted it, according to the receipt.
     pub(super) taken: Wall,
 }
 
-/// A letter refused for good.
+/// A letter that was refused for good.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) request: u64,
@@ -73,11 +70,11 @@ pub(super) struct Refusal {
     pub(super) reason: Reason,
     pub(super) may_have_arrived: bool,
     pub(super) nearest: Vec<Name>,
-    /// Its body is empty if it was not kept.
+    /// The body is empty if it was dropped.
     pub(super) made: Made,
-    /// What it said, where `made` does not tell.
+    /// The text, if `made` does not contain it.
     pub(super) text: Option<String>,
-    /// The relay had accepted it, and waits to hear that this is known.
+    /// The relay had accepted the letter and waits for an acknowledgement of the refusal.
     pub(super) is_owed: bool,
 }
 
@@ -94,26 +91,26 @@ pub(super) struct Sendable<'a> {
 #[derive(Debug)]
 struct Conversation {
     letters: Letters,
-    /// Delivered, not yet known to be read: number and request.
+    /// Number and request of delivered letters that are not known to be read.
     unread: VecDeque<(u64, u64)>,
-    /// Refused, but that is not durable yet.
+    /// Refusals that are not durable yet.
     refusals: VecDeque<Refusal>,
-    /// The letters that were written before the conversation was known to be refused are refused
-    /// with it.
+    /// The refusal of the whole conversation, which also ends letters written before it was known.
     verdict: Option<Verdict>,
-    /// What the relay has said of letters behind those in the meantime.
+    /// Receipts for letters behind those refusals, held back until these are shown.
     held: Watermarks,
     reach: Reach,
-    /// How many letters, and bytes of [`WINDOW_BYTES`], are on their way.
+    /// Letters on their way.
     sent_letters: usize,
+    /// Their bytes, as counted for [`WINDOW_BYTES`].
     sent_bytes: usize,
-    /// How many letters may be: one after a refusal that the next letter is likely to meet as well,
-    /// half as many after any other, since all behind a refused one go for nothing, and one more
-    /// after each that is accepted.
+    /// Maximum of `sent_letters`. It is 1 after a refusal that the next letter would probably get
+    /// too, and half after any other, because all letters behind a refused one are wasted. It grows
+    /// by one for each accepted letter.
     window: usize,
-    /// When it was last written to, by the outbox's own count.
+    /// Value of the outbox's `clock` when a letter was last written.
     touched: u64,
-    /// Its last refusal, as [`Marks::refused`] counts them.
+    /// Its last refusal, as counted by [`Marks::refused`].
     refused: u64,
 }
 
@@ -138,19 +135,20 @@ impl Default for Conversation {
 /// Result of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offered {
-    /// Every letter that may go was sent.
+    /// Every letter that may be sent was sent.
     All,
-    /// Others have their turn.
+    /// Other conversations have their turn first.
     More,
-    /// There is no more room.
+    /// The session is full.
     NoRoom,
 }
 
 /// All conversations with one relay.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    /// What it is called on disk, and at its relay.
+    /// The id on disk.
     base: OutboxId,
+    /// The id at the relay.
     id: OutboxId,
     pub(super) marks: Marks,
     number_floor: u64,
@@ -158,22 +156,22 @@ pub(super) struct Outbox {
     letters: usize,
     bytes: usize,
     clock: u64,
-    /// The conversation that had no room left.
+    /// The conversation for which the session had no space.
     turn: Option<Name>,
     asks: Vec<Name>,
     heard: VecDeque<(Name, LetterId, u64)>,
-    /// Refusals an earlier run wrote down and may not have told.
+    /// Refusals of an earlier run that the user may not have seen.
     old_refusals: VecDeque<(Name, Refusal)>,
-    /// Of the outbox before this one: letters that are refused with it, and refusals that are not
-    /// durable yet.
+    /// Letters of the previous outbox that are refused with it.
     given_back: Vec<(Name, Refusal)>,
+    /// Refusals of the previous outbox that are not durable yet.
     ending: VecDeque<(Name, Refusal)>,
     is_switching: bool,
 }
 
 impl Outbox {
-    /// `base` is what it is called on disk.
-    pub(super) fn new((base, id): (OutboxId, OutboxId), marks: Marks, number_floor: u64) -> Outbox {
+    /// Creates an empty outbox. `base` is its id on disk, `id` that at its relay.
+    pub(super) fn new(base: OutboxId, id: OutboxId, marks: Marks, number_floor: u64) -> Outbox {
         Outbox {
             base,
             id,
@@ -193,30 +191,32 @@ impl Outbox {
         }
     }
 
-    /// What it is called on disk.
+    /// Returns the id on disk.
     pub(super) const fn base(&self) -> OutboxId {
         self.base
     }
 
-    /// What stands in the ids of its letters.
+    /// Returns the outbox id of its letters.
     pub(super) const fn id(&self) -> OutboxId {
         self.id
     }
 
-    /// Takes over a conversation that an earlier run left; those written to last come last.
+    /// Restores a conversation of an earlier run. Those used last are restored last.
     pub(super) fn restore(&mut self, to: Name, reach: Reach) {
         self.clock += 1;
         let conversation = self.conversations.entry(to).or_default();
-        (conversation.reach, conversation.touched) = (reach, self.clock);
+        conversation.reach = reach;
+        conversation.touched = self.clock;
     }
 
-    /// Takes over a letter that an earlier run left, in the order of numbers.
+    /// Restores a letter of an earlier run, in the order of numbers.
     pub(super) fn restore_letter(&mut self, to: &Name, number: u64, kept: &KeptLetter) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         let made = kept.made.clone();
         let tells = made.text().is_some_and(|text| text == kept.text);
         let text = (!tells).then(|| kept.text.clone());
-        (self.letters, self.bytes) = (self.letters + 1, self.bytes + made.body.len());
+        self.letters += 1;
+        self.bytes += made.body.len();
         conversation.letters.push(OutLetter {
             request: kept.request,
             number,
@@ -232,35 +232,36 @@ impl Outbox {
         });
     }
 
-    /// Takes over a refusal that an earlier run wrote down and may not have told.
+    /// Restores a refusal of an earlier run that the user may not have seen.
     pub(super) fn restore_refusal(&mut self, to: Name, id: LetterId, kept: KeptRefusal) {
         let KeptRefusal { letter: KeptLetter { request, text, made, .. }, reason, may_have_arrived } = kept;
         let text = Some(text);
-        let (nearest, is_owed) = (Vec::new(), false);
+        let nearest = Vec::new();
+        let is_owed = false;
         let refusal = Refusal { request, id, reason, may_have_arrived, nearest, made, text, is_owed };
         self.old_refusals.push_back((to, refusal));
     }
 
-    /// The next refusal of [`Outbox::restore_refusal`], in the order of numbers; each is shown
-    /// once.
+    /// Returns the next refusal of [`Outbox::restore_refusal`], in the order of numbers, each once.
     pub(super) fn next_old_refusal(&mut self) -> Option<(Name, Refusal)> {
         self.old_refusals.pop_front()
     }
 
-    /// Whether another letter of this length has room.
+    /// Whether a letter with a body of `len` bytes fits in.
     pub(super) const fn has_room(&self, len: usize) -> bool {
         self.letters < OUTBOX_LETTERS_MAX && self.bytes + len <= OUTBOX_BYTES_MAX
     }
 
-    /// Whether a letter of this request waits for its end.
+    /// Whether a letter of this request is neither delivered nor refused.
     pub(super) fn has_request(&self, to: &Name, request: u64) -> bool {
         self.conversations.get(to).is_some_and(|c| c.letters.has_request(request))
     }
 
-    /// Takes a letter from the user and gives it its number. It goes out after [`Outbox::recorded`].
+    /// Takes a letter from the user and returns its number. It is sent after [`Outbox::recorded`].
     pub(super) fn push(&mut self, request: u64, to: Name, made: Made) -> u64 {
-        let bytes = self.bytes + made.body.len();
-        (self.letters, self.bytes, self.clock) = (self.letters + 1, bytes, self.clock + 1);
+        self.letters += 1;
+        self.bytes += made.body.len();
+        self.clock += 1;
         let floor = Reach { last: self.number_floor, ..Reach::default() };
         let fresh = || Conversation { reach: floor, ..Conversation::default() };
         let conversation = self.conversations.entry(to).or_insert_with(fresh);
@@ -283,20 +284,20 @@ impl Outbox {
         number
     }
 
-    /// A letter is durable, and may go out.
+    /// Marks a letter as durable, so that it may be sent.
     pub(super) fn recorded(&mut self, to: &Name, id: LetterId) {
         let number = id.number;
         if id.outbox != self.id {
             return;
         }
         let letters = self.conversations.get_mut(to).map(|c| &mut c.letters);
-        // The newest stand at the end.
+        // New letters are at the end.
         if let Some(letter) = letters.and_then(|l| l.iter_mut().rev().find(|l| l.number == number)) {
             letter.recorded = true;
         }
     }
 
-    /// A letter could not be made durable: it never was.
+    /// Removes a letter that could not be made durable, without a trace.
     pub(super) fn unrecorded(&mut self, to: &Name, id: LetterId) {
         if id.outbox != self.id {
             return self.unrecorded_before(to, id);
@@ -305,19 +306,20 @@ impl Outbox {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         if let Some(place) = conversation.letters.iter().position(|l| l.number == number) {
             let letter = conversation.remove(place);
-            (self.letters, self.bytes) = (self.letters - 1, self.bytes - letter.made.body.len());
+            self.letters -= 1;
+            self.bytes -= letter.made.body.len();
         }
     }
 
-    /// Offers every letter that may go now, each conversation's in order, until `send` says that
-    /// there is no more room. The conversations take turns, so that one with much to say leaves
-    /// room for the others.
+    /// Offers all letters that may be sent, each conversation's in order, until `send` returns
+    /// `false`: the session is full. Conversations take turns, so that a busy one leaves space.
     pub(super) fn offer(&mut self, mut send: impl FnMut(Sendable<'_>) -> bool) {
         loop {
-            let (mut more, turn) = (false, self.turn.take());
+            let mut more = false;
+            let turn = self.turn.take();
             let from = turn.as_ref().map_or(Bound::Unbounded, Bound::Included);
             for (to, conversation) in self.conversations.range_mut::<Name, _>((from, Bound::Unbounded)) {
-                match conversation.offer((self.id, &self.marks), to, &mut send) {
+                match conversation.offer(self.id, &self.marks, to, &mut send) {
                     Offered::NoRoom => return self.turn = Some(to.clone()),
                     offered => more |= offered == Offered::More,
                 }
@@ -326,7 +328,7 @@ impl Outbox {
             let rest = (Bound::Unbounded, through);
             for (to, conversation) in self.conversations.range_mut::<Name, _>(rest).filter(|_| turn.is_some())
             {
-                match conversation.offer((self.id, &self.marks), to, &mut send) {
+                match conversation.offer(self.id, &self.marks, to, &mut send) {
                     Offered::NoRoom => return self.turn = Some(to.clone()),
                     offered => more |= offered == Offered::More,
                 }
@@ -337,7 +339,7 @@ impl Outbox {
         }
     }
 
-    /// The session is gone: everything on its way that was not accepted goes again.
+    /// Puts back all letters on their way that were not accepted: the session is gone.
     pub(super) fn session_lost(&mut self) {
         for conversation in self.conversations.values_mut() {
             for letter in conversation.letters.iter_mut().filter(|letter| !letter.accepted) {
@@ -352,7 +354,7 @@ impl Outbox {
         self.marks.session_lost();
     }
 
-    /// Signed in: asks about conversations whose letters an earlier session may have got further.
+    /// Queues queries for conversations that an earlier session may have advanced, after a sign-in.
     pub(super) fn signed_in(&mut self) {
         let open = self.conversations.iter().filter(|(_, conversation)| conversation.is_open());
         let mut open: Vec<(u64, &Name)> = open.map(|(to, c)| (c.touched, to)).collect();
@@ -360,46 +362,46 @@ impl Outbox {
         self.asks = open.into_iter().take(ASKED_MAX).map(|(_, to)| to.clone()).rev().collect();
     }
 
-    /// Whom the relay is to be asked about next, and in which outbox. [`Outbox::asked`] when it was.
+    /// Returns the next recipient and outbox to query. [`Outbox::asked`] follows once it is sent.
     pub(super) fn next_ask(&self) -> Option<(&Name, OutboxId)> {
         self.asks.last().map(|to| (to, self.id))
     }
 
-    /// The question of [`Outbox::next_ask`] was sent.
+    /// Removes the query of [`Outbox::next_ask`], which was sent.
     pub(super) fn asked(&mut self) {
         self.asks.pop();
     }
 
-    /// A refusal of which the relay is to be told that it is known: to this copy, and to no other
-    /// that it does not call old. [`Outbox::paid_heard`] when it was.
+    /// Returns the next refusal to acknowledge to the relay: one that each copy knows that the
+    /// relay does not consider old. [`Outbox::paid_heard`] follows once it is sent.
     pub(super) fn next_heard(&self) -> Option<(&Name, LetterId)> {
         let next = self.heard.front().filter(|(.., refusal)| self.marks.is_confirmed(*refusal));
         next.map(|(to, id, _)| (to, *id))
     }
 
-    /// The answer of [`Outbox::next_heard`] was sent.
+    /// Removes the acknowledgement of [`Outbox::next_heard`], which was sent.
     pub(super) fn paid_heard(&mut self) {
         self.heard.pop_front();
     }
 
-    /// The relay tells how far letters have come; what is to be written down of it. Of letters behind a refusal that is not
-    /// told yet it counts after that: see [`Outbox::resume`].
+    /// Applies a receipt. Returns the new watermarks if they must be stored. Receipts for letters
+    /// behind a refusal take effect after the user has seen that: see [`Outbox::resume`].
     pub(super) fn handle_receipt(&mut self, receipt: &Receipt<'_>, tell: impl FnMut(Step)) -> Option<Reach> {
-        // No outbox comes to such numbers: the relay lies, and ours would have no room left.
+        // No outbox reaches such numbers. If believed, they would leave none for new letters.
         let absurd = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
         if receipt.outbox != self.id || absurd {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
         let Receipt { accepted, delivered, until, taken, .. } = *receipt;
-        // What was read is the reader's word alone, and believed of what was delivered only.
+        // `read` is the recipient's claim; accept it for delivered letters only.
         let read =
             receipt.read.min(delivered.max(conversation.reach.delivered).max(conversation.held.delivered));
         conversation.held.raise(Watermarks { accepted, delivered, read, until, taken });
         self.advance(receipt.to, tell)
     }
 
-    /// A refusal was told: what the relay has said since of letters behind it counts now.
+    /// Applies held receipts after a refusal was shown.
     pub(super) fn resume(&mut self, to: &Name, tell: impl FnMut(Step)) -> Option<Reach> {
         self.advance(to.as_str(), tell)
     }
@@ -411,19 +413,20 @@ impl Outbox {
         conversation.accept(self.id, marks, &mut tell);
         let (letters, bytes) = conversation.deliver(self.id, marks, &mut tell);
         conversation.read(self.id, marks, &mut tell);
-        (self.letters, self.bytes) = (self.letters - letters, self.bytes - bytes);
+        self.letters -= letters;
+        self.bytes -= bytes;
         if self.bytes > OUTBOX_BYTES_MAX / 2 {
             self.bytes -= conversation.drop_accepted_bodies();
         }
         (conversation.reach != before).then_some(conversation.reach)
     }
 
-    /// Whether a letter is on its way that the relay has not answered for.
+    /// Whether a letter is on its way without a receipt.
     pub(super) fn awaits_answer(&self) -> bool {
         self.conversations.values().any(|conversation| conversation.sent_letters > 0)
     }
 
-    /// Whether no letter waits for its relay any more.
+    /// Whether no letter waits for its relay.
     pub(super) fn is_empty(&self) -> bool {
         self.given_back.is_empty()
             && self.ending.is_empty()
@@ -432,15 +435,17 @@ impl Outbox {
 }
 
 impl Conversation {
+    /// Whether an earlier session may have advanced this conversation.
     fn is_open(&self) -> bool {
         let asked = |letter: &OutLetter| letter.accepted || letter.unanswered_before;
         self.reach.read < self.reach.taken || self.letters.iter().any(asked)
     }
 
-    /// Offers its next letters, at most [`OFFERED_BYTES`] at a time.
+    /// Offers its next letters, at most [`OFFERED_BYTES`] in one call.
     fn offer(
         &mut self,
-        (outbox, marks): (OutboxId, &Marks),
+        outbox: OutboxId,
+        marks: &Marks,
         to: &Name,
         send: &mut impl FnMut(Sendable<'_>) -> bool,
     ) -> Offered {
@@ -448,7 +453,8 @@ impl Conversation {
         if self.letters.is_empty() || is_held_up || !marks.is_confirmed(self.refused) {
             return Offered::All;
         }
-        let (mut prev, mut offered) = (self.reach.taken, 0);
+        let mut prev = self.reach.taken;
+        let mut offered = 0;
         for letter in self.letters.iter_mut() {
             if !letter.recorded {
                 return Offered::All;
@@ -477,7 +483,7 @@ impl Conversation {
         Offered::All
     }
 
-    /// What the relay has said of letters before the first refusal that is not told yet.
+    /// Takes the held receipts for letters before the first refusal that was not shown yet.
     fn take_marks(&mut self) -> Watermarks {
         match self.refusals.iter().map(|refusal| refusal.id.number).min() {
             Some(first) => self.held.before(first),
@@ -485,6 +491,7 @@ impl Conversation {
         }
     }
 
+    /// Marks letters as accepted, or as waiting in the mailbox, up to the watermarks.
     fn accept(&mut self, outbox: OutboxId, marks: Watermarks, tell: &mut impl FnMut(Step)) {
         let through = marks.accepted.max(marks.delivered).max(marks.read);
         for place in 0..self.letters.len() {
@@ -492,10 +499,12 @@ impl Conversation {
             if letter.number > through {
                 break;
             }
+            // Never sent: the relay cannot have accepted it, whatever it claims.
             if !(letter.accepted || letter.sent || letter.unanswered_before) {
                 continue;
             }
-            let (request, id) = (letter.request, LetterId { outbox, number: letter.number });
+            let request = letter.request;
+            let id = LetterId { outbox, number: letter.number };
             if !letter.accepted {
                 self.put_back(place);
                 let letter = &mut self.letters[place];
@@ -519,7 +528,7 @@ impl Conversation {
         self.reach.until = marks.until;
     }
 
-    /// Takes the delivered letters out; how many, and the bytes of their bodies.
+    /// Removes the delivered letters. Returns their number and the bytes of their bodies.
     fn deliver(
         &mut self,
         outbox: OutboxId,
@@ -527,10 +536,12 @@ impl Conversation {
         tell: &mut impl FnMut(Step),
     ) -> (usize, usize) {
         let through = marks.delivered.max(marks.read);
-        let (mut letters, mut bytes) = (0, 0);
+        let mut letters = 0;
+        let mut bytes = 0;
         while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
             let OutLetter { request, number, made, .. } = self.remove(0);
-            (letters, bytes) = (letters + 1, bytes + made.body.len());
+            letters += 1;
+            bytes += made.body.len();
             self.reach.taken = number;
             self.reach.delivered = number;
             if self.unread.len() == UNREAD_MAX {
@@ -547,6 +558,7 @@ impl Conversation {
         (letters, bytes)
     }
 
+    /// Reports delivered letters that were read.
     fn read(&mut self, outbox: OutboxId, marks: Watermarks, tell: &mut impl FnMut(Step)) {
         while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= marks.read) {
             self.unread.pop_front();
@@ -560,12 +572,13 @@ impl Conversation {
         self.reach.read = self.reach.read.max(marks.read.min(self.reach.delivered));
     }
 
-    /// Forgets what accepted letters say; the bytes this frees.
+    /// Drops the bodies of accepted letters. Returns the bytes freed.
     fn drop_accepted_bodies(&mut self) -> usize {
         let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
         accepted.map(|letter| std::mem::take(&mut letter.made.body).len()).sum()
     }
 
+    /// Removes a letter from those on their way, if it is one.
     fn put_back(&mut self, place: usize) {
         let letter = &mut self.letters[place];
         if !letter.accepted && std::mem::take(&mut letter.sent) {

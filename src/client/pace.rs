@@ -1,9 +1,10 @@
-//! One pace for the attempts to reach all relays of a client: an address book may name thousands that are gone.
+//! Common rate of connection rounds to all relays of a client: an address book may list thousands
+//! of unreachable ones.
 //!
-//! A relay that was not tried yet, or was reached before, is tried soon: all of 1,500 within two seconds. One that
-//! could not be reached waits for its turn with all the others of that kind, on top of its own pause. Relays with
-//! letters to go, or that the user asks for, go first; then the one that has waited the longest. What keeps a session
-//! that is there never waits.
+//! Relays that were not tried yet or were reached before are tried soon, 1,500 of them within 2 s.
+//! Unreachable relays wait for a turn among themselves, in addition to their own pause. Relays with
+//! waiting letters or a user's request go first, then those that have waited the longest. Repairs
+//! of an existing session never wait.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,22 +13,23 @@ use crate::base::{HostPort, Tick};
 
 use super::dials::Dials;
 
-/// Interval and burst of first rounds: a handshake costs 0.3 ms of curve arithmetic, so a sweep takes a third of a core.
+/// Interval and burst of first rounds. A handshake costs 0.3 ms of curve arithmetic, so a sweep
+/// takes a third of a core.
 const FIRST_RATE: (Duration, u32) = (Duration::from_millis(1), 64);
-/// Interval and burst of further rounds. 300 relays that are gone are each tried every 30 s, as one alone is, and 1,500
-/// every 150 s; a round costs about a millisecond.
+/// Interval and burst of further rounds, which cost about 1 ms each. 300 unreachable relays are
+/// tried every 30 s, the longest pause of a single one, and 1,500 every 150 s.
 const AGAIN_RATE: (Duration, u32) = (Duration::from_millis(100), 16);
 
-/// Which of the two queues a round waits in.
+/// Queue of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// No round has failed since the relay was reached, or since something changed.
+    /// No round has failed since the relay was last reached or its entry changed.
     First,
     /// The last round has failed.
     Again,
 }
 
-/// A place in a queue.
+/// Position in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     lane: Lane,
@@ -35,7 +37,8 @@ pub(super) struct Asked {
     number: u64,
 }
 
-/// A rate (the generic cell rate algorithm), and those who wait for it: the urgent first.
+/// A rate limiter (generic cell rate algorithm) with the relays that wait for it, urgent ones
+/// first.
 #[derive(Debug)]
 struct Queue {
     rate: (Duration, u32),
@@ -43,13 +46,13 @@ struct Queue {
     waiting: BTreeSet<(bool, u64, HostPort)>,
 }
 
-/// The pace of all rounds.
+/// The common rate of all rounds.
 #[derive(Debug)]
 pub(super) struct Pace {
     first: Queue,
     again: Queue,
     asked: u64,
-    /// When each round may open a connection.
+    /// Queue for TCP connections.
     pub(super) dials: Dials,
 }
 
@@ -88,7 +91,8 @@ impl Pace {
         }
     }
 
-    /// Asks for a round with this relay. Returns its place in the queue; `None` if the round may begin at once.
+    /// Requests a round for this relay. Returns its position in the queue; `None` if the round may
+    /// begin at once.
     pub(super) fn ask(&mut self, now: Tick, lane: Lane, urgent: bool, relay: &HostPort) -> Option<Asked> {
         let queue = self.queue(lane);
         if queue.waiting.is_empty() && queue.take(now) {
@@ -100,7 +104,7 @@ impl Pace {
         Some(asked)
     }
 
-    /// A relay that waits has become urgent.
+    /// Makes a waiting relay urgent.
     pub(super) fn raise(&mut self, asked: &mut Asked, relay: &HostPort) {
         if std::mem::replace(&mut asked.urgent, true) {
             return;
@@ -111,17 +115,17 @@ impl Pace {
         }
     }
 
-    /// The relay is not spoken to any more.
+    /// Removes a relay from the queue.
     pub(super) fn forget(&mut self, asked: Asked, relay: &HostPort) {
         self.queue(asked.lane).waiting.remove(&(!asked.urgent, asked.number, relay.clone()));
     }
 
-    /// The relay whose round may begin now.
+    /// Returns the relay whose round may begin now.
     pub(super) fn next(&mut self, now: Tick) -> Option<HostPort> {
         self.first.next(now).or_else(|| self.again.next(now))
     }
 
-    /// When [`Pace::next`] or [`Dials::next`] has one.
+    /// Returns when [`Pace::next`] or [`Dials::next`] returns something.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let queues = [&self.first, &self.again].into_iter().filter(|queue| !queue.waiting.is_empty());
         queues.map(Queue::ready_at).chain(self.dials.next_deadline()).min()
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn relays_take_turns_at_the_rate_and_urgent_ones_go_first() {
+    fn relays_take_turns_at_rate_and_urgent_ones_go_first() {
         let mut pace = Pace::new();
         let mut asked = fill(&mut pace, Lane::Again, 100);
         assert_eq!(asked.len(), 100 - AGAIN_RATE.1 as usize);
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_forgotten_takes_no_turn() {
+    fn forgotten_relay_gets_no_turn() {
         let mut pace = Pace::new();
         let asked = fill(&mut pace, Lane::Again, AGAIN_RATE.1 as usize + 1);
         pace.forget(asked[0], &relay(AGAIN_RATE.1 as usize));

@@ -1,9 +1,11 @@
-//! Moving one session between UDP and TCP: what is noticed, what is tried, and when the conversation moves.
+//! Moves one session between UDP and TCP: failover to the TCP fallback, and return to UDP once it
+//! is validated.
 //!
-//! A TCP connection beside a session needs no handshake: a probe under the session's keys is answered on it, and the
-//! first other packet moves the conversation there (RFC 9000 §9.1). So does a proved UDP path.
+//! The fallback connection of a session needs no handshake. The relay answers a probe under the
+//! session's keys on it, and the next packet moves the session there (RFC 9000 §9.1). The same
+//! holds for a validated UDP path.
 //!
-//! What the machine says of the network under it, and what a run leaves to the next, stands in `hints`.
+//! `hints` handles hints of the system about the network, and the UDP state kept between runs.
 
 mod hints;
 
@@ -19,31 +21,33 @@ use super::choice::{Damping, Proof, Retries};
 use super::connect::Round;
 use super::uplink::{Out, Shared, Uplink, close_conn};
 
-/// At this probe time-out in a row on UDP, TCP is opened beside it, and the conversation may go there,
+/// Consecutive PTOs on UDP after which the fallback opens and the session may fail over.
 const SILENT_PTOS: u32 = 2;
-/// but not before UDP has been silent for so long, the start it has in the first race too. At short round trips probes time
-/// out within milliseconds, and a busy machine lets a relay wait longer than that for its turn; above a round trip of 65 ms
-/// the second time-out comes later anyway.
+/// Silence on UDP required for that: the head start that UDP has in the first race. At short RTTs
+/// the PTOs expire within milliseconds, and a relay on a busy machine may wait longer for its turn.
+/// Above an RTT of 65 ms the second PTO expires later than this.
 const SILENT_FOR: Duration = Duration::from_millis(250);
-/// A conversation is alive for so long after a letter.
+/// A conversation counts as active for this long after its last letter.
 const LIVE_FOR: Duration = Duration::from_secs(30);
-/// While it is, UDP is asked whether it lives after so long without anything that asks for an ack.
+/// Interval of pings on UDP during an active conversation, after the last packet that asked for an
+/// ack.
 const LIVE_PING_AFTER: Duration = Duration::from_secs(2);
-/// And after so long while a letter waits for the relay's word: it has arrived, and the answer may have met a dead path. The
-/// relay answers within a mailbox's 500 ms.
+/// The same interval while a letter waits for the relay's receipt. The letter has arrived, but the
+/// receipt may have been lost on a dead path. The relay sends it within the 500 ms of a mailbox.
 const AWAITED_PING_AFTER: Duration = Duration::from_millis(500);
-/// The loser of a race over TCP is kept while UDP is being proved.
+/// Lifetime of the TCP connection that lost a race, while UDP is validated. Longer than a
+/// validation.
 const RACE_GOES_ON: Duration = Duration::from_millis(3_500);
-/// TCP is kept after the conversation has returned to UDP.
+/// Lifetime of the TCP connection after a return to UDP, for a quick failover.
 const KEPT_AFTER_RETURN: Duration = Duration::from_secs(10);
-/// A connection opened beside UDP is to be answered on by then.
+/// Time limit for the relay's answer on a fallback connection.
 const BESIDE_WITHIN: Duration = Duration::from_secs(10);
-/// After a connection beside UDP came to nothing the next waits so long, doubling.
+/// Pause after a failed fallback connection; doubles with each further failure.
 const BESIDE_PAUSE_MIN: Duration = Duration::from_secs(5);
 const BESIDE_PAUSE_MAX: Duration = Duration::from_secs(300);
-/// A path that looked poor and was tested is not doubted again sooner.
+/// Minimum interval between two validations of a lossy path.
 const DOUBTS_EVERY: Duration = Duration::from_secs(5);
-/// UDP that failed its test and stays the path, because TCP does not get through either, is tested again after this time.
+/// Interval of validations while UDP stays the path although it failed one, because TCP fails too.
 const UNPROVED_AGAIN: Duration = Duration::from_secs(30);
 
 /// A TCP connection that is not the path, or not yet.
@@ -51,7 +55,7 @@ const UNPROVED_AGAIN: Duration = Duration::from_secs(30);
 struct Beside {
     conn: ConnId,
     standing: Standing,
-    /// Closed at this time, unless it is needed.
+    /// It is closed at this time unless it is needed.
     until: Tick,
 }
 
@@ -61,7 +65,7 @@ enum Standing {
     Open,
     /// This probe was sent on it.
     Asked([u8; 8]),
-    /// The relay has answered on it.
+    /// The relay has answered the probe.
     Ready,
 }
 
@@ -71,20 +75,21 @@ impl Beside {
     }
 }
 
-/// What is known of both carriers of one relay.
+/// State of both carriers of one relay.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     udp: Option<SocketAddr>,
     proof: Option<(SocketAddr, Proof)>,
-    /// UDP is the path and has just failed its proof.
+    /// UDP is the path and has failed its last validation.
     unproved: bool,
-    /// UDP did not get through lately, in this run or an earlier one: the next round begins with both carriers at once.
+    /// UDP failed recently, in this run or an earlier one: the next round starts both carriers at
+    /// once.
     pub(super) udp_failed: bool,
-    /// When UDP failed, as it is written down for later runs.
+    /// Time of UDP's last failure, as stored for later runs.
     failed_on_disk: Option<Wall>,
-    /// UDP was proved, or failed, since the last turn.
+    /// Result of the last UDP validation or failover, not yet stored.
     verdict: Option<bool>,
-    /// Round trip of the last proof.
+    /// RTT of the last validation.
     proved: Option<Duration>,
     beside: Option<Beside>,
     beside_failures: u32,
@@ -92,34 +97,35 @@ pub(super) struct Choice {
     doubts_not_before: Tick,
     retries: Retries,
     damping: Damping,
-    /// When the machine last woke, or was given another network.
+    /// When the machine last woke up or changed its network.
     pub(super) woken_at: Option<Tick>,
-    /// A letter went or came since the last turn.
+    /// A letter was sent or received since the last turn.
     pub(super) letter: bool,
     last_letter: Option<Tick>,
-    /// A letter waits for the relay's word.
+    /// A letter waits for the relay's receipt.
     awaits: bool,
 }
 
 impl Choice {
+    /// Begins to validate a UDP path with this RTT.
     fn begin_proof(&mut self, now: Tick, addr: SocketAddr, rtt: Duration) {
         self.udp = Some(addr);
         self.doubts_not_before = now + DOUBTS_EVERY;
         self.proof = Some((addr, Proof::new(now, rtt)));
     }
 
-    /// UDP was proved, or did not get through.
+    /// Records that UDP was validated or failed.
     fn judged(&mut self, proved: bool) {
         self.udp_failed = !proved;
         self.verdict = Some(proved);
     }
 
-    /// How many connections beside UDP have come to nothing in a row.
+    /// Returns the number of consecutive failures of fallback connections.
     pub(super) fn beside_failures(&self) -> usize {
         self.beside_failures as usize
     }
 
-    /// A connection beside UDP came to nothing.
+    /// Drops a failed fallback connection, and delays the next one.
     fn beside_failed(&mut self, now: Tick) {
         let pause = (BESIDE_PAUSE_MIN * (1 << self.beside_failures.min(6))).min(BESIDE_PAUSE_MAX);
         self.beside_failures = self.beside_failures.saturating_add(1);
@@ -127,6 +133,7 @@ impl Choice {
         self.beside = None;
     }
 
+    /// Returns when the next ping of an active conversation is due.
     fn live_ping_at(&self, peer: &Peer) -> Option<Tick> {
         let end = self.last_letter? + LIVE_FOR;
         let after = if self.awaits { AWAITED_PING_AFTER } else { LIVE_PING_AFTER };
@@ -136,12 +143,11 @@ impl Choice {
 }
 
 impl Uplink {
-    /// Looks at the paths, once a turn before anything leaves.
+    /// Checks the paths, once a turn before packets are sent.
     pub(super) fn choose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.remember_verdict(now.wall, shared, out);
-        let (now, both) = (now.tick, now);
         if std::mem::take(&mut self.choice.letter) {
-            self.choice.last_letter = Some(now);
+            self.choice.last_letter = Some(now.tick);
         }
         self.choice.awaits = self.mail.outbox.awaits_answer();
         if self.peer.is_none() || self.stopped {
@@ -149,18 +155,19 @@ impl Uplink {
             self.connecting.forget_doubt();
             return self.close_beside(shared, out);
         }
-        self.take_probe_answers(now);
-        self.judge_proof(now, shared, out);
+        self.take_probe_answers(now.tick);
+        self.judge_proof(now.tick, shared, out);
         match self.peer.as_ref().and_then(Peer::path) {
-            Some(Path::Udp(addr)) => self.watch_udp(now, addr, shared, out),
-            Some(Path::Tcp(_)) => self.watch_tcp(now, shared),
+            Some(Path::Udp(addr)) => self.watch_udp(now.tick, addr, shared, out),
+            Some(Path::Tcp(_)) => self.watch_tcp(now.tick, shared),
             Some(Path::UdpAt(_)) | None => {}
         }
-        self.repair_dead_path(both, shared, out);
-        self.drive_beside(now, shared, out);
-        self.send_probes(now, shared, out);
+        self.repair_dead_path(now, shared, out);
+        self.drive_beside(now.tick, shared, out);
+        self.send_probes(now.tick, shared, out);
     }
 
+    /// Assigns the relay's answers to the validation and to the fallback connection.
     fn take_probe_answers(&mut self, now: Tick) {
         let Some(peer) = &mut self.peer else { return };
         while let Some((path, id)) = peer.take_probe_answer() {
@@ -179,10 +186,12 @@ impl Uplink {
         }
     }
 
+    /// Handles the end of a validation.
     fn judge_proof(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         let Some((addr, proof)) = &self.choice.proof else { return };
         let Some(proved) = proof.verdict(now) else { return };
-        let (addr, rtt) = (*addr, proof.last_rtt);
+        let addr = *addr;
+        let rtt = proof.last_rtt;
         let Some(peer) = &mut self.peer else { return };
         let path = peer.path();
         self.choice.proof = None;
@@ -205,14 +214,15 @@ impl Uplink {
         }
     }
 
-    /// When UDP will have been silent for this span, once so many probes have timed out in a row there.
+    /// Returns when UDP will have been silent for `span`. `None` before `ptos` consecutive PTOs
+    /// there.
     pub(super) fn udp_silent_at(&self, ptos: u32, span: Duration) -> Option<Tick> {
         let link = self.peer.as_ref()?.link();
         let on_udp = matches!(link.path(), Some(Path::Udp(_)));
         (on_udp && link.pto_count() >= ptos).then(|| link.silent_since() + span)
     }
 
-    /// Why the conversation should leave UDP, if it should.
+    /// Returns the reason for leaving UDP, if there is one.
     fn trouble(&self, now: Tick, carriers: Carriers) -> Option<MovedWhy> {
         let silent = self.udp_silent_at(SILENT_PTOS, SILENT_FOR).is_some_and(|at| at <= now);
         match carriers {
@@ -223,18 +233,24 @@ impl Uplink {
         }
     }
 
+    /// Checks the UDP path: validates it if it is lossy, pings, opens the fallback, fails over.
     fn watch_udp(&mut self, now: Tick, addr: SocketAddr, shared: &mut Shared, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
+        // Loss alone is no reason to leave UDP, because TCP suffers from it too. A failed
+        // validation is one.
         let doubtful = peer.link().is_poor() || self.choice.unproved;
         let may_doubt = self.choice.proof.is_none() && self.choice.doubts_not_before <= now;
         if doubtful && may_doubt && shared.carriers == Carriers::Auto {
             self.choice.begin_proof(now, addr, peer.link().smoothed_rtt());
         }
+        // A silent path is noticed by PTOs only, so an idle but active conversation must send
+        // something. With TCP only, the session leaves UDP anyway.
         let is_live = shared.carriers != Carriers::Tcp;
         if is_live && self.choice.live_ping_at(peer).is_some_and(|at| at <= now) {
             peer.poke();
         }
         let Some(why) = self.trouble(now, shared.carriers) else { return };
+        // Fail over only to a connection that the relay has answered on.
         match self.choice.beside {
             Some(Beside { conn, standing: Standing::Ready, .. }) => self.flee(now, conn, why, shared, out),
             Some(_) => {}
@@ -242,6 +258,7 @@ impl Uplink {
         }
     }
 
+    /// Begins a UDP validation while the session is on TCP, when it is due or TCP is silent.
     fn watch_tcp(&mut self, now: Tick, shared: &Shared) {
         let Some(peer) = &self.peer else { return };
         if shared.carriers != Carriers::Auto || self.choice.proof.is_some() {
@@ -260,11 +277,14 @@ impl Uplink {
         }
     }
 
+    /// Returns when UDP is validated next: as scheduled, and not before flap damping permits a
+    /// return.
     fn retry_at(&self) -> Option<Tick> {
         self.choice.retries.next_at().map(|at| at.max(self.choice.damping.returns_at()))
     }
 
-    /// Opens TCP beside UDP, unless that has just come to nothing or a round is at it already.
+    /// Opens the fallback connection, unless the last one just failed or a round is connecting
+    /// already.
     fn open_beside(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         let at_work = matches!(self.connecting.round, Some(Round::Fresh | Round::Repair));
         let early = self.choice.beside_not_before > now;
@@ -277,6 +297,8 @@ impl Uplink {
         self.choice.beside = Some(Beside { conn, standing: Standing::Opening, until: now + BESIDE_WITHIN });
     }
 
+    /// Sends the probe on an open fallback connection, or closes one that has reached its time
+    /// limit.
     fn drive_beside(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         let Some(beside) = &mut self.choice.beside else { return };
         if beside.until <= now {
@@ -301,7 +323,7 @@ impl Uplink {
         }
     }
 
-    /// From UDP to a connection that the relay has answered on.
+    /// Fails over from UDP to a connection on which the relay has answered.
     fn flee(&mut self, now: Tick, conn: ConnId, why: MovedWhy, shared: &mut Shared, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Tcp(conn));
@@ -315,13 +337,14 @@ impl Uplink {
 
     fn fled(&mut self, now: Tick) {
         let choice = &mut self.choice;
-        (choice.proof, choice.unproved) = (None, false);
+        choice.proof = None;
+        choice.unproved = false;
         choice.judged(false);
         choice.damping.fled(now);
         choice.retries.begin(now, false);
     }
 
-    /// From TCP to a proved UDP path.
+    /// Returns from TCP to a validated UDP path. The TCP connection becomes the fallback.
     fn return_to_udp(&mut self, now: Tick, addr: SocketAddr, conn: ConnId, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
@@ -342,24 +365,29 @@ impl Uplink {
         }
     }
 
-    /// A handshake has put the session, new or continued, on `path`; before it was on `before`. `beside` is a connection of
-    /// the same race, and whether it is open.
+    /// Handles the end of a handshake that put the session, new or continued, on `path`. Before it
+    /// was on `before`. `beside` is a TCP connection of the same race, and whether it is open.
     pub(super) fn settled_on(
         &mut self,
         now: Tick,
-        (before, path): (Option<Path>, Path),
+        before: Option<Path>,
+        path: Path,
         beside: Option<(ConnId, bool)>,
         shared: &mut Shared,
         out: &mut Out,
     ) {
+        // Fallback connection and validation belong to the previous path.
         self.close_beside(shared, out);
         self.choice.proof = None;
         match path {
+            // Selected, not validated: a handshake does not show that full-size packets pass both
+            // ways.
             Path::Udp(addr) => {
                 self.choice.unproved = false;
                 self.choice.damping.came_to_udp(now);
                 let rtt = self.peer.as_ref().map_or(Duration::ZERO, |peer| peer.link().smoothed_rtt());
                 self.choice.begin_proof(now, addr, rtt);
+                // With a pinned carrier there is nothing to choose.
                 if shared.carriers != Carriers::Auto {
                     self.choice.proof = None;
                 }
@@ -369,12 +397,13 @@ impl Uplink {
                 });
                 self.choice.beside = beside;
             }
+            // UDP was in use: this is a failover and counts for flap damping.
             Path::Tcp(_) if before.map(Path::carrier) == Some(Carrier::Udp) => self.fled(now),
             Path::UdpAt(_) => {}
             Path::Tcp(_) => {
                 self.choice.unproved = false;
                 self.choice.retries.begin(now, true);
-                // A run may be over before the test that begins now has ended.
+                // Record UDP as failed at once: a short run ends before the validation does.
                 if before.is_none() && shared.carriers == Carriers::Auto {
                     self.choice.judged(false);
                 }
@@ -389,7 +418,8 @@ impl Uplink {
         }
     }
 
-    /// The connection beside UDP, for a round that goes on with it; and whether it is open.
+    /// Takes the fallback connection, for a round that continues with it. Returns whether it is
+    /// open.
     pub(super) fn take_beside(&mut self) -> Option<(ConnId, bool)> {
         let beside = self.choice.beside.take()?;
         Some((beside.conn, beside.standing != Standing::Opening))
@@ -401,28 +431,30 @@ impl Uplink {
         }
     }
 
-    /// Whether `conn` is the one beside UDP, which has been opened.
+    /// Handles an opened connection. Returns `true` if it is the fallback.
     pub(super) fn beside_opened(&mut self, conn: ConnId) -> bool {
         let beside = self.choice.beside.as_mut().filter(|beside| beside.conn == conn);
         beside.map(|beside| beside.standing = Standing::Open).is_some()
     }
 
+    /// Handles a closed connection, if it is the fallback.
     pub(super) fn beside_closed(&mut self, now: Tick, conn: ConnId) {
         if self.choice.beside.is_some_and(|beside| beside.conn == conn) {
             self.choice.beside_failed(now);
         }
     }
 
-    /// The connection of an attempt over TCP that has not answered yet, and whether it is open.
+    /// Returns the TCP connection of an unanswered attempt, and whether it is open.
     pub(super) fn racing_conn(&self, carriers: Carriers) -> Option<(ConnId, bool)> {
         let auto = carriers == Carriers::Auto && self.connecting.round != Some(Round::Rekey);
         let attempt = self.connecting.attempts.iter().find(|attempt| auto && attempt.conn().is_some())?;
         Some((attempt.conn()?, attempt.is_open()))
     }
 
-    /// The relay says that it has lost the session, with the token that only it can make: a
-    /// handshake begins at once, for the same session, in case that an attacker has drawn the token
-    /// from it; but not at once again and again (`LossBackoff`). A client that stops goes silent.
+    /// Handles a stateless reset (RFC 9000 §10.3): the relay has lost the session. Starts a
+    /// handshake for the same session, in case an attacker obtained the token from the relay.
+    /// `LossBackoff` limits repeated handshakes. A client that has stopped drops the session
+    /// silently.
     pub(super) fn handle_reset(
         &mut self,
         now: Now,
@@ -451,7 +483,7 @@ impl Uplink {
         self.begin_round(now, shared, Round::Repair, out);
     }
 
-    /// Other carriers are permitted from now on.
+    /// Applies a new choice of permitted carriers.
     pub(super) fn handle_carriers(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) || self.peer.is_none() {
             self.cancel_attempts(now.tick, shared, out);
@@ -474,12 +506,13 @@ impl Uplink {
             (Carriers::Auto, ..) => self.choice.retries.begin(now.tick, true),
             (Carriers::Tcp, ..) => {}
         }
-        // The round that was given up, or the pause before the next one, had the only deadline.
+        // The cancelled round, or the pause before the next one, had the only deadline.
         if !self.stopped {
             self.pursue(now, shared, out);
         }
     }
 
+    /// Returns from TCP to UDP without validation: no other carrier is permitted.
     fn return_to_udp_when_asked(&mut self, now: Tick, addr: SocketAddr, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
@@ -489,13 +522,13 @@ impl Uplink {
         self.tell_moved(Carrier::Udp, MovedWhy::Asked, out);
     }
 
-    /// The path, unless it is being tested.
+    /// Returns the path unless it is being validated.
     pub(super) fn settled_path(&self) -> Option<Path> {
         let tested = self.choice.proof.is_some() || self.choice.unproved;
         self.peer.as_ref().filter(|_| !tested)?.path()
     }
 
-    /// When the choice of path has something to do; later than `now`.
+    /// Returns the next deadline of path management, always later than `now`.
     pub(super) fn next_choice(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let peer = self.peer.as_ref().filter(|_| !self.stopped)?;
         let choice = &self.choice;

@@ -1,4 +1,4 @@
-//! Whose letters the user does not want, as each relay is told it.
+//! Block lists: members whose letters each relay refuses for the user.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,34 +9,34 @@ use crate::wire::message::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY, ToRela
 
 use super::strangers::Contacts;
 
-/// Names told to one relay in one list; those beyond are left out. As many as a relay keeps.
+/// Maximum names in one list for one relay; as many as a relay stores. Further ones are left out.
 pub const SCREENED_MAX: usize = 1_024;
-/// Bytes of names in one message: well below what a control message may have.
+/// Maximum bytes of names in one message. Well below the limit of a control message.
 const PART_BYTES: usize = 3 * 1024;
 
-/// Whose letters are refused as `blocked` at one relay.
+/// The block list of one relay. It refuses letters of these members as `blocked`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Screen {
-    /// Of these; the relay keeps the list, so that it holds while the user is away.
+    /// These members. The relay stores this list, so it also holds while the user is away.
     pub blocked: Vec<Name>,
-    /// Of everybody but these, while the session lasts.
+    /// All members except these, during the session.
     pub only: Option<Vec<Name>>,
 }
 
-/// The screens of all relays.
+/// The block lists of all relays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Screens {
-    /// For each relay.
+    /// The list for each of these relays.
     pub relays: BTreeMap<HostPort, Screen>,
-    /// For relays that are not among those; without it, what such a relay knows stays as it is.
+    /// The list for all other relays. Without it they keep the list that they have.
     pub others: Option<Screen>,
-    /// Members in the address book; what is kept of all others is bounded. `None` where nothing is
-    /// known of a book.
+    /// Members in the address book; storage for all others is bounded. `None` if no address book is
+    /// known.
     pub contacts: Option<Contacts>,
 }
 
 impl Screens {
-    /// Letters of this member are wanted, also where those of contacts only are.
+    /// Allows letters of this member, even where only contacts are allowed.
     pub fn admit(&mut self, relay: &HostPort, member: &Name) {
         let Some(only) = self.of(relay).and_then(|screen| screen.only.as_ref()) else { return };
         if !only.contains(member) {
@@ -46,13 +46,14 @@ impl Screens {
         }
     }
 
+    /// Returns the list for this relay.
     pub(super) fn of(&self, relay: &HostPort) -> Option<&Screen> {
         self.relays.get(relay).or(self.others.as_ref())
     }
 }
 
 impl Screen {
-    /// The messages that tell it, in order.
+    /// Returns the messages that announce the list, in order.
     pub(super) fn messages(&self) -> VecDeque<Vec<u8>> {
         let mut messages = VecDeque::new();
         if let Some(only) = &self.only {
@@ -63,8 +64,10 @@ impl Screen {
     }
 }
 
+/// Encodes a list into as many messages as it needs, at least one.
 fn put(list: &[Name], kind: u8, messages: &mut VecDeque<Vec<u8>>) {
-    let (mut flags, mut names) = (kind | SCREEN_FIRST, Vec::new());
+    let mut flags = kind | SCREEN_FIRST;
+    let mut names = Vec::new();
     let mut say = |flags: u8, names: &mut Vec<u8>| {
         let mut message = Vec::new();
         ToRelay::Screen { flags, names: Names::new(names) }.encode(&mut message);
@@ -87,7 +90,7 @@ mod tests {
     use crate::wire::limits::CONTROL_MESSAGE_MAX;
 
     #[test]
-    fn one_who_is_written_to_may_answer() {
+    fn member_written_to_may_answer() {
         let [h, other]: [HostPort; 2] = ["h:1", "h:2"].map(|text| text.parse().unwrap());
         let [jack, rose]: [Name; 2] = ["JACK", "ROSE"].map(|text| text.parse().unwrap());
         let none = Screen { blocked: vec![jack.clone()], only: Some(Vec::new()) };
@@ -100,11 +103,11 @@ mod tests {
         assert_eq!(screens.of(&h).unwrap().blocked, [jack]);
         let mut all = Screens::default();
         all.admit(&h, &rose);
-        assert_eq!(all, Screens::default(), "everybody may");
+        assert_eq!(all, Screens::default(), "all members are allowed already");
     }
 
     #[test]
-    fn a_long_list_is_told_in_parts_and_an_empty_one_is_told_too() {
+    fn long_list_is_sent_in_parts_and_empty_one_too() {
         let names =
             |count: usize| (0..count).map(|n| format!("member-number-{n}").parse().unwrap()).collect();
         let screen = Screen { blocked: names(2_000), only: Some(Vec::new()) };

@@ -1,63 +1,64 @@
-//! How much is kept of members who are not in the address book, and whether more of them is taken.
+//! Storage limit for members outside the address book ("strangers").
 //!
-//! A stranger writes as fast as a relay lets it, and nothing on this machine is deleted unless its
-//! user wants it. What all strangers together may leave here is therefore bounded; beyond the bound
-//! their letters are refused as `full`.
+//! A stranger writes as fast as a relay permits, and nothing stored is deleted unless the user
+//! wants it. So the storage for all strangers together is bounded. Beyond the limit their letters
+//! are refused as `full`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{HostPort, Name};
 
-/// Bytes kept of all who are not in the address book: some 100,000 short letters, more than
-/// strangers have to say, and little on any disk.
+/// Usual limit in bytes: about 100,000 short letters, more than strangers need and little on any
+/// disk.
 pub const STRANGERS_BYTES_MAX: u64 = 16 << 20;
-/// Cost of a letter on the disk besides its text, in bytes: its row, and its keys in two indexes.
+/// Cost of a letter on disk besides its text, in bytes: its row and its keys in two indexes.
 pub const LETTER_COST: u64 = 128;
-/// The relay's own letters answer what this member wrote.
+/// Name of the relay's echo service. Its letters answer this member's own.
 const ECHO: &str = "echo";
 
 /// Members in the address book, by relay.
 pub type Contacts = BTreeMap<HostPort, BTreeSet<Name>>;
 
-/// Bytes kept of each sender, by relay; [`cost`] for each letter.
+/// Bytes stored of each sender, by relay; [`cost`] for each letter.
 pub type Holdings = BTreeMap<HostPort, BTreeMap<Name, u64>>;
 
-/// Bytes that a letter whose text has this length is counted for.
+/// Returns the bytes counted for a letter with a text of this length.
 pub const fn cost(text_len: usize) -> u64 {
     text_len as u64 + LETTER_COST
 }
 
-/// Bytes kept of each sender, and of strangers in all.
+/// Bytes stored of each sender, and of all strangers together.
 #[derive(Debug)]
 pub(super) struct Strangers {
     bytes_max: u64,
-    /// Letters are kept at all.
+    /// Whether letters are stored at all.
     keeps: bool,
     me: Option<Name>,
-    /// `None` before the book is known: then everything is taken.
+    /// `None` until the address book is known; all letters are accepted until then.
     contacts: Option<Contacts>,
     held: Holdings,
-    /// The part of `held` that is of strangers.
+    /// The strangers' part of `held`.
     bytes: u64,
-    /// The user knows that letters are refused, since the book or the disk changed or another
-    /// frontend began to show letters.
+    /// The user was notified that letters are refused. Reset when the address book or the disk
+    /// changes, or another frontend begins to show letters.
     told: bool,
 }
 
 impl Strangers {
-    /// `held` is what the disk has; without one nothing is kept, and everything taken.
+    /// `held` is the stored state. Without it nothing is stored and all letters are accepted.
     pub(super) fn new(bytes_max: u64, me: Option<Name>, held: Option<Holdings>) -> Strangers {
-        let (keeps, held) = (held.is_some(), held.unwrap_or_default());
+        let keeps = held.is_some();
+        let held = held.unwrap_or_default();
         Strangers { bytes_max, keeps, me, contacts: None, held, bytes: 0, told: false }
     }
 
-    /// The address book is another.
+    /// Replaces the address book.
     pub(super) fn set_contacts(&mut self, contacts: Contacts) {
         self.contacts = Some(contacts);
         self.count();
     }
 
-    /// The disk has this now, and these letters are on their way to it.
+    /// Replaces the stored state; `coming` are letters whose records are pending.
     pub(super) fn set_held<'a>(
         &mut self,
         held: Holdings,
@@ -68,7 +69,7 @@ impl Strangers {
         self.count();
     }
 
-    /// Whether a letter whose text has this length is taken; then it counts.
+    /// Whether a letter with a text of this length is accepted. If so, it is counted.
     pub(super) fn take(&mut self, relay: &HostPort, from: &Name, text_len: usize) -> bool {
         if !self.keeps {
             return true;
@@ -88,14 +89,14 @@ impl Strangers {
         true
     }
 
-    /// A letter was refused. Returns `true` if the user does not know yet that some are: no sender
-    /// can make this be said again.
+    /// Returns `true` if the user must be notified of a refused letter. No sender can repeat the
+    /// notification.
     pub(super) fn tell(&mut self) -> bool {
         !std::mem::replace(&mut self.told, true)
     }
 
     fn add(&mut self, relay: &HostPort, from: &Name, bytes: u64) {
-        // No key is made for one that is there.
+        // Avoid cloning the key of a known sender.
         if let Some(held) = self.held.get_mut(relay).and_then(|of_relay| of_relay.get_mut(from)) {
             *held += bytes;
             return;
@@ -115,7 +116,7 @@ impl Strangers {
     }
 }
 
-/// Whether this member is neither in the address book nor the user or the relay itself.
+/// Whether this member is neither a contact, nor the user, nor the echo service.
 pub(super) fn is_stranger(contacts: &Contacts, me: Option<&Name>, relay: &HostPort, from: &Name) -> bool {
     let is_contact = contacts.get(relay).is_some_and(|names| names.contains(from));
     !is_contact && me != Some(from) && from.as_str() != ECHO
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_share_a_bound_that_contacts_do_not_have() {
+    fn strangers_share_limit_that_contacts_do_not_have() {
         let mut strangers =
             Strangers::new(1_000, Some(name("TOM")), Some(held(&[("JACK", 5_000), ("MARY", 300)])));
         strangers.set_contacts(book(&["JACK"]));
@@ -156,31 +157,32 @@ mod tests {
             assert!(takes(&mut strangers, exempt, 2_000), "{exempt}");
         }
         let other: HostPort = "h:2".parse().unwrap();
-        assert!(!strangers.take(&other, &name("JACK"), 0), "a contact at one relay is a stranger at another");
+        assert!(!strangers.take(&other, &name("JACK"), 0), "contacts are per relay");
         assert!(strangers.tell() && !strangers.tell(), "once");
     }
 
     #[test]
-    fn a_stranger_in_the_book_or_forgotten_makes_room() {
+    fn adding_stranger_to_book_or_erasing_frees_space() {
         let mut strangers = Strangers::new(1_000, None, Some(Holdings::new()));
         strangers.set_contacts(book(&[]));
         assert!(takes(&mut strangers, "ZOE", 1_000) && !takes(&mut strangers, "MARY", 200));
         assert!(strangers.tell());
         strangers.set_contacts(book(&["ZOE"]));
         assert!(takes(&mut strangers, "MARY", 1_000) && !takes(&mut strangers, "MARY", 128));
-        assert!(strangers.tell(), "it was full again");
-        let (relay, mary) = (relay(), name("MARY"));
+        assert!(strangers.tell(), "full again");
+        let relay = relay();
+        let mary = name("MARY");
         strangers.set_held(held(&[("ZOE", 1_000)]), [(&relay, &mary, 72)].into_iter());
         assert!(takes(&mut strangers, "MARY", 800) && !takes(&mut strangers, "MARY", 128));
         strangers.set_contacts(book(&[]));
-        assert!(!takes(&mut strangers, "ANN", 128), "who leaves the book counts");
+        assert!(!takes(&mut strangers, "ANN", 128), "a removed contact counts");
     }
 
     #[test]
-    fn everything_is_taken_before_the_book_is_known() {
+    fn all_letters_are_accepted_before_book_is_known() {
         let mut strangers = Strangers::new(1_000, None, Some(Holdings::new()));
         assert!(takes(&mut strangers, "ZOE", 5_000));
         strangers.set_contacts(book(&[]));
-        assert!(!takes(&mut strangers, "ZOE", 128), "and counts after that");
+        assert!(!takes(&mut strangers, "ZOE", 128), "earlier letters count too");
     }
 }

@@ -1,11 +1,11 @@
-//! The whole core without any relay: what must be durable before what, and a client that is killed and comes back.
+//! Tests of the client core without a relay: durability before effects, and restart after a kill.
 
 use super::*;
 use crate::base::{Effect, Inbox, Name, Outputs, Wall, turn};
 
 const NOW: Now = Now { tick: Tick::from_micros(1_000_000), wall: Wall(1_800_000_000_000) };
 
-/// A client, and a disk that says what is durable when it is told to.
+/// A client with a disk that commits on request.
 struct Desk {
     client: Client,
     kept: Kept,
@@ -80,7 +80,7 @@ impl Desk {
         self.command(Command::Send { request, relay: relay(), to: jack(), text: text.to_owned() });
     }
 
-    /// The disk answers for everything it was given.
+    /// Commits all submitted records.
     fn commit(&mut self) {
         for (ticket, record) in std::mem::take(&mut self.at_disk) {
             assert!(self.kept.apply(&record));
@@ -91,7 +91,7 @@ impl Desk {
         }
     }
 
-    /// The process is killed and another begins with what is durable.
+    /// Kills the process and starts another one from the durable state.
     fn crash(&mut self) {
         *self = Desk::new(self.kept.clone());
     }
@@ -106,7 +106,7 @@ impl Desk {
 }
 
 #[test]
-fn a_letter_is_queued_once_it_is_durable_and_not_before() {
+fn letter_is_queued_only_once_durable() {
     let mut desk = Desk::new(Kept::default());
     desk.send(5, "hello");
     assert!(desk.queued().is_empty());
@@ -116,19 +116,21 @@ fn a_letter_is_queued_once_it_is_durable_and_not_before() {
     assert_eq!(desk.queued(), [(5, 1)]);
 }
 
+/// Restarts also repeat the user's requests: a stored one has no effect, an unstored number is
+/// reused.
 #[test]
-fn a_kill_before_the_commit_loses_what_nobody_was_told_of_and_one_after_it_loses_nothing() {
+fn kill_before_commit_loses_only_unreported_letters() {
     let mut desk = Desk::new(Kept::default());
     desk.send(1, "one");
     desk.commit();
     desk.send(2, "two");
     desk.crash();
-    assert!(!desk.client.is_idle(), "the first goes out with this run");
+    assert!(!desk.client.is_idle(), "the first letter is sent in this run");
     desk.send(1, "one");
     assert!(!desk.at_disk.iter().any(|(_, record)| matches!(record, Record::Written { .. })), "not twice");
     desk.send(3, "three");
     desk.commit();
-    assert_eq!(desk.queued(), [(3, 2)], "the number of the letter that never was is free");
+    assert_eq!(desk.queued(), [(3, 2)], "the number of the lost letter is free");
     let texts: Vec<&str> = desk.kept.letters.values().map(|letter| letter.text.as_str()).collect();
     assert_eq!(texts, ["one", "three"]);
     desk.crash();
@@ -138,7 +140,7 @@ fn a_kill_before_the_commit_loses_what_nobody_was_told_of_and_one_after_it_loses
 }
 
 #[test]
-fn a_letter_that_cannot_be_written_down_goes_back() {
+fn letter_that_cannot_be_stored_returns_to_user() {
     let mut desk = Desk::new(Kept::default());
     desk.send(1, "one");
     desk.send(2, "two");
@@ -157,9 +159,10 @@ fn a_letter_that_cannot_be_written_down_goes_back() {
 }
 
 #[test]
-fn what_is_to_be_remembered_is_tried_again_until_the_disk_takes_it() {
+fn failed_record_is_retried_until_disk_accepts_it() {
     let mut desk = Desk::new(Kept::default());
-    let (from, id) = (jack(), LetterId { outbox: OutboxId(9), number: 1 });
+    let from = jack();
+    let id = LetterId { outbox: OutboxId(9), number: 1 };
     desk.command(Command::Shown { relay: relay(), from, id, read: true });
     desk.at_disk.retain(|(_, record)| matches!(record, Record::Shown { .. }));
     let (ticket, _) = desk.at_disk.pop().unwrap();
@@ -171,19 +174,19 @@ fn what_is_to_be_remembered_is_tried_again_until_the_disk_takes_it() {
 }
 
 #[test]
-fn letters_of_a_relay_that_leaves_the_book_wait_for_its_return() {
+fn letters_of_removed_relay_wait_for_its_return() {
     let mut desk = Desk::new(Kept::default());
     desk.send(1, "one");
     desk.command(Command::Relays(Vec::new()));
     desk.commit();
     assert_eq!(desk.queued(), [(1, 1)]);
-    assert!(desk.client.is_idle(), "nobody is there to be waited for");
+    assert!(desk.client.is_idle(), "no relay is left to wait for");
     desk.command(Command::Relays(vec![RelaySpec { addr: relay(), tcp: None, key: None, fingerprint: None }]));
     assert!(!desk.client.is_idle());
 }
 
 #[test]
-fn a_client_without_a_disk_waits_for_none() {
+fn client_without_disk_waits_for_no_commit() {
     let mut client = client(None, 0);
     let mut out = Outputs::default();
     let relays = vec![RelaySpec { addr: relay(), tcp: None, key: None, fingerprint: None }];
@@ -203,18 +206,17 @@ fn a_client_without_a_disk_waits_for_none() {
 }
 
 #[test]
-fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
+fn refusal_stored_but_not_shown_is_shown_by_next_run() {
     let mut desk = Desk::new(Kept::default());
     desk.send(1, "one");
     desk.commit();
-    let (reason, may_have_arrived) = (Reason::Full, true);
     desk.kept.apply(&Record::Refused {
         relay: relay(),
         to: jack(),
         outbox: OutboxId(7),
         number: 1,
-        reason,
-        may_have_arrived,
+        reason: Reason::Full,
+        may_have_arrived: true,
     });
     desk.crash();
     let told = |event: &Event| match event {
@@ -226,8 +228,8 @@ fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
     assert!(desk.shown.iter().any(told), "{:?}", desk.shown);
     desk.commit();
     desk.crash();
-    assert!(desk.shown.iter().any(told), "killed before anybody can have read it, it is told again");
-    let later = Now { tick: desk.client.next_deadline().expect("it is to be written down"), ..NOW };
+    assert!(desk.shown.iter().any(told), "killed before the user can have read it: shown again");
+    let later = Now { tick: desk.client.next_deadline().expect("a record is pending"), ..NOW };
     desk.input_at(later, None);
     desk.commit();
     desk.crash();
@@ -235,9 +237,9 @@ fn a_refusal_that_was_written_down_but_not_told_is_told_by_the_next_run() {
     assert!(desk.client.is_idle());
 }
 
-/// A command that shows no texts, such as `join`, leaves them to the next.
+/// A command that shows no texts, such as `join`, leaves them to the next run.
 #[test]
-fn held_refusal_waits_for_the_next_run() {
+fn held_refusal_waits_for_next_run() {
     let mut desk = Desk::new(Kept::default());
     desk.send(1, "one");
     desk.commit();

@@ -1,5 +1,5 @@
-//! The client and one relay: the session, and the letters that go through it both ways. How the session comes about
-//! stands in `connect`, what it says first in `sign_in`.
+//! The connection to one relay: the session, and the letters through it in both directions.
+//! `connect` establishes the session, `sign_in` sends its first message.
 
 mod sign_in;
 
@@ -31,7 +31,7 @@ use super::told;
 
 pub(super) type Out = Outputs<Record, Event>;
 
-/// What all relays of a client share.
+/// State shared by all relays of a client.
 pub(super) struct Shared {
     pub(super) identity: Identity,
     pub(super) secret: AccessSecret,
@@ -42,12 +42,12 @@ pub(super) struct Shared {
     pub(super) journal: Journal,
     pub(super) facts: Facts,
     pub(super) indexes: Indexes<HostPort>,
-    /// Whose each TCP connection is.
+    /// The relay of each TCP connection.
     pub(super) conns: std::collections::BTreeMap<ConnId, HostPort>,
     pub(super) next_conn: u64,
     /// When each relay is tried.
     pub(super) pace: Pace,
-    /// The secret of an invitation, or nothing.
+    /// The invitation secret; empty if there is none.
     pub(super) invitation: Vec<u8>,
     pub(super) screens: Option<Screens>,
     pub(super) strangers: Strangers,
@@ -55,7 +55,7 @@ pub(super) struct Shared {
     pub(super) unsupported: Unsupported,
 }
 
-/// What the user was last told about this relay.
+/// The last state of this relay that was reported to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     Nothing,
@@ -70,27 +70,28 @@ pub(super) struct Uplink {
     pub(super) connecting: Connecting,
     pub(super) choice: Choice,
     pub(super) told: Told,
-    /// Nothing more is tried: the name was refused, or another machine took over.
+    /// No further attempts: the name was refused, or another machine took over.
     pub(super) stopped: bool,
-    /// The name was refused: an invitation may help.
+    /// The name was refused; an invitation may help.
     name_refused: bool,
-    /// This session has said who we are.
+    /// This session has sent the sign-in.
     signed: bool,
     welcomed: bool,
-    /// What the relay has said that it understands.
+    /// Optional features of the relay.
     features: Features,
-    /// The user knows that the relay could not write our name down.
+    /// The user was notified that the relay could not register the name.
     told_not_written: bool,
     text_max: usize,
     pub(super) mail: Mail,
-    /// What the relay is still to be told of [`Screens`]; about as long as one list of names.
+    /// Block list messages still to be sent; about the size of one list of names.
     screen: VecDeque<Vec<u8>>,
     pub(super) last_author: Option<Name>,
-    /// What the last packet of the session came on.
+    /// The carrier of the session's last packet.
     pub(super) heard_on: Carrier,
     pings: u32,
-    /// Reused: a message being read, and one being written.
+    /// Reused buffer for a message being read.
     incoming: Vec<u8>,
+    /// Reused buffer for a message being written.
     outgoing: Vec<u8>,
 }
 
@@ -119,7 +120,7 @@ impl Uplink {
         }
     }
 
-    /// Signed in, as the user knows.
+    /// Whether the user was last notified that the relay is online.
     pub(super) fn is_online(&self) -> bool {
         self.told == Told::Online
     }
@@ -128,38 +129,31 @@ impl Uplink {
         self.peer.as_ref().and_then(Peer::path).map_or(Carrier::Udp, Path::carrier)
     }
 
-    // From the user.
-
-    /// Takes a letter into the outbox; it goes out once it is durable.
+    /// Takes a letter into the outbox. It is sent once it is durable.
     pub(super) fn send(
         &mut self,
         now: Now,
         shared: &mut Shared,
-        letter: (u64, Name, String),
+        request: u64,
+        to: Name,
+        text: String,
         out: &mut Out,
     ) -> Result<(), (Reason, String)> {
-        let (request, to, text) = letter;
         if text.len() > self.text_max {
             return Err((Reason::TooLong, text));
         }
         if !self.mail.outbox.has_request(&to, request) {
             let made = Made::of_text(&text, now.wall);
-            self.write(now, shared, (request, to), (text, made), out);
+            self.write(now, shared, request, to, (text, made), out);
         }
         Ok(())
     }
 
-    /// Ends the conversation with a guest, with a letter that says so.
-    pub(super) fn close(
-        &mut self,
-        now: Now,
-        shared: &mut Shared,
-        (request, guest): (u64, Name),
-        out: &mut Out,
-    ) {
+    /// Ends the conversation with a guest, by a letter with a closing note.
+    pub(super) fn close(&mut self, now: Now, shared: &mut Shared, request: u64, guest: Name, out: &mut Out) {
         if !self.mail.outbox.has_request(&guest, request) {
             let made = Made::of_note(GuestNote::Close);
-            self.write(now, shared, (request, guest), (String::new(), made), out);
+            self.write(now, shared, request, guest, (String::new(), made), out);
         }
     }
 
@@ -167,7 +161,8 @@ impl Uplink {
         &mut self,
         now: Now,
         shared: &mut Shared,
-        (request, to): (u64, Name),
+        request: u64,
+        to: Name,
         (text, made): (String, Made),
         out: &mut Out,
     ) {
@@ -180,15 +175,16 @@ impl Uplink {
         }
         let number = outbox.push(request, to.clone(), made.clone());
         self.note_written_to(shared, &to);
-        let outbox = &self.mail.outbox;
-        let (outbox, mark) = (outbox.base(), outbox.marks.mark());
+        let outbox = self.mail.outbox.base();
+        let mark = self.mail.outbox.marks.mark();
         self.raise(shared);
-        let (relay, written) = (self.spec.addr.clone(), now.wall);
-        let record = Record::Written { relay, to, outbox, number, mark, request, text, written, made };
+        let relay = self.spec.addr.clone();
+        let record =
+            Record::Written { relay, to, outbox, number, mark, request, text, written: now.wall, made };
         shared.journal.push(record);
     }
 
-    /// Tells what an earlier run wrote down and may not have told.
+    /// Shows refusals of an earlier run that the user may not have seen.
     pub(super) fn tell_old_refusals(&mut self, journal: &mut Journal, out: &mut Out) {
         while let Some((to, refusal)) = self.mail.outbox.next_old_refusal() {
             journal.push(told(&self.spec.addr, &to, refusal.id));
@@ -196,7 +192,7 @@ impl Uplink {
         }
     }
 
-    /// Other letters than before are refused.
+    /// Queues the relay's block list for this session, at its start and after a change.
     pub(super) fn handle_screens(&mut self, shared: &Shared) {
         let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
         if let (Some(screen), true) = (screen, self.peer.is_some() && shared.name.is_some()) {
@@ -204,7 +200,7 @@ impl Uplink {
         }
     }
 
-    /// There is another invitation: a relay that refused us without it, or that is about to, is shown it.
+    /// Starts again with a new invitation, if the name was refused or a sign-in is under way.
     pub(super) fn handle_invitation(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         let signing_in = !self.stopped && !self.welcomed && self.peer.is_some();
         if !signing_in && !std::mem::take(&mut self.name_refused) {
@@ -226,12 +222,12 @@ impl Uplink {
         self.pings > 0 || !self.mail.outbox.is_empty()
     }
 
-    /// Whether every letter has come to its end.
+    /// Whether every letter is delivered or refused.
     pub(super) fn is_idle(&self) -> bool {
         self.mail.outbox.is_empty()
     }
 
-    /// Whether the relay has acknowledged everything that was said in the session.
+    /// Whether the relay has acknowledged all data of the session and has every receipt.
     pub(super) fn is_settled(&self) -> bool {
         let unacked = self.peer.as_ref().map_or(0, |peer| peer.link().unacked_bytes());
         let ledger = &self.mail.ledger;
@@ -241,9 +237,7 @@ impl Uplink {
         unacked == 0 && (self.peer.is_none() || told)
     }
 
-    // From the world.
-
-    /// Takes in a data packet; `false` if it could not be opened.
+    /// Handles a data packet. Returns `false` if it could not be opened.
     pub(super) fn handle_data(
         &mut self,
         now: Now,
@@ -293,12 +287,13 @@ impl Uplink {
         }
     }
 
-    /// The relay is under load: a first message goes out again with its cookie.
+    /// Handles a cookie: a relay under load requests the first message again.
     pub(super) fn handle_cookie(
         &mut self,
         now: Now,
         shared: &mut Shared,
-        (path, bytes): (Path, &[u8]),
+        path: Path,
+        bytes: &[u8],
         out: &mut Out,
     ) {
         if self.connecting.attempts.iter_mut().any(|attempt| attempt.handle_cookie(now.tick, path, bytes)) {
@@ -306,7 +301,7 @@ impl Uplink {
         }
     }
 
-    /// The session is gone for good; a new one is tried for after a while.
+    /// Drops the session for good. A new one is attempted after a pause.
     fn lose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.drop_peer(now.tick, shared, out);
         self.cancel_attempts(now.tick, shared, out);
@@ -328,7 +323,7 @@ impl Uplink {
         }
     }
 
-    /// Reads what has come, as long as there is room to write down what follows from it.
+    /// Reads received messages while the journal has space for the records they cause.
     pub(super) fn read(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         for stream in [StreamId::Control, StreamId::Chat] {
             let mut incoming = std::mem::take(&mut self.incoming);
@@ -362,7 +357,7 @@ impl Uplink {
                     }
                     self.lose(now, shared, out);
                 }
-                // Who is refused says nothing more: it would say it again for ever to a relay that has gone since.
+                // Otherwise the sign-in would be repeated for ever to a relay that is gone.
                 if self.stopped {
                     self.leave(now, shared, out);
                 }
@@ -393,20 +388,20 @@ impl Uplink {
         true
     }
 
-    /// What can never be taken is refused here from now on: a text that is too long, or that fits into no mailbox. Whether
-    /// a mailbox is full only the relay knows.
+    /// Adopts the relay's limits: texts that are too long, or that fit into no mailbox, are refused
+    /// here. Whether a mailbox is full only the relay knows.
     fn handle_welcome(&mut self, shared: &Shared, text_max: u32, mailbox_bytes: u64, out: &mut Out) {
-        let room = usize::try_from(mailbox_bytes).unwrap_or(usize::MAX);
-        let fits = room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX);
-        (self.welcomed, self.told_not_written) = (true, false);
+        let mailbox_bytes = usize::try_from(mailbox_bytes).unwrap_or(usize::MAX);
+        let fits = mailbox_bytes.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX);
+        self.welcomed = true;
+        self.told_not_written = false;
         self.text_max = (text_max as usize).min(fits).min(LETTER_TEXT_MAX);
         self.mail.outbox.signed_in();
-        let (relay, known) = (&self.spec.addr, &shared.acquaintances);
-        self.mail.ledger.session_begun(|name| known.knows(relay, name));
+        self.mail.ledger.session_begun(|name| shared.acquaintances.knows(&self.spec.addr, name));
         self.tell_online(out);
     }
 
-    /// Says that the relay is there, unless that is known.
+    /// Reports that the relay is online, unless that was the last report.
     pub(super) fn tell_online(&mut self, out: &mut Out) {
         if self.welcomed && self.told != Told::Online {
             self.told = Told::Online;
@@ -422,7 +417,7 @@ impl Uplink {
         out.show(Event::NameRefused { relay: self.spec.addr.clone(), reason, name: name.parse().ok() });
     }
 
-    /// The relay cannot have us now: said once, and tried again as with one that cannot be reached.
+    /// Handles a temporary registration failure: reported once, retried as if unreachable.
     fn handle_name_not_written(&mut self, now: Now, shared: &mut Shared, reason: NameReason, out: &mut Out) {
         if reason == NameReason::TooMany {
             self.connecting.slow_down();
@@ -443,7 +438,8 @@ impl Uplink {
         let via = self.via();
         let raised = self.mail.outbox.handle_receipt(receipt, |step| out.show(step.event(via)));
         if let (Some(reach), Ok(to)) = (raised, receipt.to.parse()) {
-            let (relay, outbox) = (self.spec.addr.clone(), self.mail.outbox.base());
+            let relay = self.spec.addr.clone();
+            let outbox = self.mail.outbox.base();
             shared.journal.push(Record::Reached { relay, to, outbox, reach });
         }
     }
@@ -452,20 +448,19 @@ impl Uplink {
         let Refused { to, id, through, reason, may_have_arrived, nearest } = *refused;
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
         let refused = Refusing { to, id, through, reason, may_have_arrived, nearest };
-        let of = (&self.spec.addr, self.mail.outbox.base());
+        let relay = &self.spec.addr;
+        let outbox = self.mail.outbox.base();
         self.mail.outbox.handle_refused(refused, |to, number, reason, may_have_arrived| {
-            shared.journal.push(record_of_refusal(of, to, number, (reason, may_have_arrived)));
+            shared.journal.push(record_of_refusal(relay, outbox, to, number, reason, may_have_arrived));
         });
     }
-
-    // What comes out.
 
     pub(super) fn flush(&mut self, now: Now, shared: &Shared, out: &mut Out) {
         let Some(peer) = self.peer.as_mut() else { return };
         if !self.signed {
             return peer.flush(now.tick, out);
         }
-        let (outgoing, letter_sent) = (&mut self.outgoing, &mut self.choice.letter);
+        let outgoing = &mut self.outgoing;
         while let Some(message) = self.screen.front() {
             if peer.send(StreamId::Control, &[message]).is_err() {
                 break;
@@ -482,15 +477,15 @@ impl Uplink {
             peer.send(StreamId::Control, &[outgoing]).is_ok()
         };
         if self.welcomed {
-            let (relay, known) = (&self.spec.addr, &shared.acquaintances);
-            self.mail.speak(features, |name| known.knows(relay, name), &mut say);
+            let knows = |name: &Name| shared.acquaintances.knows(&self.spec.addr, name);
+            self.mail.speak(features, knows, &mut say);
         }
         self.mail.outbox.offer(|letter| {
-            *letter_sent = true;
+            self.choice.letter = true;
             outgoing.clear();
             let Sendable { to, id, prev, mark, made } = letter;
-            let (to, kind, body) = (to.as_str(), made.kind, &*made.body);
-            ToRelay::Letter(Letter { to, id, prev, mark, kind, body }).encode(outgoing);
+            let letter = Letter { to: to.as_str(), id, prev, mark, kind: made.kind, body: &made.body };
+            ToRelay::Letter(letter).encode(outgoing);
             peer.send(StreamId::Chat, &[outgoing]).is_ok()
         });
         if self.pings > 0 {
@@ -507,7 +502,7 @@ impl Uplink {
         [peer, connecting, mark, self.next_choice(now, carriers)].into_iter().flatten().min()
     }
 
-    /// A session has begun: says who we are, and sends again what no other session answered.
+    /// Begins a session: signs in, and sends letters again that no earlier session answered.
     pub(super) fn begin(&mut self, now: Tick, peer: Peer, shared: &mut Shared, out: &mut Out) {
         self.mail.outbox.session_lost();
         self.welcomed = shared.name.is_none();
@@ -519,12 +514,12 @@ impl Uplink {
         self.sign_in(now, shared, out);
     }
 
-    /// Ends the session in good order.
+    /// Ends the session cleanly.
     pub(super) fn leave(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.stopped = true;
         self.forget_turn(shared);
         if let Some(peer) = &mut self.peer {
-            // What has come is acknowledged and stored letters are told before the end.
+            // Acks and STORED messages must leave before the session closes.
             peer.flush(now.tick, out);
             peer.close(close::DONE, "leaving");
             peer.flush(now.tick, out);
@@ -534,12 +529,12 @@ impl Uplink {
         self.cancel_attempts(now.tick, shared, out);
     }
 
-    /// Forgets the session and closes its connection.
+    /// Drops the session and closes its connection.
     pub(super) fn drop_peer(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         self.drop_peer_but(now, shared, None, out);
     }
 
-    /// Forgets the session and closes its connection, unless a new session goes on there.
+    /// Drops the session. Closes its connection unless a new session uses it, on the path `kept`.
     pub(super) fn drop_peer_but(
         &mut self,
         now: Tick,
@@ -564,7 +559,7 @@ impl Uplink {
         }
     }
 
-    /// A packet of the session has come: nothing needs repair.
+    /// Ends a repair round: a packet of the session has come, so its path works.
     fn stop_repairing(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         let healthy =
             self.peer.as_ref().is_some_and(|peer| peer.link().pto_count() == 0 && peer.path().is_some());
@@ -578,17 +573,19 @@ impl Uplink {
     }
 }
 
-/// The record of a letter that was refused.
+/// Returns the record of a refused letter.
 pub(super) fn record_of_refusal(
-    (relay, outbox): (&HostPort, OutboxId),
+    relay: &HostPort,
+    outbox: OutboxId,
     to: &Name,
     number: u64,
-    (reason, may_have_arrived): (Reason, bool),
+    reason: Reason,
+    may_have_arrived: bool,
 ) -> Record {
     Record::Refused { relay: relay.clone(), to: to.clone(), outbox, number, reason, may_have_arrived }
 }
 
-/// Closes a TCP connection of ours.
+/// Closes a TCP connection.
 pub(super) fn close_conn(shared: &mut Shared, conn: ConnId, out: &mut Out) {
     shared.conns.remove(&conn);
     shared.pace.dials.end(conn);

@@ -1,7 +1,9 @@
-//! All relays of a client: which of them something has happened to, and when each is due.
+//! All relay connections of a client, with the time at which each is due.
 //!
-//! A turn looks only at those that are due or were touched: with thousands of relays nearly all rest. Whatever takes an
-//! [`Uplink`] out of here to change it touches it.
+//! A turn visits only those that are due or were touched: with thousands of relays nearly all are
+//! idle.
+//!
+//! Invariant: every method that returns an [`Uplink`] for modification touches it.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +12,12 @@ use crate::base::{HostPort, Tick};
 use super::api::Carriers;
 use super::uplink::Uplink;
 
-/// The uplinks by address. A place is used again when its relay is gone.
+/// Relay connections by address. Slots of removed relays are reused.
 #[derive(Default)]
 pub(super) struct Uplinks {
     by_addr: BTreeMap<HostPort, usize>,
     all: Vec<Place>,
-    /// Places that were touched in this turn, each once, in the order of that.
+    /// Slots touched in this turn, each once, in the order of touching.
     touched: Vec<usize>,
     vacant: Vec<usize>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Uplinks {
 #[derive(Default)]
 struct Place {
     uplink: Option<Uplink>,
-    /// When time alone changes something, as far as it was not touched since.
+    /// Next deadline, as of the last turn in which it was touched.
     due: Option<Tick>,
     is_touched: bool,
 }
@@ -33,7 +35,7 @@ impl Uplinks {
         self.all[*self.by_addr.get(relay)?].uplink.as_ref()
     }
 
-    /// The uplink of this relay, which is touched by that.
+    /// Returns a relay's connection for modification, and touches it.
     pub(super) fn get_mut(&mut self, relay: &HostPort) -> Option<&mut Uplink> {
         let at = *self.by_addr.get(relay)?;
         self.touch(at);
@@ -65,13 +67,13 @@ impl Uplinks {
         self.all.iter().filter_map(|place| place.uplink.as_ref())
     }
 
-    /// Shows `change` every uplink.
+    /// Calls `change` for every relay connection.
     pub(super) fn each(&mut self, change: impl FnMut(&mut Uplink)) {
         self.each_of(|_| true, change);
     }
 
-    /// Shows `change` every uplink that this is about; the others are not touched. Whether there
-    /// was one.
+    /// Calls `change` for every relay connection selected by `about`; the others are not touched.
+    /// Returns whether there was one.
     pub(super) fn each_of(
         &mut self,
         about: impl Fn(&Uplink) -> bool,
@@ -88,7 +90,7 @@ impl Uplinks {
         any
     }
 
-    /// Shows `change` every uplink that is due.
+    /// Calls `change` for every relay connection that is due.
     pub(super) fn each_due(&mut self, now: Tick, mut change: impl FnMut(&mut Uplink)) {
         for at in 0..self.all.len() {
             if self.all[at].due.is_some_and(|due| due <= now) {
@@ -98,7 +100,7 @@ impl Uplinks {
         }
     }
 
-    /// Ends a turn: shows `finish` every uplink that was touched, and notes when it is due next.
+    /// Ends a turn: calls `finish` for every touched relay connection and updates its deadline.
     pub(super) fn finish(&mut self, now: Tick, carriers: Carriers, mut finish: impl FnMut(&mut Uplink)) {
         for at in self.touched.drain(..) {
             let place = &mut self.all[at];
@@ -108,7 +110,7 @@ impl Uplinks {
         }
     }
 
-    /// When time alone changes something.
+    /// Returns the earliest deadline of all relay connections.
     pub(super) fn next_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let due = |place: &Place| match &place.uplink {
             Some(uplink) if place.is_touched => uplink.next_deadline(now, carriers),

@@ -1,21 +1,23 @@
-//! The addresses of a host over one carrier, and their turns: each round begins with another, until one has answered.
+//! Addresses of a host for one carrier. Each round begins with another one until one has answered.
 
 use std::net::SocketAddr;
 
+/// The addresses, and which of them are next.
 #[derive(Debug, Default)]
 pub(in crate::client) struct Addresses {
-    /// `None` while the host is looked up.
+    /// `None` during the look-up.
     known: Option<Vec<SocketAddr>>,
-    /// The place of the one that a round begins with.
+    /// Position of the address that a round begins with.
     first: usize,
-    /// How many of them had their turn in this round.
+    /// Addresses tried in this round.
     taken: usize,
 }
 
 impl Addresses {
-    /// A round begins, with these if they are known.
+    /// Begins a round, with these addresses if they are known.
     pub(super) fn begin(&mut self, known: Option<Vec<SocketAddr>>) {
-        (self.known, self.taken) = (known, 0);
+        self.known = known;
+        self.taken = 0;
     }
 
     pub(super) fn set(&mut self, addrs: &[SocketAddr]) {
@@ -26,46 +28,47 @@ impl Addresses {
         self.known.is_some()
     }
 
-    /// All that are known, as they were found.
+    /// Returns all known addresses in the order of the look-up.
     pub(in crate::client) fn all(&self) -> &[SocketAddr] {
         self.known.as_deref().unwrap_or_default()
     }
 
-    /// All that are known, in the order in which they are tried.
+    /// Returns all known addresses in the order of attempts.
     pub(super) fn in_turn(&self) -> Vec<SocketAddr> {
         (0..self.all().len()).filter_map(|turn| self.at(turn)).collect()
     }
 
-    /// Returns the address `turn` places after the first, beginning again after the last.
+    /// Returns the address `turn` places after the first; wraps around.
     pub(in crate::client) fn at(&self, turn: usize) -> Option<SocketAddr> {
         let addrs = self.all();
         addrs.get(self.first.wrapping_add(turn) % addrs.len().max(1)).copied()
     }
 
-    /// The next one to be tried; after the last the first again.
+    /// Returns the next address to try; wraps around.
     pub(super) fn next(&mut self) -> Option<SocketAddr> {
         let turn = if self.has_more() { self.taken } else { 0 };
         self.taken = turn + 1;
         self.at(turn)
     }
 
-    /// Begins the round with the address `turn` places after the first, which is tried already.
+    /// Begins the round with the address `turn` places after the first, which is being tried
+    /// already.
     pub(super) fn take(&mut self, turn: usize) {
         self.first = self.first.wrapping_add(turn);
         self.taken = 1;
     }
 
-    /// Whether one has not had its turn in this round.
+    /// Whether an address has not been tried in this round.
     pub(super) fn has_more(&self) -> bool {
         self.taken < self.all().len()
     }
 
-    /// The round has come to nothing.
+    /// Lets the next round begin with the next address.
     pub(super) fn handle_failed_round(&mut self) {
         self.first = self.first.wrapping_add(1);
     }
 
-    /// The relay has answered there: the next round begins with it.
+    /// Lets the next round begin with `addr`, where the relay has answered.
     pub(super) fn handle_answer(&mut self, addr: SocketAddr) {
         if let Some(place) = self.all().iter().position(|known| *known == addr) {
             self.first = place;
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn each_round_begins_with_another_until_one_answers() {
+    fn rounds_begin_with_next_address_until_one_answers() {
         let known = vec![addr(0), addr(1), addr(2)];
         let mut addresses = Addresses::default();
         let mut firsts = Vec::new();
@@ -104,10 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_addresses_has_none_in_turn() {
+    fn host_without_addresses_yields_none() {
         let mut addresses = Addresses::default();
         assert!(!addresses.are_known() && !addresses.has_more());
-        assert_eq!((addresses.next(), addresses.in_turn()), (None, Vec::new()));
+        assert_eq!(addresses.next(), None);
+        assert!(addresses.in_turn().is_empty());
         addresses.set(&[]);
         assert!(addresses.are_known());
         assert_eq!(addresses.next(), None);

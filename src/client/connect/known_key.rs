@@ -1,4 +1,4 @@
-//! What is known of a relay's key before it shows one: a pin, and what the address book says that it looks like.
+//! The known key of a relay: the pinned key and the fingerprint in the address book.
 
 use crate::base::{Fingerprint, Now, PublicKey};
 
@@ -6,14 +6,15 @@ use super::super::api::Unreached;
 use super::super::uplink::{Out, Shared, Uplink};
 
 impl Uplink {
-    /// Why nothing is sent to the relay: the pinned key is unlike the expected one.
+    /// Returns the conflict that forbids any packet to the relay: the pinned key does not match the
+    /// expected fingerprint.
     pub(super) fn contradiction(&self) -> Option<Unreached> {
         let pinned = self.spec.key.filter(|_| self.connecting.unproven_key.is_none())?;
         let wanted = self.spec.fingerprint.filter(|wanted| !wanted.is_of(&pinned))?;
         Some(Unreached::BookUnlikePin { wanted, pinned })
     }
 
-    /// Whether a relay whose key was not known may have this one; where it may not, says so.
+    /// Whether a previously unknown key matches the expected fingerprint. Reports a mismatch.
     pub(super) fn is_expected(&mut self, offered: &PublicKey, out: &mut Out) -> bool {
         let unlike = self.spec.fingerprint.filter(|wanted| !wanted.is_of(offered));
         if let Some(wanted) = unlike {
@@ -22,11 +23,13 @@ impl Uplink {
         unlike.is_none()
     }
 
-    /// A relay that was in the book with another key, or none: the user has decided, and it is tried at once, or left.
+    /// Handles a new key or fingerprint from the address book. The user has decided, so the relay
+    /// is tried at once, or its session ends on a conflict.
     pub(in super::super) fn set_key(
         &mut self,
         now: Now,
-        (key, fingerprint): (Option<PublicKey>, Option<Fingerprint>),
+        key: Option<PublicKey>,
+        fingerprint: Option<Fingerprint>,
         shared: &mut Shared,
         out: &mut Out,
     ) {

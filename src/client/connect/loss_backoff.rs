@@ -1,5 +1,5 @@
-//! How often a client handshakes with a relay whose sessions are lost as soon as they have begun: one that resets each of them,
-//! two that answer at one address, one that closes every connection.
+//! Limits handshakes with a relay whose sessions are lost as soon as they begin. Examples: a relay
+//! that resets each session, two relays behind one address, a relay that closes every connection.
 
 use std::time::Duration;
 
@@ -8,27 +8,30 @@ use crate::client::attempt::pause;
 
 use super::{BACKOFF_MAX, BACKOFF_MIN};
 
-/// A loss this long after the last one, and after the last handshake, is the first again.
+/// A loss counts as the first again if it occurs this long after the last loss and the last
+/// handshake.
 const CALM_AFTER: Duration = Duration::from_secs(10);
 
-/// Losses of sessions in a row, and the pause after them.
+/// Consecutive session losses, and the pause after them.
 #[derive(Debug, Default)]
 pub(in crate::client) struct LossBackoff {
-    /// Losses with no calm between them.
+    /// Losses less than [`CALM_AFTER`] apart.
     row: u32,
-    /// The last of them, or the last handshake.
+    /// Time of the last loss or handshake.
     last: Option<Tick>,
-    /// No handshake is begun before then.
+    /// No handshake begins before this time.
     held_until: Option<Tick>,
 }
 
 impl LossBackoff {
-    /// A handshake was answered.
+    /// Records a completed handshake.
     pub(super) fn shaken(&mut self, now: Tick) {
-        (self.last, self.held_until) = (Some(now), None);
+        self.last = Some(now);
+        self.held_until = None;
     }
 
-    /// A session is lost. The first time a handshake is begun at once, then after 1, 2, 4 … 30 s, with jitter.
+    /// Records a lost session. The first handshake after it is immediate, later ones wait 1, 2, 4 …
+    /// 30 s with jitter.
     pub(in crate::client) fn lost(&mut self, now: Tick, rng: &mut Rng) {
         if self.holds(now) {
             return;
@@ -36,7 +39,8 @@ impl LossBackoff {
         if self.last.is_none_or(|last| now.since(last) >= CALM_AFTER) {
             self.row = 0;
         }
-        (self.row, self.last) = (self.row.saturating_add(1), Some(now));
+        self.row = self.row.saturating_add(1);
+        self.last = Some(now);
         if let Some(doublings) = self.row.checked_sub(2) {
             let longest = (BACKOFF_MIN * (1 << doublings.min(5))).min(BACKOFF_MAX);
             self.held_until = Some(now + pause(longest, rng));
@@ -48,7 +52,7 @@ impl LossBackoff {
         self.held_until.is_some_and(|until| until > now)
     }
 
-    /// Whether a pause is over, so that a handshake is due; `true` once.
+    /// Whether a pause has ended, so that a handshake is due. Returns `true` once for each pause.
     pub(super) fn is_over(&mut self, now: Tick) -> bool {
         self.held_until.take_if(|until| *until <= now).is_some()
     }
@@ -62,7 +66,8 @@ impl LossBackoff {
 mod tests {
     use super::*;
 
-    /// Handshakes, and loses the session after `lived`. Returns how long the next handshake waits.
+    /// Performs a handshake, and loses the session after `lived`. Returns how long the next
+    /// handshake waits.
     fn wait_after(backoff: &mut LossBackoff, now: &mut Tick, rng: &mut Rng, lived: Duration) -> Duration {
         backoff.shaken(*now);
         *now = *now + lived;
@@ -75,9 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn second_loss_waits_a_second_and_later_ones_twice_as_long() {
-        let (mut backoff, mut now, mut rng) =
-            (LossBackoff::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
+    fn second_loss_waits_1_s_and_later_ones_twice_as_long() {
+        let mut backoff = LossBackoff::default();
+        let mut now = Tick::from_micros(9);
+        let mut rng = Rng::from_seed([1; 32]);
         let short = Duration::from_millis(1);
         for longest in [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
             let wait = wait_after(&mut backoff, &mut now, &mut rng, short).as_millis();
@@ -87,10 +93,12 @@ mod tests {
         assert_ne!(wait_after(&mut backoff, &mut now, &mut rng, short), Duration::ZERO);
     }
 
+    /// The pause ends when it would have ended without further losses.
     #[test]
-    fn what_is_lost_again_while_it_is_held_waits_no_longer() {
-        let (mut backoff, now, mut rng) =
-            (LossBackoff::default(), Tick::from_micros(9), Rng::from_seed([1; 32]));
+    fn loss_during_pause_does_not_lengthen_it() {
+        let mut backoff = LossBackoff::default();
+        let now = Tick::from_micros(9);
+        let mut rng = Rng::from_seed([1; 32]);
         (0..2).for_each(|_| backoff.lost(now, &mut rng));
         let until = backoff.next_deadline();
         assert!(until.is_some() && backoff.holds(now));

@@ -1,4 +1,4 @@
-//! What an attempt says to a relay, the question for its key and the handshake, and what follows from the answers.
+//! Key queries and handshakes of attempts, and the handling of the relay's answers.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use super::super::uplink::{Out, Shared, Uplink, close_conn};
 use super::Round;
 
 impl Uplink {
-    /// Begins the stage that a ready attempt comes to: the question for the key, or the handshake.
+    /// Moves a ready attempt to its next stage: the key query, or the handshake if the key is
+    /// known.
     pub(super) fn make_ready(&mut self, now: Now, shared: &mut Shared, place: usize, out: &mut Out) {
         if !matches!(self.connecting.attempts[place].stage, Stage::Ready) {
             return;
@@ -30,7 +31,9 @@ impl Uplink {
         let Some(index) = shared.indexes.allocate(&mut shared.rng, self.spec.addr.clone()) else { return };
         self.connecting.counter = counter;
         let hello = Hello { counter, continues: self.peer.as_ref().map(Peer::id) };
-        let (identity, secret, carrier) = (&shared.identity, &shared.secret, attempt.carrier);
+        let identity = &shared.identity;
+        let secret = &shared.secret;
+        let carrier = attempt.carrier;
         match Initiator::new(identity, &key, secret, &hello, index, carrier, &mut shared.rng) {
             Ok(initiator) => attempt.enter(now.tick, Stage::Shaking(initiator, None)),
             Err(_) => {
@@ -40,6 +43,7 @@ impl Uplink {
         }
     }
 
+    /// Handles the answer to a key query.
     pub(in super::super) fn handle_key_answer(
         &mut self,
         now: Now,
@@ -76,7 +80,8 @@ impl Uplink {
                         if !self.is_expected(&offered, out) {
                             return;
                         }
-                        // The first answer may have been damaged on the way.
+                        // The first answer may have been damaged in transit: handshake again with
+                        // this key.
                         shared.indexes.free(now.tick, Duration::ZERO, index);
                         let attempt = &mut self.connecting.attempts[place];
                         attempt.enter(now.tick, Stage::Ready);
@@ -91,6 +96,7 @@ impl Uplink {
         }
     }
 
+    /// Handles the answer to a handshake.
     pub(in super::super) fn handle_response(
         &mut self,
         now: Now,
@@ -113,30 +119,31 @@ impl Uplink {
                     return self.drive_attempts(now, shared, out);
                 }
                 Ok(Answered::Established(established)) => {
-                    let rtt = Some(attempt.rtt(now.tick));
+                    let rtt = attempt.rtt(now.tick);
                     let attempt = self.connecting.attempts.remove(place);
                     match (path.udp_peer(), attempt.addr()) {
                         (Some(addr), _) => self.connecting.udp.handle_answer(addr),
                         (None, Some(addr)) => self.connecting.tcp.handle_answer(addr),
                         (None, None) => {}
                     }
-                    return self.establish(now, shared, path, (established, rtt), out);
+                    return self.establish(now, shared, path, established, rtt, out);
                 }
             }
         }
     }
 
-    /// The first authenticated answer carries the conversation; every other attempt ends, but a connection of it is kept
-    /// while UDP is being proved.
+    /// Puts the session on the path of the first authenticated answer. All other attempts end. A
+    /// TCP connection among them is kept as fallback while UDP is validated.
     fn establish(
         &mut self,
         now: Now,
         shared: &mut Shared,
         path: Path,
-        answer: (Established, Option<Duration>),
+        established: Established,
+        rtt: Duration,
         out: &mut Out,
     ) {
-        let (Established { relay, keys, welcome }, rtt) = answer;
+        let Established { relay, keys, welcome } = established;
         let rekey = self.connecting.round == Some(Round::Rekey);
         let beside = self.racing_conn(shared.carriers);
         let kept = match path {
@@ -159,7 +166,9 @@ impl Uplink {
             self.free_indexes(now.tick, shared);
         } else {
             self.drop_peer_but(now.tick, shared, Some(path), out);
-            let (id, rng) = (welcome.session, shared.rng.fork());
+            let id = welcome.session;
+            let rtt = Some(rtt);
+            let rng = shared.rng.fork();
             let begin = Begin { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
             self.connecting.begun = now.tick;
             let peer = Peer::new(now.tick, begin);
@@ -170,18 +179,19 @@ impl Uplink {
             self.begin(now.tick, peer, shared, out);
         }
         if !rekey {
-            self.settled_on(now.tick, (before, path), beside, shared, out);
+            self.settled_on(now.tick, before, path, beside, shared, out);
         }
         self.tell_online(out);
     }
 
+    /// Uses a key that the relay has shown and not proved for this round's handshakes.
     fn take_unproven_key(&mut self, key: PublicKey) {
         self.spec.key = Some(key);
         self.connecting.unproven_key = Some(key);
     }
 
-    /// The relay has proved that it holds this key: where none was pinned, this one is. Another attempt may have been
-    /// shown another key, by a damaged answer.
+    /// Pins the key that the relay has proved, if none was pinned. Another attempt may have
+    /// received another key in a damaged answer.
     fn pin(&mut self, key: PublicKey, shared: &mut Shared, out: &mut Out) {
         if self.connecting.unproven_key.take().is_none() {
             return;
@@ -190,7 +200,7 @@ impl Uplink {
         let relay = self.spec.addr.clone();
         let record = Record::Pin { relay: relay.clone(), key };
         shared.facts.give(record, &mut shared.counter, out);
-        // A key that was expected raises no question.
+        // The user stated the expected fingerprint: nothing to report.
         if self.spec.fingerprint.is_none() {
             out.show(Event::Pinned { relay, key });
         }

@@ -1,4 +1,5 @@
-//! When a round and a connection of one relay get their turn among those of all relays; see [`crate::client::pace`].
+//! Turns of one relay's rounds and TCP connections among those of all relays; see
+//! [`crate::client::pace`].
 
 use crate::base::{ConnId, Now, Tick};
 use crate::client::attempt::Attempt;
@@ -8,13 +9,14 @@ use crate::client::pace::Lane;
 use crate::client::uplink::{Out, Shared, Uplink, close_conn};
 
 impl Uplink {
-    /// Whether a round may begin; if not, it waits until [`Uplink::handle_turn`].
+    /// Whether a round may begin. If not, it waits for [`Uplink::handle_turn`].
     pub(super) fn is_its_turn(&mut self, now: Tick, shared: &mut Shared) -> bool {
         if std::mem::take(&mut self.connecting.granted) {
             return true;
         }
         if self.connecting.asked.is_none() {
-            let (lane, urgent) = (self.lane(), self.is_urgent());
+            let lane = self.lane();
+            let urgent = self.is_urgent();
             self.connecting.asked = shared.pace.ask(now, lane, urgent, &self.spec.addr);
             return self.connecting.asked.is_none();
         }
@@ -22,7 +24,7 @@ impl Uplink {
         false
     }
 
-    /// The turn of this relay's round has come.
+    /// Begins the round whose turn has come.
     pub(in crate::client) fn handle_turn(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         let waits = self.connecting.asked.take().is_some();
         if waits && !self.stopped {
@@ -32,21 +34,23 @@ impl Uplink {
         }
     }
 
-    /// Whether a connection may be opened; if not, it waits until [`Uplink::handle_dial_turn`]. Only a fresh round waits.
+    /// Whether a TCP connection may be opened. If not, it waits for [`Uplink::handle_dial_turn`].
+    /// Only rounds without a session wait.
     pub(super) fn is_its_dial_turn(&mut self, shared: &mut Shared) -> bool {
         if self.connecting.round == Some(Round::Fresh) {
-            let (open, rank) = (shared.conns.len(), self.rank());
+            let open = shared.conns.len();
+            let rank = self.rank();
             self.connecting.dial_waits = shared.pace.dials.ask(open, rank, &self.spec.addr);
         }
         self.connecting.dial_waits.is_none()
     }
 
-    /// Whether it waits in this place of the queue: its round may have ended since.
+    /// Whether a connection waits at this place of the queue. Its round may have ended.
     pub(in crate::client) fn waits_to_dial(&self, turn: Turn) -> bool {
         self.connecting.dial_waits == Some(turn)
     }
 
-    /// The turn of this relay's connection has come.
+    /// Opens the connection whose turn has come.
     pub(in crate::client) fn handle_dial_turn(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         if self.connecting.dial_waits.take().is_some() && self.connecting.round.is_some() {
             self.begin_tcp(now.tick, shared, out);
@@ -54,14 +58,14 @@ impl Uplink {
         }
     }
 
-    /// A fresh round has opened this connection, which is given up early where others wait.
+    /// Registers a connection of a round without a session. It is closed early if others wait.
     pub(super) fn note_trial(&self, now: Tick, conn: ConnId, shared: &mut Shared) {
         if self.connecting.round == Some(Round::Fresh) {
             shared.pace.dials.begin(now, conn, self.rank(), &self.spec.addr);
         }
     }
 
-    /// Gives up the attempt on this connection.
+    /// Closes this connection and ends its attempt.
     pub(in crate::client) fn yield_conn(
         &mut self,
         now: Now,
@@ -79,8 +83,8 @@ impl Uplink {
         }
     }
 
-    /// A round that waits goes before others if there are letters to go, or the user asks for the relay; so does its
-    /// connection, and one that is there is kept.
+    /// Makes the waiting round and connection urgent if letters are waiting or the user wants the
+    /// relay. Open connections are then not closed early.
     pub(in crate::client) fn raise(&mut self, shared: &mut Shared) {
         if !self.is_urgent() {
             return;
@@ -96,7 +100,7 @@ impl Uplink {
         }
     }
 
-    /// The relay is not spoken to any more.
+    /// Removes the round and the connection from the queues.
     pub(in crate::client) fn forget_turn(&mut self, shared: &mut Shared) {
         if let Some(asked) = self.connecting.asked.take() {
             shared.pace.forget(asked, &self.spec.addr);

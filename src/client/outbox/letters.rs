@@ -1,4 +1,4 @@
-//! The letters of one conversation, in the order of their numbers, and which requests they are of.
+//! The letters of one conversation in the order of their numbers, with an index of their requests.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Deref, Index, IndexMut, Range};
@@ -8,24 +8,24 @@ use crate::wire::letter::Made;
 
 use super::LETTER_COST;
 
-/// A letter that waits for its end.
+/// A letter that is neither delivered nor refused.
 #[derive(Debug)]
 pub(super) struct OutLetter {
     pub(super) request: u64,
     pub(super) number: u64,
-    /// Under which it was numbered.
+    /// The mark under which it was numbered.
     pub(super) mark: Mark,
     pub(super) made: Made,
-    /// What it says, where `made` does not tell: a later version made it, or the disk has damaged
+    /// The text, if `made` does not contain it: a later version wrote it, or the disk has damaged
     /// it.
     pub(super) text: Option<String>,
-    /// It is durable, and may go out.
+    /// It is durable and may be sent.
     pub(super) recorded: bool,
     pub(super) sent: bool,
     pub(super) accepted: bool,
-    /// Until when it waits in the mailbox, as far as was told.
+    /// Until when it waits in the mailbox, as far as reported.
     pub(super) until: Wall,
-    /// An earlier session took it, or may have, and never said what became of it.
+    /// An earlier session accepted it, or may have, and its fate is unknown.
     pub(super) unanswered_before: bool,
     /// An earlier run of this client knew that it was accepted, and not whether a session before
     /// that had sent it without an answer.
@@ -38,42 +38,42 @@ impl OutLetter {
     }
 }
 
-/// Those of one conversation. Neither the number nor the request of one that is here ever changes.
+/// The letters of one conversation. A stored letter's number and request never change.
 #[derive(Debug, Default)]
 pub(super) struct Letters {
     queue: VecDeque<OutLetter>,
-    /// The request and the number of each: whether one waits is looked up, not searched for.
+    /// Request and number of each letter, for look-ups by request.
     requests: BTreeSet<(u64, u64)>,
 }
 
 impl Letters {
-    /// Takes one in behind all others.
+    /// Appends a letter.
     pub(super) fn push(&mut self, letter: OutLetter) {
         self.requests.insert((letter.request, letter.number));
         self.queue.push_back(letter);
     }
 
-    /// Takes out the one at this place, if there is one.
+    /// Removes the letter at this position, if there is one.
     pub(super) fn remove(&mut self, place: usize) -> Option<OutLetter> {
         let letter = self.queue.remove(place)?;
         self.requests.remove(&(letter.request, letter.number));
         Some(letter)
     }
 
-    /// Takes out those letters at these places for which `holds` is true.
+    /// Removes those letters at these positions for which `holds` returns `true`.
     pub(super) fn take(
         &mut self,
         places: Range<usize>,
         holds: impl Fn(&OutLetter) -> bool,
     ) -> Vec<OutLetter> {
         let start = places.start;
-        // A relay may name letters that it cannot have read: then nothing is moved.
+        // A relay may name letters that it cannot have read. Then nothing moves.
         if !self.queue.range(places.clone()).any(&holds) {
             return Vec::new();
         }
         let (taken, kept): (Vec<_>, Vec<_>) = self.queue.drain(places).partition(holds);
         if !kept.is_empty() {
-            // Inserted one by one, each would move all letters before or behind it.
+            // Inserted one by one, each letter would move all letters before or behind it.
             self.queue.rotate_left(start);
             kept.into_iter().rev().for_each(|letter| self.queue.push_front(letter));
             self.queue.rotate_right(start);
@@ -84,7 +84,7 @@ impl Letters {
         taken
     }
 
-    /// Whether there is one of this request.
+    /// Whether a letter of this request is stored.
     pub(super) fn has_request(&self, request: u64) -> bool {
         self.requests.range((request, 0)..=(request, u64::MAX)).next().is_some()
     }
@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn take_removes_only_those_that_hold_and_keeps_order(
+        fn take_removes_matching_letters_and_keeps_order(
             tried in prop::collection::vec(any::<bool>(), 0..12),
             (a, b) in (0..12_usize, 0..12_usize),
         ) {
@@ -148,7 +148,8 @@ mod tests {
             for (number, tried) in tried.iter().enumerate() {
                 letters.push(OutLetter { sent: *tried, ..letter(number as u64, number as u64) });
             }
-            let (a, b) = (a.min(tried.len()), b.min(tried.len()));
+            let a = a.min(tried.len());
+            let b = b.min(tried.len());
             let places = a.min(b)..a.max(b);
             let is_taken = |number: &usize| places.contains(number) && tried[*number];
             let taken = letters.take(places.clone(), |letter| letter.sent);
@@ -162,7 +163,7 @@ mod tests {
         }
 
         #[test]
-        fn a_request_is_found_exactly_while_a_letter_of_it_waits(
+        fn request_is_found_while_its_letter_is_stored(
             steps in prop::collection::vec((any::<bool>(), 0..6_u64, 0..8_usize), 0..60),
         ) {
             let mut letters = Letters::default();

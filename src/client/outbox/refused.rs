@@ -33,36 +33,36 @@ const REFUSED_THERE_MAX: usize = 2 * WINDOW_LETTERS;
 #[derive(Debug)]
 pub(in crate::client) struct Refusing<'a> {
     pub(in crate::client) to: &'a str,
-    /// The first of them, and the number of the last.
+    /// The first letter of the range.
     pub(in crate::client) id: LetterId,
+    /// The number of the last one.
     pub(in crate::client) through: u64,
     pub(in crate::client) reason: Reason,
     pub(in crate::client) may_have_arrived: bool,
     pub(in crate::client) nearest: Vec<Name>,
 }
 
-/// A refusal that letters written before it was known end with, too.
+/// The refusal of a whole conversation. Letters written before it was known end with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// The last number that the relay has refused.
+    /// The last number refused by the relay.
     pub(super) refused: u64,
-    /// The last number that was written by then.
+    /// The last number written when the refusal came.
     written: u64,
     reason: Reason,
 }
 
 impl Outbox {
-    /// Handles a refusal by the relay. Each letter that ends with it goes to `record`, in the order
-    /// in which they are to be written down: its number, the reason, and whether it may have
-    /// arrived.
+    /// Handles a refusal by the relay. Calls `record` for each letter that ends with it, in the
+    /// order of the records to write: number, reason, and whether it may have arrived.
     pub(in crate::client) fn handle_refused(
         &mut self,
         refused: Refusing<'_>,
         mut record: impl FnMut(&Name, u64, Reason, bool),
     ) {
         let Refusing { to, id, through, reason, .. } = refused;
-        // Of an outbox that was given up, or of another machine's: the client that comes with that
-        // one has to hear it.
+        // The refusal belongs to a replaced outbox or to another machine. Only the client that uses
+        // that outbox may acknowledge it.
         if id.outbox != self.id {
             return;
         }
@@ -93,8 +93,7 @@ impl Outbox {
         self.end(to, ended, &mut record);
     }
 
-    /// Lets these letters, which their conversation has given up, wait until their refusal is
-    /// durable.
+    /// Keeps removed letters until their refusal is durable.
     fn end(&mut self, to: &Name, letters: Vec<Refusal>, record: &mut impl FnMut(&Name, u64, Reason, bool)) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         for refusal in letters {
@@ -105,7 +104,7 @@ impl Outbox {
         }
     }
 
-    /// A refusal is durable: returns it for the user. Letters behind it may be sent again.
+    /// Handles a durable refusal and returns it for the user. Letters behind it may be sent again.
     pub(in crate::client) fn refusal_recorded(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
         if id.outbox != self.id {
             return self.ended_before(to, id);
@@ -121,10 +120,10 @@ impl Outbox {
         Some(refusal)
     }
 
-    /// The relay repeats refusals that are durable here: it is answered that they are known.
+    /// Acknowledges refusals that the relay repeats and that are durable here.
     fn hear_again(&mut self, to: &Name, id: LetterId, through: u64) {
         let Some(conversation) = self.conversations.get(to) else { return };
-        // A refusal that is not durable yet is answered when it is.
+        // A pending refusal is acknowledged once it is durable.
         let pending: BTreeSet<u64> = conversation.refusals.iter().map(|refusal| refusal.id.number).collect();
         let numbers = (id.number..=through.min(conversation.reach.last)).take(HEARD_MAX - self.heard.len());
         for number in numbers.filter(|number| !pending.contains(number)) {
@@ -132,6 +131,7 @@ impl Outbox {
         }
     }
 
+    /// Queues the acknowledgement of a refusal.
     fn owe_heard(&mut self, to: Name, id: LetterId) {
         if self.heard.len() < HEARD_MAX {
             self.heard.push_back((to, id, self.marks.refusals()));
@@ -140,22 +140,21 @@ impl Outbox {
 }
 
 impl Conversation {
-    /// Places of the letters from number `first` through `through`, of as many as one refusal can
-    /// concern.
+    /// Returns the positions of letters `first` through `through`, at most [`REFUSED_THERE_MAX`].
     fn places(&self, first: u64, through: u64) -> Range<usize> {
         let from = self.letters.partition_point(|letter| letter.number < first);
         let to = self.letters.partition_point(|letter| letter.number <= through);
         from..to.min(from + REFUSED_THERE_MAX)
     }
 
-    /// Puts back letters that were refused as behind another: they are sent again. The relay takes
-    /// letters of this conversation, so an earlier refusal of all of it is out of date.
+    /// Puts back letters refused as `behind`; they are sent again. The relay accepts letters of
+    /// this conversation again, so an earlier refusal of all of it is out of date.
     fn put_back_all(&mut self, first: u64, through: u64) {
         self.places(first, through).for_each(|place| self.put_back(place));
         self.verdict = self.verdict.filter(|verdict| !verdict.reason.is_of_conversation());
     }
 
-    /// Takes out the letters of this refusal that the relay can have read.
+    /// Removes the letters of this refusal that the relay can have read.
     fn take_refused(&mut self, refused: &Refusing<'_>) -> Vec<Refusal> {
         let Refusing { id, through, reason, .. } = *refused;
         let taken = self.letters.take(self.places(id.number, through), OutLetter::was_tried);
@@ -168,10 +167,10 @@ impl Conversation {
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
             let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason);
-            // The relay waits to hear that the refusal of an accepted letter is known. One that we
-            // do not know to be accepted may be so; but what the relay refuses for the whole
-            // conversation it has only read. If it had accepted it, it repeats the refusal in the
-            // next session.
+            // The relay waits for the acknowledgement of an accepted letter's refusal. A letter not
+            // known to be accepted may be accepted nevertheless. But if the relay refuses the whole
+            // conversation, it has only read the letter; if it had accepted it, it repeats the
+            // refusal in the next session.
             let is_owed = accepted || !(was_never_taken(reason) || reason.is_of_conversation());
             let nearest = refused.nearest.clone();
             Refusal { may_have_arrived, nearest, is_owed, ..letter.refused(id.outbox, reason) }
@@ -179,8 +178,8 @@ impl Conversation {
         taken.into_iter().map(ended).collect()
     }
 
-    /// Sends less after a refusal, and none of the letters written by now where they would be
-    /// refused too. A full mailbox may have room for the next one.
+    /// Narrows the window after a refusal. If the next letters would be refused too, sets the
+    /// verdict for all letters written so far. A full mailbox may have space for the next letter.
     fn narrow(&mut self, reason: Reason, refused: u64) {
         let is_of_next = reason.is_of_conversation();
         self.window = if is_of_next { 1 } else { (self.window / 2).max(1) };
@@ -188,12 +187,12 @@ impl Conversation {
         self.verdict = is_of_next.then_some(verdict);
     }
 
-    /// Takes out letters that the verdict concerns and that have not been sent, at most
-    /// [`REFUSED_HERE_MAX`] in all. They end in order: a letter behind one that is on its way waits
-    /// for the relay's answer to that one. The verdict is dropped once it concerns no more letters.
+    /// Removes letters that the verdict concerns and that were not sent, at most
+    /// [`REFUSED_HERE_MAX`] pending in all. They end in order, so a letter behind one on its way
+    /// waits for the relay's answer. The verdict is dropped once it concerns no more letters.
     fn take_written(&mut self, outbox: OutboxId) -> Vec<Refusal> {
         let Some(Verdict { refused, written, reason }) = self.verdict else { return Vec::new() };
-        // Half of them at a time: no search for each letter whose refusal becomes durable.
+        // Half of them at a time, so that not every durable refusal causes a search.
         if self.refusals.len() > REFUSED_HERE_MAX / 2 {
             return Vec::new();
         }
@@ -210,7 +209,7 @@ impl Conversation {
     }
 }
 
-/// Whether an earlier session cannot have taken a letter that is refused for this reason.
+/// Whether an earlier session cannot have accepted a letter that is refused for this reason.
 const fn was_never_taken(reason: Reason) -> bool {
     matches!(reason, Reason::Unknown | Reason::TooLong)
 }
@@ -221,11 +220,11 @@ impl OutLetter {
         self.sent || self.accepted || self.unanswered_before
     }
 
-    /// Whether an earlier session may have handed the letter to its recipient without an answer.
+    /// Whether an earlier session may have delivered the letter without an answer.
     ///
-    /// The relay need not know of it, also if it has accepted the letter since: an earlier process
-    /// of the relay may have handed it over and ended before it could answer. Of letters that an
-    /// earlier run knew to be accepted this is assumed only if they are too old, or damaged.
+    /// The relay may not know of it, even if it has accepted the letter since: an earlier process of
+    /// the relay may have delivered the letter and ended before it could answer. For letters that an
+    /// earlier run of this client knew to be accepted, only expiry and damage raise this doubt.
     const fn is_in_doubt(&self, reason: Reason) -> bool {
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
         self.unanswered_before && (!self.accepted_before || is_late) && !was_never_taken(reason)

@@ -1,4 +1,4 @@
-//! The outbox: order, windows, refusals, receipts, and what an earlier run left.
+//! Tests of the outbox: order, windows, refusals, receipts, and restored state.
 
 use super::*;
 use crate::base::Mark;
@@ -9,9 +9,9 @@ fn jack() -> Name {
     "JACK".parse().unwrap()
 }
 
-/// An outbox with this many letters to JACK, all durable, of which there are no copies.
+/// Returns an outbox with this many durable letters to JACK and no other copies.
 fn outbox(letters: u64) -> Outbox {
-    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
+    let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     outbox.marks.confirm_all();
     for n in 1..=letters {
         push(&mut outbox, 100 + n, vec![n as u8]);
@@ -55,7 +55,7 @@ fn receipt(accepted: u64, delivered: u64, read: u64, until: u64) -> Receipt<'sta
     }
 }
 
-/// What a receipt tells: requests and states.
+/// Applies a receipt. Returns the reported requests and states.
 fn told(outbox: &mut Outbox, receipt: Receipt<'_>) -> Vec<(u64, Progress)> {
     let mut told = Vec::new();
     outbox.handle_receipt(&receipt, |step| told.push((step.request, step.progress)));
@@ -71,15 +71,16 @@ fn refuse(outbox: &mut Outbox, number: u64, reason: Reason) -> bool {
     !refuse_all(outbox, number, number, reason).is_empty()
 }
 
-/// The letters that end when these are refused.
+/// Refuses these letters. Returns those that end.
 fn refuse_all(outbox: &mut Outbox, first: u64, through: u64, reason: Reason) -> Vec<u64> {
-    let (may_have_arrived, nearest, mut ended) = (false, Vec::new(), Vec::new());
-    let refused = Refusing { to: "JACK", id: id(first), through, reason, may_have_arrived, nearest };
+    let mut ended = Vec::new();
+    let nearest = Vec::new();
+    let refused = Refusing { to: "JACK", id: id(first), through, reason, may_have_arrived: false, nearest };
     outbox.handle_refused(refused, |_, number, _, _| ended.push(number));
     ended
 }
 
-/// Makes every refusal durable that is not: numbers, reasons, and whether they may have arrived.
+/// Makes all pending refusals durable. Returns numbers, reasons, and whether they may have arrived.
 fn record_all(outbox: &mut Outbox) -> Vec<(u64, Reason, bool)> {
     let mut told = Vec::new();
     loop {
@@ -96,7 +97,7 @@ fn record_all(outbox: &mut Outbox) -> Vec<(u64, Reason, bool)> {
     }
 }
 
-/// A conversation that has had its first letter delivered, with as many behind it.
+/// Returns an outbox with one delivered letter and this many behind it.
 fn established(letters: u64) -> Outbox {
     let mut outbox = outbox(1);
     offered(&mut outbox);
@@ -108,7 +109,7 @@ fn established(letters: u64) -> Outbox {
 }
 
 #[test]
-fn letters_go_in_order_each_once_and_end_with_their_receipt() {
+fn letters_are_sent_once_in_order_and_end_when_delivered() {
     let mut outbox = outbox(3);
     assert_eq!(offered(&mut outbox), [(1, 0), (2, 1), (3, 2)]);
     assert_eq!(offered(&mut outbox), []);
@@ -116,12 +117,13 @@ fn letters_go_in_order_each_once_and_end_with_their_receipt() {
     assert!(!outbox.is_empty());
     assert_eq!(delivered(&mut outbox, 3), [103]);
     assert!(outbox.is_empty());
-    assert_eq!((outbox.letters, outbox.bytes), (0, 0));
+    assert_eq!(outbox.letters, 0);
+    assert_eq!(outbox.bytes, 0);
 }
 
 #[test]
-fn nothing_goes_out_before_it_is_durable_nor_past_one_that_is_not() {
-    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
+fn letter_not_durable_holds_back_itself_and_later_ones() {
+    let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     for request in 1..=3 {
         outbox.push(request, jack(), made(vec![]));
     }
@@ -130,11 +132,11 @@ fn nothing_goes_out_before_it_is_durable_nor_past_one_that_is_not() {
     assert_eq!(offered(&mut outbox), [(1, 0)]);
     outbox.unrecorded(&jack(), id(2));
     outbox.recorded(&jack(), id(3));
-    assert_eq!(offered(&mut outbox), [(3, 1)], "the one that was lost before it went is no gap");
+    assert_eq!(offered(&mut outbox), [(3, 1)], "a letter lost before it was sent leaves no gap");
 }
 
 #[test]
-fn the_five_states_are_told_once_each_as_they_come() {
+fn each_state_is_reported_once() {
     let mut outbox = outbox(2);
     offered(&mut outbox);
     let waiting = Progress::Waiting { until: Wall(9) };
@@ -150,7 +152,7 @@ fn the_five_states_are_told_once_each_as_they_come() {
 }
 
 #[test]
-fn a_reader_s_word_is_believed_of_what_was_delivered_only() {
+fn read_watermark_counts_for_delivered_letters_only() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
     assert_eq!(told(&mut outbox, receipt(0, 0, 9, 0)), [], "nothing was delivered");
@@ -161,17 +163,16 @@ fn a_reader_s_word_is_believed_of_what_was_delivered_only() {
 }
 
 #[test]
-fn after_a_refusal_is_durable_those_behind_go_again_with_a_new_prev() {
+fn durable_refusal_resends_letters_behind_with_new_prev() {
     let mut outbox = outbox(5);
     offered(&mut outbox);
     assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert!(!refuse(&mut outbox, 3, Reason::Behind));
-    assert_eq!(offered(&mut outbox), [], "a crash now would let 3 pass for proof that 2 was accepted");
+    assert_eq!(offered(&mut outbox), [], "after a crash now, 3 would prove that 2 was accepted");
     let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
-    assert_eq!(
-        (refusal.request, refusal.may_have_arrived, refusal.made.body.to_vec()),
-        (102, false, vec![2])
-    );
+    assert_eq!(refusal.request, 102);
+    assert!(!refusal.may_have_arrived);
+    assert_eq!(*refusal.made.body, [2]);
     assert_eq!(offered(&mut outbox), [(3, 1)]);
     assert!(!refuse(&mut outbox, 4, Reason::Behind));
     assert_eq!(offered(&mut outbox), [(4, 3)]);
@@ -182,11 +183,11 @@ fn after_a_refusal_is_durable_those_behind_go_again_with_a_new_prev() {
 }
 
 #[test]
-fn a_refusal_that_is_told_again_is_answered_and_not_shown_again() {
+fn repeated_refusal_is_acknowledged_and_not_shown_again() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
     assert!(refuse(&mut outbox, 1, Reason::Blocked));
-    assert!(!refuse(&mut outbox, 1, Reason::Blocked), "it is being written down");
+    assert!(!refuse(&mut outbox, 1, Reason::Blocked), "the record is pending");
     assert_eq!(outbox.next_heard(), None);
     outbox.refusal_recorded(&jack(), id(1)).unwrap();
     assert_eq!(outbox.next_heard(), None);
@@ -195,7 +196,7 @@ fn a_refusal_that_is_told_again_is_answered_and_not_shown_again() {
 }
 
 #[test]
-fn refusal_counts_for_nothing_before_the_relay_has_a_mark() {
+fn refusal_has_no_effect_before_relay_confirms_mark() {
     let mut outbox = outbox(3);
     outbox.marks = Marks::new(Mark(0), []);
     offered(&mut outbox);
@@ -209,23 +210,22 @@ fn refusal_counts_for_nothing_before_the_relay_has_a_mark() {
 }
 
 #[test]
-fn an_accepted_letter_can_expire_and_is_no_prev_any_more() {
+fn expired_accepted_letter_is_not_used_as_prev() {
     let mut outbox = outbox(2);
     offered(&mut outbox);
     assert_eq!(delivered(&mut outbox, 1), [101]);
     told(&mut outbox, receipt(2, 1, 0, 9));
     assert!(refuse(&mut outbox, 2, Reason::Expired));
     let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
-    assert_eq!(
-        (refusal.reason, refusal.may_have_arrived, refusal.made.body.to_vec()),
-        (Reason::Expired, false, vec![2])
-    );
+    assert_eq!(refusal.reason, Reason::Expired);
+    assert!(!refusal.may_have_arrived);
+    assert_eq!(*refusal.made.body, [2]);
     push(&mut outbox, 9, vec![]);
     assert_eq!(offered(&mut outbox), [(3, 1)]);
 }
 
 #[test]
-fn a_lost_session_sends_the_unaccepted_again_and_a_later_refusal_may_have_arrived() {
+fn lost_session_resends_unaccepted_and_makes_refusal_uncertain() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
     told(&mut outbox, receipt(1, 0, 0, 9));
@@ -239,8 +239,8 @@ fn a_lost_session_sends_the_unaccepted_again_and_a_later_refusal_may_have_arrive
 }
 
 #[test]
-fn what_an_earlier_run_left_goes_on_with_its_numbers() {
-    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 40);
+fn restored_outbox_continues_its_numbers() {
+    let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 40);
     outbox.restore(jack(), Reach { last: 9, taken: 5, accepted: 7, delivered: 5, ..Reach::default() });
     for number in [7, 8] {
         let kept = KeptLetter {
@@ -266,8 +266,8 @@ fn what_an_earlier_run_left_goes_on_with_its_numbers() {
 }
 
 #[test]
-fn a_conversation_that_was_read_to_its_end_is_not_asked_about() {
-    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
+fn fully_read_conversation_is_not_queried() {
+    let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     outbox.restore(jack(), Reach { last: 9, taken: 9, accepted: 9, delivered: 9, read: 9, until: Wall(0) });
     outbox.signed_in();
     assert_eq!(outbox.next_ask(), None);
@@ -281,20 +281,20 @@ fn a_conversation_that_was_read_to_its_end_is_not_asked_about() {
 }
 
 #[test]
-fn receipt_for_other_letters_tells_an_old_copy() {
+fn receipt_for_unknown_letters_reveals_old_copy() {
     let outbox = outbox(3);
     assert!(!outbox.belies(&receipt(3, 2, 0, 0)) && !outbox.belies(&receipt(0, 0, 0, 0)));
-    assert!(outbox.belies(&receipt(4, 2, 0, 0)), "4 was never given out here");
+    assert!(outbox.belies(&receipt(4, 2, 0, 0)), "4 was never assigned here");
     let mark = outbox.marks.mark();
     assert!(!outbox.belies(&Receipt { mark, ..receipt(1, 0, 0, 0) }));
     let lower = Receipt { mark: Mark(0), ..receipt(1, 0, 0, 0) };
-    assert!(outbox.belies(&lower), "the relay means another letter of this number");
+    assert!(outbox.belies(&lower), "the relay has another letter of this number");
     assert!(!outbox.belies(&Receipt { outbox: OutboxId(8), ..lower }));
 }
 
-/// Each text comes back once, and the next letter has another outbox.
+/// Each text returns once, and the next letter is in another outbox.
 #[test]
-fn outbox_that_is_given_up_gives_everything_back() {
+fn replaced_outbox_returns_every_letter_once() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
     told(&mut outbox, receipt(1, 0, 0, 9));
@@ -309,29 +309,25 @@ fn outbox_that_is_given_up_gives_everything_back() {
     let old_copy = |number: u64| (id(number), Reason::OldCopy, true);
     assert_eq!(told.map(|t| (t.0, t.1, t.2)).collect::<Vec<_>>(), [old_copy(1), old_copy(3)]);
     assert!(outbox.is_empty() && !outbox.is_switching());
-    assert_eq!(told_of_id(&mut outbox), LetterId { outbox: OutboxId(8), number: 1 });
-}
-
-fn told_of_id(outbox: &mut Outbox) -> LetterId {
     let number = outbox.push(10, jack(), made(vec![]));
-    LetterId { outbox: outbox.id(), number }
+    assert_eq!(LetterId { outbox: outbox.id(), number }, LetterId { outbox: OutboxId(8), number: 1 });
 }
-
+// faults.md: R56
 #[test]
-fn row_56_numbers_that_no_outbox_comes_to_are_not_believed() {
+fn impossible_numbers_in_receipt_are_ignored() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
     for absurd in [1 << 63, u64::MAX] {
         assert_eq!(told(&mut outbox, receipt(absurd, 0, 0, 0)), []);
         assert_eq!(told(&mut outbox, receipt(0, absurd, 0, 0)), []);
     }
-    assert_eq!(push(&mut outbox, 102, vec![2]), 2, "there is room for more letters");
+    assert_eq!(push(&mut outbox, 102, vec![2]), 2, "more letters fit in");
     assert_eq!(delivered(&mut outbox, 1), [101]);
 }
 
 #[test]
-fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it() {
-    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
+fn window_bounds_letters_on_their_way_but_not_in_mailbox() {
+    let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     for n in 0..3 {
         push(&mut outbox, n, vec![0; WINDOW_BYTES]);
     }
@@ -349,7 +345,7 @@ fn a_window_bounds_what_is_on_its_way_and_what_waits_in_a_mailbox_is_outside_it(
 }
 
 #[test]
-fn what_is_said_of_letters_behind_a_refused_one_is_told_after_it() {
+fn receipts_behind_refusal_are_reported_after_it() {
     let mut outbox = outbox(4);
     offered(&mut outbox);
     told(&mut outbox, receipt(4, 0, 0, 0));
@@ -362,11 +358,12 @@ fn what_is_said_of_letters_behind_a_refused_one_is_told_after_it() {
     let all = [(103, Progress::Delivered), (104, Progress::Delivered), (103, Progress::Read)];
     assert_eq!(resumed, all);
     assert_eq!(reach.map(|reach| (reach.delivered, reach.read)), Some((4, 3)));
-    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is told twice")), None);
+    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is reported twice")), None);
 }
 
+/// The second refusal becomes durable first.
 #[test]
-fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_durable() {
+fn first_of_two_refusals_holds_back_receipts_behind_it() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
     told(&mut outbox, receipt(3, 0, 0, 0));
@@ -374,7 +371,7 @@ fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_d
     assert!(refuse(&mut outbox, 2, Reason::Expired) && refuse(&mut outbox, 1, Reason::Expired));
     assert_eq!(told(&mut outbox, receipt(3, 3, 0, 0)), []);
     assert!(outbox.refusal_recorded(&jack(), id(2)).is_some());
-    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is told before the first")), None);
+    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is reported before the first")), None);
     assert!(outbox.refusal_recorded(&jack(), id(1)).is_some());
     let mut resumed = Vec::new();
     outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
@@ -382,10 +379,10 @@ fn of_two_refusals_the_first_holds_back_what_is_behind_it_though_the_second_is_d
     assert!(outbox.is_empty());
 }
 
-/// All behind a refused letter go for nothing: were the window always full, many such letters would
-/// cost its square.
+/// All letters behind a refused one are wasted. With a window that is always full, many refused
+/// letters would cost the square of their number.
 #[test]
-fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
+fn refusals_narrow_window_and_accepted_letters_widen_it() {
     let last = 2 * WINDOW_LETTERS as u64;
     let mut outbox = established(last);
     let mut sent = 0;
@@ -404,26 +401,26 @@ fn refusals_narrow_the_window_and_accepted_letters_widen_it_again() {
 }
 
 #[test]
-fn letters_of_a_refused_conversation_end_together_and_go_once() {
+fn refused_conversation_ends_all_letters_after_one_window() {
     for reason in [Reason::Blocked, Reason::Unknown] {
         let all = 3 * WINDOW_LETTERS as u64;
         let mut outbox = established(all);
         let last = WINDOW_LETTERS as u64 + 1;
         assert_eq!(offered(&mut outbox).len(), WINDOW_LETTERS);
         assert_eq!(refuse_all(&mut outbox, 2, 20, reason), (2..=20).collect::<Vec<_>>());
-        assert_eq!(offered(&mut outbox), [], "{reason:?}: what is behind those on their way waits for them");
+        assert_eq!(offered(&mut outbox), [], "{reason:?}: letters behind those on their way wait for them");
         refuse_all(&mut outbox, 21, last, reason);
         let expected: Vec<_> = (2..=all + 1).map(|number| (number, reason, false)).collect();
         assert_eq!(record_all(&mut outbox), expected, "{reason:?}: each once, in order");
         assert!(outbox.is_empty() && (outbox.letters, outbox.bytes) == (0, 0));
-        let (sent, bytes) =
-            (outbox.conversations["JACK"].sent_letters, outbox.conversations["JACK"].sent_bytes);
-        assert_eq!((sent, bytes), (0, 0));
+        let jack = &outbox.conversations["JACK"];
+        assert_eq!(jack.sent_letters, 0);
+        assert_eq!(jack.sent_bytes, 0);
     }
 }
 
 #[test]
-fn letters_written_after_a_refusal_try_again_one_at_a_time() {
+fn letters_written_after_refusal_are_tried_one_at_a_time() {
     let mut outbox = established(10);
     assert_eq!(offered(&mut outbox).len(), 10);
     refuse_all(&mut outbox, 2, 11, Reason::Blocked);
@@ -432,15 +429,15 @@ fn letters_written_after_a_refusal_try_again_one_at_a_time() {
     assert_eq!(record_all(&mut outbox).len(), 10);
     assert_eq!(offered(&mut outbox), [(12, 1)]);
     refuse_all(&mut outbox, 12, 12, Reason::Blocked);
-    assert_eq!(record_all(&mut outbox).len(), 3, "what was written by then ends with it");
+    assert_eq!(record_all(&mut outbox).len(), 3, "letters written by then end with it");
     push(&mut outbox, 999, vec![1]);
     assert_eq!(offered(&mut outbox), [(15, 1)]);
     assert_eq!(delivered(&mut outbox, 15), [999]);
 }
 
-/// A mailbox is full for a moment: what waits behind the refused letter is tried, and is not given back with it.
+/// A mailbox is full for a moment. Letters behind the refused one are tried, not returned with it.
 #[test]
-fn letters_behind_one_that_found_no_room_are_tried() {
+fn letters_behind_full_mailbox_refusal_are_tried() {
     let mut outbox = established(10);
     outbox.conversations.get_mut("JACK").unwrap().window = 2;
     assert_eq!(offered(&mut outbox), [(2, 1), (3, 2)]);
@@ -453,7 +450,7 @@ fn letters_behind_one_that_found_no_room_are_tried() {
 }
 
 #[test]
-fn what_an_earlier_session_may_have_brought_is_not_refused_here() {
+fn letters_of_earlier_session_are_refused_by_relay_only() {
     let mut outbox = established(50);
     assert_eq!(offered(&mut outbox).len(), 50);
     (0..10).for_each(|n| _ = push(&mut outbox, 900 + n, vec![1]));
@@ -464,14 +461,14 @@ fn what_an_earlier_session_may_have_brought_is_not_refused_here() {
     assert!(record_all(&mut outbox).iter().all(|(_, _, may_have_arrived)| *may_have_arrived));
     assert_eq!(offered(&mut outbox).first(), Some(&(34, 1)));
     let ended = refuse_all(&mut outbox, 34, 51, Reason::Blocked);
-    assert_eq!(ended, (34..=61).collect::<Vec<_>>(), "those that never left end with them");
+    assert_eq!(ended, (34..=61).collect::<Vec<_>>(), "letters that were never sent end with them");
     let in_doubt =
         record_all(&mut outbox).iter().filter(|(_, _, may_have_arrived)| *may_have_arrived).count();
     assert_eq!(in_doubt, 18);
 }
 
 #[test]
-fn behind_or_a_lost_session_end_a_verdict() {
+fn behind_or_lost_session_clears_verdict() {
     let mut outbox = established(60);
     outbox.conversations.get_mut("JACK").unwrap().window = 20;
     offered(&mut outbox);
@@ -485,7 +482,7 @@ fn behind_or_a_lost_session_end_a_verdict() {
 }
 
 #[test]
-fn a_refusal_names_only_letters_that_were_sent() {
+fn refusal_range_affects_sent_letters_only() {
     let mut outbox = established(5);
     outbox.conversations.get_mut("JACK").unwrap().window = 2;
     assert_eq!(offered(&mut outbox), [(2, 1), (3, 2)]);
@@ -495,7 +492,7 @@ fn a_refusal_names_only_letters_that_were_sent() {
 }
 
 #[test]
-fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
+fn busy_conversation_leaves_space_for_others() {
     let mut outbox = established(0);
     let tom: Name = "TOM".parse().unwrap();
     for n in 0..100 {
@@ -527,7 +524,7 @@ fn a_conversation_with_much_to_say_leaves_room_for_the_others() {
 }
 
 #[test]
-fn no_room_keeps_the_rest_for_later() {
+fn full_session_keeps_rest_for_later() {
     let mut outbox = outbox(3);
     let mut room = 2;
     outbox.offer(|_| {
@@ -538,13 +535,13 @@ fn no_room_keeps_the_rest_for_later() {
 }
 
 #[test]
-fn a_request_waits_from_its_letter_to_the_letters_end_however_that_comes() {
+fn request_is_pending_until_its_letter_ends() {
     let mut outbox = outbox(4);
     let waiting = |outbox: &Outbox| -> Vec<u64> {
         (100..106).filter(|request| outbox.has_request(&jack(), *request)).collect()
     };
     assert_eq!(waiting(&outbox), [101, 102, 103, 104]);
-    assert!(!outbox.has_request(&"TOM".parse().unwrap(), 101), "nobody wrote to TOM");
+    assert!(!outbox.has_request(&"TOM".parse().unwrap(), 101), "no letter to TOM was written");
     outbox.unrecorded(&jack(), id(4));
     offered(&mut outbox);
     assert!(refuse(&mut outbox, 2, Reason::TooLong));
@@ -557,8 +554,8 @@ fn a_request_waits_from_its_letter_to_the_letters_end_however_that_comes() {
 }
 
 #[test]
-fn the_outbox_is_bounded() {
-    let mut outbox = Outbox::new((BOX, BOX), Marks::new(Mark(0), []), 0);
+fn outbox_is_bounded() {
+    let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     assert!(outbox.has_room(OUTBOX_BYTES_MAX) && !outbox.has_room(OUTBOX_BYTES_MAX + 1));
     for n in 0..OUTBOX_LETTERS_MAX as u64 {
         outbox.push(n, jack(), made(vec![]));
@@ -569,7 +566,7 @@ fn the_outbox_is_bounded() {
 }
 
 #[test]
-fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
+fn expired_letter_tried_before_acceptance_may_have_arrived() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
     outbox.session_lost();
@@ -581,7 +578,7 @@ fn a_letter_too_old_that_was_tried_before_it_was_accepted_may_have_arrived() {
 
 /// A process ended before it had shown them.
 #[test]
-fn refusals_of_an_earlier_run_are_told_in_order() {
+fn refusals_of_earlier_run_are_shown_in_order() {
     let mut outbox = outbox(0);
     for number in 3..6 {
         let letter = KeptLetter {

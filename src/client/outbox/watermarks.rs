@@ -1,8 +1,8 @@
-//! The contents of receipts.
+//! Contents of receipts.
 
 use crate::base::Wall;
 
-/// The contents of a receipt.
+/// Contents of a receipt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Watermarks {
     pub(super) accepted: u64,
@@ -13,6 +13,8 @@ pub(super) struct Watermarks {
 }
 
 impl Watermarks {
+    /// Adopts higher watermarks of a later receipt, and its `until`. `taken` is the earliest known
+    /// time.
     pub(super) fn raise(&mut self, other: Watermarks) {
         self.accepted = self.accepted.max(other.accepted);
         self.delivered = self.delivered.max(other.delivered);
@@ -22,7 +24,7 @@ impl Watermarks {
         self.taken = known.unwrap_or_default();
     }
 
-    /// The part about letters before this one.
+    /// Returns the part about letters before `number`.
     pub(super) fn before(self, number: u64) -> Watermarks {
         let most = number.saturating_sub(1);
         let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(most));

@@ -1,5 +1,5 @@
-//! What the machine says of the network under it, hints all of them: it slept, it has another address, the system will not
-//! send. And what a run leaves to the next about UDP.
+//! Hints about the network: the machine slept, its address changed, the system refuses to send.
+//! Also the UDP state kept between runs. Hints may be forged, so none ends a session by itself.
 
 use std::time::Duration;
 
@@ -10,21 +10,25 @@ use super::super::api::{Carriers, Record};
 use super::super::uplink::{Out, Shared, Uplink};
 use super::Damping;
 
-/// UDP that failed is not held against it for longer: the network is another one, or was mended.
+/// Lifetime of a stored UDP failure. After a week the network is probably another one or repaired.
 const FAILED_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// A failure that is written down already is written again after this time.
+/// Age at which a stored UDP failure is written again.
 const FAILED_AGAIN: Duration = Duration::from_secs(24 * 3_600);
-/// A TCP connection that says nothing for so long after the network changed, nor for [`DOUBTED_RTTS`], has stayed behind.
+/// Minimum time for a packet on a TCP connection after a network change. One that stays silent for
+/// this and for [`DOUBTED_RTTS`] belongs to the previous network.
 const DOUBTED_FOR: Duration = Duration::from_secs(1);
-/// Round trips for the answer of a doubted connection.
+/// RTTs for the same check.
 const DOUBTED_RTTS: u32 = 3;
 
 impl Uplink {
-    /// The machine slept, or the process was stopped: the network may be another one.
+    /// Handles a pause of the machine or process: the network may have changed.
     pub(in super::super) fn handle_woken(&mut self, now: Tick, carriers: Carriers) {
         let choice = &mut self.choice;
-        (choice.damping, choice.udp_failed, choice.beside_not_before) = (Damping::default(), false, now);
-        (choice.proof, choice.woken_at) = (None, Some(now));
+        choice.damping = Damping::default();
+        choice.udp_failed = false;
+        choice.beside_not_before = now;
+        choice.proof = None;
+        choice.woken_at = Some(now);
         choice.retries.begin(now, true);
         let Some(peer) = &mut self.peer else { return };
         peer.poke();
@@ -38,8 +42,9 @@ impl Uplink {
         }
     }
 
-    /// The machine has another address, or another way to the relay: UDP is tested at once, the relay hears from where we
-    /// speak now, a connection that stayed behind is given up soon, and a pause between rounds is over.
+    /// Handles a change of address or route. UDP is validated at once, and the relay learns the new
+    /// address. A TCP connection of the previous network is given up soon, and a pause between
+    /// rounds ends.
     pub(in super::super) fn handle_network_changed(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         if self.stopped {
             return;
@@ -53,7 +58,8 @@ impl Uplink {
         self.pursue(now, shared, out);
     }
 
-    /// The system says that UDP does not get there: a hint, which anybody can forge, to look for TCP now.
+    /// Handles the system's hint that UDP does not reach `path`, which an attacker can forge: the
+    /// fallback opens now.
     pub(in super::super) fn handle_send_refused(
         &mut self,
         now: Now,
@@ -69,18 +75,18 @@ impl Uplink {
         }
     }
 
-    /// What an earlier run has written down of UDP to this relay.
+    /// Restores the UDP state of an earlier run.
     pub(in super::super) fn recall_udp(&mut self, now: Wall, failed: Option<Wall>) {
         self.choice.failed_on_disk = failed;
         self.choice.udp_failed = failed.is_some_and(|at| age(now, at) < FAILED_KEPT);
     }
 
-    /// When UDP to this relay failed, as it is written down.
+    /// Returns when UDP last failed, as stored.
     pub(in super::super) const fn udp_failed_at(&self) -> Option<Wall> {
         self.choice.failed_on_disk
     }
 
-    /// Writes down for later runs how UDP has fared, when that is news.
+    /// Stores the last UDP result for later runs, if it is new.
     pub(super) fn remember_verdict(&mut self, now: Wall, shared: &mut Shared, out: &mut Out) {
         let Some(proved) = self.choice.verdict.take() else { return };
         let known = self.choice.failed_on_disk;
@@ -97,7 +103,7 @@ impl Uplink {
     }
 }
 
-/// How long ago that was, by a clock that may have been set since; the far side of zero counts as well.
+/// Returns the absolute difference of two times: the system clock may have been set in between.
 fn age(now: Wall, at: Wall) -> Duration {
     Duration::from_millis(now.0.abs_diff(at.0))
 }

@@ -1,4 +1,4 @@
-//! Signing in: what a new session says first, and what follows if the outbox turns out to be an old
+//! Signing in: the first message of a session, and the replacement of an outbox that is an old
 //! copy.
 
 use crate::base::{Mark, Now, OutboxId, Tick};
@@ -10,7 +10,7 @@ use crate::wire::message::{Earlier, NameReason, OutboxMark, Reason, ToClient, To
 use super::{Out, Shared, Uplink};
 
 impl Uplink {
-    /// Has a mark ready for what the session says of refusals that are durable by now.
+    /// Prepares a mark for the session if refusals became durable since the last one.
     pub(in crate::client) fn mark_refusals(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         if shared.name.is_none() || !shared.journal.keeps() {
             return self.mail.outbox.marks.confirm_all();
@@ -20,7 +20,7 @@ impl Uplink {
         }
     }
 
-    /// Signed in; `unwritten`: the relay's disk does not have the mark yet.
+    /// Handles a successful sign-in. `unwritten`: the relay has not committed the mark yet.
     pub(super) fn confirm_sign_in(&mut self, now: Tick, shared: &mut Shared, unwritten: bool, out: &mut Out) {
         if !unwritten {
             self.mail.outbox.marks.confirm_sign_in();
@@ -28,13 +28,13 @@ impl Uplink {
         self.mark_refusals(now, shared, out);
     }
 
-    /// The relay has a mark that was said within the session.
+    /// Handles the relay's confirmation of a mark sent during the session.
     pub(super) fn handle_marked(&mut self, now: Tick, shared: &mut Shared, mark: Mark, out: &mut Out) {
         self.mail.outbox.marks.confirm(mark);
         self.mark_refusals(now, shared, out);
     }
 
-    /// Has a mark ready for the next sign-in; `false` while the disk takes none.
+    /// Prepares a mark for the next sign-in. Returns `false` while the disk refuses it.
     pub(in crate::client) fn prepare_sign_in(
         &mut self,
         now: Tick,
@@ -48,15 +48,15 @@ impl Uplink {
             self.give_up_outbox(shared);
         }
         let outbox = &mut self.mail.outbox;
-        // The marks of another outbox come after it on disk.
+        // On disk, the marks of a new outbox come after the outbox itself.
         if !outbox.is_switching() {
             let base = outbox.base();
-            outbox.marks.prepare((&self.spec.addr, base), now, shared, out);
+            outbox.marks.prepare(&self.spec.addr, base, now, shared, out);
         }
         !outbox.marks.is_refused()
     }
 
-    /// Says who we are, once a mark is durable.
+    /// Sends the sign-in, once a mark is durable.
     pub(in crate::client) fn sign_in(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         if self.signed || self.peer.is_none() {
             return;
@@ -67,7 +67,9 @@ impl Uplink {
         let Some((said, earlier)) = self.mail.outbox.marks.take() else { return };
         let earlier = Earlier::new(&earlier);
         let screen = shared.screens.as_ref().and_then(|screens| screens.of(&self.spec.addr));
-        let (name, invite, screen_follows) = (name.as_str(), &*shared.invitation, screen.is_some());
+        let name = name.as_str();
+        let invite = &*shared.invitation;
+        let screen_follows = screen.is_some();
         let outbox = Some(OutboxMark { outbox, said, earlier });
         self.outgoing.clear();
         let features = Features::OURS;
@@ -76,7 +78,7 @@ impl Uplink {
         self.signed = true;
     }
 
-    /// The disk answers for a mark, which was wanted for a sign-in.
+    /// Handles the store's answer for a mark.
     pub(in crate::client) fn handle_mark(
         &mut self,
         now: Now,
@@ -92,14 +94,14 @@ impl Uplink {
         }
     }
 
-    /// A mark that the disk did not take is tried again.
+    /// Requests a mark again after a failed commit.
     pub(super) fn retry_sign_in(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
         if self.mail.outbox.marks.next_deadline().is_some_and(|at| at <= now) {
             self.prepare_sign_in(now, shared, out);
         }
     }
 
-    /// Whether this says that another copy of our outbox has been at work.
+    /// Whether the message shows that another copy of this outbox has been used.
     pub(super) fn is_of_old_copy(&self, message: &ToClient<'_>) -> bool {
         let ours = |outbox: OutboxId| outbox == self.mail.outbox.id();
         match message {
@@ -110,8 +112,8 @@ impl Uplink {
         }
     }
 
-    /// The outbox is an old copy. The session ends, so that nothing that is said in it counts any
-    /// more; the next one comes with another outbox.
+    /// Replaces an outbox that is an old copy. The session ends, so that nothing sent in it has an
+    /// effect. The next session begins with another outbox.
     pub(super) fn handle_old_copy(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
         self.give_up_outbox(shared);
         out.show(Event::OldCopy { relay: self.spec.addr.clone() });
@@ -125,9 +127,10 @@ impl Uplink {
         self.connecting.hasten(now.tick, &mut shared.rng);
     }
 
-    /// Takes another outbox for what is written from now on.
+    /// Switches to a new outbox for all letters from now on.
     pub(super) fn give_up_outbox(&mut self, shared: &mut Shared) {
-        let (relay, outbox) = (self.spec.addr.clone(), OutboxId(shared.rng.next_u64()));
+        let relay = self.spec.addr.clone();
+        let outbox = OutboxId(shared.rng.next_u64());
         self.mail.outbox.give_up(outbox, outbox.through(&relay));
         shared.journal.push(Record::OldCopy { relay, outbox });
     }
