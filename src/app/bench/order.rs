@@ -1,21 +1,22 @@
-//! Which letters have come, and whether in their order.
+//! Checks which letters arrived, and in which order.
 
 use std::collections::BTreeSet;
 
-/// The numbers that came from one writer.
+/// Letter numbers received from one sender.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     next: u64,
-    /// Below `next`, and never seen.
+    /// Numbers below `next` that were never seen.
     skipped: BTreeSet<u64>,
-    /// Seen again.
+    /// Letters seen before.
     pub(super) duplicates: u64,
-    /// Seen after a later one, or never written.
+    /// Letters seen after a later one, or never sent.
     pub(super) disorder: u64,
 }
 
 impl Order {
-    /// Takes in a letter that came; `sent` letters were written so far. Whether it is seen for the first time.
+    /// Records an arrived letter; `sent` letters were sent so far. Returns whether it is seen for
+    /// the first time.
     pub(super) fn take(&mut self, number: u64, sent: u64) -> bool {
         if number >= sent {
             self.disorder += 1;
@@ -32,7 +33,7 @@ impl Order {
         late
     }
 
-    /// How many of those that were written have not come.
+    /// Returns how many of the sent letters have not arrived.
     pub(super) fn missing(&self, sent: u64) -> u64 {
         self.skipped.len() as u64 + sent - self.next
     }
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_or_late_is_told_apart() {
+    fn lost_duplicated_and_late_letters_are_distinguished() {
         assert_eq!(order(&[0, 1, 2], 3), (0, 0, 0));
         assert_eq!(order(&[0, 2], 4), (2, 0, 0));
         assert_eq!(order(&[0, 1, 1, 0], 2), (0, 2, 0));
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_of_a_number_is_new() {
+    fn only_first_letter_of_a_number_is_new() {
         let mut order = Order::default();
         let came = [0, 2, 1, 1, 9].map(|number| order.take(number, 3));
         assert_eq!(came, [true, true, true, false, false]);
