@@ -5,8 +5,8 @@ use crate::base::Phrase;
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that a relay has open in addition to its connections: standard streams, sockets, its lock
-/// and database, those of the loop and of a signal, and those of the operator's commands.
+/// Files that a relay has open in addition to its connections. These are the standard streams,
+/// sockets, its lock and database, and those of the loop, of a signal and of operator commands.
 const FILES_BESIDE: u64 = 32;
 
 /// Returns how many files a relay with `conns` connections may have open.

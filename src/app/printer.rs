@@ -88,7 +88,9 @@ impl Printer {
         self.bytes += cost;
         self.letters += u64::from(of_letter);
         self.waiting.push_back((letter, cost));
-        self.words.send(Words { to, text, of_letter }).expect("the thread outlives this sender");
+        self.words
+            .send(Words { to, text, of_letter })
+            .expect("the thread ends with the inlet or this sender");
     }
 
     /// Removes the first waiting text, which has been printed. Returns the letter that it

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_shown_addresses_that_they_reach() {
+    fn members_are_shown_reachable_addresses() {
         let own = &["192.0.2.1", "2001:db8::1"];
         let table: [(&str, &str, &[&str]); 10] = [
             ("127.0.0.1:1", "-", &["127.0.0.1:1 -"]),

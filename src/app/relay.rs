@@ -15,8 +15,8 @@ use super::operators::Operators;
 use super::server::{RelayServer, ServerNews, Serving};
 use super::{Failure, Outcome, Status, files, print, reach, reception, say};
 
-/// Connections that the sockets hold in addition to those of the core: within one turn, new ones
-/// that will be closed again, or for which others will.
+/// Connections that the sockets hold in addition to those of the core. Within one turn, these are
+/// new ones that will be closed again, or that replace others.
 const CONNS_COMING: usize = 512;
 
 /// Options of `relay`.

@@ -11,8 +11,7 @@ use crate::base::Phrase;
 use crate::relay::Limits;
 
 /// Flags with the defaults of [`Limits`]; a test compares them. If two limits apply to one thing,
-/// such as those of a pair and of its mailbox, both hold, so that lowering one does not require
-/// changing the other.
+/// such as those of a pair and of its mailbox, both hold. So either can be changed alone.
 #[derive(Debug, ClapArgs)]
 pub(super) struct LimitArgs {
     #[arg(long, value_name = "on|off", default_value = "on", env = "QUEQIAO_LIMITS")]

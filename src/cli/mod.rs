@@ -3,7 +3,7 @@
 //! Flags take precedence over environment variables (`QUEQIAO_…`), those over the address book, and
 //! that over defaults. Options may be anywhere; a text that begins with `-` follows `--`.
 //!
-//! Must not depend on: anything but `app`, `ui` and the types of their options.
+//! Must not depend on: `net`, `session`, `store`.
 
 mod args;
 mod bench_args;

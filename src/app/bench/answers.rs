@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn datagrams_are_echoed_at_about_the_wanted_rate() {
+    fn datagrams_are_echoed_at_about_wanted_rate() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut crowd = Crowd::bind().unwrap();
         let due = crowd.wait(Tick::ZERO).tick;

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_found_after_name_that_looks_like_fields() {
+    fn times_are_found_after_name_like_fields() {
         let stat = "7 (a) 1 (b c)) S 1 7 7 0 -1 4194304 100 0 0 0 41 17 0 0 20 0 2 0 99 1 1";
         assert_eq!(ticks_used(stat), Some(58));
         assert_eq!(ticks_used("7 (a) S 1"), None);

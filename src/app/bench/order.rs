@@ -43,26 +43,35 @@ impl Order {
 mod tests {
     use super::*;
 
-    fn order(came: &[u64], sent: u64) -> (u64, u64, u64) {
+    #[derive(Debug, Default, PartialEq)]
+    struct Counts {
+        missing: u64,
+        duplicates: u64,
+        disorder: u64,
+    }
+
+    fn counts(came: &[u64], sent: u64) -> Counts {
         let mut order = Order::default();
         came.iter().for_each(|number| {
             order.take(*number, sent);
         });
-        (order.missing(sent), order.duplicates, order.disorder)
+        Counts { missing: order.missing(sent), duplicates: order.duplicates, disorder: order.disorder }
     }
 
     #[test]
     fn lost_duplicated_and_late_letters_are_distinguished() {
-        assert_eq!(order(&[0, 1, 2], 3), (0, 0, 0));
-        assert_eq!(order(&[0, 2], 4), (2, 0, 0));
-        assert_eq!(order(&[0, 1, 1, 0], 2), (0, 2, 0));
-        assert_eq!(order(&[1, 0, 2], 3), (0, 0, 1));
-        assert_eq!(order(&[1, 0, 0], 2), (0, 1, 1));
-        assert_eq!(order(&[7], 1), (1, 0, 1), "a number that was never sent");
+        let none = Counts::default();
+        assert_eq!(counts(&[0, 1, 2], 3), none);
+        assert_eq!(counts(&[0, 2], 4), Counts { missing: 2, ..none });
+        assert_eq!(counts(&[0, 1, 1, 0], 2), Counts { duplicates: 2, ..none });
+        assert_eq!(counts(&[1, 0, 2], 3), Counts { disorder: 1, ..none });
+        assert_eq!(counts(&[1, 0, 0], 2), Counts { duplicates: 1, disorder: 1, ..none });
+        let never_sent = Counts { missing: 1, disorder: 1, ..none };
+        assert_eq!(counts(&[7], 1), never_sent);
     }
 
     #[test]
-    fn only_first_letter_of_a_number_is_new() {
+    fn only_first_letter_of_each_number_is_new() {
         let mut order = Order::default();
         let came = [0, 2, 1, 1, 9].map(|number| order.take(number, 3));
         assert_eq!(came, [true, true, true, false, false]);

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn flipped_bit_is_detected_or_changes_the_number() {
+    fn flipped_bit_is_detected_or_changes_number() {
         let texts = Texts::new(100);
         let text = texts.write(77);
         for place in 0..text.len() {

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn only_events_in_the_measurement_count() {
+    fn only_events_in_measurement_count() {
         let mut totals = Totals::default();
         let phases = [
             Phase::Begin,

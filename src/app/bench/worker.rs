@@ -78,7 +78,7 @@ impl Worker {
     }
 
     /// Waits, then runs a turn of each client that has something to do. Their packets leave at the
-    /// end of the round: members on separate machines would work in parallel, so that the relay
+    /// end of the round. Members on separate machines would work in parallel, so that the relay
     /// would receive their packets together, as the bare loop does from its peers.
     fn round(&mut self) -> Tick {
         let look = self.group.now().tick + LOOK_EVERY;

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn history_yields_every_step_that_may_have_been_missed() {
+    fn history_yields_every_step_possibly_missed() {
         let waiting = Progress::Waiting { until: Wall(9) };
         assert_eq!(steps(Progress::Queued), [Progress::Queued]);
         assert_eq!(steps(waiting), [Progress::Queued, Progress::Accepted, waiting]);

@@ -83,7 +83,7 @@ pub(super) enum Answer {
 
 /// Serializes one line, without the newline.
 pub(super) fn line(said: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(said).expect("commands and events always serialise")
+    serde_json::to_vec(said).expect("commands and events always serialize")
 }
 
 #[cfg(test)]

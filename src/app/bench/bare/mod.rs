@@ -1,5 +1,5 @@
 //! The least that a UDP server can do: a loop of `recvmmsg` and `sendmmsg` that moves datagrams
-//! between registered peers, and the peers that keep it busy.
+//! between registered peers. Includes the peers that keep it busy.
 //!
 //! A datagram begins with the number of its recipient, in four bytes. If the highest bit is set, it
 //! registers its sender under the number in the other bits, and is echoed. Nothing is encrypted,
