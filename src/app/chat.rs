@@ -285,7 +285,7 @@ impl Talk<'_> {
     }
 
     /// Waits for output to be printed, unless interrupted. On a terminal that takes microseconds,
-    /// or the user is scrolling back; any other reader may be slow.
+    /// or the user is searching the input history; any other reader may be slow.
     fn finish(&mut self, desk: &mut Desk, news: &mut News, outcome: &Outcome) {
         let patient = matches!(outcome, Ok(Status::Done | Status::Failed)) && !self.read;
         let within = if patient { LINGER } else { FINISH_WITHIN };

@@ -197,8 +197,8 @@ impl Callers {
 
     /// Passes an event to the callers it concerns. Returns it if it also concerns our own frontend.
     pub(super) fn pass(&mut self, event: Event) -> Option<Event> {
-        // Progress goes to the process that sent the letter, a received letter to every process that
-        // shows letters, and a relay event to every process that uses the relay.
+        // Progress goes to the process that sent the letter, and a received letter to every process
+        // that shows letters. A relay event goes to every process that uses the relay.
         self.note_link(&event);
         if let Some(request) = request_of(&event) {
             // After `Bye` a caller shows no text, so a refused text must not go to it.
