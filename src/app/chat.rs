@@ -19,13 +19,13 @@ use super::listen::follow;
 use super::printer::{FINISH_WITHIN, Printer, fared, finish};
 use super::{Failure, Outcome, Setup, Status, say};
 
-/// At the end, letters on their way are waited for this long.
+/// Maximum wait at the end for letters that are not yet accepted.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Chats until the user ends it.
 ///
 /// # Errors
-/// [`Failure`] if it cannot begin, or every relay refuses the user.
+/// [`Failure`] if it cannot start, or every relay refuses the user.
 pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     let location = setup.location();
     let book = location.load()?;
@@ -45,18 +45,18 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
     outcome
 }
 
-/// What a conversation begins with.
+/// Options of a conversation.
 pub(super) struct Begin<'a> {
     pub(super) me: &'a Name,
     pub(super) book: Book,
     pub(super) relays: Vec<RelaySpec>,
     pub(super) target: Option<Resolved>,
-    /// Answer whoever has waited the longest.
+    /// Answer the guest that has waited longest.
     pub(super) is_desk: bool,
     pub(super) color: Color,
 }
 
-/// A terminal is asked for the name; anything else gets a usage error. The answer is not written anywhere.
+/// Asks for the name if there is a terminal; otherwise a usage error. The answer is not stored.
 fn ask_name(setup: &Setup) -> Result<Name, Failure> {
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return Err(Failure::usage(Phrase::new("name-not-given")));
@@ -76,7 +76,7 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
     }
 }
 
-/// Talks at a desk, on this process's terminal, until the user ends it.
+/// Runs a conversation on this process's terminal, until the user ends it.
 pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outcome {
     let Begin { me, book, relays, target, is_desk, color } = begin;
     let settings = Settings {
@@ -116,23 +116,23 @@ pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outc
     outcome
 }
 
-/// A conversation under way.
+/// A running conversation.
 struct Talk<'a> {
     setup: &'a Setup,
     line: LineMode<Book>,
     screen: &'a Screen,
     printer: Printer,
-    /// Letters wait on disk: too many words wait for who reads them.
+    /// Letters stay on disk, because too much output waits to be printed.
     held: bool,
-    /// A line is being typed.
+    /// An input line is being read.
     asked: bool,
     colored: bool,
-    /// What is shown is seen by somebody.
+    /// Whether output goes to a terminal, so that a user sees it.
     read: bool,
-    /// Relays spoken to, and those of them that are not in the book.
+    /// Relays in use, and in `beyond` those of them that are not in the book.
     relays: Vec<RelaySpec>,
     beyond: Vec<RelaySpec>,
-    /// The status to end with once what was sent is accepted, or the time for that is over.
+    /// Exit status, and the time limit until which pending letters may still be accepted.
     quitting: Option<(Status, Tick)>,
 }
 
@@ -154,7 +154,8 @@ impl Talk<'_> {
         }
     }
 
-    /// Shows an event; a letter is marked as shown once it is printed, so that a kill between the two shows it again.
+    /// Shows an event. A letter is marked as shown once it is printed, so that a kill between the
+    /// two shows it again.
     fn show(&mut self, desk: &mut Desk, event: Event, now: Now) -> Result<(), Failure> {
         let dos = self.line.handle_event(&event, now);
         match event {
@@ -173,7 +174,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Takes in what one turn brought; `false` if nobody reads the output any more.
+    /// Handles the output of one turn. Returns `false` if stdout has no reader left.
     fn take(&mut self, desk: &mut Desk, news: &mut News, now: Now) -> Result<bool, Failure> {
         for event in news.events.drain(..) {
             self.show(desk, event, now)?;
@@ -247,7 +248,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Blocks somebody, or takes their letters again: the address book says whom, so that every program of the user knows.
+    /// Blocks or unblocks a contact. The address book records it, so that every program of the user
+    /// knows.
     fn block(&mut self, desk: &mut Desk, who: &Resolved, blocked: bool) {
         let location = self.setup.location();
         let changed = set_blocked(&location, self.line.book_mut(), who, blocked);
@@ -261,7 +263,8 @@ impl Talk<'_> {
         }
     }
 
-    /// A relay named with a contact that is not in the book is spoken to as well, until the end.
+    /// Adds a relay that was named with a contact and is not in the book, until the end of the
+    /// conversation.
     fn reach(&mut self, desk: &mut Desk, relay: &HostPort) -> Result<(), Failure> {
         if !self.relays.iter().any(|spec| spec.addr == *relay) {
             let spec = self.setup.relay_at(relay.clone(), None)?;
@@ -281,8 +284,8 @@ impl Talk<'_> {
         Ok(status)
     }
 
-    /// What is being printed is given time, unless somebody interrupts. On a terminal that takes microseconds, or the user
-    /// searches the history; any other reader may be slow.
+    /// Waits for output to be printed, unless interrupted. On a terminal that takes microseconds,
+    /// or the user is searching the input history; any other reader may be slow.
     fn finish(&mut self, desk: &mut Desk, news: &mut News, outcome: &Outcome) {
         let patient = matches!(outcome, Ok(Status::Done | Status::Failed)) && !self.read;
         let within = if patient { LINGER } else { FINISH_WITHIN };

@@ -6,44 +6,44 @@ use crate::ui::Resolved;
 
 use super::{Failure, Outcome, Setup, Status, print, say};
 
-/// A contact as written on the command line, not yet checked.
+/// A contact as given on the command line, not yet checked.
 #[derive(Clone, Debug, Default)]
 pub struct NewContact {
-    /// What the user calls them.
+    /// The user's label for the contact.
     pub name: String,
-    /// The relay where they are reached: an address, or a name of the book's.
+    /// The contact's relay: an address, or a name from the address book.
     pub relay: String,
-    /// Their name there, if it differs.
+    /// The contact's name there, if it differs.
     pub member: Option<String>,
     /// The fingerprint of that relay's key.
     pub relay_key: Option<String>,
-    /// The user's own words.
+    /// A free text.
     pub note: Option<String>,
-    /// A heading.
+    /// A group heading.
     pub group: Option<String>,
-    /// Where the relay listens for TCP, if it differs.
+    /// TCP address of the relay, if it differs.
     pub tcp_addr: Option<String>,
 }
 
-/// What is to be done with the book.
+/// Action on the address book.
 #[derive(Clone, Debug)]
 pub enum ContactsAction {
-    /// Print it.
+    /// Prints all contacts.
     List,
-    /// Add one.
+    /// Adds a contact.
     Add(NewContact),
-    /// Remove one.
+    /// Removes a contact.
     Remove(String),
-    /// Take no letters from this one, or take them again.
+    /// Blocks or unblocks a contact.
     Block(String, bool),
-    /// Say whether it is free of mistakes.
+    /// Checks the book for errors.
     Check,
 }
 
 /// Reads or edits the address book.
 ///
 /// # Errors
-/// [`Failure`]: 2 for a contact that is none, 1 for a book that cannot be read or written.
+/// [`Failure`]: 2 for an invalid contact, 1 for a book that cannot be read or written.
 pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
     let location = setup.location();
     let changed = |key: &'static str, name: &str| {
@@ -87,7 +87,7 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
     }
 }
 
-/// Says which contacts a reader takes for each other, of those one of whose labels is meant.
+/// Warns about contacts whose labels look alike, if one of the two `is_meant`.
 fn warn_of_alike(setup: &Setup, book: &Book, is_meant: impl Fn(&Name) -> bool) {
     for (contact, other) in book.alike() {
         if is_meant(&contact.label) || is_meant(&other.label) {
@@ -97,10 +97,11 @@ fn warn_of_alike(setup: &Setup, book: &Book, is_meant: impl Fn(&Name) -> bool) {
     }
 }
 
-/// Writes into the book that somebody's letters are not wanted, or are again; who is not in it yet is added. What was
-/// done is in the phrase.
+/// Blocks or unblocks a contact in the book. A contact that is not in it is added if blocked.
+/// Returns the phrase to show.
 ///
-/// Errors: those of editing the book.
+/// # Errors
+/// Those of editing the book.
 pub(super) fn set_blocked(
     location: &Location,
     book: &Book,
@@ -123,7 +124,7 @@ pub(super) fn set_blocked(
     Ok(phrase.with("name", name).with("file", location.file()))
 }
 
-/// One contact a line, in columns: label, relay, and what else there is to say.
+/// Prints one contact per line, in columns: label, relay, and the optional fields.
 fn list(book: &Book) -> Outcome {
     let cells = |name: &Name| unicode_width::UnicodeWidthStr::width(name.as_str());
     let widest = book.contacts.iter().map(|contact| cells(&contact.label)).max().unwrap_or(0);
@@ -136,8 +137,13 @@ fn list(book: &Book) -> Outcome {
         let relay = contact.relay_name.as_ref().map(Name::to_string);
         let tcp = contact.tcp.as_ref().map(HostPort::to_string);
         let key = contact.relay_key.map(|key| key.to_string());
-        let (group, note) = (contact.group.clone(), contact.note.clone());
-        let words = [("relay", relay), ("tcp", tcp), ("relay_key", key), ("group", group), ("note", note)];
+        let words = [
+            ("relay", relay),
+            ("tcp", tcp),
+            ("relay_key", key),
+            ("group", contact.group.clone()),
+            ("note", contact.note.clone()),
+        ];
         for (word, value) in words {
             if let Some(value) = &value {
                 line += &format!("  {word}={}", harmless_line(value));

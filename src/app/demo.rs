@@ -1,9 +1,11 @@
 //! `queqiao demo`: a relay and a few members in one process on loopback.
 //!
-//! On a terminal the user is among them, in line mode. Otherwise a short conversation is held over UDP and over TCP and
-//! told line by line (`script`); each line comes from an event, and a step that does not come to pass in time ends it with
-//! status 1. The relay, the clients and the sockets are those of the real commands; only the stores keep nothing, and a
-//! line between one member and the relay can be cut (`wire`).
+//! On a terminal the user is one of them, in line mode. Otherwise a short conversation over UDP and
+//! TCP is printed line by line (`script`). Each line comes from an event; a step that does not
+//! happen in time ends the demo with status 1.
+//!
+//! Relay, clients and sockets are those of the real commands. Only the stores keep nothing, and the
+//! link between one member and the relay can be cut (`wire`).
 
 mod player;
 mod script;
@@ -29,13 +31,13 @@ use super::{Failure, Outcome, Setup};
 use player::{Player, Role};
 use script::tell;
 
-/// The members, and what each speaks to the relay over.
+/// The members, and which carrier each uses.
 const CAST: [(&str, Carriers); 4] =
     [("TOM", Carriers::Udp), ("JACK", Carriers::Tcp), ("一棵树", Carriers::Udp), ("武大郎", Carriers::Tcp)];
-/// Who the user is among them, unless `--as` says otherwise.
+/// The user's name in the demo, unless `--as` is given.
 const USER: &str = "TOM";
 
-/// Shows what the program does.
+/// Demonstrates the program.
 ///
 /// # Errors
 /// [`Failure`]: status 1 if a step fails.
@@ -49,7 +51,7 @@ pub fn demo(setup: &Setup, color: Color) -> Outcome {
     outcome
 }
 
-/// The relay of the demo, on a thread of its own.
+/// The relay of the demo, on its own thread.
 struct House {
     spec: RelaySpec,
     inlet: Inlet<relay::Command>,
@@ -62,8 +64,12 @@ impl House {
         let (store, state) = RelayStore::in_memory(net::seed())?;
         let config = NetConfig::relay(loopback, Some(loopback));
         let server = RelayServer::open(config, store, state, Limits::default())?;
-        let (addr, key) = (server.udp_addr().into(), Some(server.public_key()));
-        let spec = RelaySpec { addr, tcp: None, key, fingerprint: None };
+        let spec = RelaySpec {
+            addr: server.udp_addr().into(),
+            tcp: None,
+            key: Some(server.public_key()),
+            fingerprint: None,
+        };
         let inlet = server.inlet();
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || server.run(|_| {}));
         let thread = thread.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
@@ -72,11 +78,11 @@ impl House {
 
     fn close(self) {
         self.inlet.command(relay::Command::Stop);
-        // A relay that failed has made the conversation fail, which was told.
+        // If the relay failed, the conversation failed too and has reported it.
         let _ = self.thread.join();
     }
 
-    /// The user in line mode; the others answer by themselves.
+    /// Runs line mode for the user; the other members answer automatically.
     fn talk(&self, setup: &Setup, color: Color) -> Outcome {
         let mut book = Book::default();
         let me = setup.name(&book)?.unwrap_or_else(|| name(USER));
@@ -100,12 +106,12 @@ impl House {
         outcome
     }
 
-    /// One of the cast, with a key of its own.
+    /// Returns one of the members, with a new key.
     fn role(&self, who: &str, carriers: Carriers) -> Role {
         Role { name: name(who), private_key: net::seed(), carriers, relay: self.spec.clone() }
     }
 }
 
 fn name(text: &str) -> Name {
-    text.parse().expect("the cast have names")
+    text.parse().expect("the names of the demo are valid")
 }

@@ -1,5 +1,5 @@
-//! `queqiao history --forget`: erases messages of the history while another process of the member
-//! may be running.
+//! `queqiao history --forget`: erases letters of the history, even if another process of the member
+//! is running.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
@@ -16,24 +16,26 @@ use super::{Failure, Outcome, Setup, Status, print, say};
 /// Options of `history --forget`.
 #[derive(Clone, Debug, Default)]
 pub struct ForgetOptions {
-    /// With whom; `None` for everybody.
+    /// Conversation with this contact; `None` for all.
     pub contact: Option<String>,
-    /// Only what is older.
+    /// Only letters older than this.
     pub older: Option<Duration>,
-    /// No question, even where everything goes.
+    /// No question, even if everything is erased.
     pub yes: bool,
 }
 
-/// Erases letters, and prints how many. Without a contact and an age, the user has to agree: on the
+/// Erases letters and prints how many. Without a contact and an age, the user must confirm: on the
 /// terminal, or by `--yes`.
 ///
 /// # Errors
-/// [`Failure`]: 1 if the letters cannot be erased or the user says no, 2 for an unknown contact or
-/// where a script needs `--yes`, 75 if another process keeps the log of the file in use.
+/// [`Failure`]: 1 if the letters cannot be erased or the user declines. 2 for an unknown contact,
+/// or for a script without `--yes`. 75 if another process keeps the log of the file in use.
 pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
     let book = setup.location().load()?;
-    let (me, which) = (setup.name_needed(&book)?, which(&book, options)?);
-    let (data_dir, folder) = (setup.data_dir()?, me.folder());
+    let me = setup.name_needed(&book)?;
+    let which = which(&book, options)?;
+    let data_dir = setup.data_dir()?;
+    let folder = me.folder();
     let Some(mut eraser) = Eraser::open(&data_dir, &folder)? else {
         return told(setup, Count::default());
     };
@@ -41,7 +43,7 @@ pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
         confirm(setup, eraser.count(&which)?)?;
     }
     let erased = eraser.erase(&which);
-    // Also after a failure: what was erased must leave no copy, and makes room.
+    // Also after a failure: erased letters must leave no copy, and their space is freed.
     let finished = eraser.finish();
     tell_forgotten(&data_dir, &folder);
     let ended = told(setup, erased?)?;
@@ -62,7 +64,7 @@ fn which(book: &Book, options: &ForgetOptions) -> Result<Which, Failure> {
     Ok(Which { with, before: options.older.map(before) })
 }
 
-/// Asks whether to erase everything. A script needs `--yes`.
+/// Asks whether to erase everything. A script must use `--yes`.
 fn confirm(setup: &Setup, count: Count) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(Phrase::new("history-forget-all")));

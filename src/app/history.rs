@@ -1,4 +1,4 @@
-//! `queqiao history`: what was said, read beside whatever process of the member is running.
+//! `queqiao history`: prints past letters, even if another process of the member is running.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
@@ -14,21 +14,21 @@ use crate::ui::{json, plain};
 
 use super::{Failure, Outcome, Setup, Status};
 
-/// What `history` is told on its command line.
+/// Options of `history`.
 #[derive(Clone, Debug, Default)]
 pub struct HistoryOptions {
-    /// With whom; `None` for everybody.
+    /// Conversation with this contact; `None` for all.
     pub contact: Option<String>,
-    /// One JSON object a line.
+    /// One JSON object per line.
     pub json: bool,
-    /// Only the last so many letters.
+    /// Only this many of the last letters.
     pub last: Option<u64>,
 }
 
-/// Prints the letters, oldest first. A reader that goes away ends it with success.
+/// Prints the letters, oldest first. Ends with success if the reader closes the pipe.
 ///
 /// # Errors
-/// [`Failure`]: 1 if the letters cannot be read, 2 for a contact that is none.
+/// [`Failure`]: 1 if the letters cannot be read, 2 for an unknown contact.
 pub fn history(setup: &Setup, options: &HistoryOptions) -> Outcome {
     let book = setup.location().load()?;
     let me = setup.name_needed(&book)?;
@@ -58,7 +58,7 @@ struct Telling<'a> {
 }
 
 impl Telling<'_> {
-    /// Prints one letter; `false` if nobody reads any more.
+    /// Prints one letter. Returns `false` if the reader has closed the pipe.
     fn tell(&mut self, said: &Said) -> Result<bool, Failure> {
         let lines = if self.options.json {
             json::said(said, self.me.as_str())

@@ -1,5 +1,6 @@
-//! `queqiao join`: an invitation taken. The relay's key is checked and the name registered there; then the relay is in the
-//! address book. Where that fails, nothing has changed, and the same line may be given again.
+//! `queqiao join`: accepts an invitation. Checks the relay's key and registers the name there, then
+//! adds the relay to the address book. If that fails, nothing has changed and the same line can be
+//! used again.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -14,16 +15,17 @@ use super::desk::{Ask, Desk, News, Part};
 use super::send::shown;
 use super::{Failure, Outcome, Setup, Status, print, question, say};
 
-/// A relay has this long to take the newcomer in.
+/// Time limit for the relay to accept the new member.
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
-/// Bytes of standard input in which the invitation is looked for: a message with a few words around it.
+/// Maximum bytes of standard input searched for the invitation, 64 KiB: a mail with a few lines
+/// around it.
 const INPUT_LEN_MAX: u64 = 64 * 1024;
 
-/// Takes the invitation that was given as an argument, or is on standard input.
+/// Accepts the invitation given as an argument or on standard input.
 ///
 /// # Errors
-/// [`Failure`]: 2 for a line that is no invitation, 1 if the relay has another key or refuses the name, 75 if it does not
-/// answer in time.
+/// [`Failure`]: 2 for an invalid invitation. 1 if the relay has another key or refuses the name. 75
+/// if it does not answer in time.
 pub fn join(setup: &Setup, argument: Option<&str>) -> Outcome {
     if argument.is_some() {
         say(&setup.strings, &Phrase::new("join-on-command-line"));
@@ -35,7 +37,7 @@ pub fn join(setup: &Setup, argument: Option<&str>) -> Outcome {
     let invite: Invite = line.parse().map_err(Failure::usage)?;
     let location = setup.location();
     let book = location.load_or_new()?;
-    // What contradicts the invitation is said before anything is sent.
+    // A conflict with the invitation is reported before anything is sent.
     setup.check_key(&invite.relay, invite.key)?;
     location.try_put_relay(&invite.spec())?;
     let name = name_of(setup, &book, &invite)?;
@@ -43,7 +45,8 @@ pub fn join(setup: &Setup, argument: Option<&str>) -> Outcome {
     finish(setup, &location, &invite, &name)
 }
 
-/// From a terminal, which does not show it, or the first line of standard input that may be one.
+/// Reads the line from a terminal, without echo. Otherwise returns the first line of standard input
+/// that can be an invitation.
 fn read_line(setup: &Setup) -> Result<String, Failure> {
     if question::can_ask() {
         let line = question::ask(&setup.strings, &Phrase::new("join-ask"), true)?;
@@ -62,7 +65,8 @@ fn read_line(setup: &Setup) -> Result<String, Failure> {
         .to_owned())
 }
 
-/// `--as`, then the name the invitation is for, then that of the book; else the user is asked.
+/// Returns the name to register: from `--as`, else from the invitation, else from the book, else
+/// the user is asked.
 fn name_of(setup: &Setup, book: &Book, invite: &Invite) -> Result<Name, Failure> {
     let given = setup.name.as_ref().map(|text| text.parse::<Name>()).transpose();
     let given = given.map_err(|why: NameError| Failure::usage(why.phrase()))?;
@@ -94,14 +98,14 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
     Err(Failure::usage(Phrase::new("name-not-given")))
 }
 
-/// Registers the name at the relay, which has to prove the key of the invitation.
+/// Registers the name at the relay, which must prove that it has the invitation's key.
 fn sign_in(setup: &Setup, book: &Book, invite: &Invite, name: &Name) -> Result<(), Failure> {
     let with_code = Setup { invite: Some(Invite::code_of(&invite.secret)), ..setup.clone() };
     let known = setup.relay_in(book, invite.relay.clone())?;
     let tcp = known.tcp.or_else(|| invite.spec().tcp);
     let spec = RelaySpec { tcp, fingerprint: Some(invite.key), ..known };
     let mut desk = Desk::open(&with_code, name.clone(), Part::Sends)?;
-    // A text that comes back is for who sends or reads.
+    // Returned texts are left to a command that sends or shows letters.
     desk.command(Command::HoldRefusals);
     desk.command(Command::Screen(setup.screens(book)));
     desk.command(Command::Relays(vec![spec]));
@@ -111,7 +115,8 @@ fn sign_in(setup: &Setup, book: &Book, invite: &Invite, name: &Name) -> Result<(
 }
 
 fn await_online(setup: &Setup, desk: &mut Desk, relay: &HostPort, name: &Name) -> Result<(), Failure> {
-    let (mut news, end) = (News::default(), desk.now().tick + SIGN_IN_WITHIN);
+    let mut news = News::default();
+    let end = desk.now().tick + SIGN_IN_WITHIN;
     loop {
         let now = desk.turn(Some(end), &mut news);
         for event in news.events.drain(..) {
@@ -149,7 +154,7 @@ fn await_online(setup: &Setup, desk: &mut Desk, relay: &HostPort, name: &Name) -
     }
 }
 
-/// Puts the relay into the book, and says what comes next.
+/// Adds the relay to the book, and reports the next step.
 fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> Outcome {
     let spec = invite.spec();
     let relay_name = location.put_relay(&spec).map_err(|why| {
@@ -161,7 +166,7 @@ fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> O
     let done = Phrase::new("join-done").with("name", name).with("relay", &invite.relay);
     let done = done.with("key", invite.key).with("file", location.file()).with("relay_name", relay_name);
     say(&setup.strings, &done);
-    // Only where the book has one relay, a name alone says where.
+    // A name alone identifies the relay only if the book has no other.
     let is_only = location.load_or_new()?.relays().len() == 1;
     let at = if is_only { String::new() } else { format!("@{}", invite.relay) };
     say(&setup.strings, &Phrase::new("join-next").with("name", name).with("at", at));

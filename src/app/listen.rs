@@ -1,4 +1,4 @@
-//! `queqiao listen`: letters as they come, one a line.
+//! `queqiao listen`: prints letters as they arrive, one per line.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,24 +17,25 @@ use super::printer::{FINISH_WITHIN, Printer, fared, finish, given_back};
 use super::send::end_of;
 use super::{Failure, Outcome, Setup, Status};
 
-/// Strangers remembered as told from a contact; above it all are forgotten, and told once more.
+/// Maximum remembered senders that were distinguished from a contact. At the limit all are
+/// forgotten, and reported once more.
 const WARNED_MAX: usize = 256;
 
-/// What `listen` is told on its command line.
+/// Options of `listen`.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenOptions {
-    /// One JSON object a line.
+    /// One JSON object per line.
     pub json: bool,
-    /// End after so many letters.
+    /// End after this many letters.
     pub count: Option<u64>,
     /// End after this time.
     pub time: Option<Duration>,
 }
 
-/// Prints letters until enough came, the time is over, or somebody interrupts.
+/// Prints letters until `count` have arrived, `time` is over, or the user interrupts.
 ///
 /// # Errors
-/// [`Failure`]: 75 if `count` letters did not come in `time`, 130 if interrupted.
+/// [`Failure`]: 75 if fewer than `count` letters arrived in `time`, 130 if interrupted.
 pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
     let location = setup.location();
     let book = location.load()?;
@@ -79,16 +80,16 @@ struct Listening<'a> {
     book: Book,
     clock: Clock,
     printer: Printer,
-    /// Notices have a printer of their own: a reader of letters that rests keeps nobody from reading them.
+    /// A separate printer for notices, so that a slow reader of letters does not delay them.
     talk: Printer,
-    /// Letters wait on disk: too many lines wait for who reads them.
+    /// Letters stay on disk, because too many lines wait to be printed.
     held: bool,
     /// Letters printed.
     heard: u64,
-    /// Relays that will not have us.
+    /// Relays that refuse us.
     stopped: usize,
     not_reached: NotReached,
-    /// Strangers who were told from a contact already.
+    /// Senders that were already distinguished from a contact.
     warned: BTreeSet<Name>,
 }
 
@@ -126,7 +127,7 @@ impl Listening<'_> {
 
     fn handle(&mut self, event: Event, now: Now) -> Result<(), Failure> {
         match event {
-            // One more than was asked for waits for the next who shows letters.
+            // One letter more than requested is left to the next command that shows letters.
             Event::Letter(_) if self.options.count == Some(self.heard + self.printer.letters_waiting()) => {}
             Event::Letter(letter) => self.print(letter, now),
             Event::Refused { to, reason, may_have_arrived, nearest, text, .. } => {
@@ -137,7 +138,7 @@ impl Listening<'_> {
             }
             Event::NameRefused { .. } | Event::Replaced { .. } => {
                 self.stopped += 1;
-                let phrase = notice::of_event(&event, &self.me).expect("both have something to say");
+                let phrase = notice::of_event(&event, &self.me).expect("both events have a notice");
                 if self.stopped >= self.book.relays().len() {
                     return Err(phrase.into());
                 }
@@ -160,7 +161,8 @@ impl Listening<'_> {
         Ok(())
     }
 
-    /// Gives a letter to the printer; it is marked as shown once it is printed: a kill between the two prints it again.
+    /// Passes a letter to the printer. It is marked as shown once it is printed, so that a kill
+    /// between the two prints it again.
     fn print(&mut self, letter: Incoming, now: Now) {
         if letter.missing > 0 {
             self.say(&Phrase::new("chat-missing").with("count", letter.missing));
@@ -198,7 +200,7 @@ impl Listening<'_> {
         }
     }
 
-    /// Says once that a stranger is not the contact whose name theirs looks like.
+    /// Reports once per sender that it is not the contact whose name looks like the sender's.
     fn warn_of(&mut self, letter: &Incoming) {
         let Some(contact) = of_book(&self.book, letter).looks_like else { return };
         if self.warned.len() >= WARNED_MAX {
@@ -230,7 +232,7 @@ impl Listening<'_> {
     }
 }
 
-/// Who wrote a letter, as far as the address book knows.
+/// Returns what the address book knows about a letter's sender.
 fn of_book(book: &Book, letter: &Incoming) -> json::Sender {
     let contact = book.contact_of(&letter.relay, &letter.from).map(|contact| contact.label.to_string());
     let looks_like = match contact {
@@ -240,8 +242,8 @@ fn of_book(book: &Book, letter: &Incoming) -> json::Sender {
     json::Sender { contact, looks_like }
 }
 
-/// Follows an edit of the address book, unless it cannot be read. The relays `beyond` the book are kept. Answers with what
-/// there is to say, and the new book with all relays.
+/// Applies an edit of the address book, unless it cannot be read. Keeps the relays `beyond` the
+/// book. Returns the phrase to show, and the new book with all relays.
 pub(super) fn follow(
     setup: &Setup,
     desk: &mut Desk,

@@ -1,7 +1,8 @@
-//! `queqiao members`: who may use a relay, for its operator, on the relay's data folder.
+//! `queqiao members`: lets the operator decide who may use a relay, in the relay's data folder.
 //!
-//! While the relay runs it is asked through its folder ([`Requests`]) and does all writing itself; otherwise this process
-//! takes the folder and runs the relay's core, without any network, for as long as the request takes.
+//! A running relay receives the request through its folder ([`Requests`]) and does all writing.
+//! Otherwise this process locks the folder and runs the relay's core, without a network, until the
+//! request is done.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -24,38 +25,40 @@ use crate::wire::message::NameReason;
 use super::operators::read_outcome;
 use super::{Failure, Status, print, reach, say};
 
-/// A running relay answers within milliseconds; one that does not for so long is stopped or stuck.
+/// Time limit for an answer of a running relay, which takes milliseconds. A slower one is stopped
+/// or stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What the operator wants.
+/// Action of the operator.
 #[derive(Clone, Debug)]
 pub enum MembersAction {
-    /// Print who is a member, and who is invited.
+    /// Prints members and invitations.
     List {
-        /// One JSON object a line.
+        /// One JSON object per line.
         json: bool,
     },
-    /// Make an invitation.
+    /// Creates an invitation.
     Invite {
-        /// To this name; `None` to any.
+        /// Name that it is for; `None` for any.
         name: Option<String>,
-        /// How long it is good.
+        /// Validity.
         time: Duration,
-        /// Where the newcomer reaches the relay, if not as the relay said.
+        /// Address at which the newcomer reaches the relay, if not the one that the relay
+        /// announced.
         address: Option<HostPort>,
     },
-    /// Take a member out.
+    /// Removes a member.
     Remove {
-        /// Whom.
+        /// Name of the member.
         name: String,
     },
 }
 
-/// Does what the operator wants on the relay's folder `data`.
+/// Executes the operator's action on the relay's folder `data`.
 ///
 /// # Errors
-/// [`Failure`]: 2 for a name that is none, otherwise 1.
+/// [`Failure`]: 2 for an invalid name, otherwise 1.
 pub fn members(data: Option<&Path>, action: &MembersAction, strings: &Strings) -> super::Outcome {
     let dir = match data {
         Some(dir) => dir.to_owned(),
@@ -112,7 +115,7 @@ fn invite(
     let name = name.map(parsed).transpose()?;
     members_list(dir)?;
     let (place, key, hint) = place_of(dir, address)?;
-    let secret: [u8; SECRET_LEN] = *net::seed().first_chunk().expect("a seed is longer");
+    let secret: [u8; SECRET_LEN] = *net::seed().first_chunk().expect("a seed has more bytes");
     let made = net::wall();
     let until = Wall(made.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     let id = InvitationId::of(&secret);
@@ -137,7 +140,8 @@ fn invite(
     Ok(Status::Done)
 }
 
-/// Where the newcomer reaches the relay, and its key; and what the operator should know of that place.
+/// Returns the relay's address for the newcomer, its key, and a hint for the operator about that
+/// address.
 fn place_of(
     dir: &Path,
     address: Option<&HostPort>,
@@ -172,7 +176,7 @@ fn parsed(name: &str) -> Result<Name, Failure> {
     name.parse().map_err(|why: NameError| Failure::usage(why.phrase()))
 }
 
-/// What is said of a request that was not carried out.
+/// Turns an outcome other than success into a failure.
 fn done(outcome: Outcome, dir: &Path, name: Option<&Name>) -> Result<(), Failure> {
     let name = name.map_or("", Name::as_str);
     let (phrase, other) = match &outcome {
@@ -188,15 +192,17 @@ fn done(outcome: Outcome, dir: &Path, name: Option<&Name>) -> Result<(), Failure
     Err(other.map_or(phrase.clone(), |other| phrase.with("other", other)).into())
 }
 
-/// Has a request carried out by whoever can: the relay that holds the folder, or this process in its place.
+/// Executes a request: through the relay that holds the folder, or in this process if there is
+/// none.
 fn carry_out(dir: &Path, request: &Request) -> Result<Outcome, Failure> {
-    // What is no relay's folder must not become one.
+    // Opens an existing folder only: another one must not become a relay's.
     let mut requests = Requests::open_to_ask(dir)?;
-    let (mut asked, mut waited) = (None, Duration::ZERO);
+    let mut asked = None;
+    let mut waited = Duration::ZERO;
     loop {
         match RelayStore::open(dir, net::seed) {
             Ok((store, state)) => {
-                // The relay may have carried it out just before it ended.
+                // The relay may have executed it just before it ended.
                 return match asked.map(|id| requests.withdraw(id)).transpose()? {
                     Some(Asked::Answered(answer)) => read(&answer, dir),
                     _ => Ok(alone(store, state, request)?),
@@ -239,24 +245,24 @@ fn silent(busy: &Phrase, dir: &Path) -> Phrase {
     Phrase::new("members-silent").with("pid", pid).with("folder", dir.display())
 }
 
-/// Runs the core of a relay that nobody can reach until the request is carried out, and with it what follows from it:
-/// letters that go back.
+/// Runs a relay's core without a network until the request is executed, and with it the
+/// consequences: letters that are returned to their senders.
 fn alone(mut store: RelayStore, state: RelayState, request: &Request) -> Result<Outcome, Phrase> {
     let now = Now { tick: Tick::from_micros(1), wall: net::wall() };
     let RelayState { private_key, reset_id, members, roll, mail } = state;
-    let (access_secret, limits, seed) = ([0; 32], Limits::default(), net::seed());
     let mut core = Relay::new(Config {
         private_key,
         reset_id,
-        access_secret,
+        access_secret: [0; 32],
         members,
         roll,
         mail,
         guests: None,
-        limits,
-        seed,
+        limits: Limits::default(),
+        seed: net::seed(),
     });
-    let (mut out, mut answered) = (Outputs::default(), None);
+    let mut out = Outputs::default();
+    let mut answered = None;
     core.handle(now, Input::Command(Command::Ask { id: 0, request: request.clone() }), &mut out);
     while !out.effects.is_empty() {
         for effect in std::mem::take(&mut out.effects) {
@@ -282,5 +288,5 @@ fn alone(mut store: RelayStore, state: RelayState, request: &Request) -> Result<
         }
         core.flush(now, &mut out);
     }
-    Ok(answered.expect("a request that is durable, or is not, is answered"))
+    Ok(answered.expect("every request is answered, whether its record is durable or not"))
 }

@@ -1,18 +1,12 @@
-//! Floor 7: cores, store, net and faces joined into processes: the relay, and what a member does.
+//! Layer 7: joins cores, store, net and frontends into processes: the relay, and the commands of a
+//! member.
 //!
-//! Everything here runs on one thread, the loop's: it waits, turns the core, carries out what came of it, and hands
-//! events to a face. Other threads (store, keyboard, printer, address-book watcher, resolver, lines to other processes)
-//! speak to it through an inlet.
+//! Everything runs on the event-loop thread: wait, run one turn of the core, apply its effects,
+//! pass events to the frontend. Other threads (such as store, keyboard and printer) send input
+//! through an inlet.
 //!
-//! It must not know: how arguments are written, byte layouts.
-//! Invariant: standard output carries results only; everything else is a [`Phrase`] said on standard error.
-//!
-//! Files: `server` (one running relay) and on it `relay` (`files`: how many it may open); `desk`
-//! (one running client: its own, or another process's of the same member) and on it `send`,
-//! `listen`, `chat` (each with a `printer`), `ping`; `reception` (both in one window); `members`
-//! and `operators` (who may use a relay); `history` and `forget`; `setup` (address book, name,
-//! folders); `contacts`, `trust`; `join` (with `question`) and `reach` (first contact, from both ends); `demo` and
-//! `bench`; `outcome`.
+//! Must not depend on: the syntax of arguments, byte layouts. Invariant: standard output carries
+//! results only; everything else is a [`Phrase`] on standard error.
 
 mod bench;
 mod chat;
@@ -62,7 +56,7 @@ use crate::base::Phrase;
 use crate::ui::Strings;
 use crate::ui::terminal::{Written, write_err, write_out};
 
-/// Says a sentence on standard error. That nobody listens there is no failure.
+/// Writes a phrase to standard error. A closed stderr is not an error.
 pub fn say(strings: &Strings, phrase: &Phrase) {
     let _ = write_err(&format!("{}\n", strings.say(phrase)));
 }
@@ -70,8 +64,8 @@ pub fn say(strings: &Strings, phrase: &Phrase) {
 /// Prints one line of results.
 ///
 /// # Errors
-/// [`Failure`] if standard output cannot be written. A reader that has gone away ends the command with success: that is
-/// `Ok(Written::Closed)`.
+/// [`Failure`] if standard output cannot be written. A closed pipe is not an error: it returns
+/// `Ok(Written::Closed)`, and the command ends with success.
 pub fn print(line: &str) -> Result<Written, Failure> {
     write_out(&format!("{line}\n")).map_err(|why| Phrase::new("output-failed").with("cause", why).into())
 }

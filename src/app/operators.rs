@@ -1,5 +1,5 @@
-//! The operator's requests to a running relay: a thread looks for them in the relay's folder and hands them to the loop,
-//! and writes down what became of each.
+//! The operator's requests to a running relay. A thread polls the relay's folder, passes requests
+//! to the loop, and stores each result.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -12,19 +12,20 @@ use crate::relay::{Command, Outcome};
 use crate::store::Requests;
 use crate::wire::message::NameReason;
 
-/// How often the folder is looked at: one read of shared memory each time.
+/// Polling interval of the folder. 150 ms: not noticed by the operator, and each poll reads shared
+/// memory once.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// Answers on their way to the thread; as many requests as it hands over together.
+/// Maximum results queued for the thread: as many requests as it passes on at once.
 const ANSWERS_MAX: usize = 256;
 
-/// The thread; it ends with the value.
+/// The polling thread; it ends when this value is dropped.
 pub(super) struct Operators {
     answers: Option<SyncSender<(u64, Outcome)>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Operators {
-    /// Begins to look for requests in the folder of a relay that this process holds.
+    /// Starts polling for requests in the folder of a relay that this process has locked.
     ///
     /// # Errors
     /// Those of [`Requests::serve`]; `store-no-thread`.
@@ -37,12 +38,12 @@ impl Operators {
         Ok(Operators { answers: Some(answers), thread: Some(thread) })
     }
 
-    /// Passes on what became of a request. Never waits: an answer that finds no room is not given, and its command says
-    /// that it had none.
+    /// Passes on the result of a request. Never blocks: a result beyond [`ANSWERS_MAX`] is dropped,
+    /// and its command reports that it got no answer.
     pub(super) fn answer(&self, id: u64, outcome: Outcome) {
-        let answers = self.answers.as_ref().expect("only drop takes it away");
+        let answers = self.answers.as_ref().expect("only drop takes it");
         if answers.try_send((id, outcome)).is_err() {
-            log::warn!("no room for the answer to request {id}");
+            log::warn!("queue full: no answer to request {id}");
         }
     }
 }
@@ -77,7 +78,7 @@ fn serve(mut requests: Requests, inlet: &Inlet<Command>, answers: &Receiver<(u64
     }
 }
 
-/// An outcome as it is written down.
+/// Returns the stored form of an outcome.
 fn word_of(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => "done".to_owned(),
@@ -91,7 +92,7 @@ fn word_of(outcome: &Outcome) -> String {
     }
 }
 
-/// What [`word_of`] wrote; `None` if it is not that.
+/// Parses the output of [`word_of`]; `None` for anything else.
 pub(super) fn read_outcome(text: &str) -> Option<Outcome> {
     let not_free = |reason, name: &str| Some(Outcome::NotFree(reason, name.parse::<Name>().ok()?));
     match text.split_once(' ') {
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_is_read_as_it_was_written() {
+    fn every_outcome_reads_back_as_written() {
         let name: Name = "一棵树".parse().unwrap();
         let not_free = [NameReason::Taken, NameReason::Confusable, NameReason::Reserved]
             .map(|reason| Outcome::NotFree(reason, name.clone()));

@@ -1,49 +1,49 @@
-//! How a command ends: an exit status, and at most one sentence why.
+//! Result of a command: an exit status, and at most one phrase about the cause.
 
 use crate::base::Phrase;
 
-/// Exit statuses, as scripts read them.
+/// Exit statuses, part of the interface for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Status {
-    /// Done.
+    /// Success.
     Done = 0,
     /// Refused or failed.
     Failed = 1,
-    /// Used wrongly.
+    /// Invalid arguments.
     Usage = 2,
-    /// The relay's disk failed.
+    /// A disk failed: the relay's or the member's.
     Disk = 74,
-    /// Not in time; try again later.
+    /// Not done in time; a later attempt may succeed.
     Later = 75,
-    /// Interrupted.
+    /// Ended by a signal or by the user.
     Interrupted = 130,
 }
 
-/// A command that did not do what it was asked.
+/// A command that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// How it ends.
+    /// Exit status.
     pub status: Status,
-    /// Why, unless that has been said already.
+    /// Cause, unless it has been reported already.
     pub phrase: Option<Phrase>,
 }
 
-/// How a command ends.
+/// Result of a command.
 pub type Outcome = Result<Status, Failure>;
 
 impl Failure {
-    /// Used wrongly.
+    /// Creates a failure for invalid arguments.
     pub fn usage(phrase: Phrase) -> Failure {
         Failure { status: Status::Usage, phrase: Some(phrase) }
     }
 
-    /// Not in time.
+    /// Creates a failure for a time limit.
     pub fn later(phrase: Phrase) -> Failure {
         Failure { status: Status::Later, phrase: Some(phrase) }
     }
 
-    /// A status whose reason has been said.
+    /// Creates a failure whose cause has been reported already.
     pub const fn silent(status: Status) -> Failure {
         Failure { status, phrase: None }
     }

@@ -1,5 +1,5 @@
-//! `queqiao ping`: the round trip and the loss to a relay, over UDP and over TCP, by the link's own probes, and which of
-//! them a client chooses.
+//! `queqiao ping`: measures round trips and losses to a relay over UDP and TCP, with the link's own
+//! probes, and reports which carrier a client chooses.
 
 use std::time::Duration;
 
@@ -10,25 +10,26 @@ use crate::ui::notice;
 use super::desk::{Ask, Desk, News};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
-/// A probe unanswered for this long is lost.
+/// Time after which an unanswered probe counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(1);
-/// Between an answer and the next probe.
+/// Time between an answer and the next probe.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A client has made its choice of carrier by then: UDP is proved or not within 3 s of a handshake.
+/// Time limit for a client's choice of carrier. 7 s: UDP is validated, or not, within 3 s of a
+/// handshake.
 const CHOOSE_WITHIN: Duration = Duration::from_secs(7);
-/// A relay that has not shaken hands within this time is not there.
+/// Time limit for a handshake.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// A session whose client does not say who it is ends after ten seconds; `ping` takes another one
+/// Duration of a session. A session without sign-in ends after ten seconds; `ping` replaces it
 /// before.
 const SESSION_FOR: Duration = Duration::from_secs(6);
 
-/// What `ping` is told on its command line.
+/// Options of `ping`.
 #[derive(Clone, Debug)]
 pub struct PingOptions {
-    /// A contact or an address; `None` for every relay of the book.
+    /// Contact or address; `None` for every relay of the book.
     pub target: Option<String>,
-    /// Probes over each carrier.
+    /// Number of probes over each carrier.
     pub count: u32,
 }
 
@@ -106,7 +107,8 @@ fn measure(
     Ok(measured)
 }
 
-/// A session with the relay, if it has one for us within [`CONNECT_WITHIN`].
+/// Opens a session with the relay. Waits up to [`CONNECT_WITHIN`]; `Probing::online` is set on
+/// success.
 fn connect<'a>(
     setup: &'a Setup,
     relay: &RelaySpec,
@@ -120,7 +122,7 @@ fn connect<'a>(
     Ok((desk, probing))
 }
 
-/// What a client that may use both carriers ends up on.
+/// Returns the carrier that a client chooses if it may use both.
 fn choose(setup: &Setup, relay: &RelaySpec) -> Result<Option<Carrier>, Failure> {
     let mut desk = Desk::open_ephemeral(None, Carriers::Auto)?;
     desk.command(Command::Relays(vec![relay.clone()]));
@@ -134,7 +136,8 @@ fn choose(setup: &Setup, relay: &RelaySpec) -> Result<Option<Carrier>, Failure> 
 
 fn report(relay: &RelaySpec, carriers: Carriers, count: u32, measured: &[Duration]) -> Result<(), Failure> {
     let ms = |span: &Duration| span.as_secs_f64() * 1e3;
-    let (sent, answered) = (f64::from(count), measured.len());
+    let sent = f64::from(count);
+    let answered = measured.len();
     let loss = (sent - answered as f64) / sent.max(1.0) * 100.0;
     let mut line =
         format!("{} {} sent={count} answered={answered} loss={loss:.0}%", name(carriers), relay.addr);

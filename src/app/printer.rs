@@ -1,9 +1,8 @@
-//! Words on their way to an output, by a thread of its own: a reader that takes its time or none at all, a terminal that
-//! was stopped, or a reader that runs a command of the same member for each letter, stops neither the client nor the
-//! others who work through it.
+//! Writes output on a separate thread, so that a slow or stopped reader blocks neither this client
+//! nor the processes it serves. A reader may also run a command of the same member for each letter.
 //!
-//! What is waiting is bounded, and its behaviour at the bound is the face's: it takes no more letters, which wait on disk
-//! ([`Printer::is_full`]), asks for no more input, and leaves notices out ([`Printer::is_crammed`]).
+//! The waiting output is bounded. At the limit the frontend takes no more letters, which stay on
+//! disk ([`Printer::is_full`]), asks for no input, and omits notices ([`Printer::is_crammed`]).
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Sender, channel};
@@ -19,25 +18,28 @@ use crate::ui::{Strings, notice};
 use super::desk::{Ask, Desk, Mail, News};
 use super::{Failure, Status};
 
-/// Bytes of words that may wait for a reader. At the bound no more letters are taken; they wait on disk.
+/// Maximum bytes of output waiting for a reader, 4 MiB. At the limit no more letters are taken;
+/// they stay on disk.
 const WAITING_BYTES_MAX: usize = 4 << 20;
-/// The bound for words that are not of letters: as much again, for the letters that were on their way at the other.
+/// Limit for output other than letters. Twice as much: leaves space for the letters that were on
+/// their way at the first limit.
 const CRAMMED_BYTES: usize = 2 * WAITING_BYTES_MAX;
-/// What each word costs beside its bytes.
+/// Memory that each waiting text costs besides its bytes.
 const WORDS_COST: usize = 64;
 
-/// At the end, words being printed are waited for this long: printing takes microseconds, unless nobody reads.
+/// Time limit for output at the end. 300 ms: printing takes microseconds, unless the reader is
+/// stopped.
 pub(super) const FINISH_WITHIN: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
 struct Words {
     to: Output,
     text: String,
-    /// They are the last of a letter, which counts as printed when everything is where it can be seen.
+    /// Last text of a letter, which counts as printed once everything is visible.
     of_letter: bool,
 }
 
-/// Words being printed, in order. Each is answered with [`Ask::Printed`].
+/// Output being printed, in order. Each text is answered with [`Ask::Printed`].
 #[derive(Debug)]
 pub(super) struct Printer {
     words: Sender<Words>,
@@ -47,10 +49,10 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// A printer whose answers go into this inlet.
+    /// Opens a printer that answers into `inlet`.
     ///
     /// # Errors
-    /// The system has no thread left.
+    /// The system cannot start another thread.
     pub(super) fn open(inlet: Inlet<Mail>, mut pen: Pen) -> Result<Printer, Failure> {
         let (words, wanted) = channel::<Words>();
         let run = move || {
@@ -81,42 +83,47 @@ impl Printer {
     }
 
     fn hand(&mut self, to: Output, text: String, letter: Option<Incoming>) {
-        let (cost, of_letter) = (text.len() + WORDS_COST, letter.is_some());
+        let cost = text.len() + WORDS_COST;
+        let of_letter = letter.is_some();
         self.bytes += cost;
         self.letters += u64::from(of_letter);
         self.waiting.push_back((letter, cost));
-        self.words.send(Words { to, text, of_letter }).expect("the thread ends with the inlet or with this");
+        self.words
+            .send(Words { to, text, of_letter })
+            .expect("the thread ends with the inlet or this sender");
     }
 
-    /// The first of those waiting has been printed; the letter it was the end of.
+    /// Removes the first waiting text, which has been printed. Returns the letter that it
+    /// completes.
     pub(super) fn printed(&mut self) -> Option<Incoming> {
-        let (letter, cost) = self.waiting.pop_front().expect("each is answered once");
+        let (letter, cost) = self.waiting.pop_front().expect("each text is answered once");
         self.bytes -= cost;
         self.letters -= u64::from(letter.is_some());
         letter
     }
 
-    /// How many letters wait.
+    /// Returns the number of letters waiting.
     pub(super) const fn letters_waiting(&self) -> u64 {
         self.letters
     }
 
-    /// Whether nothing waits.
+    /// Whether no output waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether no more letters may be put.
+    /// Whether the limit for letters is reached.
     pub(super) const fn is_full(&self) -> bool {
         self.bytes >= WAITING_BYTES_MAX
     }
 
-    /// Whether nothing may be put that can be done without.
+    /// Whether the limit for notices is reached.
     pub(super) const fn is_crammed(&self) -> bool {
         self.bytes >= CRAMMED_BYTES
     }
 
-    /// Letters wait on disk from when the printer is full until nothing waits in it; `held` is how it was until now.
+    /// Holds letters back on disk from when the printer is full until it is empty. `held` is the
+    /// previous state, and is updated.
     pub(super) fn hold(&self, desk: &mut Desk, held: &mut bool) {
         let hold = if *held { !self.is_empty() } else { self.is_full() };
         if std::mem::replace(held, hold) != hold {
@@ -125,9 +132,9 @@ impl Printer {
     }
 }
 
-/// Gives what is being printed at the end so much time, and marks the letters among it as shown, as `read` or not. Nobody who
-/// interrupts has to wait. The first of the printers writes to standard output, the last to standard error. `news` is what
-/// was not taken in before.
+/// Waits up to `within` for output at the end, and marks letters in it as shown, as `read` or not.
+/// An interrupt ends the wait. The first of the printers writes to standard output, the last to
+/// standard error. `news` is input that was not handled before.
 pub(super) fn finish(
     desk: &mut Desk,
     news: &mut News,
@@ -137,10 +144,11 @@ pub(super) fn finish(
     strings: &Strings,
 ) {
     let mut now = desk.now().tick;
-    let (end, last) = (now + within, printers.len() - 1);
+    let end = now + within;
+    let last = printers.len() - 1;
     desk.hold_letters(true);
     loop {
-        // No later run says it of a text that comes back now.
+        // A text that is returned at this point must be shown: no later run reports it.
         for words in news.events.drain(..).filter_map(|event| given_back_words(strings, event)) {
             printers[last].put(Output::Err, words);
         }
@@ -163,7 +171,7 @@ pub(super) fn finish(
     }
 }
 
-/// Returns what a command that is about to end says of a refused letter, with its text.
+/// Returns the output of a command that is about to end about a refused letter, with its text.
 fn given_back_words(strings: &Strings, event: Event) -> Option<String> {
     let Event::Refused { to, reason, may_have_arrived, nearest, text, .. } = event else { return None };
     let phrases = notice::letter_refused(reason, (to.as_str(), None), may_have_arrived, &nearest);
@@ -172,7 +180,7 @@ fn given_back_words(strings: &Strings, event: Event) -> Option<String> {
     Some(words)
 }
 
-/// Returns the lines that give a text back; an empty string for an empty text.
+/// Returns the lines that return a text; an empty string for an empty text.
 pub(super) fn given_back(strings: &Strings, text: &str) -> String {
     match text {
         "" => String::new(),
@@ -180,7 +188,7 @@ pub(super) fn given_back(strings: &Strings, text: &str) -> String {
     }
 }
 
-/// How words fared; that an output for talk is closed or broken is no failure.
+/// Judges the result of a write. An error on standard error is ignored.
 ///
 /// # Errors
 /// [`Failure`] if results cannot be written.

@@ -1,4 +1,5 @@
-//! A question to the user on a terminal, before there is a loop: a line is read, shown as it is typed or not.
+//! A question to the user on a terminal, before the event loop exists. Reads one line, with or
+//! without echo.
 
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
@@ -16,16 +17,17 @@ use crate::ui::terminal::write_err;
 
 use super::{Failure, Status};
 
-/// Longest answer: what a terminal gives as one line at most (N_TTY_BUF_SIZE on Linux).
+/// Maximum answer length in bytes: the longest line of a terminal (N_TTY_BUF_SIZE on Linux).
 const ANSWER_LEN_MAX: usize = 4096;
-/// A signal that comes just before the wait begins is seen after this time.
+/// Polling interval for signals. A signal that arrives just before the wait begins is noticed after
+/// 200 ms.
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// Asks `phrase`, and reads one line, without its end. A terminal does not show the line where it is `hidden`, and is left
-/// as it was found.
+/// Shows `phrase` and reads one line, without its end; `None` at the end of input. With `hidden`
+/// the terminal does not echo the line. The terminal's modes are restored.
 ///
 /// # Errors
-/// [`Failure`]: 1 if the terminal cannot be read, 130 if the user, or a signal, ends it.
+/// [`Failure`]: 1 if the terminal cannot be read, 130 if the user or a signal interrupts.
 pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Option<String>, Failure> {
     let failed = |why: io::Error| Failure::from(Phrase::new("input-failed").with("cause", why));
     let signals = Signals::watch().map_err(failed)?;
@@ -58,7 +60,7 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
     }
 }
 
-/// Whether the user can be asked: input and talk are on a terminal.
+/// Whether the user can be asked: standard input and standard error are a terminal.
 pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
@@ -73,7 +75,7 @@ fn is_readable() -> io::Result<bool> {
     }
 }
 
-/// The terminal does not show what is typed, until this is dropped.
+/// Disables echo on the terminal until dropped.
 struct Quiet {
     before: Termios,
 }
@@ -84,7 +86,7 @@ impl Quiet {
         let before = tcgetattr(stdin.as_fd())?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);
-        // The end of the line is shown: what is said next begins on a line of its own.
+        // Echoes the newline only, so that later output begins on a new line.
         quiet.local_modes.insert(LocalModes::ECHONL);
         tcsetattr(stdin.as_fd(), OptionalActions::Now, &quiet)?;
         Ok(Quiet { before })
@@ -93,12 +95,12 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        // A terminal that has gone needs nothing.
+        // An error means that the terminal has gone.
         let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before);
     }
 }
 
-/// Signals that would end the process, and leave the terminal as it is.
+/// Catches signals that would end the process without restoring the terminal.
 struct Signals {
     came: Arc<AtomicBool>,
     ids: Vec<SigId>,

@@ -1,4 +1,4 @@
-//! Where members reach a relay that is bound here, and what they are given to paste.
+//! Addresses at which members reach a relay, and the line that they paste into their address books.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -6,11 +6,11 @@ use crate::base::{HostPort, Name};
 use crate::contacts::{Contact, entry};
 use crate::store::{Reach, ReachedAt};
 
-/// Addresses that are shown: a machine with containers has dozens that lead nowhere.
+/// Maximum addresses shown: a machine with containers has dozens that lead nowhere.
 const SHOWN_MAX: usize = 8;
 
-/// Where members reach what is bound to `udp` and `tcp`, on a machine with these addresses of its own; at least one
-/// place, and at most [`SHOWN_MAX`].
+/// Returns the addresses of a relay that is bound to `udp` and `tcp`, on a machine with the
+/// addresses `own`. At least one, and at most [`SHOWN_MAX`].
 pub(super) fn reached_at(udp: SocketAddr, tcp: Option<SocketAddr>, own: &[IpAddr]) -> Vec<ReachedAt> {
     let is_served = |ip: &&IpAddr| udp.is_ipv6() || ip.is_ipv4();
     let mut hosts: Vec<IpAddr> = match udp.ip().is_unspecified() {
@@ -27,7 +27,8 @@ pub(super) fn reached_at(udp: SocketAddr, tcp: Option<SocketAddr>, own: &[IpAddr
     hosts.into_iter().map(place).collect()
 }
 
-/// Where TCP is reached by those who come to `host`; `None` if they do not come there.
+/// Returns the TCP address for members that reach the relay at `host`; `None` if TCP is not
+/// reachable there.
 fn tcp_of(host: IpAddr, tcp: SocketAddr) -> Option<SocketAddr> {
     match tcp.ip().is_unspecified() {
         true => (tcp.is_ipv6() || host.is_ipv4()).then(|| SocketAddr::new(host, tcp.port())),
@@ -35,16 +36,16 @@ fn tcp_of(host: IpAddr, tcp: SocketAddr) -> Option<SocketAddr> {
     }
 }
 
-/// The same for a relay whose operator says how it is reached from outside, by this address. For TCP the port is the
-/// same there where it is the same here, and otherwise the one here.
+/// Returns the relay's address if the operator has given one. The external TCP port equals the
+/// external UDP port if the local ports are equal; otherwise it is the local TCP port.
 pub(super) fn named(address: &HostPort, tcp_port: Option<u16>, udp_port: u16) -> ReachedAt {
     let port = tcp_port.map(|port| if port == udp_port { address.port() } else { port });
     ReachedAt { address: address.clone(), tcp: port.and_then(|port| address.with_port(port)) }
 }
 
-/// The line for the address book of a member, with `who` in the place of a name.
+/// Returns the line for a member's address book, with `who` in place of a name.
 pub(super) fn contacts_line(who: &str, place: &ReachedAt, reach: &Reach) -> String {
-    let stand_in: Name = "NAME".parse().expect("four letters are a name");
+    let stand_in: Name = "NAME".parse().expect("NAME is a valid name");
     let contact = Contact {
         tcp: place.tcp.clone().filter(|tcp| *tcp != place.address),
         relay_key: Some(reach.key),
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_shown_addresses_that_they_reach() {
+    fn members_are_shown_reachable_addresses() {
         let own = &["192.0.2.1", "2001:db8::1"];
         let table: [(&str, &str, &[&str]); 10] = [
             ("127.0.0.1:1", "-", &["127.0.0.1:1 -"]),
@@ -84,13 +85,13 @@ mod tests {
             assert_eq!(shown(udp, tcp, own), wanted, "{udp} {tcp}");
         }
         for udp in ["0.0.0.0:1", "[::]:1"] {
-            assert_eq!(shown(udp, "-", &[]), ["127.0.0.1:1 -"], "there is no other");
+            assert_eq!(shown(udp, "-", &[]), ["127.0.0.1:1 -"], "no other address");
         }
         assert_eq!(shown("0.0.0.0:1", "-", &["192.0.2.1"; 30]).len(), SHOWN_MAX);
     }
 
     #[test]
-    fn operator_names_the_address_from_outside() {
+    fn operator_sets_external_address() {
         let shown =
             |tcp| named(&"chat.example.org:443".parse().unwrap(), tcp, 8081).tcp.map(|tcp| tcp.to_string());
         assert_eq!(shown(Some(8081)).as_deref(), Some("chat.example.org:443"));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn line_to_paste_is_an_entry_of_a_book() {
+    fn contacts_line_parses_as_book_entry() {
         let key = "aaaaa-bbbbb-ccccc-ddddd".parse().unwrap();
         let at = reached_at("[::1]:1".parse().unwrap(), "[::1]:2".parse().ok(), &[]);
         let reach = Reach { key, at };
@@ -109,6 +110,7 @@ mod tests {
             r#"NAME = { relay = "[::1]:1", tcp = "[::1]:2", relay_key = "aaaaa-bbbbb-ccccc-ddddd" }"#
         );
         let book = Book::parse(&format!("[contacts]\n{line}"), "f").unwrap();
-        assert_eq!((book.relays()[0].key, book.relays()[0].tcp.clone()), (Some(key), "[::1]:2".parse().ok()));
+        assert_eq!(book.relays()[0].key, Some(key));
+        assert_eq!(book.relays()[0].tcp, "[::1]:2".parse().ok());
     }
 }

@@ -1,4 +1,5 @@
-//! `queqiao relay --desk`: a relay, and in the same window the member whom guests write to.
+//! `queqiao relay --desk`: a relay, and in the same terminal the client of the member that guests
+//! write to.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,15 +20,15 @@ use super::desk::{Ask, Desk, Mail, Part};
 use super::server::{RelayServer, ServerNews};
 use super::{Failure, Outcome, Setup, say};
 
-/// Where the letters of the member at the desk are, in the relay's folder.
+/// Returns the data folder of the member at the desk, in the relay's folder.
 pub(super) fn data_of(dir: &Path) -> PathBuf {
     dir.join("desk")
 }
 
-/// Makes the one at the desk a member before any guest can come, if nobody has the name yet.
+/// Registers the member at the desk before guests connect, unless the name is registered already.
 ///
 /// # Errors
-/// Nobody may have that name, or the disk.
+/// The name is reserved, the member's folder cannot be used, or the disk fails.
 pub(super) fn register(
     name: &Name,
     dir: &Path,
@@ -51,14 +52,15 @@ pub(super) fn register(
     Ok(())
 }
 
-/// Whom guests write to, and where.
+/// Member that guests write to, and its relay's address.
 pub(super) struct Place {
     pub(super) name: Name,
     pub(super) data: PathBuf,
     pub(super) reach: SocketAddr,
 }
 
-/// Runs the relay on a thread of its own, and the operator's conversation on this one; the relay ends with it.
+/// Runs the relay on its own thread, and the operator's conversation on this one. The relay ends
+/// with the conversation.
 ///
 /// # Errors
 /// [`Failure`]: status 74 if a disk fails.
@@ -78,11 +80,11 @@ pub(super) fn answer(
         contacts_only: false,
         strings: Arc::clone(strings),
     };
-    let (addr, key) = (place.reach.into(), Some(server.public_key()));
-    let spec = RelaySpec { addr, tcp: None, key, fingerprint: None };
+    let spec =
+        RelaySpec { addr: place.reach.into(), tcp: None, key: Some(server.public_key()), fingerprint: None };
     let stop = server.inlet();
     let mut desk = Desk::open(&setup, place.name.clone(), Part::Shows)?;
-    // From now on the client hears of signals: whoever reads that all is ready may end it.
+    // The client handles signals from here on, so a script that reads the ready line may stop it.
     ready(&server)?;
     let inlet = desk.inlet();
     let run = move || {
@@ -92,7 +94,7 @@ pub(super) fn answer(
     };
     let spawned = thread::Builder::new().name("relay".to_owned()).spawn(run);
     let relay = spawned.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
-    // No address book here: guests share the bound for strangers.
+    // There is no address book: guests share the limit for unknown senders.
     desk.command(Command::Screen(setup.screens(&Book::default())));
     let begins = Phrase::new("desk-begins").with("name", &place.name).with("relay", &spec.addr);
     say(strings, &begins);
@@ -107,7 +109,7 @@ pub(super) fn answer(
     let outcome = converse(&setup, &mut desk, begin);
     desk.leave();
     stop.command(relay::Command::Stop);
-    // A relay whose disk broke has said so, and ended the conversation.
+    // If the relay's disk failed, it has reported that and ended the conversation.
     let _ = relay.join();
     outcome
 }

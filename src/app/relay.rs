@@ -15,50 +15,50 @@ use super::operators::Operators;
 use super::server::{RelayServer, ServerNews, Serving};
 use super::{Failure, Outcome, Status, files, print, reach, reception, say};
 
-/// Connections of one turn that have come and are about to be closed again, or for which others
-/// are: what the sockets hold beyond what the relay does.
+/// Connections that the sockets hold in addition to those of the core. Within one turn, these are
+/// new ones that will be closed again, or that replace others.
 const CONNS_COMING: usize = 512;
 
-/// What a relay is told on its command line.
+/// Options of `relay`.
 #[derive(Clone, Debug)]
 pub struct RelayOptions {
-    /// Where UDP is bound.
+    /// UDP address to bind.
     pub bind: SocketAddr,
-    /// Where TCP listens: `None` nowhere, `Some(None)` at the port of UDP.
+    /// TCP address to bind: `None` for no TCP, `Some(None)` for the port of UDP.
     pub tcp: Option<Option<SocketAddr>>,
-    /// How members reach it, where that is not how it is bound.
+    /// Address at which members reach it, if not the bound one.
     pub address: Option<HostPort>,
-    /// The data folder.
+    /// Data folder.
     pub data: Option<PathBuf>,
-    /// The bounds.
+    /// Resource limits.
     pub limits: Limits,
-    /// Guests who speak plain text, if they are served.
+    /// Settings for guests with plain text, if they are allowed.
     pub guests: Option<GuestOptions>,
 }
 
-/// How guests are served.
+/// Settings for guests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestOptions {
-    /// Whom they write to.
+    /// Member that they write to.
     pub to: Name,
-    /// Whether they may write to others.
+    /// Whether they may write to other members.
     pub anyone: bool,
-    /// How their bytes are read.
+    /// Text encoding of their input.
     pub encoding: GuestEncoding,
-    /// What one on TCP is told first; empty for nothing.
+    /// First text on a TCP connection; empty for none.
     pub greeting: String,
-    /// Guests at once.
+    /// Maximum guests connected at once.
     pub limit: usize,
-    /// Answer them in this process, as the one they write to.
+    /// Whether the member that they write to is in this process.
     pub desk: bool,
 }
 
-/// Runs a relay until it is told to end.
+/// Runs a relay until it receives a signal to stop.
 ///
 /// # Errors
 /// [`Failure`]: status 1 if it cannot start, 74 if its disk fails.
 pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
-    // Port 0 is the port of UDP, whichever that is.
+    // Port 0 is replaced by the port of UDP, which the system may choose.
     let tcp = options.tcp.map(|addr| addr.unwrap_or_else(|| SocketAddr::new(options.bind.ip(), 0)));
     check_limits_off(options, tcp)?;
     let dir = match &options.data {
@@ -71,7 +71,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
         reception::register(&guests.to, &dir, &mut store, &mut state)?;
     }
     let on_signal: Option<fn(Signal) -> Command> = match at_desk {
-        // The operator's own client hears of signals, and ends the relay.
+        // The operator's client handles signals, and stops the relay.
         Some(_) => None,
         None => Some(|_| Command::Stop),
     };
@@ -90,11 +90,11 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
         say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
     }
     let mut limits = options.limits.clone();
-    // Where this machine alone reaches the relay, no client comes with a thousand addresses.
+    // A relay that is reachable from this machine only needs no limit for all addresses together.
     limits.all_names_per_hour.take_if(|_| public_addr(options, tcp).is_none());
     let serving = Serving { limits, guests };
     let server = RelayServer::open(config, store, state, serving)?;
-    // Without them the relay serves its members all the same.
+    // Without them the relay still serves its members.
     let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
     if let Some(guests) = at_desk {
         let place = reception::Place {
@@ -135,7 +135,7 @@ fn tell(news: ServerNews, operators: Option<&Operators>, dir: &Path, strings: &S
     }
 }
 
-/// Where clients on this machine reach what is bound there.
+/// Returns the address for clients on this machine.
 fn reachable(udp: SocketAddr) -> SocketAddr {
     match udp.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), udp.port()),
@@ -160,7 +160,7 @@ fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
     }
 }
 
-/// An address that others than this machine reach.
+/// Returns a bound address that other machines can reach.
 fn public_addr(options: &RelayOptions, tcp: Option<SocketAddr>) -> Option<SocketAddr> {
     [Some(options.bind), tcp].into_iter().flatten().find(|addr| !addr.ip().is_loopback())
 }
@@ -174,15 +174,16 @@ fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(
     }
 }
 
-/// The ready line for scripts, and a line for people to paste into their address books, one for each of the machine's
-/// addresses. `members invite` reads from the folder what was said here.
+/// Prints the ready line for scripts, and for each address of the machine a line for members'
+/// address books. Saves the addresses for `members invite`.
 fn announce(
     server: &RelayServer,
     options: &RelayOptions,
     dir: &Path,
     strings: &Strings,
 ) -> Result<(), Failure> {
-    let (udp, tcp) = (server.udp_addr(), server.tcp_addr());
+    let udp = server.udp_addr();
+    let tcp = server.tcp_addr();
     let at = match &options.address {
         Some(address) => vec![reach::named(address, tcp.map(|tcp| tcp.port()), udp.port())],
         None => reach::reached_at(udp, tcp, &net::own_addresses()),
@@ -197,7 +198,7 @@ fn announce(
     say(strings, &Phrase::new("relay-contacts-line").with("count", reach.at.len()));
     let who = strings.say(&Phrase::new("relay-contacts-name"));
     for place in &reach.at {
-        // A closed standard error is no failure.
+        // A closed stderr is not an error.
         let _ = write_err(&format!("{}\n", reach::contacts_line(&who, place, &reach)));
     }
     Ok(())

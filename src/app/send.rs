@@ -1,7 +1,7 @@
-//! `queqiao send`: one letter, or one for each line, and what became of each.
+//! `queqiao send`: sends one letter, or one per line, and reports the result of each.
 //!
-//! A letter that comes in meanwhile is stored, and waits for the next command that shows letters; so does an answer that
-//! was not asked for with `--reply`, of `echo` too.
+//! Letters that arrive during that time are stored for the next command that shows letters. So is
+//! an answer without `--reply`, including one from `echo`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -20,54 +20,56 @@ use super::desk::{Ask, Desk, Mail, News, Part};
 use super::printer::{FINISH_WITHIN, Printer, fared, finish, given_back};
 use super::{Failure, Outcome, Setup, Status};
 
-/// Lines read ahead of the letters that have come to their end.
+/// Lines read ahead of the letters that have ended: enough to keep the relay busy.
 const LINES_AHEAD: usize = 512;
 
-/// Where the relay does not say when it took a letter: its clock and ours differ by no more than this, or no letter passes for
-/// an answer.
+/// Assumed maximum difference between the relay's clock and ours, if the relay does not report when
+/// it took a letter. With a larger difference no letter counts as an answer.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
-/// Letters of the contact that came before the relay answered for ours; beyond it they wait for the next who shows letters.
+/// Maximum letters of the contact kept until the relay has accepted ours. Further ones are left to
+/// the next command that shows letters.
 const EARLY_MAX: usize = 256;
 
-/// Input that rests for this long while no letter waits begins afresh: the next letter has its
-/// whole time, whatever became of those before it. Shorter rests are those of a program that writes
-/// as fast as it can.
+/// Pause of the input, without letters waiting, after which time limits start again. The next
+/// letter then has its full time, regardless of earlier ones. A program that writes continuously
+/// makes shorter pauses.
 const INPUT_RESTS: Duration = Duration::from_secs(1);
 
-/// At the end, results wait for their reader as long as it takes, unless somebody interrupts.
+/// Time limit for printing results at the end: in effect none, unless interrupted.
 const PATIENCE: Duration = Duration::from_secs(1 << 32);
 
-/// Where the text of the letters comes from.
+/// Source of the letters' texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextSource {
     /// The command line.
     Given(String),
-    /// Standard input, as one letter.
+    /// Standard input, as a single letter.
     Input,
-    /// Standard input, one letter a line.
+    /// Standard input, one letter per line.
     Lines,
 }
 
-/// What `send` is told on its command line.
+/// Options of `send`.
 #[derive(Clone, Debug)]
 pub struct SendOptions {
-    /// To whom.
+    /// Recipient.
     pub contact: String,
-    /// What.
+    /// Texts.
     pub source: TextSource,
-    /// A letter is waited for this long, and as long again whenever another has come as far as it
-    /// is waited for: a refusal is no progress.
+    /// Time limit for progress. It starts again whenever a letter reaches the state `wait`; a
+    /// refusal does not count.
     pub timeout: Duration,
-    /// How far a letter has to come.
+    /// State that each letter must reach.
     pub wait: Progress,
-    /// How long to wait for an answer after that.
+    /// Time to wait for an answer after that.
     pub reply: Option<Duration>,
 }
 
-/// Sends, and tells what became of each letter.
+/// Sends letters, and reports the result of each.
 ///
 /// # Errors
-/// [`Failure`]: 1 if a letter was refused, 75 if one was not accepted in time; it goes out with the next run.
+/// [`Failure`]: 1 if a letter was refused, 75 if one was not accepted in time; the next run sends
+/// it.
 pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let book = setup.location().load()?;
     let target = book.resolve(&options.contact)?;
@@ -87,7 +89,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
     let mut desk = Desk::open(setup, name.clone(), part)?;
     let mut screens = setup.screens(&book);
-    // Who is written to may answer.
+    // The recipient may answer.
     screens.admit(&target.relay, &target.member);
     desk.command(Command::Screen(screens));
     desk.command(Command::Relays(vec![relay]));
@@ -125,12 +127,13 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
 
 fn read_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    // Of a new line at the end nothing is sent.
+    // A trailing newline is not part of the text, so one byte more is allowed, and one shows that
+    // it is too long.
     let most = LETTER_TEXT_MAX as u64 + 2;
     let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
     let len = read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     if len as u64 == most {
-        // What follows is not read, and a character may be cut where that begins.
+        // The rest is not read, and the last character may be cut.
         return Err(Phrase::new("send-input-too-long").with("max", LETTER_TEXT_MAX).into());
     }
     let mut text = String::from_utf8(bytes).map_err(|_| Phrase::new("input-not-utf8"))?;
@@ -151,10 +154,10 @@ fn check(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A letter that has not come to its end.
+/// A letter that has not ended.
 #[derive(Clone, Copy, Debug, Default)]
 struct Waiting {
-    /// It is in the outbox, durably.
+    /// It is durably in the outbox.
     queued: bool,
     accepted: Option<LetterId>,
 }
@@ -163,29 +166,31 @@ struct Sending<'a> {
     setup: &'a Setup,
     options: &'a SendOptions,
     target: Target,
-    /// The recipient is in the address book: that there is no such member needs words.
+    /// Whether the recipient is in the address book. If so, an unknown recipient needs an
+    /// explanation.
     is_listed: bool,
     me: String,
-    /// Standard output, and standard error.
+    /// Printers for standard output and for standard error.
     results: Printer,
     talk: Printer,
     waiting: BTreeMap<u64, Waiting>,
-    /// Requests of this run begin above it.
+    /// Request numbers of this run start above it.
     requests: u64,
     given: u64,
-    /// When the first letter was given.
+    /// Time at which the first letter was given to the client.
     given_at: Wall,
-    /// A letter that the relay took earlier is no answer; `None` until it answers for ours.
+    /// Letters that the relay took before this are not answers; `None` until it accepts our first
+    /// letter.
     since: Option<Wall>,
-    /// Letters of the contact that may be an answer.
+    /// Letters of the contact that may be answers.
     early: Vec<Incoming>,
     input_ended: bool,
-    /// Lines to be asked for when somebody reads the results.
+    /// Lines to request once the output has space.
     lines_owed: usize,
-    /// Letters that came as far as they are waited for.
+    /// Number of letters that reached the state they are waited for.
     arrived: u64,
     refused: bool,
-    /// Why the relay takes nothing from us until somebody does something about it.
+    /// Why the relay accepts nothing from us until the user acts.
     stopped: Option<Phrase>,
     reply: Option<Incoming>,
 }
@@ -202,7 +207,8 @@ impl Sending<'_> {
         let mut idle_since = desk.now().tick;
         let mut end = idle_since + self.options.timeout;
         while !(self.input_ended && self.waiting.is_empty()) {
-            let (arrived_before, is_idle) = (self.arrived, self.waiting.is_empty());
+            let arrived_before = self.arrived;
+            let is_idle = self.waiting.is_empty();
             let until = if is_idle { None } else { Some(end) };
             let now = desk.turn(until, news);
             self.take(desk, news, lines.as_ref())?;
@@ -235,7 +241,8 @@ impl Sending<'_> {
         }
         let request = self.requests + self.given;
         self.waiting.insert(request, Waiting::default());
-        let (relay, to) = (self.target.relay.clone(), self.target.member.clone());
+        let relay = self.target.relay.clone();
+        let to = self.target.member.clone();
         desk.command(match ends_conversation(&to, &text) {
             true => Command::Close { request, relay, to },
             false => Command::Send { request, relay, to, text },
@@ -278,7 +285,7 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// Sends one line; `false` if there is nothing to send in it.
+    /// Sends one line. Returns `false` if it contains nothing to send.
     fn take_line(&mut self, desk: &mut Desk, typed: Typed) -> bool {
         match typed {
             Typed::Line(line) if line.is_empty() => false,
@@ -332,7 +339,7 @@ impl Sending<'_> {
                     let who = Phrase::new("refused-unknown").with("who", &self.target.label);
                     self.say(&who.with("relay", &self.target.relay));
                 }
-                // What an old copy wrote may be wanted again long after its command line is gone.
+                // A text of an old copy may be needed long after its command line is gone.
                 let is_kept =
                     matches!(self.options.source, TextSource::Given(_)) && reason != Reason::OldCopy;
                 if !ours || !is_kept {
@@ -352,12 +359,13 @@ impl Sending<'_> {
         }
     }
 
-    /// Whether a letter is asked to come further than it ever will be known to: guests confirm nothing.
+    /// Whether the letter is waited for beyond the last state that will be known: guests confirm
+    /// nothing.
     fn asks_a_guest(&self) -> bool {
         self.options.wait == Progress::Delivered && self.target.member.guest_address().is_some()
     }
 
-    /// Letters that have come as far as they are waited for.
+    /// Ends the letters that have reached `accepted`, if that is what is waited for.
     fn settle_accepted(&mut self) {
         if self.options.wait == Progress::Delivered && !self.asks_a_guest() {
             return;
@@ -385,9 +393,10 @@ impl Sending<'_> {
         }
     }
 
-    /// The first letter of the contact is its answer, unless the relay took it before it took ours: then it waited in our
-    /// mailbox, or was on its way. Both times are of the relay's clock, and letters may overtake what it says of them. Every
-    /// other is stored and waits for the next who shows letters.
+    /// Handles a letter. The contact's first letter is the answer, unless the relay took it before
+    /// ours: then it was in our mailbox or on its way. Both times are from the relay's clock; the
+    /// letter may arrive before the report of ours. All others are stored for the next command that
+    /// shows letters.
     fn handle_letter(&mut self, letter: Incoming) {
         let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
         let is_said = letter.note.is_none();
@@ -398,7 +407,7 @@ impl Sending<'_> {
     }
 
     fn accepted_at(&mut self, taken: Wall) {
-        let apart = u64::try_from(CLOCKS_APART_MAX.as_millis()).expect("it is a minute");
+        let apart = u64::try_from(CLOCKS_APART_MAX.as_millis()).expect("one minute fits");
         let by_our_clock = Wall(self.given_at.0.saturating_sub(apart));
         self.since.get_or_insert(if taken == Wall(0) { by_our_clock } else { taken });
         self.find_reply();
@@ -422,8 +431,8 @@ impl Sending<'_> {
         }
     }
 
-    /// Why there is no going on, once every letter is written down: a letter that stays in the outbox must not be sent
-    /// again, and so its user is told that it does.
+    /// Returns why sending cannot continue, once every letter is durable. A letter in the outbox
+    /// must not be sent again, so the user must learn that it stays there.
     fn failure_to_go_on(&self) -> Option<Failure> {
         let why = self.stopped.as_ref()?;
         let mut unaccepted = self.waiting.values().filter(|waiting| waiting.accepted.is_none()).peekable();
@@ -439,7 +448,9 @@ impl Sending<'_> {
             self.say(&why);
         }
         let time = shown(self.options.timeout);
-        let (mut unaccepted, mut unkept, mut accepted) = (!self.input_ended, false, Vec::new());
+        let mut unaccepted = !self.input_ended;
+        let mut unkept = false;
+        let mut accepted = Vec::new();
         for waiting in self.waiting.values() {
             unkept |= !waiting.queued;
             match waiting.accepted {
@@ -481,13 +492,13 @@ impl Sending<'_> {
         self.talk.put(Output::Err, format!("{words}\n"));
     }
 
-    /// Gives a text back: a draft is never lost.
+    /// Returns a text to the user, so that no draft is lost.
     fn give_back(&mut self, text: &str) {
         self.talk.put(Output::Err, given_back(&self.setup.strings, text));
     }
 }
 
-/// Reads lines ahead on a thread of its own.
+/// Reads lines ahead on a separate thread.
 fn open_lines(desk: &Desk) -> Result<(Screen, Pen), Failure> {
     let inlet = desk.inlet();
     let (screen, pen) = Screen::open(move |typed| {
@@ -500,12 +511,12 @@ fn open_lines(desk: &Desk) -> Result<(Screen, Pen), Failure> {
     Ok((screen, pen))
 }
 
-/// A span as it is typed: `10s`, `1.5s`.
+/// Formats a duration as users type it: `10s`, `1.5s`.
 pub(super) fn shown(span: Duration) -> String {
     format!("{}s", span.as_secs_f64())
 }
 
-/// When `span` from `now` ends; `None` if there is no span.
+/// Returns `now` plus `span`; `None` without a span.
 pub(super) fn end_of(now: Tick, span: Option<Duration>) -> Option<Tick> {
     span.map(|span| now + span)
 }

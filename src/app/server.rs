@@ -1,5 +1,5 @@
-//! A relay in a loop of its own: core, outside and store joined. `queqiao relay` runs one, and so may any thread that
-//! wants a relay beside it.
+//! A relay with its event loop: core, network and store. `queqiao relay` runs one; so may any
+//! thread that needs a relay in the same process.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,21 +10,21 @@ use crate::net::{self, Inlet, Net, NetConfig};
 use crate::relay::{Command, Config, Event, GuestRules, Limits, Record, Relay, Stats};
 use crate::store::{Backend, Done, RelayState, Worker};
 
-/// What a running relay tells.
+/// Output of a running relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerNews {
-    /// The relay shows this.
+    /// Event of the core.
     Event(Event),
-    /// The store has trouble that will pass.
+    /// Temporary problem of the store.
     Trouble(Phrase),
 }
 
-/// How a relay serves.
+/// Options of a relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Serving {
-    /// The bounds.
+    /// Resource limits.
     pub limits: Limits,
-    /// Guests who speak plain text, if they are served.
+    /// Rules for guests with plain text, if they are allowed.
     pub guests: Option<GuestRules>,
 }
 
@@ -34,7 +34,7 @@ impl From<Limits> for Serving {
     }
 }
 
-/// A relay with its sockets bound, ready to run on the thread of whoever holds it.
+/// A relay with its sockets bound, ready to run on any thread.
 pub struct RelayServer {
     core: Relay,
     net: Net<Command>,
@@ -53,8 +53,8 @@ enum Trouble {
 }
 
 impl RelayServer {
-    /// Binds the sockets and starts the store's thread. `config` binds at least one UDP socket. With
-    /// [`crate::store::RelayStore::in_memory`] and a fresh key it needs no files and leaves none.
+    /// Binds the sockets and starts the store's thread. `config` must bind at least one UDP socket.
+    /// With [`crate::store::RelayStore::in_memory`] and a new key no files are used.
     ///
     /// # Errors
     /// Those of [`Net::new`] and [`Worker::spawn`].
@@ -79,48 +79,60 @@ impl RelayServer {
             seed: net::seed(),
         });
         let (worker, trouble) = start_store(backend, net.inlet())?;
-        let (out, refused, deadline) = (Outputs::default(), Vec::new(), core.next_deadline());
-        Ok(RelayServer { core, net, worker, trouble, out, deadline, refused, stopped: false })
+        let deadline = core.next_deadline();
+        Ok(RelayServer {
+            core,
+            net,
+            worker,
+            trouble,
+            out: Outputs::default(),
+            deadline,
+            refused: Vec::new(),
+            stopped: false,
+        })
     }
 
-    /// Where UDP is bound.
+    /// Returns the bound UDP address.
     pub fn udp_addr(&self) -> SocketAddr {
-        self.net.udp_addr().expect("a relay binds UDP before anything else")
+        self.net.udp_addr().expect("`open` requires a UDP address")
     }
 
-    /// Where TCP listens, if it does.
+    /// Returns the TCP address, if TCP is bound.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
         self.net.tcp_addr()
     }
 
-    /// The relay's key.
+    /// Returns the relay's public key.
     pub fn public_key(&self) -> PublicKey {
         self.core.public_key()
     }
 
-    /// A handle for other threads: [`Command::Stop`] ends [`RelayServer::run`].
+    /// Returns a handle for other threads. [`Command::Stop`] ends [`RelayServer::run`].
     pub fn inlet(&self) -> Inlet<Command> {
         self.net.inlet()
     }
 
-    /// Counts of what happened so far.
+    /// Returns the counters of the core.
     pub fn stats(&self) -> Stats {
         self.core.stats()
     }
 
-    /// Counters of its sockets.
+    /// Returns the counters of the sockets.
     pub fn net_stats(&self) -> net::Stats {
         self.net.stats()
     }
 
-    /// Waits until something happens, then takes one turn. `false` once the relay has stopped.
+    /// Waits until something happens, then runs one turn. Returns `false` once the relay has
+    /// stopped.
     ///
     /// # Errors
-    /// The store's sentence, if the disk is broken.
+    /// The store's phrase if the disk has failed.
     pub fn turn(&mut self, mut tell: impl FnMut(ServerNews)) -> Result<bool, Phrase> {
         let now = self.net.wait(self.deadline);
         self.deadline = turn(&mut self.core, now, &mut self.net, &mut self.out);
-        let (worker, refused, stopped) = (&self.worker, &mut self.refused, &mut self.stopped);
+        let worker = &self.worker;
+        let refused = &mut self.refused;
+        let stopped = &mut self.stopped;
         self.net.carry_out(&mut self.out, |effect| match effect {
             Effect::Persist(ticket, record) => {
                 refused.extend(worker.persist(ticket, record).err().map(|_| ticket));
@@ -144,10 +156,10 @@ impl RelayServer {
         Ok(!self.stopped)
     }
 
-    /// Runs until the relay is told to stop, then commits what is waiting.
+    /// Runs until the relay is stopped, then commits pending records.
     ///
     /// # Errors
-    /// The store's sentence, if the disk is broken.
+    /// The store's phrase if the disk has failed.
     pub fn run(mut self, mut tell: impl FnMut(ServerNews)) -> Result<(), Phrase> {
         while self.turn(&mut tell)? {}
         log::debug!("{:?} {:?}", self.core.stats(), self.net.stats());
@@ -164,7 +176,8 @@ impl fmt::Debug for RelayServer {
 
 type StoreThread = (Worker<Record>, Receiver<Trouble>);
 
-/// The store thread answers through the inlet. A broken disk stops the loop, which then looks here for the reason.
+/// Starts the store's thread, which answers through the inlet. If the disk fails, it stops the loop
+/// and sends the cause to the receiver.
 fn start_store(backend: impl Backend<Record>, inlet: Inlet<Command>) -> Result<StoreThread, Phrase> {
     let (told, trouble) = channel();
     let worker = Worker::spawn(backend, move |done| match done {

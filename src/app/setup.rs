@@ -1,4 +1,4 @@
-//! What every command of a member begins with: the address book, who the user is, where things are kept.
+//! Common start of a member's commands: address book, user's name, and data folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,36 +12,36 @@ use crate::ui::{Strings, notice};
 
 use super::Failure;
 
-/// The flags that all commands of a member share.
+/// Flags that all commands of a member share.
 #[derive(Clone)]
 pub struct Setup {
-    /// `--contacts`: the address book.
+    /// `--contacts`: address book.
     pub contacts: Option<PathBuf>,
-    /// `--as`: who the user is.
+    /// `--as`: name of the user.
     pub name: Option<String>,
-    /// `--data`: the data folder.
+    /// `--data`: data folder.
     pub data: Option<PathBuf>,
     /// `--tcp`, `--udp`.
     pub carriers: Carriers,
-    /// `--invite`: the code of an invitation.
+    /// `--invite`: code of an invitation.
     pub invite: Option<String>,
-    /// `--contacts-only`: letters of those who are not in the book are refused, also where the book
-    /// does not say so.
+    /// `--contacts-only`: refuse letters from members that are not in the book, even if the book
+    /// does not require it.
     pub contacts_only: bool,
-    /// The language.
+    /// Texts in the user's language.
     pub strings: Arc<Strings>,
 }
 
 impl Setup {
-    /// Where the address book is.
+    /// Returns the location of the address book.
     pub fn location(&self) -> Location {
         locate(self.contacts.as_deref())
     }
 
-    /// The data folder.
+    /// Returns the data folder.
     ///
     /// # Errors
-    /// `store-no-home` if none is given and none can be found.
+    /// `store-no-home` if none is given and there is no default.
     pub fn data_dir(&self) -> Result<PathBuf, Phrase> {
         match &self.data {
             Some(dir) => Ok(dir.clone()),
@@ -49,10 +49,10 @@ impl Setup {
         }
     }
 
-    /// Who the user is: `--as`, then `[me]` of the book; `None` if neither says so.
+    /// Returns the user's name: `--as`, else `[me]` of the book; `None` if neither is given.
     ///
     /// # Errors
-    /// A usage failure if `--as` is no name.
+    /// A usage failure if `--as` is not a valid name.
     pub fn name(&self, book: &Book) -> Result<Option<Name>, Failure> {
         match &self.name {
             Some(text) => {
@@ -62,25 +62,25 @@ impl Setup {
         }
     }
 
-    /// Like [`Setup::name`], for commands that cannot do without and have nobody to ask.
+    /// Like [`Setup::name`], for commands that need a name and cannot ask for it.
     ///
     /// # Errors
-    /// A usage failure if there is no name.
+    /// A usage failure if the name is missing.
     pub fn name_needed(&self, book: &Book) -> Result<Name, Failure> {
         self.name(book)?.ok_or_else(|| Failure::usage(Phrase::new("name-not-given")))
     }
 
-    /// The secret of the invitation that was given, if one was.
+    /// Returns the secret of the given invitation, if any.
     ///
     /// # Errors
-    /// A usage failure if it is no such code.
+    /// A usage failure if the code is invalid.
     pub fn invitation(&self) -> Result<Option<Vec<u8>>, Failure> {
         let Some(code) = self.invite.as_ref().filter(|code| !code.is_empty()) else { return Ok(None) };
         let secret = Invite::secret_of(code.trim()).map(|secret| Some(secret.to_vec()));
         secret.ok_or_else(|| Failure::usage(Phrase::new("invite-bad")))
     }
 
-    /// Whose letters are refused, as the book and the command line say.
+    /// Returns the block lists of the book and of the command line.
     pub fn screens(&self, book: &Book) -> Screens {
         let contacts_only = self.contacts_only || book.contacts_only;
         let mut relays = BTreeMap::<_, Screen>::new();
@@ -97,15 +97,15 @@ impl Setup {
         Screens { relays, others, contacts: Some(contacts_of(book)) }
     }
 
-    /// The keys this machine has pinned.
+    /// Loads the relay keys that this machine has pinned.
     ///
     /// # Errors
-    /// `pins-damaged`, or that the file cannot be read.
+    /// `pins-damaged`, or the file cannot be read.
     pub fn pins(&self) -> Result<Pins, Phrase> {
         Pins::load(&self.data_dir()?)
     }
 
-    /// Every relay of the book, with its pinned key.
+    /// Returns every relay of the book, with its pinned key.
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
@@ -114,7 +114,7 @@ impl Setup {
         Ok(book.relays().iter().map(|relay| spec_of(relay, &pins)).collect())
     }
 
-    /// The relay at an address, with its pinned key, and what the book knows of it.
+    /// Returns the relay at an address, with its pinned key and its entry in the book.
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
@@ -124,7 +124,7 @@ impl Setup {
         Ok(spec_of(&book.relay(&addr).cloned().unwrap_or_else(unknown), &pins))
     }
 
-    /// The relay that is meant by a contact there, or by its own name in the book.
+    /// Returns the relay of a contact, or the one with this name in the book.
     ///
     /// # Errors
     /// Those of [`Book::resolve`] and of [`Setup::pins`].
@@ -136,7 +136,7 @@ impl Setup {
         }
     }
 
-    /// Whether a key that the book has, or is to have, is the pinned one, where one is pinned.
+    /// Checks that an expected key equals the pinned one, if there is one.
     ///
     /// # Errors
     /// `relay-key-unlike-pin`, and those of [`Setup::pins`].
@@ -148,7 +148,7 @@ impl Setup {
         }
     }
 
-    /// The same for every relay of the book.
+    /// Checks the expected key of every relay in the book.
     ///
     /// # Errors
     /// Those of [`Setup::check_key`].
@@ -157,7 +157,7 @@ impl Setup {
         keys.into_iter().try_for_each(|(relay, key)| self.check_key(relay, key))
     }
 
-    /// The relay of one target, with its pinned key.
+    /// Returns the relay of one target, with its pinned key.
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
@@ -166,7 +166,7 @@ impl Setup {
         Ok(RelaySpec { fingerprint: target.relay_key, ..relay })
     }
 
-    /// The relay at an address, with its pinned key, whatever the book says.
+    /// Returns the relay at an address, with its pinned key, regardless of the book.
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
@@ -185,7 +185,7 @@ fn spec_of(relay: &contacts::RelaySpec, pins: &Pins) -> RelaySpec {
     }
 }
 
-/// Members in the book, by relay.
+/// Returns the members in the book, by relay.
 fn contacts_of(book: &Book) -> Contacts {
     let mut contacts: Contacts = BTreeMap::new();
     for contact in &book.contacts {

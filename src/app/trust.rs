@@ -1,4 +1,4 @@
-//! `queqiao trust`: the relays' keys this machine has pinned, and accepting another.
+//! `queqiao trust`: lists the relay keys that this machine has pinned, and accepts other keys.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::ui::notice;
 use super::desk::{Ask, Desk, News, tell_pins_changed};
 use super::{Failure, Outcome, Setup, Status, print, say};
 
-/// A relay has this long to show and prove its key.
+/// Time limit for a relay to send and prove its key.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Without arguments, lists the pinned keys; with a relay or contact, shows its pinned key and the one it has now; with a
-/// fingerprint too, or a whole key, pins that one.
+/// Lists the pinned keys if called without arguments. With a relay or contact, prints its pinned
+/// key and its present one. With a fingerprint or a whole key as well, pins that key.
 ///
 /// # Errors
-/// [`Failure`]: status 1 if the relay does not answer or has another key than the one given.
+/// [`Failure`]: status 1 if the relay does not answer, or has another key than the given one.
 pub fn trust(setup: &Setup, relay: Option<&str>, fingerprint: Option<&str>) -> Outcome {
     let Some(relay) = relay else { return list(setup) };
     let spec = find(setup, relay)?;
@@ -41,7 +41,8 @@ pub fn trust(setup: &Setup, relay: Option<&str>, fingerprint: Option<&str>) -> O
     Ok(Status::Done)
 }
 
-/// An address book that has another key for the relay has this one from now on: otherwise it would refuse the relay.
+/// Replaces another key for the relay in the address book. Otherwise the book would refuse the
+/// relay.
 fn trust_in_book(setup: &Setup, spec: &RelaySpec, key: Fingerprint) -> Result<(), Phrase> {
     if spec.fingerprint.is_none_or(|known| known == key) {
         return Ok(());
@@ -77,17 +78,18 @@ fn show(setup: &Setup, spec: &RelaySpec) -> Outcome {
 fn find(setup: &Setup, relay: &str) -> Result<RelaySpec, Failure> {
     let book = setup.location().load();
     if let Ok(addr) = relay.parse::<HostPort>() {
-        // A book with a mistake in it keeps no key from being shown.
+        // A key can be shown even if the book has an error.
         return Ok(setup.relay_in(&book.unwrap_or_default(), addr)?);
     }
     Ok(setup.relay_meant(&book?, relay)?)
 }
 
-/// The key the relay has now: shown, and proved by a handshake.
+/// Returns the relay's present key, proved by a handshake.
 fn ask_key(setup: &Setup, spec: &RelaySpec) -> Result<PublicKey, Failure> {
     let mut desk = Desk::open_ephemeral(None, setup.carriers)?;
     desk.command(Command::Relays(vec![RelaySpec { key: None, fingerprint: None, ..spec.clone() }]));
-    let (mut news, end) = (News::default(), desk.now().tick + ANSWER_WITHIN);
+    let mut news = News::default();
+    let end = desk.now().tick + ANSWER_WITHIN;
     loop {
         let now = desk.turn(Some(end), &mut news);
         for event in news.events.drain(..) {

@@ -1,4 +1,5 @@
-//! The command line's grammar. Helps stand in the string tables (see `help`), so that they are in the user's language.
+//! Grammar of the command line. Help texts are in the string tables (see `help`), in the user's
+//! language.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use super::limit_args::LimitArgs;
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) sub: Sub,
-    /// Read before everything else; here so that it may stand anywhere.
+    /// Read before all other arguments; defined here so that it is valid anywhere.
     #[arg(long, global = true, value_name = "en|zh")]
     lang: Option<String>,
 }
@@ -45,7 +46,7 @@ pub(super) enum Sub {
     Join(JoinArgs),
 }
 
-/// What all commands of a member share.
+/// Flags that all commands of a member share.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Common {
     #[arg(long, value_name = "FILE", env = "QUEQIAO_CONTACTS", global = true)]
@@ -63,8 +64,8 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// The carriers to use. `QUEQIAO_UDP` and `QUEQIAO_TCP` count only where neither flag is given, so that a flag never
-    /// conflicts with the environment.
+    /// Returns the carriers to use. `QUEQIAO_UDP` and `QUEQIAO_TCP` apply only if neither flag is
+    /// given, so that a flag never conflicts with the environment.
     pub(super) fn carriers(&self, env: impl Fn(&str) -> Option<String>) -> Carriers {
         let set = |name| {
             env(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "no" | "false" | "off"))
@@ -122,7 +123,8 @@ enum Encoding {
     Gbk,
 }
 
-/// The longest greeting, in bytes: what a member's client skips before the relay's first packet.
+/// Parses a greeting of at most [`GREETING_LEN_MAX`] bytes: that many a member's client skips
+/// before the relay's first packet.
 fn greeting(text: &str) -> Result<String, String> {
     if text.len() <= GREETING_LEN_MAX {
         Ok(text.to_owned())
@@ -151,13 +153,12 @@ impl RelayArgs {
             Encoding::Utf8 => GuestEncoding::Utf8,
             Encoding::Gbk => GuestEncoding::Gbk,
         };
-        let (greeting, limit) = (self.guest_greeting.clone(), self.guest_limit as usize);
         Ok(GuestOptions {
             to,
             anyone: self.guest_anyone,
             encoding,
-            greeting,
-            limit,
+            greeting: self.guest_greeting.clone(),
+            limit: self.guest_limit as usize,
             desk: self.desk.is_some(),
         })
     }
@@ -186,7 +187,7 @@ pub(super) struct ChatArgs {
     pub(super) common: Common,
     #[arg(value_name = "CONTACT")]
     pub(super) contact: Option<String>,
-    /// Line mode; until there is a full screen it is what `chat` does anyway.
+    /// Line mode. It is also the default, since there is no other mode.
     #[arg(long)]
     line: bool,
     #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
@@ -233,8 +234,13 @@ impl SendArgs {
             WaitFor::Accepted => Progress::Accepted,
             WaitFor::Delivered => Progress::Delivered,
         };
-        let (contact, timeout, reply) = (self.contact.clone(), self.timeout, self.reply);
-        Ok(SendOptions { contact, source, timeout, wait, reply })
+        Ok(SendOptions {
+            contact: self.contact.clone(),
+            source,
+            timeout: self.timeout,
+            wait,
+            reply: self.reply,
+        })
     }
 }
 
@@ -284,7 +290,7 @@ impl HistoryArgs {
         Ok(HistoryOptions { contact: self.contact.clone(), json: self.json, last: self.last })
     }
 
-    /// Which letters to erase; `None` to print the history.
+    /// Returns which letters to erase; `None` to print the history.
     pub(super) fn forget(&self) -> Result<Option<ForgetOptions>, Failure> {
         if self.forget && (self.json || self.last.is_some()) {
             return Err(Failure::usage(Phrase::new("history-forget-alone")));
@@ -420,12 +426,12 @@ pub(super) struct TrustArgs {
     pub(super) fingerprint: Option<String>,
 }
 
-/// A relay's address as people write it.
+/// Parses a relay's address.
 fn address(text: &str) -> Result<HostPort, String> {
     text.parse().map_err(|_| "HOST:PORT".to_owned())
 }
 
-/// A span as people write it: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.
+/// Parses a duration: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -446,7 +452,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_read_as_people_write_them() {
+    fn spans_are_parsed_with_units_or_as_seconds() {
         assert_eq!(span("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(span("1.5"), Ok(Duration::from_millis(1_500)));
         assert_eq!(span("500ms"), Ok(Duration::from_millis(500)));
@@ -458,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_carriers_flag_wins_over_the_environment() {
+    fn carrier_flag_overrides_environment() {
         let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp, invite: None };
         let only = |wanted: &'static str, value: &'static str| {
             move |name: &str| (name == wanted).then(|| value.to_owned())
@@ -470,9 +476,10 @@ mod tests {
         assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "0")), Carriers::Auto);
     }
 
-    /// A bound from the environment is no error where no guests are served: several relays may share it.
+    /// A limit in the environment is not an error if no guests are allowed: several relays may
+    /// share the environment.
     #[test]
-    fn places_for_guests_are_bounded_as_everything_else_is() {
+    fn guest_limit_has_flag_variable_and_documented_default() {
         #[derive(Debug, clap::Parser)]
         struct Line {
             #[command(flatten)]
@@ -493,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grammar_is_sound() {
+    fn grammar_is_consistent() {
         <Args as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! The arguments of `queqiao bench`, and which of them do not go together.
+//! Arguments of `queqiao bench`, and which of them exclude each other.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) struct BenchArgs {
     relay_pid: Option<u32>,
     #[arg(long)]
     json: bool,
-    /// How the bench starts the servers of its own.
+    /// Used by the bench to start its own servers.
     #[arg(long, hide = true)]
     as_server: Option<Server>,
 }
@@ -58,13 +58,13 @@ fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
 }
 
 impl BenchArgs {
-    /// What they ask for where it is idle members.
+    /// Returns the options for idle members, if `--idle` is given.
     ///
     /// # Errors
-    /// Status 2 for arguments that do not go with them.
+    /// Status 2 for arguments that exclude `--idle`.
     pub(super) fn idle(&self) -> Result<Option<IdleOptions>, Failure> {
         let Some(members) = self.idle else { return Ok(None) };
-        let beside = [
+        let excluded = [
             ("--pairs", self.pairs.is_some()),
             ("--window", self.window.is_some()),
             ("--rate", self.rate.is_some()),
@@ -76,18 +76,23 @@ impl BenchArgs {
         if let Some((argument, _)) = servers.into_iter().find(|(_, given)| self.bare && *given) {
             return Err(Failure::usage(Phrase::new("bench-bare-alone").with("argument", argument)));
         }
-        if let Some((argument, _)) = beside.into_iter().find(|(_, given)| *given) {
+        if let Some((argument, _)) = excluded.into_iter().find(|(_, given)| *given) {
             return Err(Failure::usage(Phrase::new("bench-idle-alone").with("argument", argument)));
         }
         let relay = (!self.bare).then(|| self.relay.clone().unwrap_or_else(|| RELAY.to_owned()));
-        let (time, relay_pid, json) = (self.secs, self.relay_pid, self.json);
-        Ok(Some(IdleOptions { relay, members: members as usize, time, relay_pid, json }))
+        Ok(Some(IdleOptions {
+            relay,
+            members: members as usize,
+            time: self.secs,
+            relay_pid: self.relay_pid,
+            json: self.json,
+        }))
     }
 
-    /// What they ask for where it is letters.
+    /// Returns the options for a measurement with letters.
     ///
     /// # Errors
-    /// Status 2 for arguments that do not go together.
+    /// Status 2 for arguments that exclude each other.
     pub(super) fn options(self) -> Result<BenchOptions, Failure> {
         if let Some(wrong) = self.wrong() {
             return Err(Failure::usage(wrong));
@@ -123,7 +128,7 @@ impl BenchArgs {
         if self.secs.is_zero() {
             return Some(Phrase::new("bench-no-time"));
         }
-        let beside_bare = [
+        let excluded = [
             ("--relay", self.relay.is_some()),
             ("--relay-pid", self.relay_pid.is_some()),
             ("--flood", self.flood > 0),
@@ -135,7 +140,7 @@ impl BenchArgs {
         if self.size > UDP_PACKET_MAX as u64 {
             return Some(Phrase::new("bench-bare-size").with("max", UDP_PACKET_MAX));
         }
-        let (argument, _) = beside_bare.into_iter().find(|(_, given)| *given)?;
+        let (argument, _) = excluded.into_iter().find(|(_, given)| *given)?;
         Some(Phrase::new("bench-bare-alone").with("argument", argument))
     }
 }
@@ -155,22 +160,23 @@ mod tests {
 
     fn options(line: &str) -> Result<BenchOptions, Failure> {
         let words = std::iter::once("bench").chain(line.split_ascii_whitespace());
-        Command::try_parse_from(words).expect("the grammar takes it").bench.options()
+        Command::try_parse_from(words).expect("the grammar accepts it").bench.options()
     }
 
     #[test]
-    fn arguments_that_do_not_go_together_are_refused_by_name() {
+    fn conflicting_arguments_are_refused_by_name() {
         let wrong = |line: &str| {
             let failure = options(line).expect_err(line);
             assert_eq!(failure.status, Status::Usage, "{line}");
-            let phrase = failure.phrase.expect("a reason is given");
+            let phrase = failure.phrase.expect("a usage failure has a phrase");
             (phrase.key(), phrase.args().iter().map(|(_, value)| value.as_str()).collect::<String>())
         };
         assert_eq!(wrong("--rate 10 --window 3").0, "bench-rate-and-window");
         assert_eq!(wrong("--secs 0").0, "bench-no-time");
         for argument in ["--relay", "--relay-pid", "--flood", "--rate"] {
             let (key, named) = wrong(&format!("--bare {argument} 1"));
-            assert_eq!((key, named.as_str()), ("bench-bare-alone", argument));
+            assert_eq!(key, "bench-bare-alone");
+            assert_eq!(named, argument);
         }
         assert_eq!(wrong("--bare --size 1201").0, "bench-bare-size");
     }
@@ -179,7 +185,7 @@ mod tests {
     fn idle_members_write_no_letters() {
         let idle = |line: &str| {
             let words = std::iter::once("bench").chain(line.split_ascii_whitespace());
-            Command::try_parse_from(words).expect("the grammar takes it").bench.idle()
+            Command::try_parse_from(words).expect("the grammar accepts it").bench.idle()
         };
         assert!(idle("").is_ok_and(|options| options.is_none()));
         assert!(idle("--idle 7 --secs 3").is_ok_and(|options| options.is_some_and(|o| o.members == 7)));
@@ -189,7 +195,7 @@ mod tests {
         assert!(idle("--idle 7 --bare").is_ok_and(|options| options.is_some_and(|o| o.relay.is_none())));
         let wrong = |argument: &str| {
             let failure = idle(&format!("--idle 7 {argument}")).expect_err(argument);
-            failure.phrase.expect("a reason is given").key()
+            failure.phrase.expect("a usage failure has a phrase").key()
         };
         for argument in ["--pairs 1", "--window 1", "--rate 1", "--answer", "--tcp", "--flood 1"] {
             assert_eq!(wrong(argument), "bench-idle-alone");
@@ -200,10 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_is_the_usual() {
+    fn options_have_defaults() {
         let usual = options("").unwrap();
-        assert_eq!((usual.mode, usual.pairs, usual.window), (BenchMode::Measure, 4, 64));
-        assert_eq!((usual.relay.as_str(), usual.rate), ("127.0.0.1:8081", None));
+        assert_eq!(usual.mode, BenchMode::Measure);
+        assert_eq!(usual.pairs, 4);
+        assert_eq!(usual.window, 64);
+        assert_eq!(usual.relay, "127.0.0.1:8081");
+        assert_eq!(usual.rate, None);
         assert_eq!(options("--bare").unwrap().mode, BenchMode::Compare { one_shape: false });
         assert_eq!(options("--bare --pairs 2").unwrap().mode, BenchMode::Compare { one_shape: true });
         assert_eq!(options("--rate 100 --answer").unwrap().rate, Some(100));

@@ -1,10 +1,10 @@
-//! Helps in the user's language: each command and argument has a sentence in the string tables.
+//! Help texts in the user's language: each command and argument has one in the string tables.
 
 use clap::Command;
 
 use crate::ui::Strings;
 
-/// Puts the sentences into the grammar.
+/// Sets the help texts in the grammar.
 pub(super) fn speak(command: Command, strings: &Strings) -> Command {
     speak_under(command, "help", strings)
 }
@@ -23,7 +23,8 @@ fn speak_under(mut command: Command, prefix: &str, strings: &Strings) -> Command
     command
 }
 
-/// The sentence of a command or argument; for an argument that many commands share, the shared one.
+/// Returns the text of a command or argument. An argument of several commands may have one shared
+/// text.
 fn sentence(strings: &Strings, key: &str) -> String {
     let shared = key.rsplit_once("--").map(|(_, arg)| format!("help--{arg}"));
     let own = strings.find(key);
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_and_argument_has_a_help_in_each_language() {
+    fn every_command_and_argument_has_help_in_each_language() {
         for lang in [Lang::En, Lang::Zh] {
             let mut lacking = Vec::new();
             let command =

@@ -1,4 +1,5 @@
-//! The bounds of a relay, as its command line and environment give them: one flag for each of [`Limits`].
+//! Resource limits of a relay from the command line and environment: one flag for each of
+//! [`Limits`].
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use crate::app::Failure;
 use crate::base::Phrase;
 use crate::relay::Limits;
 
-/// Each default is that of [`Limits`]; a test compares them. Of two bounds for one thing, such as a pair's and its
-/// mailbox's, both hold, so that neither has to be changed for the other's sake.
+/// Flags with the defaults of [`Limits`]; a test compares them. If two limits apply to one thing,
+/// such as those of a pair and of its mailbox, both hold. So either can be changed alone.
 #[derive(Debug, ClapArgs)]
 pub(super) struct LimitArgs {
     #[arg(long, value_name = "on|off", default_value = "on", env = "QUEQIAO_LIMITS")]
@@ -72,10 +73,10 @@ enum Switch {
 }
 
 impl LimitArgs {
-    /// The bounds.
+    /// Returns the limits.
     ///
     /// # Errors
-    /// `relay-no-message-fits` if they leave no room for a single message.
+    /// `relay-no-message-fits` if not even one message would fit.
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let limits = Limits {
             per_sender: self.limits == Switch::On,
@@ -111,14 +112,14 @@ impl LimitArgs {
     }
 }
 
-/// The highest rate: intervals are counted in microseconds.
+/// Maximum rate per second: intervals are counted in microseconds.
 const RATE_MAX: u32 = 1_000_000;
-/// What a number of things looks like.
+/// Examples of a count, for error messages.
 const COUNTS: &str = "1, 100, 10000";
-/// What a size looks like.
+/// Examples of a size, for error messages.
 const SIZES: &str = "32M, 512K, 1G";
 
-/// A number of things, one at least.
+/// Parses a count of at least one.
 fn count(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(0) => Err(format!("0 < 1; {COUNTS}")),
@@ -127,7 +128,7 @@ fn count(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Things a second, one at least.
+/// Parses a rate per second, from one to [`RATE_MAX`].
 fn rate(text: &str) -> Result<u32, String> {
     match count(text)? {
         number if number > RATE_MAX => Err(format!("{number} > {RATE_MAX}")),
@@ -135,7 +136,8 @@ fn rate(text: &str) -> Result<u32, String> {
     }
 }
 
-/// A size as people write it: `32M`, `512K`, `1G`, powers of 1,024, or a plain number of bytes; one byte at least.
+/// Parses a size of at least one byte: `32M`, `512K`, `1G` (powers of 1,024), or a plain number of
+/// bytes.
 fn size(text: &str) -> Result<usize, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -170,13 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_the_limits_are_the_defaults() {
+    fn limits_without_flags_are_defaults() {
         assert_eq!(parse(&[]).unwrap().limits().unwrap(), Limits::default());
     }
 
-    /// A bound without a flag would not be set by this line, and equal its default.
+    /// This command line sets every limit that has a flag. A limit without one would keep its
+    /// default.
     #[test]
-    fn every_bound_has_a_flag_and_a_variable() {
+    fn every_limit_has_flag_and_variable() {
         let command = <Line as clap::CommandFactory>::command();
         let flags: Vec<_> = command.get_arguments().filter(|arg| arg.get_id() != "help").collect();
         let mut all = Vec::new();
@@ -191,7 +194,8 @@ mod tests {
             }
         }
         let args: Vec<&str> = all.iter().map(String::as_str).collect();
-        let (given, default) = (parse(&args).unwrap().limits().unwrap(), Limits::default());
+        let given = parse(&args).unwrap().limits().unwrap();
+        let default = Limits::default();
         let fields = |limits: &Limits| {
             let text = format!("{limits:?}");
             let inside = text.trim_start_matches("Limits { ").trim_end_matches(" }");
@@ -203,9 +207,9 @@ mod tests {
         }
     }
 
-    /// Each flag is in a row of docs/limits.md that has its default too.
+    /// Each flag is in a row of docs/limits.md, together with its default.
     #[test]
-    fn every_bound_is_documented_with_its_default() {
+    fn every_limit_is_documented_with_its_default() {
         let page = include_str!("../../docs/limits.md");
         let command = <Line as clap::CommandFactory>::command();
         for flag in command.get_arguments().filter(|arg| arg.get_id() != "help") {
@@ -220,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_bounds_are_refused_with_an_example() {
+    fn impossible_limits_are_refused_with_example() {
         for (wrong, told) in [
             ("--connections=0", "0 < 1; 1, 100, 10000"),
             ("--sessions=many", "1, 100, 10000"),
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_are_parsed_with_units_or_as_bytes() {
         assert_eq!(size("32M"), Ok(32 << 20));
         assert_eq!(size("512K"), Ok(512 << 10));
         assert_eq!(size("17"), Ok(17));

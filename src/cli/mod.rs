@@ -1,7 +1,9 @@
-//! Floor 7: arguments in, results and exit statuses out; no logic.
+//! Layer 8: arguments in, results and exit statuses out; no logic.
 //!
-//! Flags stand before environment variables (`QUEQIAO_…`), those before the address book, that before defaults. Options
-//! may stand anywhere; a text that begins with `-` follows `--`.
+//! Flags take precedence over environment variables (`QUEQIAO_…`), those over the address book, and
+//! that over defaults. Options may be anywhere; a text that begins with `-` follows `--`.
+//!
+//! Must not depend on: `net`, `session`, `store`.
 
 mod args;
 mod bench_args;
@@ -18,7 +20,8 @@ use crate::ui::{Lang, Strings};
 
 use args::{Args, Common, Sub};
 
-/// Runs the program: reads the arguments, does what they say, says at most one sentence about a failure.
+/// Runs the program: reads the arguments, executes the command, and reports a failure in at most
+/// one phrase.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_default_env().format_timestamp_millis().init();
     forgive_file_size_signal();
@@ -40,7 +43,8 @@ pub fn main() -> ExitCode {
     ExitCode::from(status as u8)
 }
 
-/// The language has to be known before the arguments are read, because their helps are in it.
+/// Returns the language. It must be known before the arguments are read, because the help texts use
+/// it.
 fn language() -> Lang {
     let mut args = std::env::args();
     let mut flag = None;
@@ -57,17 +61,18 @@ fn language() -> Lang {
     Lang::pick(flag.as_deref(), |name| std::env::var(name).ok())
 }
 
-/// Helps and versions are results; everything else about arguments is wrong usage.
+/// Prints a clap error. Help and version are results; everything else is a usage failure.
 fn usage(error: &clap::Error) -> ExitCode {
-    // A pipe that is closed already needs no help.
+    // A closed pipe is not an error.
     let _ = error.print();
     ExitCode::from(if error.use_stderr() { Status::Usage as u8 } else { Status::Done as u8 })
 }
 
-/// A file that may not grow fails its write, as a full disk does, instead of ending the process.
+/// Handles SIGXFSZ, so that reaching the file size limit is a write error and does not kill the
+/// process.
 fn forgive_file_size_signal() {
     let seen = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    // Where the system has no such signal there is nothing to forgive.
+    // Registration fails if the system has no such signal; then there is nothing to handle.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen);
 }
 
@@ -83,7 +88,8 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
         Sub::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
         Sub::Relay(args) => app::relay(&args.options()?, strings),
         Sub::Chat(args) => {
-            let (color, contacts_only) = (args.color.into(), args.contacts_only);
+            let color = args.color.into();
+            let contacts_only = args.contacts_only;
             let setup = Setup { contacts_only, ..setup(args.common, strings) };
             app::chat(&setup, args.contact.as_deref(), color)
         }
@@ -92,7 +98,8 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
             app::send(&setup(args.common, strings), &options)
         }
         Sub::Listen(args) => {
-            let (options, contacts_only) = (args.options(), args.contacts_only);
+            let options = args.options();
+            let contacts_only = args.contacts_only;
             app::listen(&Setup { contacts_only, ..setup(args.common, strings) }, &options)
         }
         Sub::History(args) => {
@@ -114,8 +121,7 @@ fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
         Sub::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
         Sub::Join(args) => app::join(&setup(args.common, strings), args.invitation.as_deref()),
         Sub::Trust(args) => {
-            let (relay, fingerprint) = (args.relay, args.fingerprint);
-            app::trust(&setup(args.common, strings), relay.as_deref(), fingerprint.as_deref())
+            app::trust(&setup(args.common, strings), args.relay.as_deref(), args.fingerprint.as_deref())
         }
     }
 }

@@ -1,29 +1,30 @@
-//! Times beside letters.
+//! Formats times for display next to letters.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::base::Wall;
 
-/// What is shown for a time that cannot be true.
+/// Display of an impossible time.
 const ABSURD: &str = "?";
-/// Nobody wrote a letter with this program before 2000-01-01T00:00:00Z: a clock that says so was never set.
+/// Earliest plausible time, 2000-01-01T00:00:00Z: no letter is older, so an earlier clock was never
+/// set.
 const BELIEVED_MIN_MS: u64 = 946_684_800_000;
 
-/// Tells times to people, in one time zone.
+/// Formats times for users, in one time zone.
 #[derive(Clone, Debug)]
 pub struct Clock {
     zone: TimeZone,
 }
 
 impl Clock {
-    /// A clock of that zone; `TimeZone::system()` is the user's.
+    /// Creates a formatter for a time zone; `TimeZone::system()` is the user's.
     pub const fn new(zone: TimeZone) -> Clock {
         Clock { zone }
     }
 
-    /// `at` as `HH:MM:SS`, with the date before it if that is not the date of `now`; `?` if it is before the year 2000
-    /// or after the year 9999.
+    /// Formats `at` as `HH:MM:SS`, after its date if that differs from the date of `now`. Returns
+    /// `?` before the year 2000 and after the year 9999.
     pub fn show(&self, at: Wall, now: Wall) -> String {
         let Some(time) = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS) else {
             return ABSURD.to_owned();
@@ -35,7 +36,8 @@ impl Clock {
     }
 }
 
-/// `at` as RFC 3339 in UTC with milliseconds, for scripts; `None` beyond the year 9999.
+/// Formats `at` as RFC 3339 in UTC with milliseconds, for scripts. Returns `None` beyond the year
+/// 9999.
 pub fn rfc3339(at: Wall) -> Option<String> {
     timestamp(at).map(|time| format!("{time:.3}"))
 }
@@ -53,7 +55,7 @@ mod tests {
     const DAY_MS: u64 = 86_400_000;
 
     #[test]
-    fn today_is_told_by_the_time_and_other_days_by_their_date() {
+    fn today_shows_time_and_other_days_show_date() {
         let clock = Clock::new(TimeZone::UTC);
         assert_eq!(clock.show(NOON, NOON), "12:03:05");
         assert_eq!(clock.show(NOON, Wall(NOON.0 + DAY_MS)), "2024-07-01 12:03:05");
@@ -61,8 +63,9 @@ mod tests {
         assert_eq!(shanghai.show(NOON, NOON), "20:03:05");
     }
 
+    // faults.md: R62
     #[test]
-    fn row_62_times_that_cannot_be_true_are_question_marks() {
+    fn impossible_times_are_question_marks() {
         let clock = Clock::new(TimeZone::UTC);
         for at in [0, 1, BELIEVED_MIN_MS - 1, 253_402_300_800_000, i64::MAX as u64, u64::MAX] {
             assert_eq!(clock.show(Wall(at), NOON), "?", "{at}");
@@ -71,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_read_utc_with_milliseconds() {
+    fn scripts_get_utc_with_milliseconds() {
         assert_eq!(rfc3339(NOON).unwrap(), "2024-07-01T12:03:05.678Z");
         assert_eq!(rfc3339(Wall(0)).unwrap(), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(Wall(u64::MAX)), None);

@@ -1,4 +1,4 @@
-//! JSON Lines for scripts: one object for each letter (RFC 8259, one a line). Keys are never translated or changed.
+//! JSON Lines for scripts: one object per line (RFC 8259). Keys are never translated or changed.
 
 use serde::Serialize;
 
@@ -27,28 +27,33 @@ struct Letter<'a> {
     missing: u64,
 }
 
-/// Who wrote a letter, as far as the address book knows.
+/// Address book entry of a letter's sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sender {
-    /// The user's name for them; `None` for a stranger.
+    /// The user's label for the sender; `None` if it is not in the address book.
     pub contact: Option<String>,
-    /// The contact that a stranger's name looks like.
+    /// Contact whose name looks like that of an unknown sender.
     pub looks_like: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A letter as one object on one line, without the new line: `from` (the member's name), `relay`,
-/// `id`, `text` (exactly as it was written), `at` (RFC 3339 in UTC with milliseconds, `null` beyond
-/// the year 9999), `via` (`udp` or `tcp`), `contact` (the user's name for the sender, `null` for
-/// one who is not in the address book), `looks_like` (the contact whose name a stranger's could be
-/// mistaken for) where there is one, `guest` (`left` or `ended`, with an empty text) where the
-/// relay says so about a guest, `missing` where letters before it never came, and `state`:
-/// `damaged` for a letter that the disk has damaged since, whose `text` is what can be read of it,
-/// or `null`. All characters that a terminal could act on are escaped.
+/// Formats a letter as one object on one line, without the newline. All characters that a terminal
+/// could interpret are escaped. Keys:
+///
+/// - `from`: name of the sender
+/// - `relay`, `id`
+/// - `text`: exactly as it was written
+/// - `at`: RFC 3339 in UTC with milliseconds, or `null` beyond the year 9999
+/// - `via`: `udp` or `tcp`
+/// - `contact`: the user's label for the sender, or `null` if it is not in the address book
+/// - `state`: `damaged` for a letter damaged on disk; its `text` is the readable part, or `null`
+/// - `looks_like`: contact whose name looks like that of an unknown sender, if there is one
+/// - `guest`: `left` or `ended` (with an empty text), if the relay reports that about a guest
+/// - `missing`: number of letters before it that never arrived, if any
 pub fn letter(letter: &Incoming, sender: &Sender) -> String {
     let object = Letter {
         from: letter.from.as_str(),
@@ -63,7 +68,7 @@ pub fn letter(letter: &Incoming, sender: &Sender) -> String {
         guest: letter.note.map(|note| note.word()),
         missing: letter.missing,
     };
-    escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
+    escape(&serde_json::to_string(&object).expect("strings and numbers always serialize"))
 }
 
 #[derive(Serialize)]
@@ -74,13 +79,16 @@ struct OfMember<'a> {
     seen: Option<String>,
 }
 
-/// A member of a relay as one object on one line: `member`, `fingerprint` of its key, `registered` and `seen`, which is
-/// `null` where it is not known (both as `at` in [`letter`]).
+/// Formats a member of a relay as one object on one line: `member`, `fingerprint` of its key,
+/// `registered`, and `seen`, which is `null` if unknown. Times are formatted as `at` in [`letter`].
 pub fn member(name: &Name, key: &PublicKey, registered: Wall, seen: Option<Wall>) -> String {
-    let member = name.as_str();
-    let (registered, seen) = (rfc3339(registered), seen.and_then(rfc3339));
-    let object = OfMember { member, fingerprint: key.fingerprint(), registered, seen };
-    escape(&serde_json::to_string(&object).expect("texts always serialise"))
+    let object = OfMember {
+        member: name.as_str(),
+        fingerprint: key.fingerprint(),
+        registered: rfc3339(registered),
+        seen: seen.and_then(rfc3339),
+    };
+    escape(&serde_json::to_string(&object).expect("strings always serialize"))
 }
 
 #[derive(Serialize)]
@@ -89,10 +97,10 @@ struct OfInvitation<'a> {
     until: Option<String>,
 }
 
-/// An invitation that waits as one object on one line: `invited`, the name it is for or `null`, and `until`.
+/// Formats an open invitation as one object on one line: `invited` (a name or `null`), and `until`.
 pub fn invitation(name: Option<&Name>, until: Wall) -> String {
     let object = OfInvitation { invited: name.map(Name::as_str), until: rfc3339(until) };
-    escape(&serde_json::to_string(&object).expect("texts always serialise"))
+    escape(&serde_json::to_string(&object).expect("strings always serialize"))
 }
 
 #[derive(Serialize)]
@@ -111,12 +119,15 @@ struct OfHistory<'a> {
     missing: u64,
 }
 
-/// A letter of the history of the member `me` as one object on one line: `from` and `to` (members'
-/// names), `id`, `text`, `at` (as in [`letter`]), `state` (`queued`, `accepted`, `waiting`,
-/// `delivered`, `read`; a letter that came in was delivered, and read once it was shown), `until`
-/// for one that waits in a mailbox, `missing` and `guest` as in [`letter`], which is `closed` where
-/// this member ended the conversation. A letter that the disk has damaged is `damaged` whatever its
-/// state, its `text` is what can be read of it, or `null`.
+/// Formats a letter of the history of member `me` as one object on one line. Keys:
+///
+/// - `from`, `to`: names of the members
+/// - `id`, `text`, `at`, `missing`: as in [`letter`]
+/// - `state`: `queued`, `accepted`, `waiting`, `delivered` or `read`. A received letter is
+///   `delivered`, and `read` once it was shown. A letter damaged on disk is `damaged` in any state;
+///   its `text` is the readable part, or `null`.
+/// - `guest`: as in [`letter`], or `closed` if this member ended the conversation
+/// - `until`: for a letter that waits in a mailbox
 pub fn said(said: &Said, me: &str) -> String {
     let member = said.member.as_str();
     let (from, to) = if said.by_me { (me, member) } else { (member, me) };
@@ -140,15 +151,16 @@ pub fn said(said: &Said, me: &str) -> String {
         until,
         missing: said.missing,
     };
-    escape(&serde_json::to_string(&object).expect("texts and numbers always serialise"))
+    escape(&serde_json::to_string(&object).expect("strings and numbers always serialize"))
 }
 
-/// What a letter says; `None` where nothing can be read of a damaged one.
+/// Returns the text of a letter; `None` if nothing of a damaged one is readable.
 const fn text(text: &str, damaged: bool) -> Option<&str> {
     if damaged && text.is_empty() { None } else { Some(text) }
 }
 
-/// Escapes what JSON permits and a terminal or a reader could be fooled by; it stands inside strings only.
+/// Escapes characters that JSON permits but that could deceive a terminal or a reader. They occur
+/// inside strings only.
 fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
@@ -163,7 +175,8 @@ fn escape(json: &str) -> String {
     escaped
 }
 
-/// Not a control (C0, DEL, C1), a line or paragraph separator, an invisible or bidirectional format character, or a tag.
+/// Returns `false` for controls (C0, DEL, C1), line and paragraph separators, invisible and
+/// bidirectional format characters, and tags.
 const fn is_inert(c: char) -> bool {
     !matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
@@ -190,7 +203,7 @@ mod tests {
         }
     }
 
-    /// An own letter that waits, in the history.
+    /// An own letter in the history that waits in a mailbox.
     fn outgoing(text: &str) -> Said {
         Said {
             by_me: true,
@@ -209,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_one_object_with_the_promised_keys() {
+    fn letter_is_one_object_with_documented_keys() {
         assert_eq!(
             letter(&incoming("不约\n\"x\""), &Sender { contact: Some("树".to_owned()), looks_like: None }),
             r#"{"from":"一棵树","relay":"[::1]:8081","id":"0000000000000abc-2","text":"不约\n\"x\"","at":"2024-07-01T12:03:05.678Z","via":"udp","contact":"树"}"#
@@ -217,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_and_an_absurd_time_are_told() {
+    fn gap_and_impossible_time_are_in_object() {
         let line = letter(
             &Incoming { missing: 2, at: Wall(u64::MAX), ..incoming("") },
             &Sender { contact: None, looks_like: Some("树".to_owned()) },
@@ -229,21 +242,24 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_of_the_history_tells_both_ends_and_its_state() {
+    fn history_letter_has_both_names_and_its_state() {
         let mut letter = outgoing("不约");
         assert_eq!(
             said(&letter, "TOM"),
             r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"waiting","until":"2024-07-01T12:03:06.000Z"}"#
         );
-        (letter.by_me, letter.state, letter.missing) = (false, Progress::Read, 2);
+        letter.by_me = false;
+        letter.state = Progress::Read;
+        letter.missing = 2;
         assert_eq!(
             said(&letter, "TOM"),
             r#"{"from":"一棵树","to":"TOM","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"read","missing":2}"#
         );
     }
 
+    // faults.md: R71
     #[test]
-    fn row_71_a_damaged_letter_says_so_and_has_the_text_that_can_be_read_or_null() {
+    fn damaged_letter_has_state_and_readable_text_or_null() {
         let line = |text| letter(&Incoming { damaged: true, ..incoming(text) }, &Sender::default());
         assert!(
             line("hx").contains(r#""text":"hx","#) && line("hx").contains(r#","state":"damaged"}"#),
@@ -251,7 +267,10 @@ mod tests {
             line("hx")
         );
         assert!(line("").contains(r#""text":null,"#), "{}", line(""));
-        assert!(letter(&incoming(""), &Sender::default()).contains(r#""text":"","#), "nobody writes null");
+        assert!(
+            letter(&incoming(""), &Sender::default()).contains(r#""text":"","#),
+            "an empty text is not null"
+        );
         let mut letter = Said { damaged: true, ..outgoing("") };
         assert_eq!(
             said(&letter, "TOM"),
@@ -263,7 +282,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_reads_back_and_holds_nothing_a_terminal_acts_on(text in any::<String>()) {
+        fn any_text_reads_back_and_is_inert_on_terminal(text in any::<String>()) {
             let text = format!("{text}\x1b]52;c;x\x07\u{9b}\u{7f}\u{202e}\u{2028}\u{e0041}");
             let line = letter(&incoming(&text), &Sender::default());
             prop_assert!(line.chars().all(|c| !c.is_control() && is_inert(c)));

@@ -1,9 +1,10 @@
-//! Line mode of `queqiao chat`: choose a contact, write to it, `quit` back to choosing. A state machine over typed
-//! lines and client events; what it wants done comes out as [`Do`]s.
+//! Line mode of `queqiao chat`: choose a contact, write to it, `quit` to choose again. A state
+//! machine over input lines and client events. Its output are the actions in [`Do`].
 //!
-//! The law of use: hand every typed thing to [`LineMode::handle_typed`], every event to [`LineMode::handle_event`],
-//! time to [`LineMode::handle_time`] no later than [`LineMode::next_deadline`]; carry out what comes back in order;
-//! then ask for the next line with [`LineMode::prompt`].
+//! Contract: pass all input to [`LineMode::handle_typed`], every event to
+//! [`LineMode::handle_event`], and the time to [`LineMode::handle_time`] no later than
+//! [`LineMode::next_deadline`]. Carry out the returned actions in order. Then ask for the next line
+//! with [`LineMode::prompt`].
 
 mod book;
 mod commands;
@@ -31,116 +32,118 @@ pub use guests::ends_conversation;
 use waiting::Waiting;
 use watch::{Moved, Watch};
 
-/// Strangers who wrote and can be answered by name; beyond it the first in order is forgotten.
+/// Maximum unknown senders that can be answered by name. Beyond it the alphabetically first is
+/// forgotten.
 const STRANGERS_MAX: usize = 256;
-/// Ctrl-C: 128 + SIGINT.
+/// Exit status after Ctrl-C: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
-/// Refused or failed.
+/// Exit status of a refusal or failure.
 const FAILED: u8 = 1;
 
-/// What line mode needs of an address book.
+/// Address book, as line mode uses it.
 pub trait Book {
-    /// Every contact's label, in the book's order.
+    /// Returns every contact's label, in the book's order.
     fn labels(&self) -> Vec<String>;
-    /// Every relay of the book, each once.
+    /// Returns every relay of the book, each once.
     fn relays(&self) -> Vec<HostPort>;
-    /// How many those are.
+    /// Returns the number of relays.
     fn relay_count(&self) -> usize;
-    /// Whether a name without a relay has one meaning only: there is one relay, and no contact has
-    /// it as a label.
+    /// Whether a name without a relay is unambiguous: there is only one relay, and no contact has
+    /// the name as its label.
     fn is_clear(&self, member: &Name) -> bool;
-    /// The contact meant by `text`.
+    /// Returns the contact that `text` refers to.
     ///
     /// # Errors
-    /// What to tell the user, with labels like `text` if there are any.
+    /// The phrase for the user, with similar labels if there are any.
     fn resolve(&self, text: &str) -> Result<Resolved, Phrase>;
-    /// The label of the contact that is `member` at `relay`.
+    /// Returns the label of the contact that is `member` at `relay`.
     fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String>;
-    /// The label of the contact that somebody who is none could be mistaken for.
+    /// Returns the label of a contact that an unknown sender could be mistaken for.
     fn looks_like(&self, member: &Name) -> Option<String>;
 }
 
-/// Somebody to write to.
+/// A recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// What the user calls them.
+    /// The user's label.
     pub label: String,
-    /// The relay where they are reached.
+    /// Its relay.
     pub relay: HostPort,
-    /// Their name there.
+    /// Its name there.
     pub member: Name,
 }
 
-/// What came from the keyboard, or from standard input.
+/// Input from the keyboard or from standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// A line without its end; a paste of several lines is one.
+    /// A line without its end, or several pasted lines.
     Line(String),
-    /// A line that is none.
+    /// Input that could not be read as a line.
     Refused(Phrase),
-    /// Ctrl-D, or the end of the file.
+    /// Ctrl-D or end of file.
     EndOfInput,
     /// Ctrl-C on an empty line.
     Interrupted,
 }
 
-/// What line mode wants done.
+/// An action that line mode requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Do {
-    /// Show this on standard output: a letter.
+    /// Print this to standard output: a letter.
     Print(Styled),
-    /// Say this on standard error: words about letters. Harmless already; without the last new line.
+    /// Print this to standard error: a notice about letters. Sanitized, and without the final
+    /// newline.
     Tell(String),
     /// Send a letter: [`crate::client::Command::Send`].
     Send {
-        /// Names it in events.
+        /// Identifies the letter in events.
         request: u64,
-        /// The relay where the recipient is reached.
+        /// The recipient's relay.
         relay: HostPort,
         /// The recipient.
         to: Name,
-        /// What to say.
+        /// Text of the letter.
         text: String,
     },
     /// End the conversation with a guest: [`crate::client::Command::Close`].
     Close {
-        /// Names it in events.
+        /// Identifies the command in events.
         request: u64,
-        /// The relay where the guest is.
+        /// The guest's relay.
         relay: HostPort,
         /// The guest.
         to: Name,
     },
-    /// Take no letters from somebody any more, or take them again.
+    /// Block or unblock a contact.
     Block {
-        /// Whom.
+        /// The contact.
         who: Resolved,
-        /// Which of both.
+        /// `true` to block.
         blocked: bool,
     },
-    /// Use these carriers from now on: [`crate::client::Command::Carriers`].
+    /// Use these carriers from here on: [`crate::client::Command::Carriers`].
     Carriers(Carriers),
-    /// End with this exit status, once every letter sent is accepted or the time for that is over.
+    /// End with this exit status, once every sent letter is accepted or the time limit is over.
     Quit {
-        /// 0 done, 1 refused, 130 interrupted.
+        /// 0 success, 1 refused, 130 interrupted.
         status: u8,
     },
 }
 
-/// What line mode is made with.
+/// Options of line mode.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The language.
+    /// Texts in the user's language.
     pub strings: Arc<Strings>,
-    /// What the first letter is called in events; those after it count up.
+    /// Request number of the first letter; later ones count up.
     pub first_request: u64,
     /// The user's own name.
     pub me: String,
-    /// Which carriers were asked for: what was asked for is not news.
+    /// Carriers that the user requested. A connection over them needs no notice.
     pub carriers: Carriers,
-    /// How times are told.
+    /// Format of times.
     pub clock: Clock,
-    /// Whoever has waited the longest for an answer is written to, and nobody has to be chosen.
+    /// Whether to answer the guest that has waited longest, without choosing a recipient.
     pub desk: bool,
 }
 
@@ -171,13 +174,14 @@ pub struct LineMode<B> {
 }
 
 impl<B: Book> LineMode<B> {
-    /// Line mode, writing to `target` or choosing a contact first.
+    /// Creates line mode, writing to `target` or choosing a contact first.
     pub fn new(settings: Settings, book: B, target: Option<Resolved>) -> LineMode<B> {
         let (choose, write) = match settings.desk {
             true => (Phrase::new("desk-answer"), Phrase::new("desk-answer")),
             false => (Phrase::new("chat-choose"), Phrase::new("chat-write")),
         };
-        let (prompt_choose, prompt_write) = (settings.strings.say(&choose), settings.strings.say(&write));
+        let prompt_choose = settings.strings.say(&choose);
+        let prompt_write = settings.strings.say(&write);
         let next_request = settings.first_request;
         LineMode {
             settings,
@@ -196,12 +200,13 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// What to ask for the next line with.
+    /// Returns the prompt for the next line.
     pub fn prompt(&self) -> &str {
         if self.target.is_some() { &self.prompt_write } else { &self.prompt_choose }
     }
 
-    /// What the next line may begin with, for completion: contacts and guests where one is chosen, and commands.
+    /// Returns completions of the next line: commands, and contacts and guests when one must be
+    /// chosen.
     pub fn candidates(&self) -> Vec<String> {
         let known: Vec<String> = self.book.labels().into_iter().chain(self.guest_names()).collect();
         let targets: Vec<String> = known.iter().map(|label| format!("/to {label}")).collect();
@@ -209,17 +214,17 @@ impl<B: Book> LineMode<B> {
         labels.into_iter().chain(commands::words()).chain(targets).collect()
     }
 
-    /// The address book, to let it follow an edit.
+    /// Returns the address book, to apply an edit to it.
     pub fn book_mut(&mut self) -> &mut B {
         &mut self.book
     }
 
-    /// Letters that neither the relay nor a refusal has answered for.
+    /// Returns the number of letters that were neither accepted nor refused.
     pub fn unaccepted(&self) -> usize {
         self.watch.unaccepted()
     }
 
-    /// Takes in what was typed.
+    /// Handles input.
     pub fn handle_typed(&mut self, typed: Typed, now: Now) -> Vec<Do> {
         match typed {
             Typed::Line(line) => self.handle_line(&line, now),
@@ -229,7 +234,7 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// Takes in one line, or a paste of several.
+    /// Handles one line, or several pasted lines.
     pub fn handle_line(&mut self, line: &str, now: Now) -> Vec<Do> {
         match commands::read(line) {
             Word::Nothing => Vec::new(),
@@ -248,7 +253,7 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// Takes in what the client shows.
+    /// Handles an event of the client.
     pub fn handle_event(&mut self, event: &Event, now: Now) -> Vec<Do> {
         match event {
             Event::Letter(letter) => self.show(letter, now.wall),
@@ -283,14 +288,14 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// Lets time pass: reports letters that take unusually long, once, and relays that are not
-    /// reached, together.
+    /// Handles the passing of time. Reports letters that take unusually long, each once, and
+    /// unreachable relays together.
     pub fn handle_time(&mut self, now: Tick) -> Vec<Do> {
         let not_reached = self.not_reached.handle_time(now);
         not_reached.iter().chain(&self.watch.take_slow(now)).map(|phrase| self.tell(phrase)).collect()
     }
 
-    /// When [`LineMode::handle_time`] would have something to say.
+    /// Returns the time at which [`LineMode::handle_time`] must be called.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.watch.next_deadline().into_iter().chain(self.not_reached.next_deadline()).min()
     }
@@ -325,7 +330,7 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// A line of help: its meaning is a phrase of its own.
+    /// Returns one line of the help; its meaning is a separate phrase.
     fn tell_help(&self, (usage, meaning): &(&'static str, Phrase)) -> Do {
         if usage.is_empty() {
             return self.tell(meaning);
@@ -345,13 +350,14 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// A contact, or a stranger or a guest who has written.
+    /// Finds a contact, or an unknown sender or guest that has written.
     fn find(&self, text: &str) -> Result<Resolved, Phrase> {
         let stranger = || self.strangers.get(text.trim()).cloned().or_else(|| self.guests.find(text.trim()));
         self.book.resolve(text.trim()).or_else(|phrase| stranger().ok_or(phrase))
     }
 
-    /// Where a letter went that comes back: one of this run to that label, or one of an earlier run.
+    /// Returns the relay of a returned letter, which is from this run (to label `who`) or an
+    /// earlier one.
     fn relay_of(&self, who: Option<&str>, to: &Name) -> Option<HostPort> {
         let found = self.find(who.unwrap_or(to.as_str())).ok();
         found.filter(|found| found.member == *to).map(|found| found.relay)
@@ -369,7 +375,7 @@ impl<B: Book> LineMode<B> {
         vec![Do::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
     }
 
-    /// Something is on its way; its request.
+    /// Records that a letter is being sent. Returns its request number.
     fn note_sent(&mut self, target: &Resolved, text: &str, now: Now) -> u64 {
         let request = self.next_request;
         self.next_request += 1;
@@ -417,7 +423,8 @@ impl<B: Book> LineMode<B> {
         self.book.label_of(relay, member).is_some()
     }
 
-    /// Said before the first letter of a stranger whose name could be mistaken for a contact's.
+    /// Returns a warning for the first letter of an unknown sender whose name looks like a
+    /// contact's.
     fn warning_of(&self, relay: &HostPort, member: &Name) -> Option<Do> {
         let known = self.strangers.values().any(|s| s.relay == *relay && s.member == *member);
         let contact = if known { None } else { self.book.looks_like(member) }?;
@@ -425,7 +432,8 @@ impl<B: Book> LineMode<B> {
         Some(self.tell(&phrase.with("who", member).with("relay", relay)))
     }
 
-    /// The user's label for a sender; a stranger's name, with its relay where the name alone could be somebody else's.
+    /// Returns the label of a sender: the user's, else the name, with its relay if the name alone
+    /// is ambiguous.
     fn name_of(&mut self, relay: &HostPort, member: &Name) -> String {
         if let Some(label) = self.book.label_of(relay, member) {
             return label;
@@ -445,7 +453,8 @@ impl<B: Book> LineMode<B> {
         vec![self.tell(&Phrase::new("letter-unreadable").with("who", who).with("id", id))]
     }
 
-    /// With receipts on, every state is told; without, only what is unusual: an absence, and what arrived late.
+    /// Handles progress. With receipts on, every state is shown; otherwise only an absence, and a
+    /// late arrival.
     fn progress(&mut self, request: u64, progress: Progress, now: Wall) -> Vec<Do> {
         let Some(Moved { who, excerpt, news }) = self.watch.progress(request, progress) else {
             return Vec::new();
@@ -465,7 +474,7 @@ impl<B: Book> LineMode<B> {
         vec![self.tell(&phrase.with("who", who).with("text", excerpt))]
     }
 
-    /// Why a letter did not go, and what it said.
+    /// Shows why a letter was returned, and its text.
     fn give_back(&self, mut phrases: Vec<Phrase>, text: &str) -> Vec<Do> {
         if !text.is_empty() {
             phrases.push(Phrase::new("chat-text-back"));
@@ -500,7 +509,7 @@ impl<B: Book> LineMode<B> {
         self.relays().iter().all(|relay| self.links.get(relay) == Some(&Link::Stopped))
     }
 
-    /// The relays of the book, of the recipient, and those heard of.
+    /// Returns the relays of the book, of the recipient, and of past events.
     fn relays(&self) -> BTreeSet<HostPort> {
         let target = self.target.iter().map(|target| target.relay.clone());
         self.book.relays().into_iter().chain(target).chain(self.links.keys().cloned()).collect()

@@ -1,13 +1,11 @@
-//! Floor 6: the faces of one client, as pure state machines and pure text, and every sentence for people in English
-//! and Chinese.
+//! Layer 6: frontends of a client as pure state machines and text, and all phrases for users in
+//! English and Chinese.
 //!
-//! [`strings`] turns a [`crate::base::Phrase`] into a sentence, [`notice`] says what happened as phrases, [`mod@line`] is
-//! line mode, [`plain`] and [`json`] are what scripts read, [`paint`] puts letters on a screen of some width and
-//! [`clock`] times beside them. [`terminal`] alone touches standard input and output.
+//! Only [`terminal`] uses standard input and output.
 //!
-//! It must not know: sockets, files, the protocol, how a client does what it is asked.
-//! Invariant: nothing a peer wrote reaches a terminal but through [`crate::base::harmless`], and no letter's text
-//! can pass for anything but that letter's text.
+//! Must not depend on: sockets, files, the protocol, how a client executes a command. Invariants:
+//! bytes from a peer reach a terminal only through [`crate::base::harmless`], and a letter's text
+//! cannot look like anything but that text.
 
 pub mod clock;
 pub mod json;

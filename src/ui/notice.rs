@@ -1,4 +1,4 @@
-//! What happened to a client, as phrases for people: the same in every face.
+//! Events of a client as phrases for users, the same in every frontend.
 
 use crate::base::{Carrier, HostPort, Name, Phrase};
 use crate::client::{Event, MovedWhy, OUTBOX_LETTERS_MAX, STRANGERS_BYTES_MAX, Unkept, Unreached};
@@ -7,8 +7,8 @@ use crate::wire::message::{NameReason, Reason};
 
 use super::strings::Strings;
 
-/// What is to be said about `event` to the member called `me`; `None` for letters and their progress, which each face
-/// shows in its own way, and for what nobody needs to hear.
+/// Returns the phrase about `event` for the member `me`. Returns `None` for letters and their
+/// progress, which each frontend shows in its own way, and for events that need no notice.
 pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
     Some(match event {
         Event::Online { relay, via } => {
@@ -47,7 +47,7 @@ fn moved(relay: &HostPort, via: Carrier, why: MovedWhy) -> Phrase {
     .with("relay", relay)
 }
 
-/// A notice with the time it is told at, where when it happened matters as much: a change of path.
+/// Adds the time to a notice about a change of path; the user needs to know when it happened.
 pub fn timed(strings: &Strings, phrase: Phrase, event: &Event, time: &str) -> Phrase {
     if !matches!(event, Event::Moved { .. }) {
         return phrase;
@@ -55,12 +55,12 @@ pub fn timed(strings: &Strings, phrase: Phrase, event: &Event, time: &str) -> Ph
     Phrase::new("notice-at").with("time", time).with("what", strings.say(&phrase))
 }
 
-/// Signed in once more, after the connection was lost or never there.
+/// Returns the phrase for a new sign-in, after the connection was lost or could not be opened.
 pub fn online_again(relay: &HostPort, via: Carrier) -> Phrase {
     Phrase::new("relay-online-again").with("relay", relay).with("via", upper(via))
 }
 
-/// Why a relay cannot be reached, and what to do about it.
+/// Returns why a relay cannot be reached, and what the user can do about it.
 pub fn unreached(relay: &HostPort, why: &Unreached) -> Phrase {
     match why {
         Unreached::NoSuchHost => Phrase::new("relay-no-host"),
@@ -81,7 +81,7 @@ pub fn unreached(relay: &HostPort, why: &Unreached) -> Phrase {
     .with("relay", relay)
 }
 
-/// Why `relay` will not have us under the name `me`; `other` is the name in the way.
+/// Returns why `relay` refuses the name `me`. `other` is the conflicting name.
 pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Option<&Name>) -> Phrase {
     let in_the_way = other.map_or(me, Name::as_str);
     match reason {
@@ -98,21 +98,22 @@ pub fn name_refused(reason: NameReason, me: &str, relay: &HostPort, other: Optio
         NameReason::Kept => Phrase::new("name-invited-other").with("other", in_the_way),
         NameReason::Removed => Phrase::new("name-removed"),
         NameReason::Full => Phrase::new("name-relay-full"),
-        // The client comes again with another outbox; nobody is told that.
+        // The client signs in again with a new outbox, so this is not shown.
         NameReason::OldCopy => Phrase::new("outbox-old-copy"),
     }
     .with("name", me)
     .with("relay", relay)
 }
 
-/// Why a letter to `who` was refused, and what else is to be said about that. `relay` is where it went, if that is known.
+/// Returns why a letter to `who` was refused, with doubts and similar names. `relay` is its relay,
+/// if known.
 pub fn letter_refused(
     reason: Reason,
     (who, relay): (&str, Option<&HostPort>),
     may_have_arrived: bool,
     nearest: &[Name],
 ) -> Vec<Phrase> {
-    // A label may say which relay is meant.
+    // A label may contain a relay after `@`.
     let name = who.split('@').next().and_then(|name| name.parse::<Name>().ok());
     let is_guest = name.is_some_and(|name| name.guest_address().is_some());
     let why = match reason {
@@ -131,14 +132,14 @@ pub fn letter_refused(
     with_doubts(why.with("who", who), may_have_arrived, nearest)
 }
 
-/// A relay refuses letters to a member who has never signed in, in the address book or not.
+/// Returns the phrases for an unknown recipient.
 fn unknown_member(
     (who, relay): (&str, Option<&HostPort>),
     may_have_arrived: bool,
     nearest: &[Name],
 ) -> Vec<Phrase> {
     let why = match relay {
-        // The sentence names the relay.
+        // The phrase already names the relay, so it is cut off the label.
         Some(relay) => Phrase::new("refused-unknown")
             .with("who", who.split_once('@').map_or(who, |(name, _)| name))
             .with("relay", relay),
@@ -159,7 +160,7 @@ fn with_doubts(why: Phrase, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phr
     phrases
 }
 
-/// What was said about a guest.
+/// Returns the phrase for a relay's report about a guest.
 pub fn of_guest(note: GuestNote, who: &str) -> Phrase {
     match note {
         GuestNote::Ended => Phrase::new("guest-ended"),
@@ -169,7 +170,7 @@ pub fn of_guest(note: GuestNote, who: &str) -> Phrase {
     .with("who", who)
 }
 
-/// Why a letter to `who` was not taken into the outbox.
+/// Returns why a letter to `who` was not taken into the outbox.
 pub fn unkept(why: Unkept, who: &str) -> Phrase {
     match why {
         Unkept::Disk => Phrase::new("unkept-disk"),
@@ -178,7 +179,7 @@ pub fn unkept(why: Unkept, who: &str) -> Phrase {
     .with("who", who)
 }
 
-/// A carrier as it stands in a sentence.
+/// Returns the name of a carrier in a sentence.
 pub(super) const fn upper(via: Carrier) -> &'static str {
     match via {
         Carrier::Udp => "UDP",
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_relay_is_told_with_the_command_that_starts_one() {
+    fn absent_relay_is_reported_with_command_to_start_one() {
         let event = Event::Unreached { relay: relay(), why: Unreached::Silent };
         assert_eq!(say(&event), "no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp");
         let event = Event::Unreached { relay: relay(), why: Unreached::NoTcpListener };
@@ -209,15 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_key_is_told_with_the_exact_command_that_accepts_it() {
-        let (pinned, offered) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    fn changed_key_is_reported_with_command_to_accept_it() {
+        let pinned = PublicKey([1; 32]);
+        let offered = PublicKey([2; 32]);
         let said = say(&Event::Unreached { relay: relay(), why: Unreached::KeyChanged { pinned, offered } });
         assert!(said.ends_with(&format!("queqiao trust 127.0.0.1:8081 {}", offered.fingerprint())), "{said}");
         assert!(said.contains(&pinned.fingerprint()));
     }
 
     #[test]
-    fn every_refusal_of_a_name_says_which_name() {
+    fn every_name_refusal_contains_name() {
         use NameReason::{
             Bad, Closed, Confusable, Disk, Full, Kept, Other, Removed, Reserved, Taken, TooMany,
         };
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_letter_is_told_with_doubt_and_neighbours() {
+    fn refused_letter_is_reported_with_doubt_and_similar_names() {
         let nearest = ["TOM".parse().unwrap(), "TIM".parse().unwrap()];
         let strings = Strings::new(Lang::En);
         let said: Vec<String> = letter_refused(Reason::Unknown, ("TAM", Some(&relay())), true, &nearest)

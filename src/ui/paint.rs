@@ -1,22 +1,25 @@
-//! Letters and notices as lines on a screen.
+//! Formats letters and notices as lines of a screen.
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::base::harmless_line;
 
-/// Before every line of a letter but its first: a header stands at the margin, so no text can pass for one.
+/// Indentation of every line of a letter but its first. Headers begin at the margin, so no text can
+/// look like one.
 const INDENT: &str = "    ";
-/// Narrower screens are not wrapped for: there would be no room beside header and indent.
+/// Minimum width for wrapping, in cells: below it too little is left next to header and
+/// indentation.
 const WIDTH_MIN: usize = 20;
-/// Black on cyan: readable on dark and light screens, and in the sixteen colours that every terminal has (ECMA-48 SGR).
+/// Black on cyan: readable on dark and light screens, and among the 16 colours of every terminal
+/// (ECMA-48 SGR).
 const INCOMING: &str = "\x1b[30;46m";
 const RESET: &str = "\x1b[0m";
 
-/// Whether colours are wanted (`--color`).
+/// Use of colours (`--color`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
-    /// On a terminal, unless the environment says otherwise.
+    /// On a terminal, unless disabled by the environment.
     #[default]
     Auto,
     /// Always.
@@ -26,8 +29,8 @@ pub enum Color {
 }
 
 impl Color {
-    /// Whether to use colours on an output that is a terminal or not. `Auto` respects `NO_COLOR` (no-color.org: set and
-    /// not empty) and `TERM=dumb`.
+    /// Whether to use colours on an output. `Auto` requires a terminal, and respects `NO_COLOR`
+    /// (no-color.org: set and not empty) and `TERM=dumb`.
     pub fn enabled(self, is_terminal: bool, env: impl Fn(&str) -> Option<String>) -> bool {
         match self {
             Color::Always => true,
@@ -53,38 +56,39 @@ impl std::str::FromStr for Color {
     }
 }
 
-/// What the output can show.
+/// Capabilities of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paint {
-    /// Colours.
+    /// Whether it shows colours.
     pub color: bool,
-    /// Its width in cells; `None` if it is no terminal: then lines are as long as they are.
+    /// Width in cells; `None` if it is not a terminal. Then lines are not wrapped.
     pub width: Option<usize>,
 }
 
-/// What kind of words these are.
+/// Kind of an output text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// A letter from somebody: on a coloured background.
+    /// A received letter: on a coloured background.
     Incoming,
-    /// Words about letters.
+    /// A notice about letters.
     Notice,
 }
 
-/// Words for standard output: a header and a text behind it, both harmless already; only the text may have new lines.
+/// Text for standard output: a header followed by a body, both sanitized. Only the body may contain
+/// newlines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Styled {
-    /// What kind of words.
+    /// Kind of the text.
     pub tone: Tone,
-    /// Who and when, written by this program.
+    /// Sender and time, written by this program.
     pub header: String,
-    /// What was written, by anybody.
+    /// Text written by a peer.
     pub text: String,
 }
 
 impl Styled {
-    /// The words as lines, each ended by a new line. Every line of the text but the first is indented, also where a
-    /// long one is wrapped.
+    /// Formats the text as lines, each with a newline at its end. Every line of the body but the
+    /// first is indented, including wrapped ones.
     pub fn render(&self, paint: Paint) -> String {
         let wrap_at = paint.width.filter(|width| *width >= WIDTH_MIN);
         let (start, end) = match self.tone {
@@ -112,17 +116,20 @@ impl Styled {
     }
 }
 
-/// `text` as one harmless line.
+/// Returns `text` as one sanitized line.
 pub(super) fn one_line(text: &str) -> String {
     harmless_line(text).into_owned()
 }
 
-/// Breaks one line into lines of at most `width` cells: behind the last space that fits, else between two characters.
+/// Breaks one line into lines of at most `width` cells: after the last space that fits, else
+/// between two characters.
 fn wrap(margin: &str, line: &str, width: usize, lines: &mut Vec<String>) {
     let mut current = margin.to_owned();
     let mut cells = margin.width_cjk();
     let mut begin = current.len();
     let mut space = None;
+    // Counts cells in CJK mode: an ambiguous character may take two, and a line that is too long
+    // would break the indentation.
     for cluster in line.graphemes(true) {
         let wide = cluster.width_cjk();
         while cells + wide > width && (current.len() > begin || begin != INDENT.len()) {
@@ -152,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn a_second_line_is_indented_and_cannot_pass_for_a_header() {
+    fn second_line_is_indented_and_cannot_look_like_header() {
         let plain = letter("hi\nTOM: forged\n\n").render(Paint::default());
         assert_eq!(plain, "JACK: hi\n    TOM: forged\n");
     }
 
     #[test]
-    fn a_wrapped_line_is_indented_too() {
+    fn wrapped_line_is_indented_too() {
         let paint = Paint { color: false, width: Some(20) };
         let text = "one two three four TOM: forged";
         assert_eq!(letter(text).render(paint), "JACK: one two three \n    four TOM: forged\n");
@@ -170,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn colours_stand_around_each_line_and_end_before_its_end() {
+    fn colours_enclose_each_line_and_end_before_its_newline() {
         let painted = letter("a\nb").render(Paint { color: true, width: None });
         assert_eq!(painted, "\x1b[30;46mJACK: a\x1b[0m\n\x1b[30;46m    b\x1b[0m\n");
     }
 
     #[test]
-    fn colour_follows_flag_then_no_color_then_the_terminal() {
+    fn colour_follows_flag_then_no_color_then_terminal() {
         let env = |pairs: &'static [(&str, &str)]| {
             move |name: &str| pairs.iter().find(|p| p.0 == name).map(|p| p.1.to_owned())
         };

@@ -1,4 +1,4 @@
-//! Lines of text for people and scripts alike: one letter or one result a line, never translated.
+//! Lines of text for users and scripts: one letter or result per line, never translated.
 
 use crate::base::{LetterId, Wall, harmless};
 use crate::client::{Incoming, Said};
@@ -6,13 +6,13 @@ use crate::wire::message::Reason;
 
 use super::clock::Clock;
 
-/// What stands in the place of a carrier or a state for a letter that the disk has damaged since it was written down.
+/// Word in place of the carrier or state of a letter that was damaged on disk.
 pub(super) const DAMAGED: &str = "damaged";
-/// In place of how far a letter of an old copy has come: the word of [`Reason::OldCopy`].
+/// Word in place of the state of a letter from an old copy; that of [`Reason::OldCopy`].
 pub(super) const OLD_COPY: &str = "old-copy";
 
-/// A letter on one line: `12:03:05 JACK [udp] text`. A new line in the text is shown as `\n`. What a relay says about a
-/// guest is `12:03:05 guest-127.0.0.1-9 [left]`, or `[ended]`.
+/// Formats a letter on one line: `12:03:05 JACK [udp] text`, with newlines as `\n`. A relay's
+/// report about a guest is `12:03:05 guest-127.0.0.1-9 [left]`, or `[ended]`.
 pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String {
     if let Some(note) = letter.note {
         return format!("{} {who} [{}]", clock.show(letter.at, now), note.word());
@@ -22,16 +22,17 @@ pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String 
     format!("{} {} [{how}] {text}", clock.show(letter.at, now), super::paint::one_line(who))
 }
 
-/// A letter of the history on one line: `12:03:05 TOM → JACK [delivered] text` for one of `me`,
-/// with how far it has come; `12:03:05 JACK → TOM [udp] text` for one of theirs. A new line in the
-/// text is shown as `\n`. What was said about a guest is as in [`letter`], or `[closed]` where `me`
+/// Formats a letter of the history on one line, with newlines as `\n`. A letter of `me` has its
+/// state: `12:03:05 TOM → JACK [delivered] text`. A received one has its carrier: `12:03:05 JACK →
+/// TOM [udp] text`. Reports about a guest are formatted as in [`letter`], or `[closed]` if `me`
 /// ended the conversation.
 pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
     if let Some(note) = said.note {
         return format!("{} {who} [{}]", clock.show(said.at, now), note.word());
     }
     let text = harmless(said.text.trim_end_matches('\n')).replace('\n', "\\n");
-    let (me, who) = (super::paint::one_line(me), super::paint::one_line(who));
+    let me = super::paint::one_line(me);
+    let who = super::paint::one_line(who);
     let (from, to) = if said.by_me { (me, who) } else { (who, me) };
     let how = match said.via {
         _ if said.damaged => DAMAGED,
@@ -42,17 +43,17 @@ pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> Strin
     format!("{} {from} → {to} [{how}] {text}", clock.show(said.at, now))
 }
 
-/// `delivered ID`.
+/// Returns `delivered ID`.
 pub fn delivered(id: LetterId) -> String {
     format!("delivered {id}")
 }
 
-/// `accepted ID`.
+/// Returns `accepted ID`.
 pub fn accepted(id: LetterId) -> String {
     format!("accepted {id}")
 }
 
-/// `refused ID REASON`, with ` (may have arrived)` where that is so.
+/// Returns `refused ID REASON`, followed by ` (may have arrived)` if that is so.
 pub fn refused(id: LetterId, reason: Reason, may_have_arrived: bool) -> String {
     let doubt = if may_have_arrived { " (may have arrived)" } else { "" };
     format!("refused {id} {}{doubt}", reason.word())
@@ -68,7 +69,7 @@ mod tests {
     const ID: LetterId = LetterId { outbox: OutboxId(1), number: 7 };
 
     #[test]
-    fn a_letter_of_two_lines_is_one_line() {
+    fn letter_of_two_lines_is_one_line() {
         let now = Wall(1_719_835_385_678);
         let incoming = Incoming {
             relay: "127.0.0.1:8081".parse().unwrap(),
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_relay_says_about_a_guest_has_no_text_and_no_guest_can_write_it() {
+    fn guest_report_has_no_text_and_no_guest_can_forge_it() {
         let now = Wall(1_719_835_385_678);
         let says = |text: &str, note| Incoming {
             relay: "127.0.0.1:8081".parse().unwrap(),
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_of_the_history_is_told_line_by_line() {
+    fn history_is_printed_line_by_line() {
         use crate::base::Wall;
         use crate::client::{Progress, Said};
         let now = Wall(1_719_835_385_678);
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_sending_are_what_scripts_read() {
+    fn send_results_have_documented_form() {
         assert_eq!(delivered(ID), "delivered 0000000000000001-7");
         assert_eq!(accepted(ID), "accepted 0000000000000001-7");
         assert_eq!(refused(ID, Reason::TooLong, false), "refused 0000000000000001-7 too-long");

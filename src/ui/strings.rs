@@ -1,4 +1,4 @@
-//! Sentences for people: one table for each language, embedded in the program.
+//! Texts for users: one table per language, embedded in the program.
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
@@ -9,15 +9,15 @@ use crate::base::{Phrase, harmless_line};
 const EN: &str = include_str!("strings/en.ftl");
 const ZH: &str = include_str!("strings/zh.ftl");
 
-/// The one argument that is a number, so that sentences can tell one from many. All others are texts: a name `007`
-/// must not become 7.
+/// Name of the only argument that is a number, for singular and plural. All others are strings: a
+/// name `007` must not become 7.
 const NUMBER_ARG: &str = "count";
 
-/// The variables that say the language, the first one that is set and not empty (POSIX, "Internationalization
-/// Variables").
+/// Environment variables for the language; the first that is set and not empty is used (POSIX,
+/// "Internationalization Variables").
 const LANG_VARIABLES: [&str; 4] = ["QUEQIAO_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
 
-/// A language people are spoken to in.
+/// Language of the user interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lang {
     /// English.
@@ -28,8 +28,8 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// The language: `flag` (`--lang`) before `QUEQIAO_LANG`, `LC_ALL`, `LC_MESSAGES`, `LANG`. Everything that begins
-    /// with `zh` is Chinese, everything else English.
+    /// Chooses the language: `flag` (`--lang`), else `QUEQIAO_LANG`, `LC_ALL`, `LC_MESSAGES`,
+    /// `LANG`. Any value that begins with `zh` is Chinese, any other is English.
     pub fn pick(flag: Option<&str>, env: impl Fn(&str) -> Option<String>) -> Lang {
         let from_env = || LANG_VARIABLES.iter().filter_map(|name| env(name)).find(|value| !value.is_empty());
         let said = flag.map(str::to_owned).or_else(from_env).unwrap_or_default();
@@ -37,40 +37,41 @@ impl Lang {
     }
 }
 
-/// The sentences of one language.
+/// Texts of one language.
 pub struct Strings {
     lang: Lang,
     bundle: FluentBundle<FluentResource>,
 }
 
 impl Strings {
-    /// The sentences of `lang`.
+    /// Loads the texts of `lang`.
     pub fn new(lang: Lang) -> Strings {
         let (source, id) = match lang {
             Lang::En => (EN, "en"),
             Lang::Zh => (ZH, "zh"),
         };
         let resource =
-            FluentResource::try_new(source.to_owned()).expect("the embedded tables are well formed");
-        let id: LanguageIdentifier = id.parse().expect("these are language codes");
+            FluentResource::try_new(source.to_owned()).expect("the tests parse the embedded tables");
+        let id: LanguageIdentifier = id.parse().expect("both are language codes");
         let mut bundle = FluentBundle::new_concurrent(vec![id]);
         bundle.set_use_isolating(false);
-        bundle.add_resource(resource).expect("no key stands twice in an embedded table");
+        bundle.add_resource(resource).expect("keys of an embedded table are unique");
         Strings { lang, bundle }
     }
 
-    /// The language.
+    /// Returns the language.
     pub const fn lang(&self) -> Lang {
         self.lang
     }
 
-    /// The sentence called `key`, if there is one and it has no gaps.
+    /// Returns the text of `key`, if it exists. It must not need arguments.
     pub fn find(&self, key: &str) -> Option<String> {
         let pattern = self.bundle.get_message(key)?.value()?;
         Some(self.bundle.format_pattern(pattern, None, &mut Vec::new()).into_owned())
     }
 
-    /// The sentence, on one line, with every argument made harmless. A key without a sentence is shown as itself.
+    /// Formats a phrase as one line, with sanitized arguments. A key without a text is shown as it
+    /// is.
     pub fn say(&self, phrase: &Phrase) -> String {
         let Some(pattern) = self.bundle.get_message(phrase.key()).and_then(|message| message.value()) else {
             return harmless_line(&phrase.to_string()).into_owned();

@@ -1,9 +1,11 @@
-//! The thin outside of line mode: lines in by a [`Screen`], words out by a [`Pen`]. On a terminal, lines are edited while
-//! letters appear above them; otherwise they are read plainly. Decides nothing.
+//! Terminal input and output for line mode: a [`Screen`] reads lines, a [`Pen`] writes. On a
+//! terminal, lines are edited while letters appear above them; otherwise they are read without
+//! editing. No decisions are made here.
 //!
-//! A pen waits for as long as nobody reads, a terminal is stopped, or the user searches the history: it belongs on a
-//! thread of its own. Reading has its own thread, which waits after each line for [`Screen::ask`]: so the prompt is always the right one,
-//! and a file piped in is read no faster than it is worked off.
+//! A pen blocks while the reader is slow, the terminal is stopped, or the user searches the
+//! history, so it needs its own thread. Reading has its own thread too, which waits after each line
+//! for [`Screen::ask`]. So the prompt is always current, and a piped file is read no faster than it
+//! is processed.
 
 mod editor;
 mod plain_lines;
@@ -19,23 +21,23 @@ use crate::base::Phrase;
 
 use super::line::Typed;
 
-/// Tells that input has failed: nothing more comes.
+/// Reports that input has failed and that no more follows.
 fn fail(typed: &mut impl FnMut(Typed), cause: impl std::fmt::Display) {
     typed(Typed::Refused(Phrase::new("input-failed").with("cause", cause)));
     typed(Typed::EndOfInput);
 }
 
-/// What is asked of the user next.
+/// Prompt for the next line, and its completions.
 #[derive(Debug)]
 struct Ask {
     prompt: String,
     candidates: Vec<String>,
 }
 
-/// Whether anybody still reads the output.
+/// Whether output still has a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It was written, or will be drawn.
+    /// The text was written, or will be drawn.
     Yes,
     /// The reader has closed its end (`… | head`): end with success.
     Closed,
@@ -46,30 +48,31 @@ pub enum Written {
 pub enum Output {
     /// Standard output: results.
     Out,
-    /// Standard error: talk.
+    /// Standard error: notices.
     Err,
 }
 
-/// The input of a process, read line by line.
+/// Input of a process, read line by line.
 #[derive(Debug)]
 pub struct Screen {
     asks: Sender<Ask>,
     before: Option<Termios>,
 }
 
-/// What writes to both outputs of a process.
+/// Writer for both outputs of a process.
 #[derive(Default)]
 pub struct Pen {
-    /// Draws above the line that is being typed; it takes one text at a time.
+    /// Draws above the line that is being typed. It takes one text at a time.
     above: Option<Box<dyn rustyline::ExternalPrinter + Send>>,
 }
 
 impl Screen {
-    /// Starts reading, and gives the pen that writes beside it; it is to be kept for as long as the screen. `typed` is called
-    /// on the reading thread; it must not wait for long. The first line is read after the first [`Screen::ask`].
+    /// Starts reading, and returns the matching pen. Keep the pen as long as the screen. `typed` is
+    /// called on the reading thread and must not block for long. The first line is read after the
+    /// first [`Screen::ask`].
     ///
     /// # Errors
-    /// The terminal's or the thread's, as the system gives it.
+    /// System errors of the terminal or thread.
     pub fn open(typed: impl FnMut(Typed) + Send + 'static) -> io::Result<(Screen, Pen)> {
         let (asks, asked) = channel();
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
@@ -92,20 +95,20 @@ impl Screen {
         Ok((Screen { asks, before: None }, Pen::default()))
     }
 
-    /// Asks for the next line. `candidates` complete it.
+    /// Asks for the next line, with completions `candidates`.
     pub fn ask(&self, prompt: &str, candidates: Vec<String>) {
-        // The reader is gone after the end of input: then nothing more is asked.
+        // After the end of input the reader is gone, and no line is needed.
         let _ = self.asks.send(Ask { prompt: prompt.to_owned(), candidates });
     }
 
-    /// Ends: the terminal is left as it was found. The process may exit after it, though the reading thread may still wait
-    /// for a key.
+    /// Stops reading and restores the terminal. The process may exit afterwards, even if the
+    /// reading thread still waits for a key.
     pub fn finish(self) {
         drop(self.asks);
         let Some(before) = self.before else { return };
         let raw = tcgetattr(io::stdin()).is_ok_and(|now| now.local_modes != before.local_modes);
         if raw {
-            // Nothing is left to do about a terminal that is gone.
+            // An error means that the terminal has gone.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
             let _ = write_out(editor::LEAVE);
         }
@@ -113,10 +116,10 @@ impl Screen {
 }
 
 impl Pen {
-    /// Writes whole lines; above the line that is being typed if they go to that terminal.
+    /// Writes whole lines, above the line that is being typed if they go to that terminal.
     ///
     /// # Errors
-    /// The system's, but not that of a closed pipe.
+    /// System errors, except for a closed pipe.
     pub fn write(&mut self, to: Output, lines: &str) -> io::Result<Written> {
         match &mut self.above {
             _ if lines.is_empty() => Ok(Written::Yes),
@@ -131,8 +134,9 @@ impl Pen {
         }
     }
 
-    /// Waits until what was written can be seen. The editor takes one text at a time and only after it has drawn the one
-    /// before: when it has taken two that show nothing, all others are drawn.
+    /// Waits until everything written is visible. The editor takes one text at a time, and only
+    /// after it has drawn the one before. When it has taken two texts that draw nothing, all others
+    /// are drawn.
     pub fn settle(&mut self) {
         let Some(printer) = &mut self.above else { return };
         for _ in 0..2 {
@@ -149,7 +153,7 @@ impl fmt::Debug for Pen {
     }
 }
 
-/// The width of standard output in cells, if it is a terminal.
+/// Returns the width of standard output in cells, if it is a terminal.
 pub fn width() -> Option<usize> {
     let size = tcgetwinsize(io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|width| *width > 0)
@@ -158,7 +162,7 @@ pub fn width() -> Option<usize> {
 /// Writes to standard output and flushes it.
 ///
 /// # Errors
-/// The system's, but not that of a closed pipe.
+/// System errors, except for a closed pipe.
 pub fn write_out(lines: &str) -> io::Result<Written> {
     write_to(io::stdout().lock(), lines)
 }
@@ -166,7 +170,7 @@ pub fn write_out(lines: &str) -> io::Result<Written> {
 /// Writes to standard error.
 ///
 /// # Errors
-/// The system's, but not that of a closed pipe.
+/// System errors, except for a closed pipe.
 pub fn write_err(lines: &str) -> io::Result<Written> {
     write_to(io::stderr().lock(), lines)
 }
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
+    fn closed_pipe_is_not_an_error_but_full_disk_is() {
         assert_eq!(write_to(Failing(ErrorKind::BrokenPipe), "x\n").unwrap(), Written::Closed);
         assert_eq!(
             write_to(Failing(ErrorKind::StorageFull), "x\n").unwrap_err().kind(),

@@ -1,4 +1,4 @@
-//! Relays that are not reached, told of together: an address book may name thousands that are gone.
+//! Reports unreachable relays together: an address book may list thousands that are gone.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::client::Unreached;
 
 use super::notice;
 
-/// Unreached relays are reported when no further one came for this long. Relays are tried within a
-/// few seconds of each other.
+/// Unreachable relays are reported when no further one has been added for this long. 1 s: relays
+/// are tried within a few seconds of each other.
 const QUIET: Duration = Duration::from_secs(1);
-/// And this long after the first of them, whatever comes.
+/// Maximum delay of the report after the first of them.
 const HELD_MAX: Duration = Duration::from_secs(10);
 
-/// Relays that were not reached and are not told of yet.
+/// Unreachable relays that are not reported yet.
 #[derive(Debug, Default)]
 pub struct NotReached {
     held: Option<Held>,
@@ -29,24 +29,28 @@ struct Held {
 }
 
 impl NotReached {
-    /// Takes in that a relay was not reached, one of this many. Returns what is said at once: all
-    /// there is where it is the only one, and what the user has to decide.
+    /// Records that one of `relays` relays is unreachable. Returns the phrase to show at once: if
+    /// it is the only relay, or if the user must decide something.
     pub fn put(&mut self, now: Tick, relay: &HostPort, why: &Unreached, relays: usize) -> Option<Phrase> {
         let waits = matches!(why, Unreached::Silent | Unreached::NoSuchHost | Unreached::NoTcpListener);
         if relays <= 1 || !waits {
             return Some(notice::unreached(relay, why));
         }
         match &mut self.held {
-            Some(held) => (held.others, held.last) = (held.others + 1, now),
+            Some(held) => {
+                held.others += 1;
+                held.last = now;
+            }
             None => {
-                let (relay, why) = (relay.clone(), *why);
+                let relay = relay.clone();
+                let why = *why;
                 self.held = Some(Held { relay, why, others: 0, since: now, last: now });
             }
         }
         None
     }
 
-    /// Lets time pass. Returns what is said now.
+    /// Handles the passing of time. Returns the report if it is due.
     pub fn handle_time(&mut self, now: Tick) -> Option<Phrase> {
         let held = self.held.take_if(|held| held.due() <= now)?;
         Some(match held.others {
@@ -55,7 +59,7 @@ impl NotReached {
         })
     }
 
-    /// When [`NotReached::handle_time`] has something to say.
+    /// Returns the time of the next report.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.held.as_ref().map(Held::due)
     }
@@ -82,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_relay_is_told_of_at_once_and_as_ever() {
+    fn only_relay_is_reported_at_once_as_itself() {
         let mut relays = NotReached::default();
         let phrase = relays.put(at(0), &relay(0), &Unreached::Silent, 1);
         assert_eq!(phrase, Some(notice::unreached(&relay(0), &Unreached::Silent)));
@@ -103,11 +107,12 @@ mod tests {
         let english = "no relay answers at 127.0.0.1:8081 and 1499 others; start one: queqiao relay --tcp";
         assert_eq!(said(Lang::En), english);
         assert_eq!(said(Lang::Zh), "127.0.0.1:8081 及另外 1499 处没有中继应答;启动一个: queqiao relay --tcp");
-        assert_eq!((relays.handle_time(due), relays.next_deadline()), (None, None));
+        assert_eq!(relays.handle_time(due), None);
+        assert_eq!(relays.next_deadline(), None);
     }
 
     #[test]
-    fn one_of_several_is_told_of_as_if_it_were_alone() {
+    fn single_unreachable_relay_is_reported_as_if_it_were_alone() {
         let mut relays = NotReached::default();
         assert_eq!(relays.put(at(0), &relay(0), &Unreached::NoSuchHost, 2), None);
         let phrase = relays.handle_time(at(1_000));
@@ -123,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_decision_is_said_at_once() {
+    fn failure_needing_decision_is_reported_at_once() {
         let mut relays = NotReached::default();
         let key = |byte| PublicKey([byte; 32]);
         let why = Unreached::KeyChanged { pinned: key(1), offered: key(2) };
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_end_is_told_of_after_ten_seconds() {
+    fn endless_failures_are_reported_after_10_s() {
         let mut relays = NotReached::default();
         let said = (0..20_000).step_by(500).filter_map(|n| {
             relays.put(at(n), &relay(n % 9), &Unreached::Silent, 9);

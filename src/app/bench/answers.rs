@@ -1,5 +1,6 @@
-//! What keep-alives would cost the least server: the bare loop sends datagrams back that are as many a second, as short and
-//! from as many addresses as those of idle members, one by one and at random times, as theirs are.
+//! CPU cost of keep-alives for the bare loop, as a baseline. It echoes datagrams at the same rate,
+//! of the same length and from as many addresses as those of idle members. They come one by one at
+//! random times, as theirs do.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,17 +14,17 @@ use super::child::Child;
 use super::idler::{IDLERS_MAX, address};
 use super::meter::Meter;
 
-/// A packet that holds a PING.
+/// Length of a packet that holds one PING, in bytes.
 const KEEP_ALIVE_LEN: usize = DATA_HEADER_LEN + 1 + TAG_LEN;
-/// Before anything is measured: the loop's memory is there, and its socket.
+/// Load before the measurement. 2 s: enough for the loop to allocate its memory.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// The load, and what came back.
+/// Load generator, with counts of what was sent and echoed.
 struct Asker {
     crowd: Crowd,
     server: SocketAddr,
     members: u32,
-    /// Between two datagrams, on the average.
+    /// Mean time between two datagrams.
     every: Duration,
     rng: Rng,
     due: Tick,
@@ -31,8 +32,8 @@ struct Asker {
     answers: u64,
 }
 
-/// CPU time of the bare loop for one datagram of `members` that come `per_second`, in microseconds; `None` if nothing came
-/// back.
+/// Returns the CPU time of the bare loop for one datagram, in microseconds; `None` if nothing was
+/// echoed. `members` addresses send `per_second` datagrams in all.
 ///
 /// # Errors
 /// Those of [`Child::start`], [`Crowd::bind`] and [`Meter::open`].
@@ -47,12 +48,15 @@ pub(super) fn cpu_us(
     let due = crowd.wait(Tick::ZERO).tick;
     let members = u32::try_from(members).map_or(IDLERS_MAX, |members| members.clamp(1, IDLERS_MAX));
     let every = Duration::from_secs_f64(1.0 / per_second.max(1.0));
-    let (server, rng) = (child.addr, Rng::from_seed(net::seed()));
+    let server = child.addr;
+    let rng = Rng::from_seed(net::seed());
     let mut asker = Asker { crowd, server, members, every, rng, due, asked: 0, answers: 0 };
     asker.run(WARM_UP);
-    let (before, answers_before) = (meter.read()?, asker.answers);
+    let before = meter.read()?;
+    let answers_before = asker.answers;
     asker.run(time);
-    let (after, answers) = (meter.read()?, asker.answers - answers_before);
+    let after = meter.read()?;
+    let answers = asker.answers - answers_before;
     let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();
     Ok((answers > 0).then(|| cpu * 1e6 / answers as f64))
 }
@@ -78,7 +82,8 @@ impl Asker {
         self.asked = self.asked.wrapping_add(1);
     }
 
-    /// Members know nothing of each other: their datagrams are a Poisson process.
+    /// Returns the time to the next datagram. Members send independently, so their datagrams form a
+    /// Poisson process.
     fn pause(&mut self) -> Duration {
         let part = (self.rng.next_u32() as f64 + 1.0) / (u32::MAX as f64 + 1.0);
         self.every.mul_f64(-part.ln())
@@ -90,11 +95,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_comes_back_at_about_the_rate_that_is_wanted() {
+    fn datagrams_are_echoed_at_about_wanted_rate() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut crowd = Crowd::bind().unwrap();
         let due = crowd.wait(Tick::ZERO).tick;
-        let (every, rng) = (Duration::from_micros(500), Rng::from_seed([7; 32]));
+        let every = Duration::from_micros(500);
+        let rng = Rng::from_seed([7; 32]);
         let server = socket.local_addr().unwrap();
         let mut asker = Asker { crowd, server, members: 3, every, rng, due, asked: 0, answers: 0 };
         let pauses: Duration = (0..10_000).map(|_| asker.pause()).sum();
@@ -102,7 +108,8 @@ mod tests {
         asker.ask();
         let mut bytes = [0; 99];
         let (len, from) = socket.recv_from(&mut bytes).unwrap();
-        assert_eq!((len, from.ip()), (KEEP_ALIVE_LEN, address(0).into()));
+        assert_eq!(len, KEEP_ALIVE_LEN);
+        assert_eq!(from.ip(), address(0));
         socket.send_to(&bytes[..len], from).unwrap();
         let mut tries = 0..100;
         while asker.answers == 0 && tries.next().is_some() {

@@ -1,4 +1,5 @@
-//! Servers of the bench's own: each is this program again, in a process of its own, and ends with the bench.
+//! Servers that the bench starts: each is this program in a separate process that ends with the
+//! bench.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,11 +17,11 @@ use crate::ui::Strings;
 
 use super::{BenchServer, bare};
 
-/// Where the servers are bound: the port is the system's choice.
+/// Address of the servers; the system chooses the port.
 const BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl BenchServer {
-    /// As it stands on the command line of its process.
+    /// Returns the server's name on the command line of its process.
     pub(super) const fn word(self) -> &'static str {
         match self {
             BenchServer::Relay => "relay",
@@ -29,27 +30,27 @@ impl BenchServer {
     }
 }
 
-/// A server that runs until this is dropped.
+/// A server process that runs until this value is dropped.
 pub(super) struct Child {
     process: process::Child,
-    /// Kept open: what the server prints while it ends must not fail.
+    /// Kept open, so that the server can print while it ends.
     _out: BufReader<ChildStdout>,
-    /// Where it takes datagrams, and a relay connections too.
+    /// Address for datagrams, and for TCP connections if it is a relay.
     pub(super) addr: SocketAddr,
 }
 
 impl Child {
-    /// Starts a server on the processor of the calling thread.
+    /// Starts a server on the CPU of the calling thread.
     ///
     /// # Errors
-    /// `bench-no-server` if it does not come up.
+    /// `bench-no-server` if it does not start.
     pub(super) fn start(server: BenchServer) -> Result<Child, Phrase> {
         let failed = |why: &dyn ToString| Phrase::new("bench-no-server").with("cause", why.to_string());
         let mut command = Command::new(env::current_exe().map_err(|why| failed(&why))?);
         command.args(["bench", "--as-server", server.word()]).env_remove("RUST_LOG");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().map_err(|why| failed(&why))?;
-        let mut out = BufReader::new(process.stdout.take().expect("its output is a pipe"));
+        let mut out = BufReader::new(process.stdout.take().expect("stdout was set to a pipe"));
         let mut line = String::new();
         let addr = out.read_line(&mut line).ok().and_then(|_| udp_of(&line));
         let Some(addr) = addr else {
@@ -60,7 +61,7 @@ impl Child {
         Ok(Child { process, _out: out, addr })
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -73,13 +74,13 @@ impl Drop for Child {
     }
 }
 
-/// The address in a server's ready line.
+/// Returns the UDP address in a server's ready line.
 fn udp_of(line: &str) -> Option<SocketAddr> {
     let mut words = line.strip_prefix("ready ")?.split_ascii_whitespace();
     words.find_map(|word| word.strip_prefix("udp="))?.parse().ok()
 }
 
-/// Is such a server, until standard input ends.
+/// Runs such a server until standard input ends.
 ///
 /// # Errors
 /// Those of [`relay`], or `cannot-start`.
@@ -98,13 +99,13 @@ pub(super) fn serve(server: BenchServer, strings: &Arc<Strings>) -> Outcome {
             let ended = bare::forward(BIND, |addr| {
                 print(&format!("ready udp={addr}")).map(drop).map_err(|_| io::ErrorKind::BrokenPipe.into())
             });
-            let cause = ended.expect_err("the loop has no other end");
+            let cause = ended.expect_err("the loop ends by an error only");
             Err(Phrase::new("cannot-start").with("cause", cause).into())
         }
     }
 }
 
-/// Ends this process when nobody holds its standard input any more, as the one that started it does while it lives.
+/// Exits when the parent closes our stdin, after calling `clean_up`.
 fn end_with_input(clean_up: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let watch = || {
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
@@ -121,14 +122,13 @@ fn folder() -> PathBuf {
 }
 
 fn remove(folder: &PathBuf) {
-    // What is left of it is in the system's folder for such things.
+    // Leftovers are in the system's folder for temporary files.
     let _ = fs::remove_dir_all(folder);
 }
 
 fn relay_options(folder: PathBuf) -> RelayOptions {
     let limits = Limits { per_sender: false, ..Limits::default() };
-    let (tcp, data) = (Some(None), Some(folder));
-    RelayOptions { bind: BIND, tcp, address: None, data, limits, guests: None }
+    RelayOptions { bind: BIND, tcp: Some(None), address: None, data: Some(folder), limits, guests: None }
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_taken_from_the_ready_line_alone() {
+    fn address_is_read_from_ready_line_only() {
         let addr = "127.0.0.1:18081".parse().ok();
         assert_eq!(udp_of("ready udp=127.0.0.1:18081 tcp=127.0.0.1:18081 key=abcde\n"), addr);
         assert_eq!(udp_of("ready udp=127.0.0.1:18081\n"), addr);

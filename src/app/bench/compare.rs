@@ -1,4 +1,5 @@
-//! What a letter costs a relay, as a multiple of what a message costs the bare loop, in one run.
+//! CPU cost of a letter in a relay, as a multiple of the cost of a message in the bare loop, in one
+//! run.
 
 use std::io;
 use std::time::Duration;
@@ -15,13 +16,14 @@ use super::pin::{Places, pin};
 use super::report::{Report, rounded};
 use super::{BenchOptions, BenchServer, run, unsound};
 
-/// Pairs and window of each row: where nothing can be gathered, a little, and all that can be.
+/// Pairs and window of each row: one where batching is impossible, one where batches are small, and
+/// one where they are full.
 const SHAPES: [(usize, usize); 3] = [(400, 1), (50, 8), (50, 64)];
 
-/// The keys of the JSON object are these names.
+/// One JSON object; its keys are these field names.
 #[derive(Debug, Serialize)]
 struct Comparison {
-    /// The processor of the servers; `null` if there is one for all.
+    /// CPU of the servers; `null` if the machine has only one.
     server_cpu: Option<usize>,
     load_cpu: Option<usize>,
     rows: Vec<Row>,
@@ -33,7 +35,7 @@ struct Row {
     window: usize,
     bare: Bare,
     relay: Report,
-    /// The relay's CPU time for a letter over the loop's for a message.
+    /// CPU time of the relay per letter, divided by that of the loop per message.
     ratio: Option<f64>,
 }
 
@@ -43,15 +45,15 @@ struct Bare {
     messages_per_second: f64,
     cpu_us_per_message: Option<f64>,
     busy: f64,
-    /// Windows that were lost whole and filled again.
+    /// Windows that were lost entirely and filled again.
     stalls: u64,
 }
 
-/// Measures both servers at each shape and prints one line for each, or one JSON object for all.
+/// Measures both servers in each shape. Prints one line for each shape, or one JSON object for all.
 ///
 /// # Errors
-/// Those of [`run::measure`] and of starting processes; status 1 if letters were lost, refused, doubled, changed or out
-/// of order.
+/// Those of [`run::measure`] and of starting processes. Status 1 if letters were lost, refused,
+/// duplicated, changed, or out of order.
 pub(super) fn compare(options: &BenchOptions, one_shape: bool) -> Outcome {
     let own = [(options.pairs, options.window)];
     let shapes = if one_shape { own.as_slice() } else { &SHAPES };
@@ -69,15 +71,16 @@ pub(super) fn compare(options: &BenchOptions, one_shape: bool) -> Outcome {
         rows.push(row);
     }
     let sound = rows.iter().all(|row| row.relay.is_sound());
-    let (server_cpu, load_cpu) = (places.map(|places| places.server), places.map(|places| places.load));
+    let server_cpu = places.map(|places| places.server);
+    let load_cpu = places.map(|places| places.load);
     if options.json {
         let object = serde_json::to_string(&Comparison { server_cpu, load_cpu, rows });
-        print(&object.expect("texts and numbers always serialise"))?;
+        print(&object.expect("strings and numbers always serialize"))?;
     }
     if sound { Ok(Status::Done) } else { Err(unsound()) }
 }
 
-/// Starts a server on its processor, and leaves this thread on the one of the load.
+/// Starts a server on its CPU, and leaves this thread on the CPU of the load.
 fn start(server: BenchServer, places: Option<Places>) -> Result<Child, Phrase> {
     if let Some(places) = places {
         pin(places.server);
@@ -120,14 +123,14 @@ impl Row {
     }
 }
 
-/// What stands above the rows.
+/// Returns the two lines above the rows.
 fn head(options: &BenchOptions, places: Option<Places>) -> [String; 2] {
     let cpus = match places {
         Some(Places { server, load }) => format!("servers on cpu {server}, load on cpu {load}"),
         None => "one cpu for all".to_owned(),
     };
-    let (via, answers) =
-        (if options.tcp { "tcp" } else { "udp" }, if options.answer { ", answered" } else { "" });
+    let via = if options.tcp { "tcp" } else { "udp" };
+    let answers = if options.answer { ", answered" } else { "" };
     let secs = options.time.as_secs_f64();
     let columns = format!(
         "{:>5} {:>6} {:>9} {:>9} {:>6} {:>10} {:>8} {:>8} {:>7} {:>7} {:>9} {:>10} {:>10}",
@@ -148,7 +151,7 @@ fn head(options: &BenchOptions, places: Option<Places>) -> [String; 2] {
     [format!("via {via}{answers}, {} bytes, {secs} s each, {cpus}", options.size), columns]
 }
 
-/// What stopped a measurement of the loop.
+/// Failure that ended a measurement of the loop.
 struct Stopped(Failure);
 
 impl From<io::Error> for Stopped {

@@ -1,4 +1,4 @@
-//! One client of the bench: its core and its own outside, with nothing kept on disk.
+//! One client of the bench: its core and its own network loop, without a disk.
 
 use std::collections::VecDeque;
 
@@ -6,15 +6,16 @@ use crate::base::{Effect, Inbox, Input, Name, Now, OutboxId, Outputs, Phrase, Rn
 use crate::client::{Carriers, Client, Command, Config, Event, Record, RelaySpec};
 use crate::net::{self, Net, NetConfig};
 
-/// Turns in a row without a look outside: what a client has to say, what it made durable, and what follows from that.
+/// Turns in a row without input from the network: enough for commands, the records they made
+/// durable, and the results of those.
 const INNER_TURNS_MAX: usize = 8;
 
 pub(super) struct End {
     pub(super) client: Client,
     pub(super) net: Net<Command>,
-    /// For the next turn.
+    /// Commands for the next turn.
     pub(super) commands: VecDeque<Command>,
-    /// What turns brought and nobody has taken.
+    /// Events of past turns that were not taken yet.
     pub(super) events: Vec<Event>,
     /// Records that count as durable from the next turn on.
     durable: VecDeque<Ticket>,
@@ -23,7 +24,7 @@ pub(super) struct End {
 }
 
 impl End {
-    /// A client that will sign in under this name, with a new key.
+    /// Opens a client that will sign in as `name`, with a new key.
     ///
     /// # Errors
     /// Those of [`Net::new`].
@@ -49,7 +50,7 @@ impl End {
         })
     }
 
-    /// One turn that does not wait, and those that follow from what it made durable.
+    /// Runs one turn that does not wait, and those that follow from newly durable records.
     pub(super) fn turn(&mut self) -> Now {
         let now = self.net.wait(Some(Tick::ZERO));
         self.step(now, true);
@@ -57,7 +58,7 @@ impl End {
         now
     }
 
-    /// Gives the client what waits for it inside the process, without a look outside.
+    /// Runs turns for commands and durable records only, without input from the network.
     pub(super) fn say(&mut self, now: Now) {
         for _ in 0..INNER_TURNS_MAX {
             if self.commands.is_empty() && self.durable.is_empty() {
@@ -71,7 +72,8 @@ impl End {
         let net = looks_outside.then_some(&mut self.net);
         let mut fed = Fed { commands: &mut self.commands, durable: &mut self.durable, net };
         self.deadline = turn(&mut self.client, now, &mut fed, &mut self.out);
-        let (events, durable) = (&mut self.events, &mut self.durable);
+        let events = &mut self.events;
+        let durable = &mut self.durable;
         self.net.carry_out(&mut self.out, |effect| match effect {
             Effect::Persist(ticket, _) => durable.push_back(ticket),
             Effect::Show(event) => events.push(event),
@@ -79,14 +81,14 @@ impl End {
         });
     }
 
-    /// When it wants its next turn though nothing comes.
+    /// Returns when it needs its next turn if nothing arrives.
     pub(super) fn sleep_until(&self) -> Option<Tick> {
         let waits = !self.commands.is_empty() || !self.durable.is_empty();
         if waits { Some(Tick::ZERO) } else { self.net.sleep_until(self.deadline) }
     }
 }
 
-/// Commands first, then what became durable, then what comes from outside.
+/// Input of one turn: commands first, then durable records, then the network.
 struct Fed<'a> {
     commands: &'a mut VecDeque<Command>,
     durable: &'a mut VecDeque<Ticket>,

@@ -1,4 +1,4 @@
-//! Garbage for the relay while letters flow: what a member notices of a flood.
+//! Garbage sent to the relay while letters flow, to measure how much members notice of a flood.
 #![allow(clippy::disallowed_types, reason = "real sockets live in real time")]
 
 use std::net::{SocketAddr, UdpSocket};
@@ -13,12 +13,13 @@ use crate::wire::limits::{MAGIC, VERSION};
 
 use super::super::Failure;
 
-/// The longest datagram of the flood: what an Ethernet carries.
+/// Maximum datagram length of the flood, in bytes: the Ethernet MTU.
 const LEN_MAX: usize = 1_500;
-/// Datagrams are sent in bursts this far apart.
+/// Time between two bursts of datagrams.
 const BURST_EVERY: Duration = Duration::from_millis(1);
 
-/// Datagrams in one burst: a machine too slow for the rate sends what it can, and still looks whether it should stop.
+/// Maximum datagrams in one burst. A machine too slow for the rate sends what it can, and still
+/// checks whether it should stop.
 const BURST_MAX: u64 = 1_000;
 
 /// A thread that sends random datagrams until it is dropped.
@@ -29,10 +30,11 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    /// Floods a relay on this machine, and no other, with so many datagrams a second.
+    /// Floods a relay with `per_second` datagrams a second, on this machine only.
     ///
     /// # Errors
-    /// Status 2 if the relay is elsewhere, `cannot-start` if there is no socket or thread.
+    /// Status 2 if the relay is on another machine, `cannot-start` if no socket or thread can be
+    /// created.
     pub(super) fn start(relay: &HostPort, per_second: u32) -> Result<Flood, Failure> {
         let here = relay.as_socket_addr().filter(|addr| addr.ip().is_loopback());
         let Some(relay) = here else {
@@ -40,14 +42,16 @@ impl Flood {
         };
         let cannot = |why: std::io::Error| Phrase::new("cannot-start").with("cause", why);
         let socket = UdpSocket::bind(SocketAddr::new(relay.ip(), 0)).map_err(cannot)?;
-        let (sent, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (counter, stop) = (sent.clone(), over.clone());
+        let sent = Arc::new(AtomicU64::new(0));
+        let over = Arc::new(AtomicBool::new(false));
+        let counter = sent.clone();
+        let stop = over.clone();
         let run = move || pour(&socket, relay, per_second, &counter, &stop);
         let thread = thread::Builder::new().name("flood".to_owned()).spawn(run).map_err(cannot)?;
         Ok(Flood { sent, over, thread: Some(thread) })
     }
 
-    /// Datagrams sent so far.
+    /// Returns the number of datagrams sent so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -61,8 +65,10 @@ impl Drop for Flood {
 }
 
 fn pour(socket: &UdpSocket, relay: SocketAddr, per_second: u32, sent: &AtomicU64, over: &AtomicBool) {
-    let (mut rng, begin) = (Rng::from_seed(net::seed()), Instant::now());
-    let (mut bytes, mut done) = ([0; LEN_MAX], 0u64);
+    let mut rng = Rng::from_seed(net::seed());
+    let begin = Instant::now();
+    let mut bytes = [0; LEN_MAX];
+    let mut done = 0u64;
     while !over.load(Ordering::Relaxed) {
         let wanted = (begin.elapsed().as_secs_f64() * f64::from(per_second)) as u64;
         let burst = wanted.saturating_sub(done).min(BURST_MAX);
@@ -70,7 +76,7 @@ fn pour(socket: &UdpSocket, relay: SocketAddr, per_second: u32, sent: &AtomicU64
             let len = 1 + rng.below(LEN_MAX as u64) as usize;
             rng.fill(&mut bytes[..len]);
             disguise(&mut bytes[..len], done);
-            // A full buffer or a relay that has gone is no reason to stop.
+            // Continue if a buffer is full or the relay has gone.
             let _ = socket.send_to(&bytes[..len], relay);
             done += 1;
         }
@@ -79,7 +85,7 @@ fn pour(socket: &UdpSocket, relay: SocketAddr, per_second: u32, sent: &AtomicU64
     }
 }
 
-/// Every second datagram begins like a packet, of each type in turn.
+/// Gives every second datagram the header of a packet, of each type in turn.
 fn disguise(bytes: &mut [u8], number: u64) {
     if number.is_multiple_of(2) {
         let head = [MAGIC, (number / 2 % 8) as u8, VERSION, 0];

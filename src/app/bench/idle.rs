@@ -1,6 +1,9 @@
-//! `queqiao bench --idle N`: what members who say nothing cost a relay. Each has a session and an address of its own in
-//! 127/8, answers and keeps alive as a client does, and is told from a client by nothing the relay can see. With `--bare` the
-//! relay is the bench's own, and what a keep-alive costs it is told as a multiple of what it costs the bare loop.
+//! `queqiao bench --idle N`: cost of idle members for a relay. Each has its own session and its own
+//! address in 127/8. It answers and keeps alive as a client does, so that the relay cannot
+//! distinguish it from one.
+//!
+//! With `--bare` the bench starts the relay. The cost of a keep-alive is then a multiple of its
+//! cost in the bare loop.
 #![allow(
     clippy::disallowed_types,
     reason = "the length of the measurement is read from the clock once at each end"
@@ -24,55 +27,58 @@ use super::meter::Meter;
 #[cfg(target_os = "linux")]
 use super::{BenchServer, answers};
 
-/// The most members one bench has.
+/// Maximum members of one bench.
 pub const IDLE_MAX: usize = IDLERS_MAX as usize;
-/// First messages without an answer at once: more would not fit into a socket's buffer where the system gives the usual
+/// Maximum first messages without an answer. More would not fit into a socket buffer of the usual
 /// 208 KiB, and would be lost.
 const SHAKING_MAX: usize = 48;
-/// Members that are not signed in yet, at once: they share the commits that make their names durable. A relay bears twice as
-/// many strangers.
+/// Maximum members that are signing in. They share the commits that make their names durable. A
+/// relay allows twice as many unauthenticated sessions.
 const COMING_MAX: usize = 1_000;
-/// Nobody came online for so long: the relay is not there, or takes no more.
+/// Time without a new sign-in after which the relay counts as absent or full.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
-/// By then every member has begun to keep its session alive, and the relay has put away what it needs no more.
+/// Time until every member has begun to keep its session alive, and the relay has hibernated the
+/// sessions.
 const SETTLE: Duration = Duration::from_secs(25);
-/// A member that has heard nothing for so long, though it has asked, has lost its session.
+/// A member that has received nothing for this long, though it has sent keep-alives, has lost its
+/// session.
 const ALIVE_WITHIN: Duration = Duration::from_secs(45);
 
-/// What `bench --idle` is told.
+/// Options of `bench --idle`.
 #[derive(Clone, Debug)]
 pub struct IdleOptions {
-    /// The relay, as HOST:PORT, in 127/8; `None` for one of the bench's own, and the bare loop beside it.
+    /// Relay, as HOST:PORT, in 127/8; `None` to start one, and the bare loop after it.
     pub relay: Option<String>,
-    /// How many members, at most [`IDLE_MAX`].
+    /// Number of members, at most [`IDLE_MAX`].
     pub members: usize,
-    /// How long to measure.
+    /// Duration of the measurement.
     pub time: Duration,
-    /// The relay's process, to be asked for its memory and its CPU time.
+    /// Process of the relay, whose memory and CPU time are read.
     pub relay_pid: Option<u32>,
     /// Print one JSON object.
     pub json: bool,
 }
 
-/// The keys of the JSON object are these names; those of the relay are `null` without `--relay-pid`.
+/// One JSON object; its keys are these field names. Those about the relay's process are `null`
+/// without `--relay-pid`.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     relay: String,
     idle: usize,
     secs: f64,
     sign_in_secs: f64,
-    /// Sessions that the relay lost meanwhile.
+    /// Sessions that the relay lost during the measurement.
     lost: usize,
-    /// Datagrams the members sent while it was measured, each of which had an answer.
+    /// Datagrams that members sent during the measurement, each of which was answered.
     keep_alives_per_second: f64,
-    /// Resident memory of the relay's process more than before, for each session.
+    /// Growth of the relay's resident memory since the start, for each session.
     bytes_per_session: Option<f64>,
     memory_before_kib: Option<u64>,
     memory_after_kib: Option<u64>,
-    /// CPU time of the relay's process, as a part of one core.
+    /// CPU time of the relay's process, in percent of one core.
     cpu_percent: Option<f64>,
     cpu_us_per_keep_alive: Option<f64>,
-    /// The same of the bare loop, which sends back datagrams as short and as many a second.
+    /// CPU time of the bare loop, which echoes datagrams of the same length at the same rate.
     bare_us_per_keep_alive: Option<f64>,
     ratio: Option<f64>,
 }
@@ -80,7 +86,8 @@ struct Report {
 /// Measures a relay with idle members.
 ///
 /// # Errors
-/// [`Failure`]: 1 if no relay answers, a member cannot sign in or sessions are lost; 2 for a relay that is elsewhere.
+/// [`Failure`]: 1 if no relay answers, a member cannot sign in, or sessions are lost; 2 for a relay
+/// on another machine.
 pub fn bench_idle(options: &IdleOptions) -> Outcome {
     let report = match &options.relay {
         Some(relay) => measure(options, here(relay)?, options.relay_pid)?,
@@ -96,7 +103,7 @@ pub fn bench_idle(options: &IdleOptions) -> Outcome {
     }
 }
 
-/// The address of a relay on this machine.
+/// Parses the address of a relay on this machine.
 fn here(relay: &str) -> Result<SocketAddr, Failure> {
     let wrong = |key: &'static str| Failure::usage(Phrase::new(key).with("address", relay));
     let relay: HostPort = relay.parse().map_err(|why: HostPortError| wrong(why.key()))?;
@@ -104,7 +111,8 @@ fn here(relay: &str) -> Result<SocketAddr, Failure> {
     here.ok_or_else(|| Failure::usage(Phrase::new("bench-idle-public").with("relay", &relay)))
 }
 
-/// Measures a relay, then the bare loop with as many keep-alives a second, each in a process of its own.
+/// Measures a relay, then the bare loop with as many keep-alives a second, each in a separate
+/// process.
 #[cfg(target_os = "linux")]
 fn compare(options: &IdleOptions) -> Result<Report, Failure> {
     let relay = Child::start(BenchServer::Relay)?;
@@ -120,14 +128,17 @@ fn measure(options: &IdleOptions, relay: SocketAddr, pid: Option<u32>) -> Result
     let meter = pid.map(Meter::open).transpose()?;
     let used = || meter.as_ref().map(Meter::read).transpose();
     let mut hall = Hall::open(relay)?;
-    let (at_first, begin) = (used()?, Instant::now());
+    let at_first = used()?;
+    let begin = Instant::now();
     hall.sign_in(options.members)?;
     let sign_in_secs = begin.elapsed().as_secs_f64();
     hall.run(SETTLE);
-    let (before, begin) = (used()?, Instant::now());
+    let before = used()?;
+    let begin = Instant::now();
     let asked_before = hall.answers;
     hall.run(options.time);
-    let (after, secs) = (used()?, begin.elapsed().as_secs_f64());
+    let after = used()?;
+    let secs = begin.elapsed().as_secs_f64();
     let grown = at_first.zip(after).map(|(first, after)| after.rss_kib as f64 - first.rss_kib as f64);
     let cpu = before.zip(after).map(|(before, after)| after.cpu.saturating_sub(before.cpu).as_secs_f64());
     let keep_alives = (hall.answers - asked_before) as f64;
@@ -150,7 +161,7 @@ fn measure(options: &IdleOptions, relay: SocketAddr, pid: Option<u32>) -> Result
 
 impl Report {
     fn print(&self, json: bool) -> Result<(), Failure> {
-        let object = serde_json::to_value(self).expect("texts and numbers always serialise");
+        let object = serde_json::to_value(self).expect("strings and numbers always serialize");
         if json {
             return print(&object.to_string()).map(drop);
         }
@@ -162,30 +173,32 @@ impl Report {
     }
 }
 
-/// All members and the one socket they share.
+/// All members, and the socket they share.
 struct Hall {
     crowd: Crowd,
     relay: SocketAddr,
     key: PublicKey,
     rng: Rng,
     idlers: Vec<Idler>,
-    /// When each member wants time to pass: the entry, and the mark beside the member.
+    /// Deadlines of all members. `scheduled` holds each member's entry, to find it again.
     deadlines: BTreeSet<(Tick, u32)>,
     scheduled: Vec<Option<Tick>>,
     answered: usize,
     online: usize,
     gone: usize,
-    /// Datagrams of the relay that came.
+    /// Datagrams received from the relay.
     answers: u64,
     out: Outputs<(), ()>,
 }
 
 impl Hall {
-    /// Asks the relay for its key.
+    /// Binds the socket and queries the relay's key.
     fn open(relay: SocketAddr) -> Result<Hall, Failure> {
-        let (mut crowd, mut rng) = (Crowd::bind()?, Rng::from_seed(net::seed()));
+        let mut crowd = Crowd::bind()?;
+        let mut rng = Rng::from_seed(net::seed());
         let query = KeyQuery::new(Carrier::Udp, &mut rng);
-        let (mut key, mut now) = (None, crowd.wait(Tick::ZERO));
+        let mut key = None;
+        let mut now = crowd.wait(Tick::ZERO);
         let end = now.tick + STALLED_AFTER;
         while key.is_none() && now.tick < end {
             crowd.send(Ipv4Addr::LOCALHOST, relay, query.packet());
@@ -211,7 +224,8 @@ impl Hall {
 
     fn sign_in(&mut self, members: usize) -> Result<(), Failure> {
         let mut now = self.crowd.wait(Tick::ZERO);
-        let (mut last, mut stalled_at) = (0, now.tick + STALLED_AFTER);
+        let mut last = 0;
+        let mut stalled_at = now.tick + STALLED_AFTER;
         while self.online < members {
             while self.idlers.len() < members
                 && self.idlers.len() - self.online < COMING_MAX
@@ -225,7 +239,8 @@ impl Hall {
             }
             now = self.turn(stalled_at);
             if self.online > last {
-                (last, stalled_at) = (self.online, now.tick + STALLED_AFTER);
+                last = self.online;
+                stalled_at = now.tick + STALLED_AFTER;
             }
             if self.gone > 0 || now.tick >= stalled_at {
                 return Err(Phrase::new("bench-idle-stalled").with("online", self.online).into());
@@ -242,7 +257,7 @@ impl Hall {
         }
     }
 
-    /// Waits until something happens, or `until`, and deals with it.
+    /// Waits until something happens, or until `until`, and handles it.
     fn turn(&mut self, until: Tick) -> Now {
         let next = self.deadlines.first().map_or(until, |(tick, _)| until.min(*tick));
         let now = self.crowd.wait(next);
@@ -305,17 +320,21 @@ mod tests {
     use crate::store::RelayStore;
 
     #[test]
-    fn members_sign_in_by_the_hundred_and_come_back_under_the_same_names() {
+    /// 300 members: several times [`SHAKING_MAX`], so that they sign in in batches.
+    fn members_sign_in_in_batches_and_return_with_same_names() {
         let loopback = "127.0.0.1:0".parse().unwrap();
         let (store, state) = RelayStore::in_memory(net::seed()).unwrap();
         let limits = Limits { per_sender: false, ..Limits::default() };
         let server = RelayServer::open(NetConfig::relay(loopback, None), store, state, limits).unwrap();
-        let (relay, inlet) = (server.udp_addr(), server.inlet());
+        let relay = server.udp_addr();
+        let inlet = server.inlet();
         let running = std::thread::spawn(move || server.run(|_| ()).unwrap());
         for _ in 0..2 {
-            let mut hall = Hall::open(relay).unwrap_or_else(|_| panic!("the relay shows its key"));
+            let mut hall = Hall::open(relay).unwrap_or_else(|_| panic!("the relay must send its key"));
             assert!(hall.sign_in(300).is_ok());
-            assert_eq!((hall.online, hall.gone, hall.lost()), (300, 0, 0));
+            assert_eq!(hall.online, 300);
+            assert_eq!(hall.gone, 0);
+            assert_eq!(hall.lost(), 0);
         }
         assert!(inlet.command(Command::Stop));
         running.join().unwrap();

@@ -1,4 +1,5 @@
-//! One idle member of the bench: the session of a client, its handshake and its keep-alives, and nothing else of one.
+//! One idle member of the bench: a client's session with its handshake and keep-alives, and nothing
+//! else.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,27 +12,27 @@ use crate::wire::features::Features;
 use crate::wire::frame::StreamId;
 use crate::wire::message::{ToClient, ToRelay};
 
-/// A first message that has no answer goes again after so long: a busy relay has many to answer.
+/// Time after which an unanswered first message is repeated. 1 s: a busy relay has many to answer.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Who is not signed in so long after its first message begins anew, as a client does.
+/// Time without a sign-in after which a member starts again from scratch, as a client does.
 const ANEW_AFTER: Duration = Duration::from_secs(5);
 
-/// Where members of a bench are and whom they talk to.
+/// The members' socket and relay.
 pub(super) struct Scene<'a> {
     pub(super) crowd: &'a Crowd,
     pub(super) relay: SocketAddr,
     pub(super) key: PublicKey,
 }
 
-/// What came of something for one member.
+/// Result of one input for a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     Nothing,
-    /// It has keys.
+    /// Its handshake has completed.
     Answered,
-    /// It is signed in.
+    /// It has signed in.
     Online,
-    /// It cannot be, or is no longer.
+    /// Its sign-in was refused, or its session has ended.
     Gone,
 }
 
@@ -41,7 +42,7 @@ enum Stage {
     Gone,
 }
 
-/// One member.
+/// One idle member.
 pub(super) struct Idler {
     number: u32,
     stage: Stage,
@@ -50,18 +51,19 @@ pub(super) struct Idler {
 }
 
 impl Idler {
-    /// A member that has sent its first message. Its name and its key are those of every run, so that a relay that has
-    /// seen it before knows it.
+    /// Starts a member by sending its first message. Its name and key are the same in every run, so
+    /// that a relay recognizes it.
     pub(super) fn begin(number: u32, now: Now, scene: &Scene<'_>, rng: &mut Rng) -> Idler {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(b"q idler ");
         seed[8..12].copy_from_slice(&number.to_be_bytes());
         let identity = Identity::generate(&mut Rng::from_seed(seed));
         let hello = Hello { counter: now.wall.0, continues: None };
-        let (secret, mut rng) = (AccessSecret::default(), rng.fork());
-        // Addresses tell members apart; so each may call its only session by the same index.
+        let secret = AccessSecret::default();
+        let mut rng = rng.fork();
+        // Each member has its own address, so all may use the same index for their session.
         let initiator = Initiator::new(&identity, &scene.key, &secret, &hello, 1, Carrier::Udp, &mut rng);
-        let initiator = Box::new(initiator.expect("a key of low order was refused when it came"));
+        let initiator = Box::new(initiator.expect("`KeyQuery` rejects keys of low order"));
         scene.crowd.send(address(number), scene.relay, initiator.packet());
         Idler {
             number,
@@ -71,7 +73,7 @@ impl Idler {
         }
     }
 
-    /// A datagram came to its address.
+    /// Handles a datagram sent to its address.
     pub(super) fn handle(
         &mut self,
         now: Tick,
@@ -87,7 +89,8 @@ impl Idler {
                     return News::Nothing;
                 }
                 let Ok(answered) = initiator.handle_response(bytes) else { return News::Nothing };
-                // An answer that was lost and is not remembered any more makes the same message look old.
+                // If the answer was lost and is no longer cached, the repeated message looks old to
+                // the relay.
                 let Answered::Established(established) = answered else { return News::Nothing };
                 let begin = Begin {
                     role: Role::Client,
@@ -114,7 +117,7 @@ impl Idler {
         if news == News::Gone { self.leave() } else { news }
     }
 
-    /// Lets time pass.
+    /// Handles the passing of time.
     pub(super) fn handle_time(
         &mut self,
         at: Now,
@@ -142,7 +145,7 @@ impl Idler {
         }
     }
 
-    /// When it wants time to pass.
+    /// Returns its next deadline.
     pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
         let own = match &self.stage {
             Stage::Shaking { again, .. } => Some(*again),
@@ -157,7 +160,7 @@ impl Idler {
         comes.then(|| self.begun + ANEW_AFTER)
     }
 
-    /// Whether it is signed in and has heard the relay since `since`.
+    /// Whether it is signed in and has received a packet since `since`.
     pub(super) fn is_alive(&self, since: Tick) -> bool {
         match &self.stage {
             Stage::Talking { peer, online } => *online && peer.link().last_heard() >= since,
@@ -183,15 +186,17 @@ impl Idler {
 }
 
 fn sign_in(peer: &mut Peer, number: u32) {
-    let (name, mut message) = (format!("bench-idle-{number}"), Vec::new());
+    let name = format!("bench-idle-{number}");
+    let mut message = Vec::new();
     let features = Features::OURS;
     ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None, features }
         .encode(&mut message);
-    peer.send(StreamId::Control, &[&message]).expect("a fresh stream has room");
+    peer.send(StreamId::Control, &[&message]).expect("a new stream has credit for one message");
 }
 
 fn read(peer: &mut Peer, online: &mut bool) -> News {
-    let (mut message, mut news) = (Vec::new(), News::Nothing);
+    let mut message = Vec::new();
+    let mut news = News::Nothing;
     while peer.receive(StreamId::Control, &mut message) {
         match ToClient::decode(&message) {
             Ok(Some(ToClient::Welcome { .. })) => {
@@ -205,17 +210,17 @@ fn read(peer: &mut Peer, online: &mut bool) -> News {
     news
 }
 
-/// The first 65,536 addresses of 127/8 are left to others.
+/// First address of a member. The 65,536 below it in 127/8 are left to other programs.
 const ADDRESSES_FROM: u32 = 0x7f01_0000;
-/// So many addresses are used.
+/// Maximum members, and so addresses in use.
 pub(super) const IDLERS_MAX: u32 = 1_000_000;
 
-/// The address of a member.
+/// Returns the address of a member.
 pub(super) fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(ADDRESSES_FROM + number)
 }
 
-/// The member of an address.
+/// Returns the member of an address.
 pub(super) fn number_of(address: Ipv4Addr) -> Option<u32> {
     u32::from(address).checked_sub(ADDRESSES_FROM).filter(|number| *number < IDLERS_MAX)
 }
@@ -225,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_member_has_an_address_of_its_own_on_this_machine() {
+    fn every_member_has_its_own_loopback_address() {
         for number in [0, 1, 255, 256, 99_999, IDLERS_MAX - 1] {
             assert!(address(number).is_loopback());
             assert_eq!(number_of(address(number)), Some(number));

@@ -1,20 +1,14 @@
-//! `queqiao bench`: loads a relay with letters, and says how many it carried, how fast, at what cost, and whether all of
-//! them came once, in order and as they were written.
+//! `queqiao bench`: loads a relay with letters and reports throughput, latency and cost. It also
+//! checks that every letter arrives once, unchanged and in order.
 //!
-//! A pair is two members, each a whole client with its own socket: one keeps a window of letters in flight to the
-//! other, or writes at times set beforehand (open loop). A letter counts when its sender holds `delivered`. The clients
-//! keep letters in memory: nothing here waits for a disk. A few threads carry all clients, each pair on one thread.
+//! A pair is two members, each a full client with its own socket. One keeps a window of letters in
+//! flight to the other, or writes at fixed times (open loop). A letter counts when its sender sees
+//! `delivered`. Nothing waits for a disk. A few threads run all clients, each pair on one thread.
 //!
-//! `--bare` measures, in the same run and on the same processor, the least that any server over UDP does: a loop that
-//! moves datagrams between registered peers. What a letter costs is told as a multiple of that.
+//! `--bare` also measures a lower bound in the same run: a loop that only moves datagrams between
+//! registered peers.
 //!
-//! It must not know: packets, sessions. Invariant: what is counted was counted at the faces, as a user would see it.
-//!
-//! Files: `run` (one measurement), `worker` (a thread of it), `pair`, `side`, `end` (members), `pace` (when letters are
-//! due), `texts`, `order` (what must come), `totals`, `meter`, `report`; `flood` (garbage beside the letters); `compare`
-//! (relay and bare loop in one run), `child` (servers of the bench's own), `idle`, `idler`
-//! (members who say nothing), `answers` (what their keep-alives cost the bare loop), `pin` (who runs where), `bare` (the loop and
-//! its peers).
+//! Must not depend on: packets, sessions. Invariant: everything counted is visible to a user.
 
 #[cfg(target_os = "linux")]
 mod answers;
@@ -51,65 +45,66 @@ pub use self::idle::{IDLE_MAX, IdleOptions, bench_idle};
 use self::run::{Phase, Stage, Told};
 use super::{Failure, Outcome, Status, say};
 
-/// The shortest text: it holds the letter's number.
+/// Minimum text length in bytes: the letter's number.
 pub const SIZE_MIN: usize = texts::NUMBER_LEN;
 
-/// What `bench` is to do.
+/// Mode of `bench`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BenchMode {
-    /// Measure a relay that runs already.
+    /// Measures a relay that is running.
     Measure,
-    /// Measure a relay of its own and the bare loop, both in processes of their own: with the given pairs and window, or
-    /// with the three shapes that show what batches are worth.
+    /// Starts a relay and the bare loop, each in a separate process, and measures both. Uses the
+    /// given pairs and window, or three shapes that show the effect of batching.
     Compare {
-        /// Pairs and window were given.
+        /// Whether pairs and window were given.
         one_shape: bool,
     },
-    /// Be one of these processes, until standard input ends.
+    /// Runs as one of these processes, until standard input ends.
     Serve(BenchServer),
 }
 
 /// The servers that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BenchServer {
-    /// A relay without limits, whose data folder ends with it.
+    /// A relay without limits, whose data folder is deleted at the end.
     Relay,
     /// The bare loop.
     Bare,
 }
 
-/// What `bench` is told on its command line.
+/// Options of `bench`.
 #[derive(Clone, Debug)]
 pub struct BenchOptions {
-    /// What to do.
+    /// Mode.
     pub mode: BenchMode,
-    /// The relay, as HOST:PORT.
+    /// Relay, as HOST:PORT.
     pub relay: String,
-    /// Pairs of members.
+    /// Number of pairs of members.
     pub pairs: usize,
-    /// Letters each pair keeps in flight; where they are answered, letters without an answer.
+    /// Letters that each pair keeps in flight. If letters are answered, letters without an answer.
     pub window: usize,
-    /// The length of a text in bytes, at least [`SIZE_MIN`].
+    /// Text length in bytes, at least [`SIZE_MIN`].
     pub size: usize,
-    /// How long to measure.
+    /// Duration of the measurement.
     pub time: Duration,
-    /// Letters a second in all, answers included, written at even distances whatever becomes of them. `None`: the window
-    /// decides.
+    /// Total letters a second, including answers, written at even intervals regardless of progress.
+    /// `None`: the window decides.
     pub rate: Option<u32>,
-    /// Each letter is answered with a letter.
+    /// Whether each letter is answered with a letter.
     pub answer: bool,
-    /// Over TCP instead of UDP.
+    /// Whether TCP is used instead of UDP.
     pub tcp: bool,
-    /// Random datagrams a second beside the letters; 0: none. To a relay on loopback only.
+    /// Random datagrams a second sent to the relay in addition; 0 for none. For a relay on loopback
+    /// only.
     pub flood: u32,
-    /// The relay's process, to be asked for its CPU time and memory.
+    /// Process of the relay, whose CPU time and memory are read.
     pub relay_pid: Option<u32>,
     /// Print one JSON object.
     pub json: bool,
 }
 
 impl BenchOptions {
-    /// Letters a second that are written unasked: an answer is as much a letter as what it answers.
+    /// Returns the letters a second that are not answers: half the rate if each is answered.
     fn written_per_second(&self) -> Option<u32> {
         self.rate.map(|rate| if self.answer { rate.div_ceil(2) } else { rate })
     }
@@ -118,8 +113,8 @@ impl BenchOptions {
 /// Measures a relay.
 ///
 /// # Errors
-/// [`Failure`]: 1 if no relay answers, or letters were lost, refused, doubled, changed or out of order; 2 for wrong
-/// options.
+/// [`Failure`]: 1 if no relay answers, or letters were lost, refused, duplicated, changed, or out
+/// of order; 2 for invalid options.
 pub fn bench(options: &BenchOptions, strings: &Arc<Strings>) -> Outcome {
     match options.mode {
         BenchMode::Measure => measure(options, strings),

@@ -1,21 +1,22 @@
-//! Which letters have come, and whether in their order.
+//! Checks which letters arrived, and in which order.
 
 use std::collections::BTreeSet;
 
-/// The numbers that came from one writer.
+/// Letter numbers received from one sender.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     next: u64,
-    /// Below `next`, and never seen.
+    /// Numbers below `next` that were never seen.
     skipped: BTreeSet<u64>,
-    /// Seen again.
+    /// Letters seen before.
     pub(super) duplicates: u64,
-    /// Seen after a later one, or never written.
+    /// Letters seen after a later one, or never sent.
     pub(super) disorder: u64,
 }
 
 impl Order {
-    /// Takes in a letter that came; `sent` letters were written so far. Whether it is seen for the first time.
+    /// Records an arrived letter; `sent` letters were sent so far. Returns whether it is seen for
+    /// the first time.
     pub(super) fn take(&mut self, number: u64, sent: u64) -> bool {
         if number >= sent {
             self.disorder += 1;
@@ -32,7 +33,7 @@ impl Order {
         late
     }
 
-    /// How many of those that were written have not come.
+    /// Returns how many of the sent letters have not arrived.
     pub(super) fn missing(&self, sent: u64) -> u64 {
         self.skipped.len() as u64 + sent - self.next
     }
@@ -42,26 +43,35 @@ impl Order {
 mod tests {
     use super::*;
 
-    fn order(came: &[u64], sent: u64) -> (u64, u64, u64) {
+    #[derive(Debug, Default, PartialEq)]
+    struct Counts {
+        missing: u64,
+        duplicates: u64,
+        disorder: u64,
+    }
+
+    fn counts(came: &[u64], sent: u64) -> Counts {
         let mut order = Order::default();
         came.iter().for_each(|number| {
             order.take(*number, sent);
         });
-        (order.missing(sent), order.duplicates, order.disorder)
+        Counts { missing: order.missing(sent), duplicates: order.duplicates, disorder: order.disorder }
     }
 
     #[test]
-    fn what_is_lost_doubled_or_late_is_told_apart() {
-        assert_eq!(order(&[0, 1, 2], 3), (0, 0, 0));
-        assert_eq!(order(&[0, 2], 4), (2, 0, 0));
-        assert_eq!(order(&[0, 1, 1, 0], 2), (0, 2, 0));
-        assert_eq!(order(&[1, 0, 2], 3), (0, 0, 1));
-        assert_eq!(order(&[1, 0, 0], 2), (0, 1, 1));
-        assert_eq!(order(&[7], 1), (1, 0, 1), "a number that was never sent");
+    fn lost_duplicated_and_late_letters_are_distinguished() {
+        let none = Counts::default();
+        assert_eq!(counts(&[0, 1, 2], 3), none);
+        assert_eq!(counts(&[0, 2], 4), Counts { missing: 2, ..none });
+        assert_eq!(counts(&[0, 1, 1, 0], 2), Counts { duplicates: 2, ..none });
+        assert_eq!(counts(&[1, 0, 2], 3), Counts { disorder: 1, ..none });
+        assert_eq!(counts(&[1, 0, 0], 2), Counts { duplicates: 1, disorder: 1, ..none });
+        let never_sent = Counts { missing: 1, disorder: 1, ..none };
+        assert_eq!(counts(&[7], 1), never_sent);
     }
 
     #[test]
-    fn only_the_first_of_a_number_is_new() {
+    fn only_first_letter_of_each_number_is_new() {
         let mut order = Order::default();
         let came = [0, 2, 1, 1, 9].map(|number| order.take(number, 3));
         assert_eq!(came, [true, true, true, false, false]);

@@ -1,42 +1,43 @@
-//! When a pair's letters are due.
+//! Schedule of a pair's letters.
 
 use std::time::Duration;
 
 use crate::base::Tick;
 
-/// Letters that may wait in one client in open loop; what is due beyond them waits outside, and is late by that.
+/// Maximum letters in flight of one client in open loop. Letters due beyond it wait outside the
+/// client; their delay counts as latency. Bounds the client's memory.
 const IN_FLIGHT_MAX: usize = 4_096;
 
-/// What decides when the next letter is written.
+/// Rule for when the next letter is written.
 #[derive(Clone, Debug)]
 pub(super) enum Pace {
-    /// Closed loop: so many are kept in flight.
+    /// Closed loop: this many letters are kept in flight.
     Window(usize),
-    /// Open loop: whatever has become of the earlier ones.
+    /// Open loop: letters are written on schedule, regardless of earlier ones.
     Rate(Rate),
 }
 
-/// Letters at even distances.
+/// Letters at even intervals.
 #[derive(Clone, Debug)]
 pub(super) struct Rate {
     every: Duration,
-    /// From the beginning to the first letter.
+    /// Time from the beginning to the first letter.
     first: Duration,
     begin: Option<Tick>,
     written: u64,
 }
 
 impl Pace {
-    /// The share of pair `number` (from 0) of `pairs` that all together write so many letters a second. The pairs take
-    /// turns, so that all their letters are at even distances too.
+    /// Returns the pace of pair `number` (from 0) of `pairs` that together write `per_second`
+    /// letters. The pairs take turns, so that all their letters are at even intervals too.
     pub(super) fn share(per_second: u32, number: usize, pairs: usize) -> Pace {
         let every = Duration::from_secs(1).mul_f64(pairs as f64 / f64::from(per_second));
         let first = every.mul_f64(number as f64 / pairs as f64);
         Pace::Rate(Rate { every, first, begin: None, written: 0 })
     }
 
-    /// When the next letter is due, if it may be written now or later though nothing comes. `under_way` letters have not
-    /// come to their end.
+    /// Returns when the next letter is due, or `None` if an earlier one must end first. `under_way`
+    /// is the number of letters that have not ended.
     pub(super) fn next_due(&mut self, now: Tick, under_way: usize) -> Option<Tick> {
         match self {
             Pace::Window(window) => (under_way < *window).then_some(now),
@@ -45,14 +46,14 @@ impl Pace {
         }
     }
 
-    /// A letter that was due is written.
+    /// Records that a letter that was due is written.
     pub(super) fn written(&mut self) {
         if let Pace::Rate(rate) = self {
             rate.written += 1;
         }
     }
 
-    /// What is due and not written.
+    /// Calls `each` with the due time of every letter that is due and not written.
     pub(super) fn backlog(&mut self, now: Tick, mut each: impl FnMut(Tick)) {
         let Pace::Rate(rate) = self else { return };
         while rate.begin.is_some() && rate.due(now) < now {
@@ -63,7 +64,7 @@ impl Pace {
 }
 
 impl Rate {
-    /// Counted from the first time anybody asks.
+    /// Returns the due time of the next letter. The schedule begins with the first call.
     fn due(&mut self, now: Tick) -> Tick {
         let begin = *self.begin.get_or_insert(now);
         begin + self.first + self.every.mul_f64(self.written as f64)
@@ -79,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_kept_full() {
+    fn window_is_kept_full() {
         let mut pace = Pace::Window(2);
         assert_eq!(pace.next_due(at(5), 1), Some(at(5)));
         assert_eq!(pace.next_due(at(5), 2), None);
     }
 
     #[test]
-    fn pairs_take_turns_at_even_distances() {
+    fn pairs_take_turns_at_even_intervals() {
         let mut due: Vec<Tick> = Vec::new();
         for number in 0..4 {
             let mut pace = Pace::share(100, number, 4);
@@ -101,16 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_due_when_it_was_meant_to_be_however_late_it_is_written() {
+    /// A late letter keeps its due time, so that its delay counts as latency.
+    fn late_letter_keeps_its_due_time() {
         let mut pace = Pace::share(10, 0, 1);
         assert_eq!(pace.next_due(at(0), 0), Some(at(0)));
         pace.written();
-        assert_eq!(pace.next_due(at(0), IN_FLIGHT_MAX), None, "not without end");
+        assert_eq!(pace.next_due(at(0), IN_FLIGHT_MAX), None, "not beyond the limit");
         assert_eq!(pace.next_due(at(900), 7), Some(at(100)));
     }
 
     #[test]
-    fn what_was_never_written_is_told_with_the_times_it_was_due() {
+    fn backlog_reports_due_times_of_unwritten_letters() {
         let mut pace = Pace::share(10, 0, 1);
         pace.backlog(at(0), |_| panic!("it has not begun"));
         pace.next_due(at(0), 0);

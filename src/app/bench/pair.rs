@@ -1,4 +1,4 @@
-//! Two clients, one of which writes to the other, which may answer each letter with a letter.
+//! Two clients, one of which sends to the other. The other may answer each letter with a letter.
 
 use std::sync::Arc;
 
@@ -12,19 +12,20 @@ use super::texts::Texts;
 use super::totals::Totals;
 use super::{Phase, Told};
 
-/// The sides of a pair by their place.
+/// Index of the sending side of a pair.
 const WRITER: usize = 0;
+/// Index of the receiving side of a pair.
 const READER: usize = 1;
 
-/// What all pairs have alike.
+/// Settings that all pairs share.
 #[derive(Clone, Debug)]
 pub(super) struct Manner {
-    /// Stands in all names, so that two runs never meet.
+    /// Part of all names, so that two runs never use the same ones.
     pub(super) run: String,
     pub(super) relay: RelaySpec,
     pub(super) carriers: Carriers,
     pub(super) texts: Arc<Texts>,
-    /// Each letter is answered with a letter.
+    /// Whether each letter is answered with a letter.
     pub(super) answer: bool,
 }
 
@@ -32,19 +33,19 @@ pub(super) struct Pair {
     sides: [Side; 2],
     pace: Pace,
     answer: bool,
-    /// Letters of the writer that were not answered, where they are to be.
+    /// Letters without an answer yet, if letters are answered.
     unanswered: usize,
 }
 
 impl Pair {
-    /// The pair of this number, not signed in yet.
+    /// Opens pair `number`, not signed in yet.
     ///
     /// # Errors
     /// Those of [`End::open`].
     pub(super) fn open(manner: &Manner, number: usize, pace: Pace) -> Result<Pair, Phrase> {
         let Manner { run, relay, carriers, texts, answer } = manner;
         let name = |side| -> Name {
-            format!("{run}-{side}{number}").parse().expect("letters, digits and dashes are a name")
+            format!("{run}-{side}{number}").parse().expect("ASCII letters, digits and dashes are valid")
         };
         let side = |me, other| {
             let end = End::open(name(me), relay.clone(), *carriers)?;
@@ -53,22 +54,23 @@ impl Pair {
         Ok(Pair { sides: [side('a', 'b')?, side('b', 'a')?], pace, answer: *answer, unanswered: 0 })
     }
 
-    /// Both clients: the one that writes, then the one that reads.
+    /// Returns both clients: the sending one, then the receiving one.
     pub(super) fn ends(&self) -> [&End; 2] {
         self.sides.each_ref().map(|side| &side.end)
     }
 
-    /// Both clients, to be changed.
+    /// Returns both clients for modification.
     pub(super) fn ends_mut(&mut self) -> [&mut End; 2] {
         self.sides.each_mut().map(|side| &mut side.end)
     }
 
-    /// Sends what turns of a side brought. Whether it wants another turn at once.
+    /// Sends the packets that turns of a side produced. Returns whether it needs another turn at
+    /// once.
     pub(super) fn release(&mut self, side: usize) -> bool {
         self.sides[side].end.net.release()
     }
 
-    /// One turn of a side. When it wants the next one though nothing comes.
+    /// Runs one turn of a side. Returns when it needs the next one if nothing arrives.
     pub(super) fn turn(
         &mut self,
         side: usize,
@@ -92,7 +94,7 @@ impl Pair {
         end.sleep_until().into_iter().chain(due).min()
     }
 
-    /// Writes, and tells when the next letter is due.
+    /// Writes the letters that are due. Returns when the next one is due.
     fn write_what_is_due(&mut self, now: Tick) -> Option<Tick> {
         loop {
             let under_way = if self.answer { self.unanswered } else { self.sides[WRITER].in_flight() };
@@ -106,17 +108,17 @@ impl Pair {
         }
     }
 
-    /// The measurement is over: what was due and was not written is counted.
+    /// Ends the measurement: counts letters that were due and not written.
     pub(super) fn close(&mut self, now: Tick, totals: &mut Totals) {
         self.pace.backlog(now, |due| totals.count_backlog(now, due));
     }
 
-    /// Whether every letter has come to its end.
+    /// Whether every letter has ended.
     pub(super) fn is_idle(&self) -> bool {
         self.sides.iter().all(|side| side.in_flight() == 0)
     }
 
-    /// Leaves the relay, and closes the books.
+    /// Signs out of the relay and adds the counts of both sides.
     pub(super) fn leave(&mut self, totals: &mut Totals) {
         let written = self.sides.each_ref().map(Side::written);
         self.sides[WRITER].leave(written[READER], totals);

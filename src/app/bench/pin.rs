@@ -1,8 +1,8 @@
-//! Which processor a thread runs on. Linux only.
+//! CPU affinity of threads. Linux only.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The processor of the servers and the one of the load; `None` if there is only one for both.
+/// CPUs of the servers and of the load, which differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) server: usize,
@@ -10,7 +10,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// The first and the last processor this process may use.
+    /// Returns the first and the last CPU that this process may use; `None` if there is only one.
     pub(super) fn find() -> Option<Places> {
         let allowed = sched_getaffinity(None).ok()?;
         let mut cpus = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
@@ -19,10 +19,10 @@ impl Places {
     }
 }
 
-/// Keeps this thread, and the threads and processes it starts from now on, on one processor.
+/// Binds this thread to one CPU, and with it the threads and processes that it starts later.
 pub(super) fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu);
-    // A system that refuses leaves it where it likes: then the figures are worse, and no less true.
+    // If the system refuses, the figures vary more but are still valid.
     let _ = sched_setaffinity(None, &set);
 }

@@ -1,4 +1,4 @@
-//! What the bench found, for people and for scripts. Never translated.
+//! Results of the bench, for users and for scripts. Never translated.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use crate::base::{Carrier, HostPort};
 use super::BenchOptions;
 use super::totals::Totals;
 
-/// A relay with its limits on lets each member send 100 letters a second.
+/// Letters a second per member below which it may be throttled. A relay with its limits on lets
+/// each member send 100.
 const THROTTLED_BELOW: f64 = 110.0;
-/// It is the relay that holds the letters back if round trips alone would allow this many times more.
+/// The relay is the cause of a low rate if round trips alone would allow this many times more.
 const THROTTLED_FACTOR: f64 = 3.0;
 
-/// The keys of the JSON object are these names.
+/// One JSON object; its keys are these field names.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
     relay: String,
@@ -23,7 +24,7 @@ pub(super) struct Report {
     pub(super) pairs: usize,
     /// `null` with `--rate`.
     pub(super) window: Option<usize>,
-    /// Letters a second that were asked for; `null` without `--rate`.
+    /// Requested letters a second; `null` without `--rate`.
     rate: Option<u32>,
     answer: bool,
     size: usize,
@@ -35,32 +36,33 @@ pub(super) struct Report {
     pub(super) p99_us: u64,
     p999_us: u64,
     max_us: u64,
-    /// Letters that were due in the measurement and could not be written in it; `null` without `--rate`.
+    /// Letters due in the measurement that were not written in it; `null` without `--rate`.
     backlog: Option<u64>,
     loss: u64,
     duplicates: u64,
     disorder: u64,
     corrupt: u64,
     refused: u64,
-    /// Packets that came to the relay, for each letter; on TCP they are records.
+    /// Packets received by the relay, for each letter; records if over TCP.
     pub(super) packets_in_per_letter: Option<f64>,
-    /// Packets that left the relay, for each letter.
+    /// Packets sent by the relay, for each letter.
     pub(super) packets_out_per_letter: Option<f64>,
-    /// Of the relay's process, all its threads; `null` without `--relay-pid`, as what follows.
+    /// CPU time of the relay's process, all threads. This and the next are `null` without
+    /// `--relay-pid`.
     pub(super) cpu_us_per_letter: Option<f64>,
-    /// The share of one processor the relay used.
+    /// Share of one CPU that the relay used.
     pub(super) relay_busy: Option<f64>,
-    /// The share of one processor the bench used; `null` where the system does not tell.
+    /// Share of one CPU that the bench used; `null` if the system has no such number.
     pub(super) bench_busy: Option<f64>,
-    /// Of the relay before any client was there, in KiB.
+    /// Memory of the relay before any client connected, in KiB.
     rss_kib_before: Option<u64>,
-    /// The same at the end of the measurement.
+    /// Memory of the relay at the end of the measurement, in KiB.
     rss_kib_after: Option<u64>,
-    /// Random datagrams sent beside the letters; `null` without `--flood`.
+    /// Random datagrams sent in addition to the letters; `null` without `--flood`.
     flood_per_second: Option<f64>,
-    /// The relay holds each sender to its limits.
+    /// Whether the relay's limits per sender held the letters back.
     pub(super) throttled: bool,
-    /// Where the bench's clients keep letters.
+    /// Storage of the bench's clients.
     kept_in: &'static str,
 }
 
@@ -106,41 +108,42 @@ impl Report {
         }
     }
 
-    /// Says what the relay and the bench worked while it was measured.
+    /// Adds the CPU time that relay and bench used during the measurement.
     pub(super) fn with_cpu(mut self, relay: Option<Duration>, own: Option<Duration>) -> Report {
         let share = |cpu: Duration| rounded(cpu.as_secs_f64() / self.secs.max(0.01), 2);
         let letters = self.letters as f64;
         let per_letter = |cpu: Duration| rounded(cpu.as_secs_f64() * 1e6 / letters, 2);
         self.cpu_us_per_letter = relay.filter(|_| self.letters > 0).map(per_letter);
-        (self.relay_busy, self.bench_busy) = (relay.map(share), own.map(share));
+        self.relay_busy = relay.map(share);
+        self.bench_busy = own.map(share);
         self
     }
 
-    /// Says how much memory the relay had before and after, in KiB.
+    /// Adds the relay's memory before and after, in KiB.
     pub(super) fn with_memory(mut self, rss_kib: Option<(u64, u64)>) -> Report {
         (self.rss_kib_before, self.rss_kib_after) = rss_kib.unzip();
         self
     }
 
-    /// Says how many datagrams the relay was flooded with while it was measured.
+    /// Adds the number of datagrams that the relay was flooded with during the measurement.
     pub(super) fn with_flood(mut self, datagrams: Option<u64>) -> Report {
         self.flood_per_second = datagrams.map(|count| rounded(count as f64 / self.secs, 2));
         self
     }
 
-    /// Whether every letter came, once, in its order and unchanged.
+    /// Whether every letter arrived once, in order and unchanged.
     pub(super) fn is_sound(&self) -> bool {
         let amiss = self.loss + self.duplicates + self.disorder + self.corrupt + self.refused;
         self.letters > 0 && amiss == 0
     }
 
-    /// Prints it: one `key value` a line, or one JSON object.
+    /// Prints the report: one `key value` per line, or one JSON object.
     ///
     /// # Errors
     /// Those of [`print()`].
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
-            let object = serde_json::to_string(self).expect("texts and numbers always serialise");
+            let object = serde_json::to_string(self).expect("strings and numbers always serialize");
             return print(&object).map(drop);
         }
         self.lines().iter().try_for_each(|line| print(line).map(drop))
@@ -186,7 +189,8 @@ impl Report {
     }
 }
 
-/// Whether the relay's limits, and not round trips, held the letters back in the second half (a burst is free).
+/// Whether the relay's limits, and not round trips, held the letters back. Only the second half
+/// counts, because the limits allow a burst at first.
 fn is_throttled(options: &BenchOptions, totals: &Totals, half_secs: f64) -> bool {
     let rate = totals.delivered[1] as f64 / half_secs / options.pairs as f64;
     let Some(rtt_us) = totals.rtt_us else { return false };
@@ -197,7 +201,7 @@ fn is_throttled(options: &BenchOptions, totals: &Totals, half_secs: f64) -> bool
     rate < THROTTLED_BELOW && possible > rate * THROTTLED_FACTOR
 }
 
-/// A number with so many digits behind the point.
+/// Rounds a number to `digits` decimal places.
 pub(super) fn rounded(number: f64, digits: i32) -> f64 {
     let factor = 10f64.powi(digits);
     (number * factor).round() / factor
@@ -228,9 +232,11 @@ mod tests {
 
     fn report(options: &BenchOptions, change: impl FnOnce(&mut Totals)) -> Report {
         let mut totals = Totals::default();
-        (totals.delivered, totals.rtt_us) = ([900, 200], Some(200));
+        totals.delivered = [900, 200];
+        totals.rtt_us = Some(200);
         totals.latencies_us.record_n(80, 1_100).unwrap();
-        (totals.packets_sent, totals.packets_received) = (1_650, 1_100);
+        totals.packets_sent = 1_650;
+        totals.packets_received = 1_100;
         change(&mut totals);
         let relay = "127.0.0.1:8081".parse().unwrap();
         let cpu = Some(Duration::from_micros(5_500));
@@ -238,25 +244,25 @@ mod tests {
     }
 
     #[test]
-    fn the_object_of_json_is_this_one() {
+    fn json_report_has_these_keys() {
         let json = serde_json::to_string(&report(&options(), |_| ())).unwrap();
         insta::assert_snapshot!(json, @r#"{"relay":"127.0.0.1:8081","via":"udp","pairs":2,"window":8,"rate":null,"answer":false,"size":100,"secs":2.0,"letters":1100,"letters_per_second":550.0,"p50_us":80,"p90_us":80,"p99_us":80,"p999_us":80,"max_us":80,"backlog":null,"loss":0,"duplicates":0,"disorder":0,"corrupt":0,"refused":0,"packets_in_per_letter":1.5,"packets_out_per_letter":1.0,"cpu_us_per_letter":5.0,"relay_busy":0.0,"bench_busy":0.0,"rss_kib_before":900,"rss_kib_after":1000,"flood_per_second":null,"throttled":true,"kept_in":"memory"}"#);
     }
 
     #[test]
-    fn a_relay_with_its_limits_on_is_noticed_and_a_long_way_is_not_taken_for_one() {
+    fn throttling_relay_is_detected_and_long_rtt_is_not() {
         let throttled = |change: fn(&mut Totals)| report(&options(), change).throttled;
         assert!(throttled(|_| ()));
         assert!(!throttled(|totals| totals.rtt_us = Some(40_000)));
         assert!(!throttled(|totals| totals.delivered[1] = 20_000));
         let slow = BenchOptions { rate: Some(200), ..options() };
-        assert!(!report(&slow, |_| ()).throttled, "nobody asked for more");
+        assert!(!report(&slow, |_| ()).throttled, "no higher rate was requested");
         let fast = BenchOptions { rate: Some(2_000), ..options() };
         assert!(report(&fast, |_| ()).throttled);
     }
 
     #[test]
-    fn anything_amiss_is_no_success() {
+    fn any_defect_makes_report_unsound() {
         let sound = |change: fn(&mut Totals)| report(&options(), change).is_sound();
         assert!(sound(|_| ()));
         assert!(!sound(|totals| totals.delivered = [0; 2]));
@@ -266,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn in_open_loop_a_stall_shows_in_the_latencies_of_all_letters_that_were_due_in_it() {
+    fn open_loop_counts_a_stall_in_every_due_latency() {
         let at = |millis: u64| Tick::from_micros(millis * 1_000);
         let mut totals = Totals::default();
         totals.handle_phase(at(0), Phase::FirstHalf, std::iter::empty());

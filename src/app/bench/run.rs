@@ -1,4 +1,4 @@
-//! One measurement of a relay: threads with clients, and the phases they go through.
+//! One measurement of a relay: threads with clients, and the phases they run through.
 #![allow(
     clippy::disallowed_types,
     reason = "the length of the measurement is read from the clock once at each end"
@@ -27,12 +27,12 @@ use super::texts::Texts;
 use super::totals::Totals;
 use super::worker::Worker;
 
-/// If no further client signs in for so long, the relay is not there.
+/// Time without a further sign-in after which the relay counts as absent.
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
-/// Letters flow for this long before anything is counted: windows have opened by then, and buffers have grown.
+/// Load before the measurement. 1 s: enough for windows to open and buffers to grow.
 pub(super) const WARM_UP: Duration = Duration::from_secs(1);
 
-/// What the clients are to do now. In this order, once.
+/// Phases of the clients, in this order, each once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// Sign in.
@@ -43,11 +43,11 @@ pub(super) enum Phase {
     FirstHalf,
     /// Send; counted.
     SecondHalf,
-    /// Send nothing more, and end when everything has arrived.
+    /// Send nothing more, and end once everything has arrived.
     Drain,
 }
 
-/// The phase as all threads see it.
+/// The current phase, shared by all threads.
 #[derive(Debug, Default)]
 pub(super) struct Stage(AtomicU8);
 
@@ -62,28 +62,28 @@ impl Stage {
     }
 }
 
-/// What a worker tells.
+/// A report from a worker.
 pub(super) enum Told {
-    /// One more client is signed in.
+    /// One more client has signed in.
     Online,
-    /// A client has heard nothing so far, and goes on trying.
+    /// A client has received nothing so far, and continues trying.
     Silent(Phrase),
-    /// The bench cannot go on.
+    /// The bench cannot continue.
     Failed(Phrase),
-    /// This worker is done.
+    /// This worker has ended.
     Done(Box<Totals>),
 }
 
-/// What the processes used at one moment.
+/// Resource usage of the processes at one moment.
 struct Used {
     at: Instant,
-    /// The relay, if its process is known.
+    /// Usage of the relay, if its process is known.
     relay: Option<Usage>,
-    /// This process, where the system tells.
+    /// Usage of this process, if the system has such numbers.
     own: Option<Usage>,
 }
 
-/// The meters of a run.
+/// Meters of a run.
 struct Meters {
     relay: Option<Meter>,
     own: Option<Meter>,
@@ -104,10 +104,10 @@ impl Meters {
     }
 }
 
-/// Measures the relay of this address.
+/// Measures the relay at this address.
 ///
 /// # Errors
-/// A sentence if it does not answer, or the clients cannot go on.
+/// A phrase if the relay does not answer, or the clients cannot continue.
 pub(super) fn measure(options: &BenchOptions, relay: &HostPort) -> Result<Report, Failure> {
     let meters = Meters::open(options.relay_pid)?;
     let idle = meters.read()?;
@@ -134,7 +134,7 @@ pub(super) fn measure(options: &BenchOptions, relay: &HostPort) -> Result<Report
     Ok(report)
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run {
     stage: Arc<Stage>,
     told: Receiver<Told>,
@@ -167,11 +167,13 @@ impl Run {
     }
 
     fn await_sign_in(&self, wanted: usize, relay: &HostPort) -> Result<(), Failure> {
-        let (mut online, mut silent) = (0, 0);
+        let mut online = 0;
+        let mut silent = 0;
         while online < wanted {
             match self.told.recv_timeout(SIGN_IN_WITHIN) {
                 Ok(Told::Online) => online += 1,
-                // On a bad line some hear nothing at first; a relay that is not there answers nobody.
+                // On a bad line some clients receive nothing at first. If none does, the relay is
+                // absent.
                 Ok(Told::Silent(phrase)) => {
                     silent += 1;
                     if online == 0 && silent >= wanted {
@@ -185,7 +187,7 @@ impl Run {
         Ok(())
     }
 
-    /// Lets a phase last for so long, unless something fails.
+    /// Keeps a phase for `span`, unless something fails.
     fn last(&self, phase: Phase, span: Duration) -> Result<(), Failure> {
         self.stage.set(phase);
         let end = Instant::now() + span;
@@ -213,7 +215,7 @@ impl Run {
                 Err(_) => break,
             }
         }
-        self.workers.drain(..).for_each(|worker| worker.join().expect("a worker of the bench never panics"));
+        self.workers.drain(..).for_each(|worker| worker.join().expect("workers of the bench do not panic"));
         Ok(totals)
     }
 }
@@ -224,7 +226,7 @@ fn spawn_worker(pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Resu
     spawned.map_err(|why| Phrase::new("cannot-start").with("cause", why).into())
 }
 
-/// Half of the machine is left to the relay, which may run beside.
+/// Number of threads: half of the machine's, because the relay may run on the same machine.
 fn threads(pairs: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     (cores / 2).clamp(1, pairs.max(1))

@@ -1,4 +1,4 @@
-//! One member of a pair: its client, and the books about what it wrote and what came to it.
+//! One member of a pair: its client, and counts of the letters it sent and received.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -20,33 +20,43 @@ pub(super) struct Side {
     other: Name,
     relay: HostPort,
     texts: Arc<Texts>,
-    /// Letters written so far; their numbers are below.
+    /// Letters written so far; their numbers are below this.
     pub(super) sent: u64,
     refused: u64,
     corrupt: u64,
-    /// Number, and when it was to be written, oldest first.
+    /// Number and due time of each letter in flight, oldest first.
     in_flight: VecDeque<(u64, Tick)>,
-    /// Of what came from the other one.
+    /// Letters from the other side.
     order: Order,
 }
 
-/// What a turn brought, as far as it makes somebody write.
+/// Result of a turn, as far as it causes letters to be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Came {
     pub(super) now: Now,
-    /// Letters of the other one, each counted once.
+    /// Letters from the other side, each counted once.
     pub(super) letters: usize,
-    /// Own letters that were given back.
+    /// Own letters that were returned.
     pub(super) refused: usize,
 }
 
 impl Side {
     pub(super) fn new(end: End, me: Name, other: Name, relay: HostPort, texts: Arc<Texts>) -> Side {
-        let (in_flight, order) = (VecDeque::new(), Order::default());
-        Side { end, me, other, relay, texts, sent: 0, refused: 0, corrupt: 0, in_flight, order }
+        Side {
+            end,
+            me,
+            other,
+            relay,
+            texts,
+            sent: 0,
+            refused: 0,
+            corrupt: 0,
+            in_flight: VecDeque::new(),
+            order: Order::default(),
+        }
     }
 
-    /// One turn of the client; the other one has written `others_sent` letters.
+    /// Runs one turn of the client. The other side has written `others_sent` letters.
     pub(super) fn turn(
         &mut self,
         phase: Phase,
@@ -81,28 +91,30 @@ impl Side {
         came
     }
 
-    /// Writes the next letter, which was due then.
+    /// Writes the next letter, which was due at `due`.
     pub(super) fn write(&mut self, due: Tick) {
         let text = self.texts.write(self.sent);
-        let (request, relay, to) = (self.sent, self.relay.clone(), self.other.clone());
+        let request = self.sent;
+        let relay = self.relay.clone();
+        let to = self.other.clone();
         self.end.commands.push_back(Command::Send { request, relay, to, text });
         self.in_flight.push_back((request, due));
         self.sent += 1;
     }
 
-    /// Takes a letter that has come to its end off those in flight: when it was due.
+    /// Removes a letter that has ended from those in flight. Returns when it was due.
     fn settle(&mut self, request: u64) -> Option<Tick> {
         let place = self.in_flight.binary_search_by_key(&request, |(number, _)| *number).ok()?;
         self.in_flight.remove(place).map(|(_, due)| due)
     }
 
-    /// Letters that have not come to their end.
+    /// Returns the number of letters that have not ended.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// Leaves the relay, and closes the books; the other one has written `others_sent` letters, of which as many were
-    /// given back to it.
+    /// Signs out of the relay and adds this side's counts. The other side has written `others_sent`
+    /// letters, of which `others_refused` were returned to it.
     pub(super) fn leave(&mut self, (others_sent, others_refused): (u64, u64), totals: &mut Totals) {
         let rtt = self.end.client.peer(&self.relay).map(|peer| peer.link().smoothed_rtt().as_micros() as u64);
         totals.rtt_us = totals.rtt_us.into_iter().chain(rtt).min();
@@ -116,13 +128,13 @@ impl Side {
         self.end.net.release();
     }
 
-    /// Letters written, and of those the ones that were given back.
+    /// Returns the numbers of letters written and of those returned.
     pub(super) fn written(&self) -> (u64, u64) {
         (self.sent, self.refused)
     }
 }
 
-/// What happened beside letters: signed in, or the end of it.
+/// Reports events about the connection: a sign-in, or its end.
 fn tell_event(event: &Event, me: &Name, tell: &mut impl FnMut(Told)) {
     match event {
         Event::Online { .. } => tell(Told::Online),

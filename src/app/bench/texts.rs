@@ -1,38 +1,38 @@
-//! The texts of the bench's letters: each tells its number, and what else stands in it follows from that.
+//! Texts of the bench's letters: each contains its number, from which all other bytes follow.
 
-/// A text begins with the letter's number as so many hexadecimal digits.
+/// Length of the letter's number at the beginning, in hexadecimal digits.
 pub(super) const NUMBER_LEN: usize = 16;
-/// What follows is this, over and over, from a place that depends on the number.
+/// Cycle that fills the rest of a text, starting at an offset that depends on the number.
 const FILLING: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// All texts of one length.
 #[derive(Clone, Debug)]
 pub(super) struct Texts {
-    /// The filling, longer than any text by one round.
+    /// Repeated [`FILLING`], longer than any text by one cycle.
     filling: String,
     size: usize,
 }
 
 impl Texts {
-    /// Texts of so many bytes, at least [`NUMBER_LEN`].
+    /// Prepares texts of `size` bytes, at least [`NUMBER_LEN`].
     pub(super) fn new(size: usize) -> Texts {
         let round = FILLING.iter().map(|byte| char::from(*byte));
         Texts { filling: round.cycle().take(size + FILLING.len()).collect(), size }
     }
 
-    /// The text of this number.
+    /// Returns the text of a number.
     pub(super) fn write(&self, number: u64) -> String {
         let mut text = String::with_capacity(self.size);
         let digit = |place: usize| {
             let value = (number >> (4 * (NUMBER_LEN - 1 - place))) as u32 & 0xf;
-            char::from_digit(value, 16).expect("four bits are a digit")
+            char::from_digit(value, 16).expect("four bits are a hexadecimal digit")
         };
         text.extend((0..NUMBER_LEN).map(digit));
         text.push_str(self.filling_of(number));
         text
     }
 
-    /// The number of a text; `None` if it is not byte for byte the text of its number.
+    /// Returns the number of a text; `None` if any byte differs from the text of that number.
     pub(super) fn read(&self, text: &str) -> Option<u64> {
         let (digits, filling) = text.split_at_checked(NUMBER_LEN)?;
         let digit = |byte: &u8| match byte {
@@ -55,18 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_tells_its_number() {
+    fn text_contains_its_number() {
         for size in [NUMBER_LEN, 17, 100, 5_000] {
             let texts = Texts::new(size);
             for number in [0, 1, 35, 36, 0xdead_beef, u64::MAX] {
                 let text = texts.write(number);
-                assert_eq!((text.len(), texts.read(&text)), (size, Some(number)));
+                assert_eq!(text.len(), size);
+                assert_eq!(texts.read(&text), Some(number));
             }
         }
     }
 
     #[test]
-    fn a_flipped_byte_is_found_or_makes_another_number() {
+    fn flipped_bit_is_detected_or_changes_number() {
         let texts = Texts::new(100);
         let text = texts.write(77);
         for place in 0..text.len() {
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_was_cut_or_made_longer_is_none() {
+    fn truncated_or_extended_text_is_rejected() {
         let texts = Texts::new(40);
         let text = texts.write(9);
         assert_eq!(texts.read(&text[..39]), None);

@@ -1,4 +1,4 @@
-//! What was counted, and when counting is on.
+//! Counters of a measurement, and when counting is on.
 
 use std::time::Duration;
 
@@ -9,43 +9,43 @@ use crate::net::Stats;
 
 use super::Phase;
 
-/// Latencies are kept up to this many microseconds, to three digits.
+/// Maximum latency recorded, in microseconds: 2 min, to three digits.
 const LATENCY_MAX_US: u64 = 120_000_000;
 
-/// What one thread counted, or all of them.
+/// Counters of one thread, or of all.
 pub(super) struct Totals {
-    /// The measurement, as this thread saw it begin and end.
+    /// Begin and end of the measurement, as this thread saw them.
     from: Option<Tick>,
     until: Option<Tick>,
     /// Letters delivered in each half of the measurement.
     pub(super) delivered: [u64; 2],
-    /// In microseconds, of the letters that were to be written in the measurement: from that moment, which in open loop
-    /// may lie before the letter was given to the sender's client, to `delivered` there.
+    /// Latencies in microseconds of letters due in the measurement, from the due time to
+    /// `delivered`. In open loop the due time may be before the sender's client got the letter.
     pub(super) latencies_us: Histogram<u64>,
-    /// Letters whose time had come before the end of the measurement and that were not even written by then. Each stands
-    /// among the latencies with the time it had waited.
+    /// Letters due before the end of the measurement but not written by then. Each is in the
+    /// latencies with the time it had waited.
     pub(super) backlog: u64,
-    /// Given to a client, never refused, and never shown by the other one.
+    /// Letters given to a client that were neither refused nor received.
     pub(super) lost: u64,
-    /// Shown twice.
+    /// Letters received again.
     pub(super) duplicates: u64,
-    /// Shown after a later one.
+    /// Letters received after a later one.
     pub(super) disorder: u64,
-    /// Shown with another text than the one that was given.
+    /// Letters received with a different text.
     pub(super) corrupt: u64,
-    /// Given back to the sender.
+    /// Letters returned to the sender.
     pub(super) refused: u64,
-    /// The shortest round trip of any sender's link, in microseconds.
+    /// Shortest round trip of any sender's link, in microseconds.
     pub(super) rtt_us: Option<u64>,
-    /// Packets the clients sent in the measurement: what came in at the relay, but for losses.
+    /// Packets that clients sent in the measurement: those the relay received, plus losses.
     pub(super) packets_sent: u64,
-    /// Packets the clients received in the measurement: what went out of the relay.
+    /// Packets that clients received in the measurement: those the relay sent, minus losses.
     pub(super) packets_received: u64,
 }
 
 impl Default for Totals {
     fn default() -> Totals {
-        let latencies_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("the bounds are in order");
+        let latencies_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("1 < max / 2");
         Totals {
             from: None,
             until: None,
@@ -65,7 +65,7 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// Takes in what another thread counted.
+    /// Adds the counters of another thread.
     pub(super) fn add(&mut self, other: &Totals) {
         (0..2).for_each(|half| self.delivered[half] += other.delivered[half]);
         self.latencies_us.add(&other.latencies_us).expect("all have the same bounds");
@@ -80,14 +80,15 @@ impl Totals {
         self.packets_received += other.packets_received;
     }
 
-    /// The phase has changed. `stats` has the counters of every client's outside.
+    /// Handles a change of phase. `stats` has the network counters of every client.
     pub(super) fn handle_phase(&mut self, now: Tick, phase: Phase, stats: impl Iterator<Item = Stats>) {
         let (sent, received) = stats.fold((0, 0), |(sent, received), stats| {
             (sent + stats.datagrams_out + stats.records_out, received + stats.datagrams_in + stats.records_in)
         });
         if phase >= Phase::FirstHalf && self.from.is_none() {
             self.from = Some(now);
-            (self.packets_sent, self.packets_received) = (sent, received);
+            self.packets_sent = sent;
+            self.packets_received = received;
         }
         if phase >= Phase::Drain && self.until.is_none() {
             self.until = Some(now);
@@ -96,7 +97,7 @@ impl Totals {
         }
     }
 
-    /// A letter's sender holds `delivered`.
+    /// Counts a letter whose sender saw `delivered`.
     pub(super) fn count_delivered(&mut self, phase: Phase, now: Tick, due: Tick) {
         match phase {
             Phase::FirstHalf => self.delivered[0] += 1,
@@ -106,7 +107,7 @@ impl Totals {
         self.record(due, now.since(due));
     }
 
-    /// A letter that was due has not been written when the measurement ends.
+    /// Counts a letter that was due and is not written at the end of the measurement.
     pub(super) fn count_backlog(&mut self, now: Tick, due: Tick) {
         self.backlog += 1;
         self.record(due, now.since(due));
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_happens_in_the_measurement_counts() {
+    fn only_events_in_measurement_count() {
         let mut totals = Totals::default();
         let phases = [
             Phase::Begin,
@@ -149,20 +150,25 @@ mod tests {
         }
         let mut sum = Totals::default();
         sum.add(&totals);
-        assert_eq!((sum.delivered, sum.latencies_us.len()), ([1, 2], 3));
-        assert_eq!((sum.latencies_us.min(), sum.latencies_us.max()), (7, 7));
-        assert_eq!((sum.packets_sent, sum.packets_received), (3, 30));
+        assert_eq!(sum.delivered, [1, 2]);
+        assert_eq!(sum.latencies_us.len(), 3);
+        assert_eq!(sum.latencies_us.min(), 7);
+        assert_eq!(sum.latencies_us.max(), 7);
+        assert_eq!(sum.packets_sent, 3);
+        assert_eq!(sum.packets_received, 30);
     }
 
     #[test]
-    fn a_letter_of_the_measurement_that_comes_after_it_has_its_latency_counted() {
+    /// Its due time decides, not the time of its delivery.
+    fn latency_counts_if_letter_was_due_in_measurement() {
         let mut totals = Totals::default();
         totals.handle_phase(at(1_000), Phase::FirstHalf, std::iter::empty());
         totals.handle_phase(at(2_000), Phase::Drain, std::iter::empty());
         totals.count_delivered(Phase::Drain, at(9_000), at(1_500));
         totals.count_delivered(Phase::Drain, at(9_000), at(900));
         totals.count_delivered(Phase::Drain, at(9_000), at(2_000));
-        assert_eq!((totals.delivered, totals.latencies_us.len()), ([0; 2], 1));
+        assert_eq!(totals.delivered, [0; 2]);
+        assert_eq!(totals.latencies_us.len(), 1);
         assert!((7_490..=7_510).contains(&totals.latencies_us.max()));
     }
 }

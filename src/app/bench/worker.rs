@@ -1,4 +1,4 @@
-//! One thread of the bench: takes turns with all clients of some pairs.
+//! One thread of the bench: runs the turns of all clients of some pairs.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -13,9 +13,9 @@ use super::pair::Pair;
 use super::totals::Totals;
 use super::{Phase, Stage, Told};
 
-/// A change of phase is seen within this time.
+/// Maximum delay until a change of phase is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// What was sent has this long to come to its end: longer than a relay waits for a silent recipient.
+/// Time for letters in flight to end. 10 s: longer than a relay waits for a silent recipient.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Clients are numbered: pair `n` writes as `2 n` and reads as `2 n + 1`.
@@ -26,15 +26,15 @@ pub(super) struct Worker {
     group: Group,
     phase: Phase,
     totals: Box<Totals>,
-    /// When each client wants a turn though nothing comes, in order and by number.
+    /// Deadlines of all clients. `deadline_of` holds each client's entry, to find it again.
     deadlines: BTreeSet<(Tick, usize)>,
     deadline_of: Vec<Option<Tick>>,
-    /// Who has a turn in this round.
+    /// Clients with a turn in this round.
     ready: Vec<usize>,
 }
 
 impl Worker {
-    /// A worker for these pairs.
+    /// Creates a worker for these pairs.
     ///
     /// # Errors
     /// `cannot-start` if the system refuses a poll.
@@ -60,7 +60,7 @@ impl Worker {
         })
     }
 
-    /// Runs until everything has arrived after the measurement, or the time for that is over.
+    /// Runs until everything has arrived after the measurement, or [`DRAIN_WITHIN`] is over.
     pub(super) fn run(mut self) {
         let mut drain_until = None;
         loop {
@@ -77,9 +77,9 @@ impl Worker {
         let _ = self.tell.send(Told::Done(self.totals));
     }
 
-    /// Waits, then gives a turn to everybody who has something to do. What they send leaves at its end: members on
-    /// machines of their own would think at the same time, and the relay would hear of them all at once, as the loop
-    /// hears of its peers.
+    /// Waits, then runs a turn of each client that has something to do. Their packets leave at the
+    /// end of the round. Members on separate machines would work in parallel, so that the relay
+    /// would receive their packets together, as the bare loop does from its peers.
     fn round(&mut self) -> Tick {
         let look = self.group.now().tick + LOOK_EVERY;
         let until = self.deadlines.first().map_or(look, |(first, _)| look.min(*first));
@@ -115,13 +115,13 @@ impl Worker {
 
     fn turn(&mut self, client: usize) {
         let Worker { pairs, tell, phase, totals, .. } = self;
-        // The bench is over if nobody listens any more, and then this thread ends with the process.
+        // If the receiver is gone, the bench is over and this thread ends with the process.
         let mut tell = |told| drop(tell.send(told));
         let until = pairs[client / 2].turn(client % 2, *phase, totals, &mut tell);
         self.schedule(client, until);
     }
 
-    /// When a client is to have its next turn though nothing comes.
+    /// Sets when a client has its next turn if nothing arrives.
     fn schedule(&mut self, client: usize, until: Option<Tick>) {
         if let Some(old) = mem::replace(&mut self.deadline_of[client], until) {
             self.deadlines.remove(&(old, client));

@@ -1,5 +1,5 @@
-//! The conversation that is told where nobody can join in: over both carriers, with UDP cut in the middle of it, and with
-//! a member who goes away and finds its letters on return. Each line waits for its event.
+//! Conversation of the demo without a terminal. It uses both carriers, UDP is cut in the middle of
+//! it, and one member leaves and finds its letters on return. Each line waits for its event.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -13,10 +13,11 @@ use super::player::{Heard, Player};
 use super::wire::{Noticed, Wire};
 use super::{CAST, House, name};
 
-/// Each step takes milliseconds, and the return to UDP a second; a machine under load is given this long.
+/// Time limit for each step. 5 s: a step takes milliseconds, the return to UDP a second; the rest
+/// is for a loaded machine.
 const STEP_WITHIN: Duration = Duration::from_secs(5);
 
-/// Who says what to whom at the beginning.
+/// First letters: sender, recipient and text.
 const SCRIPT: [(&str, &str, &str); 6] = [
     ("TOM", "JACK", "约不"),
     ("JACK", "TOM", "不约"),
@@ -25,21 +26,21 @@ const SCRIPT: [(&str, &str, &str); 6] = [
     ("TOM", "echo", "hello over udp"),
     ("JACK", "echo", "hello over tcp"),
 ];
-/// Whose UDP is cut, and what is said while it is, and after.
+/// Member whose UDP is cut, and the letters during the cut and after it.
 const WIRED: &str = "TOM";
 const CUT: [(&str, &str, &str); 2] = [("TOM", "JACK", "还在吗?"), ("JACK", "TOM", "在,走的是 TCP")];
 const MENDED: [(&str, &str, &str); 2] = [("TOM", "JACK", "back on UDP"), ("JACK", "TOM", "欢迎回来")];
-/// Who goes away, and what waits for it.
+/// Member that leaves, and the letters that wait for it.
 const TRAVELLER: &str = "武大郎";
 const AWAY: [(&str, &str, &str); 2] =
     [("一棵树", "武大郎", "Keep two loaves for me"), ("一棵树", "武大郎", "晚上来取")];
 
-/// Tells it all.
+/// Runs the conversation and prints it.
 ///
 /// # Errors
 /// Status 1 if a step fails, or takes too long.
 pub(super) fn tell(house: &House, setup: &Setup) -> Outcome {
-    let relay = house.spec.addr.as_socket_addr().expect("the relay is bound to an address");
+    let relay = house.spec.addr.as_socket_addr().expect("the relay has a numeric address");
     let wire = Wire::open(relay).map_err(|why| Phrase::new("cannot-start").with("cause", why))?;
     let (told, events) = channel();
     let mut telling =
@@ -57,7 +58,7 @@ struct Telling<'a> {
     told: Sender<Heard>,
     events: Receiver<Heard>,
     players: Vec<Player>,
-    /// Events that came before they were waited for.
+    /// Events that arrived before they were waited for.
     aside: Vec<Heard>,
     said: u64,
 }
@@ -88,7 +89,7 @@ impl Telling<'_> {
         Ok(Status::Done)
     }
 
-    /// UDP dies in mid-conversation and comes back.
+    /// Cuts UDP in the middle of the conversation, and restores it.
     fn cut_udp(&mut self) -> Result<(), Failure> {
         self.wire.cut(true);
         let [(from, to, text), answer] = CUT;
@@ -103,7 +104,7 @@ impl Telling<'_> {
         self.talk(&MENDED)
     }
 
-    /// A member goes away and finds its letters on return.
+    /// Lets a member leave, and find its letters on return.
     fn travel(&mut self) -> Result<(), Failure> {
         let place = self.place(TRAVELLER);
         let role = self.players.remove(place).leave();
@@ -132,7 +133,7 @@ impl Telling<'_> {
 
     fn place(&self, who: &str) -> usize {
         let place = self.players.iter().position(|player| player.role.name.as_str() == who);
-        place.expect("the script keeps to the cast")
+        place.expect("the script uses names of `CAST`")
     }
 
     fn say(&mut self, from: &str, to: &str, text: &str) -> u64 {
@@ -154,7 +155,7 @@ impl Telling<'_> {
         Ok(online)
     }
 
-    /// The conversation of this member goes on over that carrier, for the reason it gives.
+    /// Waits until this member continues over carrier `wanted`, and prints the reason it gives.
     fn moved(&mut self, who: &str, wanted: Carrier) -> Result<(), Failure> {
         let moved = self.wait(who, |event| match event {
             Event::Moved { via, why: MovedWhy::Silent | MovedWhy::Poor | MovedWhy::Proved, .. }
@@ -190,8 +191,8 @@ impl Telling<'_> {
         })
     }
 
-    /// One letter: seen by its recipient, then delivered for its sender; `echo` is seen by its answer. With `wanted` it
-    /// must have come over that carrier.
+    /// Waits for one letter: its recipient shows it, then its sender sees `delivered`. A letter to
+    /// `echo` is shown by its answer. With `wanted`, fails if it used another carrier.
     fn letter(
         &mut self,
         request: u64,
@@ -216,7 +217,8 @@ impl Telling<'_> {
         self.line(&came.with("from", &letter.from).with("text", &letter.text).with("id", letter.id))
     }
 
-    /// Every letter was waited for once; one that is left came a second time.
+    /// Checks that no letter arrived twice: each was waited for once, so any letter left over is a
+    /// duplicate.
     fn nothing_twice(&mut self) -> Result<(), Failure> {
         self.aside.extend(self.events.try_iter());
         match self.aside.iter().find(|heard| matches!(heard.event, Event::Letter(_))) {
@@ -225,12 +227,12 @@ impl Telling<'_> {
         }
     }
 
-    /// The first event of this member for which `pick` has an answer.
+    /// Returns the first event of this member for which `pick` returns a value.
     fn wait<T>(&mut self, who: &str, pick: impl Fn(&Event) -> Option<T>) -> Result<T, Failure> {
         let found = |heard: &Heard| if heard.who.as_str() == who { pick(&heard.event) } else { None };
         if let Some(place) = self.aside.iter().position(|heard| found(heard).is_some()) {
             let heard = self.aside.remove(place);
-            return Ok(found(&heard).expect("it was just found"));
+            return Ok(found(&heard).expect("`position` found it"));
         }
         loop {
             match self.events.recv_timeout(STEP_WITHIN) {

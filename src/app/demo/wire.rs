@@ -1,4 +1,5 @@
-//! A line that can be cut: passes the datagrams of one member on to the relay and back, until it is told to swallow them.
+//! A link that can be cut: forwards the datagrams of one member to the relay and back, or drops
+//! them.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -10,19 +11,19 @@ use std::time::Duration;
 
 use crate::wire::limits::UDP_PACKET_MAX;
 
-/// How often a thread looks whether it is wanted any more.
+/// Interval at which a thread checks whether it should end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What a cut line did first, and what a mended one.
+/// Observation on the link after a cut or its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noticed {
-    /// The first datagram of the member vanished.
+    /// A datagram of the member was dropped for the first time since the cut.
     Swallowed,
-    /// The first datagram of the member passed.
+    /// A datagram of the member passed for the first time since the end of the cut.
     Passed,
 }
 
-/// One line, with a thread for each direction.
+/// The link, with a thread for each direction.
 pub(super) struct Wire {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -31,7 +32,7 @@ pub(super) struct Wire {
 }
 
 struct Shared {
-    /// Where the member sends, and what speaks to the relay for it.
+    /// Socket to the member, and in `back` the socket to the relay.
     front: UdpSocket,
     back: UdpSocket,
     member: Mutex<Option<SocketAddr>>,
@@ -40,17 +41,25 @@ struct Shared {
 }
 
 impl Wire {
-    /// A line to the relay; everything passes.
+    /// Opens a link to the relay that forwards everything.
     ///
     /// # Errors
-    /// No socket, or no thread.
+    /// A socket or thread cannot be created.
     pub(super) fn open(relay: SocketAddr) -> io::Result<Wire> {
-        let (front, back) = (socket()?, socket()?);
+        let front = socket()?;
+        let back = socket()?;
         back.connect(relay)?;
-        let (member, is_cut, is_over) = (Mutex::default(), AtomicBool::default(), AtomicBool::default());
-        let (addr, shared) = (front.local_addr()?, Arc::new(Shared { front, back, member, is_cut, is_over }));
+        let addr = front.local_addr()?;
+        let shared = Arc::new(Shared {
+            front,
+            back,
+            member: Mutex::default(),
+            is_cut: AtomicBool::default(),
+            is_over: AtomicBool::default(),
+        });
         let (notice, noticed) = channel();
-        let (out, home) = (shared.clone(), shared.clone());
+        let out = shared.clone();
+        let home = shared.clone();
         let threads = [
             thread::Builder::new().name("wire-out".to_owned()).spawn(move || out.carry_out(&notice))?,
             thread::Builder::new().name("wire-home".to_owned()).spawn(move || home.carry_home())?,
@@ -58,17 +67,18 @@ impl Wire {
         Ok(Wire { addr, shared, noticed, threads })
     }
 
-    /// Where the member finds the relay.
+    /// Returns the address at which the member reaches the relay.
     pub(super) const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// From now on nothing passes and nobody is told, or everything passes again.
+    /// With `cut`, drops all datagrams from here on, without an ICMP error. Otherwise forwards them
+    /// again.
     pub(super) fn cut(&self, cut: bool) {
         self.shared.is_cut.store(cut, Ordering::SeqCst);
     }
 
-    /// What has happened since the line was cut or mended; none if that takes too long.
+    /// Waits for the first observation since the cut or its end; `None` after `most`.
     pub(super) fn wait(&self, most: Duration) -> Option<Noticed> {
         self.noticed.recv_timeout(most).ok()
     }
@@ -88,15 +98,16 @@ fn socket() -> io::Result<UdpSocket> {
 
 impl Shared {
     fn carry_out(&self, notice: &Sender<Noticed>) {
-        let (mut bytes, mut was_cut) = ([0; UDP_PACKET_MAX + 1], false);
+        let mut bytes = [0; UDP_PACKET_MAX + 1];
+        let mut was_cut = false;
         loop {
             let received = self.front.recv_from(&mut bytes);
             if self.is_over.load(Ordering::SeqCst) {
                 return;
             }
-            // The end of a wait, or ICMP's answer to an earlier datagram.
+            // Either the time-out, or an ICMP error for an earlier datagram.
             let Ok((len, from)) = received else { continue };
-            *self.member.lock().expect("nobody panics with it") = Some(from);
+            *self.member.lock().expect("no thread panics while holding it") = Some(from);
             let is_cut = self.is_cut.load(Ordering::SeqCst);
             if is_cut != was_cut {
                 was_cut = is_cut;
@@ -115,7 +126,7 @@ impl Shared {
             if self.is_over.load(Ordering::SeqCst) {
                 return;
             }
-            let member = *self.member.lock().expect("nobody panics with it");
+            let member = *self.member.lock().expect("no thread panics while holding it");
             if let (Ok(len), Some(member), false) = (received, member, self.is_cut.load(Ordering::SeqCst)) {
                 let _ = self.front.send_to(&bytes[..len], member);
             }

@@ -1,5 +1,5 @@
-//! The letters a caller has asked the owner to send, until they have come to their end: what is asked again of the
-//! next owner.
+//! Letters that a secondary process asked the primary to send and that have not come to their end.
+//! If the primary ends, these requests are repeated to the next one.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,21 @@ use crate::base::{Carrier, Wall};
 use crate::client::{Command, Event, Progress, Unkept};
 use crate::store::Fate;
 
-/// Bytes of texts that are in no outbox yet; one more letter comes back as not kept.
+/// Maximum bytes of texts that are not yet in the outbox, 64 MiB. A letter above it comes back as
+/// not kept. Chosen: far above one command's input, yet bounded while no primary answers.
 const UNKEPT_BYTES_MAX: usize = 64 << 20;
-/// Letters asked for that have not come to their end. Above it the first that is in the outbox is no longer followed
-/// beyond the owner's end; what is in no outbox is never forgotten.
+/// Maximum letters followed. Above it the first that is in the outbox is forgotten: its further
+/// progress is lost if the primary ends. A letter that is not in the outbox is never forgotten.
 const FOLLOWED_MAX: usize = 65_536;
 
 #[derive(Debug)]
 struct Letter {
-    /// What asked for it; `None` once it is in the outbox, durably.
+    /// The command to repeat; `None` once the letter is durably in the outbox.
     command: Option<Command>,
 }
 
 impl Letter {
-    /// Bytes of its text that are in no outbox.
+    /// Returns the bytes of text that are not in the outbox.
     fn unkept_bytes(&self) -> usize {
         match &self.command {
             Some(Command::Send { text, .. }) => text.len(),
@@ -29,7 +30,7 @@ impl Letter {
     }
 }
 
-/// Letters by request.
+/// Pending letters by request.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     by_request: BTreeMap<u64, Letter>,
@@ -37,7 +38,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Takes in what asks for a letter; what there is to say if there is no room for it.
+    /// Records a command that sends something. Returns the event to show if [`UNKEPT_BYTES_MAX`]
+    /// would be exceeded.
     pub(super) fn ask(&mut self, command: Command) -> Option<Event> {
         let request = match command {
             Command::Send { request, to, text, .. } if self.unkept_bytes + text.len() > UNKEPT_BYTES_MAX => {
@@ -58,17 +60,18 @@ impl Asked {
         None
     }
 
-    /// Every request, in the order in which they were made.
+    /// Returns every request, in the order in which they were made.
     pub(super) fn requests(&self) -> Vec<u64> {
         self.by_request.keys().copied().collect()
     }
 
-    /// What to ask for again; `None` if it was in an outbox.
+    /// Returns the command to repeat; `None` if the letter reached an outbox.
     pub(super) fn command(&self, request: u64) -> Option<Command> {
         self.by_request.get(&request)?.command.clone()
     }
 
-    /// Follows an event; whether the face is to see it: the end of a letter is told once.
+    /// Follows an event. Returns whether the frontend should see it: the end of a letter is shown
+    /// once.
     pub(super) fn follow(&mut self, event: &Event) -> bool {
         match event {
             Event::Progress { request, progress: Progress::Delivered | Progress::Read, .. } => {
@@ -94,7 +97,8 @@ impl Asked {
     }
 }
 
-/// What there is to say of a letter that stands in the history: all that may not have been heard.
+/// Returns the events for a letter found in the history: every step that the frontend may have
+/// missed.
 pub(super) fn events(request: u64, fate: Fate) -> Vec<Event> {
     let (id, progress) = match fate {
         Fate::Refused { id, to, reason, may_have_arrived, text, .. } => {
@@ -106,7 +110,7 @@ pub(super) fn events(request: u64, fate: Fate) -> Vec<Event> {
     let waiting = Some(progress).filter(|progress| matches!(progress, Progress::Waiting { .. }));
     let steps = [Progress::Queued, Progress::Accepted].into_iter().chain(waiting);
     let steps = steps.chain([Progress::Delivered, Progress::Read]).filter(|step| *step <= progress);
-    // What it went out on, and when it was taken, is not kept.
+    // Neither the carrier nor the time of acceptance is kept in the history.
     let taken = Wall(0);
     steps.map(|progress| Event::Progress { request, id, progress, via: Carrier::Udp, taken }).collect()
 }
@@ -117,7 +121,8 @@ mod tests {
     use crate::base::{LetterId, OutboxId};
 
     fn ask(asked: &mut Asked, request: u64, text: String) -> Option<Event> {
-        let (relay, to) = ("h:1".parse().unwrap(), "JACK".parse().unwrap());
+        let relay = "h:1".parse().unwrap();
+        let to = "JACK".parse().unwrap();
         asked.ask(Command::Send { request, relay, to, text })
     }
 
@@ -131,32 +136,33 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_asked_again_until_it_is_in_the_outbox_and_followed_to_its_end() {
+    fn letter_is_requested_until_in_outbox_then_followed_to_its_end() {
         let mut asked = Asked::default();
         (1..=2).for_each(|request| assert_eq!(ask(&mut asked, request, "hi".into()), None));
         let id = LetterId { outbox: OutboxId(1), number: 1 };
         let step = |progress| Event::Progress { request: 1, id, progress, via: Carrier::Udp, taken: Wall(0) };
         assert!(asked.command(1).is_some());
         assert!(asked.follow(&step(Progress::Queued)));
-        assert_eq!((asked.command(1), asked.requests()), (None, vec![1, 2]));
+        assert_eq!(asked.command(1), None);
+        assert_eq!(asked.requests(), [1, 2]);
         assert!(asked.follow(&step(Progress::Delivered)));
         assert_eq!(asked.requests(), [2]);
         let to = "JACK".parse().unwrap();
         let unkept = Event::Unkept { request: 2, to, why: Unkept::Disk, text: String::new() };
         assert!(asked.follow(&unkept));
-        assert!(!asked.follow(&unkept), "an end is told once");
+        assert!(!asked.follow(&unkept), "an end is shown once");
         assert_eq!(asked.unkept_bytes, 0);
     }
 
     #[test]
-    fn what_has_no_room_comes_back() {
+    fn letter_above_byte_limit_comes_back() {
         let mut asked = Asked::default();
         assert_eq!(ask(&mut asked, 1, "x".repeat(UNKEPT_BYTES_MAX)), None);
         assert!(matches!(ask(&mut asked, 2, "y".into()), Some(Event::Unkept { why: Unkept::Full, .. })));
     }
 
     #[test]
-    fn the_history_tells_every_step_that_may_not_have_been_heard() {
+    fn history_yields_every_step_possibly_missed() {
         let waiting = Progress::Waiting { until: Wall(9) };
         assert_eq!(steps(Progress::Queued), [Progress::Queued]);
         assert_eq!(steps(waiting), [Progress::Queued, Progress::Accepted, waiting]);

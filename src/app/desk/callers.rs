@@ -1,8 +1,10 @@
-//! The other processes of the member, which work through this one: who they are, what each is told, what they want.
+//! Secondary processes of the member: who they are, which events each receives, and which commands
+//! they give.
 //!
-//! Every face that shows letters is told of each letter as it comes; one of them, the first, also shows those that were
-//! stored and not shown. What concerns a letter goes to the one who sent it, or to our own face if that one has gone.
-//! What concerns a relay goes to all who speak to it.
+//! Each frontend that shows letters receives every letter as it arrives. The first of them also
+//! shows those that were stored and not shown. Events about one letter go to the process that sent
+//! it, or to our own frontend if that process has gone. Events about a relay go to all processes
+//! that use it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,48 +14,52 @@ use crate::net::local::{Heard, Line};
 
 use super::speech::{Answer, Call, Face, Part, VERSION, line};
 
-/// Bytes that wait for a caller that does not read; at the bound it is cut off, and calls again when it reads.
+/// Maximum bytes queued for a caller that does not read, 8 MiB. At the limit it is disconnected,
+/// and connects again when it reads. Chosen: many turns of events, yet bounded per process.
 pub(super) const UNREAD_MAX: usize = 8 << 20;
-/// Relays of callers that have gone which are still spoken to, so that what they left in the outbox goes out; beyond it
-/// the oldest waits for the next who has something to say there.
+/// Maximum relays kept for callers that have gone, so that the letters they left in the outbox are
+/// sent. Beyond it the oldest is dropped; its letters wait for the next process that uses that
+/// relay.
 const RELAYS_LEFT_MAX: usize = 64;
 
-/// What a caller wants of the client.
+/// A request of a caller to the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Carry this out.
+    /// Execute this command.
     Command(Command),
-    /// The relays spoken to are others now, or their pins.
+    /// The set of relays in use has changed, or their pins have.
     Relays,
-    /// The disk has less of some senders than the client believes.
+    /// The history was partly erased: the client counts more bytes from some senders than the disk
+    /// has.
     Recount,
 }
 
 #[derive(Debug)]
 struct Caller {
     line: Line,
-    /// `None` before it has said hello.
+    /// `None` until it has sent `Hello`.
     face: Option<Face>,
     relays: Vec<RelaySpec>,
-    /// It was told events in this turn.
+    /// It received events in this turn, so `Turn` must follow.
     told: bool,
-    /// It reads no more events: a text that comes back is shown here.
+    /// It has sent `Bye` and reads no more events: returned texts are shown here.
     leaves: bool,
-    /// What is said once the records given so far have settled.
+    /// Answers to send, each once the given number of records has settled.
     owed: VecDeque<(u64, Answer)>,
 }
 
-/// Everybody who works through this process, by number.
+/// All secondary processes, by number.
 #[derive(Debug)]
 pub(super) struct Callers {
     own: Face,
     own_relays: Vec<RelaySpec>,
     by_number: BTreeMap<u64, Caller>,
-    /// How it stands with each relay.
+    /// Last known connection state of each relay.
     links: BTreeMap<HostPort, Event>,
     /// At most [`RELAYS_LEFT_MAX`], the newest last.
     left: VecDeque<RelaySpec>,
-    /// The caller that shows what was stored and not shown; none if our own face does, or nobody.
+    /// The caller that shows letters stored and not shown; `None` if our own frontend does, or none
+    /// shows letters.
     catcher: Option<u64>,
 }
 
@@ -69,12 +75,12 @@ impl Callers {
         }
     }
 
-    /// Our own face speaks to these relays.
+    /// Sets the relays that our own frontend uses.
     pub(super) fn set_own_relays(&mut self, relays: Vec<RelaySpec>) {
         self.own_relays = relays;
     }
 
-    /// Every relay anybody speaks to, once, with the key that is pinned now.
+    /// Returns every relay in use, once, with its pinned key.
     pub(super) fn relays(&self, pinned: impl Fn(&HostPort) -> Option<PublicKey>) -> Vec<RelaySpec> {
         let mut by_addr: BTreeMap<&HostPort, RelaySpec> = BTreeMap::new();
         let theirs = self.by_number.values().flat_map(|caller| &caller.relays);
@@ -87,14 +93,16 @@ impl Callers {
             merge(known, spec);
             known.fingerprint = known.fingerprint.or(spec.fingerprint);
         }
-        // What an address book said whose reader has gone keeps no other from speaking.
+        // The fingerprint is left out: the expectation of an address book whose process has gone
+        // must not block others.
         for spec in &self.left {
             merge(by_addr.entry(&spec.addr).or_insert_with(|| spec.clone()), spec);
         }
         by_addr.into_values().collect()
     }
 
-    /// Takes in what caller `number` says. `given` is how many records were given so far.
+    /// Handles input from caller `number`. `given` is the number of records submitted to the store
+    /// so far.
     pub(super) fn handle(
         &mut self,
         number: u64,
@@ -104,8 +112,14 @@ impl Callers {
     ) -> Option<Wish> {
         match heard {
             Heard::Called(line) => {
-                let (relays, owed) = (Vec::new(), VecDeque::new());
-                let caller = Caller { line, face: None, relays, told: false, leaves: false, owed };
+                let caller = Caller {
+                    line,
+                    face: None,
+                    relays: Vec::new(),
+                    told: false,
+                    leaves: false,
+                    owed: VecDeque::new(),
+                };
                 self.by_number.insert(number, caller);
                 None
             }
@@ -136,7 +150,8 @@ impl Callers {
                 caller.leaves = true;
                 caller.owed.push_back((given, Answer::Bye));
             }
-            // Only those who have said who they are have wishes; the session is ours to leave.
+            // Commands are accepted after `Hello` only. The primary alone decides when to leave the
+            // session.
             Call::Command(_) if caller.face.is_none() => return self.forget(number, given),
             Call::Command(Command::Leave | Command::HoldRefusals) => {}
             Call::Command(Command::Relays(specs)) => {
@@ -150,7 +165,8 @@ impl Callers {
             }
             Call::Command(command) => {
                 if let Command::Invitation(_) = command {
-                    // They are tried again: who speaks to them is not to hear of the refusal before.
+                    // Relays that refused the name are tried again, so their old refusals are
+                    // obsolete.
                     self.links.retain(|_, event| !matches!(event, Event::NameRefused { .. }));
                 }
                 return Some(Wish::Command(command));
@@ -159,7 +175,7 @@ impl Callers {
         None
     }
 
-    /// The one place a caller is forgotten. What it left in the outbox still goes out.
+    /// Forgets a caller; the only place that does. Letters it left in the outbox are still sent.
     fn forget(&mut self, number: u64, given: u64) -> Option<Wish> {
         let gone = self.by_number.remove(&number)?;
         if self.catcher == Some(number) {
@@ -179,10 +195,13 @@ impl Callers {
         None
     }
 
-    /// Tells an event to those whom it concerns; it comes back if our own face is one of them.
+    /// Passes an event to the callers it concerns. Returns it if it also concerns our own frontend.
     pub(super) fn pass(&mut self, event: Event) -> Option<Event> {
+        // Progress goes to the process that sent the letter, and a received letter to every process
+        // that shows letters. A relay event goes to every process that uses the relay.
         self.note_link(&event);
         if let Some(request) = request_of(&event) {
+            // After `Bye` a caller shows no text, so a refused text must not go to it.
             let is_refusal = matches!(event, Event::Refused { .. });
             let owns = |caller: &Caller| {
                 caller.face.is_some_and(|face| face.has(request)) && !(is_refusal && caller.leaves)
@@ -190,6 +209,7 @@ impl Callers {
             return if self.tell(&event, owns) { None } else { Some(event) };
         }
         match relay_of(&event) {
+            // Concerns the client itself, which is ours.
             None => Some(event),
             Some(_) if matches!(event, Event::Letter(_) | Event::Unreadable { .. }) => {
                 self.tell(&event, |caller| caller.face.is_some_and(|face| face.hears()));
@@ -203,21 +223,21 @@ impl Callers {
         }
     }
 
-    /// Ends a turn, and says what was owed until so many records had settled.
+    /// Ends a turn, and sends each answer whose records are among the first `settled`.
     pub(super) fn end_turn(&mut self, settled: u64) {
         for caller in self.by_number.values_mut() {
             if std::mem::take(&mut caller.told) {
                 caller.line.say(line(&Answer::Turn));
             }
             while caller.owed.front().is_some_and(|(mark, _)| *mark <= settled) {
-                let owed = caller.owed.pop_front();
-                let (_, answer) = owed.expect("it was just seen");
+                let (_, answer) = caller.owed.pop_front().expect("the loop condition saw a front element");
                 caller.line.say(line(&answer));
             }
         }
     }
 
-    /// Whether there was anybody to tell. One whose line is over, or cut, is forgotten when that is heard.
+    /// Sends an event to the callers concerned; `false` if there is none. A caller whose connection
+    /// is lost or cut is forgotten when the loop reports the closure.
     fn tell(&mut self, event: &Event, concerned: impl Fn(&Caller) -> bool) -> bool {
         let mut text = None;
         for caller in self.by_number.values_mut().filter(|caller| concerned(caller)) {
@@ -241,8 +261,8 @@ impl Callers {
         self.links.insert(relay.clone(), state);
     }
 
-    /// Forgets how it stands with relays that nobody speaks to, and with those whose new key is trusted now: they are tried
-    /// again, and who speaks to them is not to hear of the old one before.
+    /// Forgets the state of relays that are not in use, and of those whose new key is trusted by
+    /// now. The latter are tried again, and a newcomer must not receive the obsolete failure.
     pub(super) fn keep_links(&mut self, relays: &[RelaySpec]) {
         self.links.retain(|relay, event| {
             let spec = relays.iter().find(|spec| spec.addr == *relay);
@@ -252,7 +272,7 @@ impl Callers {
     }
 }
 
-/// Whether the reason a relay is not spoken to is one still, now that this is known of its key.
+/// Whether the reason for not using a relay still holds, given what `spec` says about its key.
 fn holds_still(why: &Unreached, spec: &RelaySpec) -> bool {
     match why {
         Unreached::KeyChanged { offered, .. } => spec.key != Some(*offered),

@@ -1,10 +1,11 @@
-//! One running client, with whatever a face asks of it: its own, or another process's of the same member.
+//! One running client with its frontend, in this process or through another one of the same member.
 //!
-//! The first process of a member owns its folder and its sessions; the others work through it, with the same commands
-//! and events, and take over when it ends (`tray`). Which of the two a desk is makes no difference to its face.
+//! The first process of a member (primary) owns its folder and sessions. The others (secondary)
+//! work through it with the same commands and events, and one takes over when it ends. The frontend
+//! does not notice the difference.
 //!
-//! Files: `tray` (how this process takes part), `owner` and `callers` (with the folder), `asked` (without it), `speech`
-//! (what they say to each other), `unshown` (letters on their way to the face).
+//! Files: `tray` (role of this process), `owner` and `callers` (primary), `asked` (secondary),
+//! `speech` (protocol between them), `unshown` (letters on their way to the frontend).
 
 mod asked;
 mod callers;
@@ -30,45 +31,47 @@ use self::speech::{Call, Face, line};
 use self::tray::{Seat, Tray};
 use super::{Failure, Setup, Status, say};
 
-/// What was said last, such as that a letter is stored, has so long to be acknowledged before the session ends.
+/// Grace period for acks of the last frames (such as STORED) before the session closes. 500 ms: a
+/// retransmission on most paths, and short enough for a user who waits for the prompt.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
-/// An owner that does not answer within this time is stopped, or stuck: longer than it takes to open a large folder.
+/// Time within which the primary must answer; a slower one is stopped or stuck. 10 s: longer than
+/// opening a large folder takes.
 const SEATED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What other threads put into a desk's inlet.
+/// Input that other threads put into the inlet of a desk.
 #[derive(Debug)]
 pub(super) enum Mail {
     /// For the client.
     Command(Command),
-    /// For the face.
+    /// For the frontend.
     Ask(Ask),
-    /// From the process that works through this one on this line.
+    /// From the secondary process on this connection.
     Caller(u64, local::Heard),
-    /// From the process that this one works through, on this line.
+    /// From the primary process, on this connection.
     Owner(u64, local::Heard),
 }
 
-/// What a face is asked by other threads.
+/// Input for the frontend from other threads.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// From the keyboard, or standard input.
     Typed(Typed),
     /// The address book was edited.
     Book(Box<Result<Book, Phrase>>),
-    /// The process is told to end.
+    /// A signal asks the process to end.
     End,
-    /// The store has trouble that people should know of.
+    /// The store reports a problem that the user should know of.
     Trouble(Phrase),
-    /// The disk failed: nothing more can be kept.
+    /// The disk failed: nothing more can be stored.
     Broken(Phrase),
-    /// The member's folder cannot be used any more, or not by this version.
+    /// The member's folder has become unusable, or unusable by this version.
     Failed(Phrase),
-    /// Words were printed there, or nobody reads any more, or they could not be.
+    /// Output was printed, or its reader has gone, or printing failed.
     Printed(Output, Result<Written, Phrase>),
 }
 
 impl Ask {
-    /// Why the command ends, if it is told to.
+    /// Returns why the command ends, if this input ends it.
     pub(super) fn end(&self) -> Option<Failure> {
         match self {
             Ask::End => Some(Failure::silent(Status::Interrupted)),
@@ -79,7 +82,7 @@ impl Ask {
     }
 }
 
-/// Where a member's letters are, and what this command does with them.
+/// The member's folder, and how this command uses it.
 #[derive(Clone)]
 struct Home {
     setup: Setup,
@@ -87,7 +90,7 @@ struct Home {
     name: Name,
     folder: String,
     face: Face,
-    /// What a relay is shown where it does not know the member yet.
+    /// Shown to a relay that does not know the member yet.
     invitation: Option<Vec<u8>>,
 }
 
@@ -104,33 +107,38 @@ pub(super) struct Desk {
     out: Outputs<Record, Event>,
     deadline: Option<Tick>,
     first_request: u64,
-    /// What came before the face was there.
+    /// Input that arrived before the frontend was ready.
     early: News,
 }
 
-/// What one turn brought.
+/// Output of one turn.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    /// What the client shows, in order.
+    /// Events to show, in order.
     pub(super) events: Vec<Event>,
-    /// What came from other threads.
+    /// Input from other threads.
     pub(super) asks: Vec<Ask>,
 }
 
 impl Desk {
-    /// The client of a member, with its folder on disk, or through the process that has it. Letters that nobody was
-    /// shown come as events, before those that come now, to a command that shows letters.
+    /// Opens a member's client, with its folder on disk or through the process that has it. If the
+    /// command shows letters, those not yet shown arrive as events before new ones.
     ///
     /// # Errors
-    /// The member's folder cannot be used, or the process that has it does not answer; or the process is told to end.
+    /// The member's folder cannot be used, the process that has it does not answer, or a signal
+    /// ends this process.
     pub(super) fn open(setup: &Setup, name: Name, part: Part) -> Result<Desk, Failure> {
-        let (data_dir, folder, requests) = (setup.data_dir()?, name.folder(), random_number() >> 2);
-        let (invitation, face) = (setup.invitation()?, Face { part, requests });
+        let data_dir = setup.data_dir()?;
+        let folder = name.folder();
+        let requests = random_number() >> 2;
+        let invitation = setup.invitation()?;
+        let face = Face { part, requests };
         let home = Home { setup: setup.clone(), data_dir, name, folder, face, invitation };
         let net = new_net()?;
         let tray = Tray::new(Seat::Waiting { again: Tick::ZERO }, Some(home), net.inlet());
         let mut desk = Desk::join(tray, net, requests);
-        let (end, mut early) = (desk.now().tick + SEATED_WITHIN, News::default());
+        let end = desk.now().tick + SEATED_WITHIN;
+        let mut early = News::default();
         while !desk.tray.is_seated() {
             let mut news = News::default();
             let now = desk.turn(Some(end), &mut news);
@@ -140,14 +148,14 @@ impl Desk {
             early.events.append(&mut news.events);
             early.asks.append(&mut news.asks);
             if now.tick >= end && !desk.tray.is_seated() {
-                return Err(desk.tray.busy.take().expect("only another process keeps it waiting").into());
+                return Err(desk.tray.busy.take().expect("only a busy folder keeps it waiting").into());
             }
         }
         desk.early = early;
         Ok(desk)
     }
 
-    /// A client that keeps nothing: a new key, and whatever it writes down is forgotten with it.
+    /// Opens a client that keeps nothing: a new key, and all state in memory only.
     ///
     /// # Errors
     /// The network loop cannot be started.
@@ -155,7 +163,7 @@ impl Desk {
         Desk::open_in_memory(name, net::seed(), carriers)
     }
 
-    /// The same with a key that the caller keeps.
+    /// Opens a client that keeps nothing, with a key from the caller.
     ///
     /// # Errors
     /// The network loop cannot be started.
@@ -171,38 +179,41 @@ impl Desk {
     }
 
     fn join(tray: Tray, net: Net<Mail>, first_request: u64) -> Desk {
-        // The first turn is at once: a seat is to be found.
+        // The first turn is immediate: it takes a role.
         let deadline = (!tray.is_seated()).then_some(Tick::ZERO);
         Desk { tray, net, out: Outputs::default(), deadline, first_request, early: News::default() }
     }
 
-    /// Where the requests of this command begin: far from those of every other.
+    /// Returns the first request number of this command. It is random, so that the ranges of two
+    /// commands do not meet.
     pub(super) const fn first_request(&self) -> u64 {
         self.first_request
     }
 
-    /// A letter was shown; `read` if its sender may know.
+    /// Records that a letter was shown; `read` if its sender may learn of it.
     pub(super) fn shown(&mut self, letter: &Incoming, read: bool) {
         let command = self.tray.unshown.shown(letter, read);
         self.command(command);
     }
 
-    /// From now on letters wait on disk; or, those that do come, and what comes from now on.
+    /// With `hold`, leaves letters on disk from here on. Without it, delivers those and all later
+    /// ones.
     pub(super) fn hold_letters(&mut self, hold: bool) {
         self.tray.hold_letters(hold);
     }
 
-    /// A handle for other threads.
+    /// Returns a handle for other threads.
     pub(super) fn inlet(&self) -> Inlet<Mail> {
         self.net.inlet()
     }
 
-    /// The time.
+    /// Returns the time.
     pub(super) fn now(&self) -> Now {
         self.net.now()
     }
 
-    /// What the client speaks to a relay on, once it has made its choice.
+    /// Returns the carrier to a relay, once the client has chosen one; `None` in a secondary
+    /// process.
     pub(super) fn settled_on(&self, relay: &HostPort) -> Option<Carrier> {
         match &self.tray.seat {
             Seat::Owner(owner) => owner.client.settled_path(relay).map(Way::carrier),
@@ -210,8 +221,8 @@ impl Desk {
         }
     }
 
-    /// Follows the address book: each edit comes as [`Ask::Book`] for as long as the watcher is kept. Where it cannot be
-    /// watched, that is said, and the book stays as it was read.
+    /// Watches the address book: each edit arrives as [`Ask::Book`] while the watcher is kept. If
+    /// watching fails, reports it and leaves the book as it was read.
     pub(super) fn watch(&self, setup: &Setup, location: Location) -> Option<Watcher> {
         let inlet = self.inlet();
         let watched = watch(location, move |read| {
@@ -220,12 +231,13 @@ impl Desk {
         watched.map_err(|phrase| say(&setup.strings, &phrase)).ok().map(|(watcher, _)| watcher)
     }
 
-    /// Gives a command to the client; it is carried out in the next turn.
+    /// Queues a command for the client's next turn.
     pub(super) fn command(&mut self, command: Command) {
         self.tray.commands.push_back(command);
     }
 
-    /// Waits until something happens, or until `until`, then takes one turn. What it brought replaces what was in `news`.
+    /// Waits until something happens, or until `until`, then runs one turn. Its output replaces the
+    /// contents of `news`.
     pub(super) fn turn(&mut self, until: Option<Tick>, news: &mut News) -> Now {
         *news = std::mem::take(&mut self.early);
         let tray = &mut self.tray;
@@ -251,10 +263,12 @@ impl Desk {
         now
     }
 
-    /// Ends every session in good order, and commits what is to be kept. What was said last is given a moment to arrive.
+    /// Closes every session cleanly and commits pending records. Waits up to [`LEAVE_WITHIN`] for
+    /// the last frames to arrive.
     pub(super) fn leave(mut self) {
-        let (mut news, end) = (News::default(), self.now().tick + LEAVE_WITHIN);
-        // `news` is not read: the next run, or the process that takes over, says what comes back.
+        let mut news = News::default();
+        let end = self.now().tick + LEAVE_WITHIN;
+        // `news` is not read: the next run, or the process that takes over, reports returned texts.
         self.command(Command::HoldRefusals);
         if self.tray.say_bye() {
             let waits = |tray: &Tray| !tray.bye && matches!(tray.seat, Seat::Caller(_));
@@ -275,7 +289,8 @@ impl Desk {
 }
 
 impl News {
-    /// The next question; those behind it stay, whatever becomes of this one.
+    /// Removes and returns the next input for the frontend. Later ones stay, whatever becomes of
+    /// it.
     pub(super) fn next_ask(&mut self) -> Option<Ask> {
         (!self.asks.is_empty()).then(|| self.asks.remove(0))
     }
@@ -285,14 +300,14 @@ impl News {
     }
 }
 
-/// Tells every process of this machine that has a member's folder that the pins have changed.
+/// Notifies every process on this machine that owns a member's folder that the pins have changed.
 pub(super) fn tell_pins_changed(data_dir: &Path) {
     for dir in member_dirs(data_dir) {
         local::tell(&dir, &line(&Call::Pins));
     }
 }
 
-/// Tells the process that has this member's folder, if one does, that something of its history was
+/// Notifies the process that owns this member's folder, if any, that part of its history was
 /// erased.
 pub(super) fn tell_forgotten(data_dir: &Path, folder: &str) {
     local::tell(&member_dir(data_dir, folder), &line(&Call::Forgotten));
@@ -306,7 +321,7 @@ fn new_net() -> Result<Net<Mail>, Failure> {
     })?)
 }
 
-/// A number that nobody has used.
+/// Returns a random number.
 fn random_number() -> u64 {
     Rng::from_seed(net::seed()).next_u64()
 }

@@ -1,4 +1,4 @@
-//! The process that owns the member's folder: the client's core, its store, and the door for the others.
+//! The primary process: the client's core, its store, and the listener for secondary processes.
 
 use crate::base::{Core, Input, Name, Now, OutboxId, Outputs, Phrase, Ticket};
 use crate::client::{Carriers, Client, Command, Config, Event, Record, STRANGERS_BYTES_MAX};
@@ -11,21 +11,22 @@ use super::callers::{Callers, UNREAD_MAX, Wish};
 use super::speech::{Face, Part};
 use super::{Ask, Home, Mail, random_number};
 
-/// The owner's parts.
+/// Parts of the primary process.
 pub(super) struct Owner {
-    /// Stands first: however this value ends, its socket is removed while the folder is still held.
+    /// First, because fields are dropped in order: its socket is removed while the folder is still
+    /// locked.
     door: Option<Door>,
     pub(super) client: Client,
     worker: Worker<Record>,
     pub(super) callers: Callers,
     carriers: Carriers,
     home: Option<Home>,
-    /// What the user is to be told of the folder.
+    /// Problems of the folder to show to the user.
     pub(super) troubles: Vec<Phrase>,
 }
 
 impl Owner {
-    /// Takes the member's folder.
+    /// Locks and opens the member's folder.
     ///
     /// # Errors
     /// The folder cannot be used, or is in use by another process (`member-busy`).
@@ -47,7 +48,7 @@ impl Owner {
             Ok(door) => owner.door = Some(door),
             Err(why) => {
                 let trouble = Ask::Trouble(Phrase::new("member-no-door").with("cause", why));
-                // An inlet this full has other troubles.
+                // A full inlet means worse problems than this one.
                 let _ = inlet.try_command(Mail::Ask(trouble));
             }
         }
@@ -56,30 +57,38 @@ impl Owner {
         Ok(owner)
     }
 
-    /// A client that keeps nothing and is alone.
+    /// Opens a client that keeps nothing and serves no other process.
     ///
     /// # Errors
-    /// The system has no thread left.
+    /// The system cannot start another thread.
     pub(super) fn ephemeral(
         name: Option<Name>,
         private_key: [u8; 32],
         carriers: Carriers,
         inlet: &Inlet<Mail>,
     ) -> Result<Owner, Phrase> {
-        let (outbox, seed, counter_reserved, kept) = (OutboxId(random_number()), net::seed(), 0, None);
-        let strangers_bytes_max = STRANGERS_BYTES_MAX;
-        let config =
-            Config { name, private_key, outbox, carriers, counter_reserved, kept, strangers_bytes_max, seed };
+        let config = Config {
+            name,
+            private_key,
+            outbox: OutboxId(random_number()),
+            carriers,
+            counter_reserved: 0,
+            kept: None,
+            strangers_bytes_max: STRANGERS_BYTES_MAX,
+            seed: net::seed(),
+        };
         let face = Face { part: Part::Shows, requests: 0 };
         Ok(Owner::join(config, spawn(Ephemeral, inlet.clone())?, face))
     }
 
     fn join(config: Config, worker: Worker<Record>, face: Face) -> Owner {
-        let (carriers, client, callers) = (config.carriers, Client::new(config), Callers::new(face));
+        let carriers = config.carriers;
+        let client = Client::new(config);
+        let callers = Callers::new(face);
         Owner { client, worker, callers, carriers, home: None, door: None, troubles: Vec::new() }
     }
 
-    /// Carries out a command of our own face.
+    /// Executes a command of our own frontend.
     pub(super) fn command(&mut self, now: Now, command: Command, out: &mut Outputs<Record, Event>) {
         match command {
             Command::Relays(specs) => {
@@ -90,11 +99,12 @@ impl Owner {
         }
     }
 
-    /// Takes in what caller `number` says.
+    /// Handles input from secondary process `number`.
     pub(super) fn handle_caller(
         &mut self,
         now: Now,
-        (number, heard): (u64, Heard),
+        number: u64,
+        heard: Heard,
         out: &mut Outputs<Record, Event>,
     ) {
         let given = self.client.given_and_settled().0;
@@ -106,7 +116,8 @@ impl Owner {
         }
     }
 
-    /// Asks for what an earlier owner was asked for, or tells what became of it.
+    /// Resumes the requests made to an earlier primary: repeats each, or shows its outcome from the
+    /// history.
     ///
     /// # Errors
     /// The letters cannot be read.
@@ -119,7 +130,8 @@ impl Owner {
     ) -> Result<(), Phrase> {
         for request in asked.requests() {
             match archive.map(|archive| archive.fate(request)).transpose()?.flatten() {
-                // The client tells it, as it tells every refusal that an earlier run may not have told.
+                // The client shows every refusal that an earlier run may not have shown, this one
+                // too.
                 Some(Fate::Refused { told: false, .. }) => {}
                 Some(fate) => asked::events(request, fate).into_iter().for_each(|event| out.show(event)),
                 None => {
@@ -132,21 +144,22 @@ impl Owner {
         Ok(())
     }
 
-    /// Hands a record to the store.
+    /// Submits a record to the store.
     pub(super) fn persist(&self, inlet: &Inlet<Mail>, ticket: Ticket, record: Record) {
         if self.worker.persist(ticket, record).is_err() {
             inlet.not_committed(ticket);
         }
     }
 
-    /// Tells callers that the turn has ended.
+    /// Reports the end of a turn to the secondary processes.
     pub(super) fn end_turn(&mut self) {
         self.callers.end_turn(self.client.given_and_settled().1);
     }
 
-    /// Commits everything and lets go of the folder; then the lines of the callers end, and one of them takes over.
+    /// Commits everything and unlocks the folder. Then the connections of the secondary processes
+    /// end, and one of them takes over.
     pub(super) fn finish(self) {
-        // Only who has the lock removes the socket.
+        // The socket is removed while the folder is locked; afterwards it may be another process's.
         drop(self.door);
         self.worker.finish();
         drop(self.callers);
@@ -159,18 +172,20 @@ impl Owner {
         self.client.handle(now, Input::Command(command), out);
     }
 
-    /// Something of the history was erased: the client hears what the disk has now.
+    /// Reloads the counts of stored bytes after part of the history was erased.
     fn recount(&mut self, now: Now, out: &mut Outputs<Record, Event>) {
         let Some(home) = &self.home else { return };
         let archive = Archive::open(&home.data_dir, &home.folder).ok().flatten();
-        // A history that cannot be read counts as before. The next run names the cause.
+        // If the history cannot be read, the counts stay as they are. The next run reports the
+        // cause.
         if let Some(held) = archive.and_then(|archive| archive.holdings().ok()) {
             self.carry_out(now, Command::Held(held), out);
         }
     }
 
     fn set_relays(&mut self, now: Now, out: &mut Outputs<Record, Event>) {
-        // Where the pins cannot be read, those who named the relays have said so, and have their own of earlier.
+        // If the pins cannot be read, the frontend has already reported it. Each `RelaySpec`
+        // carries the key that was pinned when it was made.
         let pins = self.home.as_ref().and_then(|home| home.setup.pins().ok());
         let pinned = |relay: &_| pins.as_ref().and_then(|pins| pins.get(relay)).map(|pin| pin.key);
         let relays = self.callers.relays(pinned);

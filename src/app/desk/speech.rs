@@ -1,89 +1,89 @@
-//! What the processes of one member say to each other: one JSON object a line, without a new line in it.
+//! Protocol between the processes of one member: one JSON object per line, without a newline in it.
 //!
-//! The caller says `Hello` first, the owner answers `Welcome`; then commands go one way and events the other. Both are
-//! of the same version, or the caller does not go on.
+//! The secondary process sends `Hello`, the primary answers `Welcome`. Then commands flow one way
+//! and events the other. If the versions differ, the secondary process gives up.
 
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Carriers, Command, Event};
 
-/// What tells two programs that cannot work together apart.
+/// Protocol version. Two programs of different versions do not work together.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Requests of one command: more letters than anybody sends with it.
+/// Requests per command: more letters than any command sends.
 const REQUESTS_LEN: u64 = 1 << 32;
 
-/// What a command does with a member's letters.
+/// How a command uses a member's letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::app) enum Part {
-    /// It shows letters that come in.
+    /// Shows incoming letters.
     Shows,
-    /// It sends, and waits for a letter that comes in.
+    /// Sends, and waits for an incoming letter.
     Asks,
-    /// It only sends.
+    /// Only sends.
     Sends,
 }
 
-/// Who takes part.
+/// A command that takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Face {
     pub(super) part: Part,
-    /// Its requests begin here.
+    /// First request number of the command.
     pub(super) requests: u64,
 }
 
 impl Face {
-    /// Whether a request is one of this command's.
+    /// Whether `request` belongs to this command.
     pub(super) const fn has(&self, request: u64) -> bool {
         request.wrapping_sub(self.requests) < REQUESTS_LEN
     }
 
-    /// Whether it is told of letters that come in.
+    /// Whether incoming letters are passed to this command.
     pub(super) fn hears(&self) -> bool {
         self.part != Part::Sends
     }
 }
 
-/// What a caller says to the owner of the member's folder.
+/// A line from a secondary process to the primary.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Call {
-    /// I am this. From now on I hear of letters, and of my requests.
+    /// Introduces the process. From here on it receives letters and the progress of its requests.
     Hello { version: String, face: Face },
-    /// Carry this out for me.
+    /// Executes a command.
     Command(Command),
-    /// I am leaving: answer when what I said is durable.
+    /// Announces the end. Answered once everything sent before is durable.
     Bye,
-    /// The pins have changed. Needs no hello.
+    /// Pins have changed. Needs no `Hello`.
     Pins,
-    /// Something of the history was erased. Needs no hello.
+    /// Part of the history was erased. Needs no `Hello`.
     Forgotten,
 }
 
-/// What the owner says to a caller.
+/// A line from the primary to a secondary process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// Everything that was shown or known before the hello is on disk.
+    /// Answers `Hello`. Everything shown or known before it is on disk.
     Welcome {
         version: String,
-        /// Letters that were stored and not shown are this caller's to show.
+        /// This process must show the letters that were stored and not shown.
         catch_up: bool,
-        /// Which carriers the owner uses.
+        /// Carriers that the primary uses.
         carriers: Carriers,
     },
-    /// Whoever was to show stored letters has gone: they are this caller's now.
+    /// The process that had to show stored letters has gone: this one must show them.
     CatchUp,
-    /// This has happened. It is not taken in before [`Answer::Turn`]: what the owner saw in one turn its callers see in one,
-    /// so that they come to the same results.
+    /// An event. It takes effect at [`Answer::Turn`]: events of one turn of the primary are seen in
+    /// one turn here, so that both come to the same results.
     Event(Event),
-    /// These were the events of one turn.
+    /// End of the events of one turn.
     Turn,
-    /// What was said before `Bye` is durable.
+    /// Everything sent before `Bye` is durable.
     Bye,
 }
 
-/// One line of it.
+/// Serializes one line, without the newline.
 pub(super) fn line(said: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(said).expect("commands and events always serialise")
+    serde_json::to_vec(said).expect("commands and events always serialize")
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_one_line_and_reads_back() {
+    fn call_is_one_line_and_reads_back() {
         let command = Command::Send {
             request: u64::MAX,
             relay: "[::1]:8081".parse().unwrap(),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_knows_its_own_requests() {
+    fn command_recognizes_its_own_requests() {
         let face = Face { part: Part::Sends, requests: 7 };
         assert!(face.has(7) && face.has(1 << 32) && !face.has(6) && !face.has((1 << 32) + 7));
     }

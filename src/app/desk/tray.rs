@@ -1,7 +1,8 @@
-//! A face's place at its member's letters: as the owner of the folder, or through the process that is.
+//! Runs the client in this process, or forwards to the process that holds the lock.
 //!
-//! Who gets the folder's lock is the owner. Who does not calls the owner, and takes the lock when the line ends: then it
-//! asks for its own letters again by their requests, unless the history knows them, so that none is sent twice.
+//! The process that gets the folder's lock is the primary. Any other connects to it, and tries for
+//! the lock when the connection ends. The new primary repeats its own pending requests, unless the
+//! history knows them, so that no letter is sent twice.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,26 +19,27 @@ use super::speech::{Answer, Call, Part, VERSION, line};
 use super::unshown::Unshown;
 use super::{Ask, Home, Mail};
 
-/// Between two tries to become the owner or to reach it: it takes that long to open its folder.
+/// Time between two attempts to become primary or to reach it: about as long as opening the folder
+/// takes.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
-/// How this process takes part.
+/// Role of this process.
 pub(super) enum Seat {
-    /// It has the folder.
+    /// Primary: it has the folder.
     Owner(Box<Owner>),
-    /// It works through the owner.
+    /// Secondary: it works through the primary.
     Caller(Calling),
-    /// Neither yet, or no longer.
+    /// Neither, until the next attempt.
     Waiting { again: Tick },
 }
 
-/// The line to the owner.
+/// The connection to the primary.
 pub(super) struct Calling {
     line: Line,
     number: u64,
-    /// The owner has answered.
+    /// The primary has answered.
     welcome: bool,
-    /// Events of the owner's turn that is being told.
+    /// Events of the turn that the primary is reporting.
     turn: Vec<Event>,
 }
 
@@ -47,15 +49,15 @@ impl Calling {
     }
 }
 
-/// What a face has asked for that outlives an owner.
+/// Requests of the frontend that outlive a primary.
 #[derive(Default)]
 struct Wanted {
-    /// Whose letters are wanted; the wish of a face that shows letters.
+    /// Block lists, set by a frontend that shows letters.
     screens: Option<Screens>,
     relays: Option<Vec<RelaySpec>>,
     carriers: Option<Carriers>,
     asked: Asked,
-    /// Said while there was nobody to say it to: marks of letters shown, one for each at most.
+    /// Commands given while no primary was reachable: at most one mark for each letter shown.
     backlog: Vec<Command>,
 }
 
@@ -65,9 +67,9 @@ pub(super) struct Tray {
     pub(super) commands: VecDeque<Command>,
     pub(super) asks: Vec<Ask>,
     pub(super) unshown: Unshown,
-    /// Why it is not the owner.
+    /// Why this process could not become primary.
     pub(super) busy: Option<Phrase>,
-    /// The owner has what was said before we leave.
+    /// The primary has confirmed our `Bye`.
     pub(super) bye: bool,
     home: Option<Home>,
     inlet: Inlet<Mail>,
@@ -96,7 +98,8 @@ impl Tray {
         matches!(self.seat, Seat::Owner(_) | Seat::Caller(Calling { welcome: true, .. }))
     }
 
-    /// Gives an event to those whom it concerns; our own face's go to `events`.
+    /// Passes an event to the processes it concerns. Those for our own frontend are appended to
+    /// `events`.
     pub(super) fn show(&mut self, event: Event, events: &mut Vec<Event>) {
         let ours = match &mut self.seat {
             Seat::Owner(owner) => owner.callers.pass(event),
@@ -109,7 +112,7 @@ impl Tray {
         }
     }
 
-    /// Letters from disk, if there are any to catch up with.
+    /// Appends the next page of letters from disk, if any are left.
     pub(super) fn catch_up(&mut self, events: &mut Vec<Event>) {
         match self.unshown.next_page() {
             Ok((letters, marks)) => {
@@ -120,7 +123,7 @@ impl Tray {
         }
     }
 
-    /// Holds letters back, or lets those come that were held back.
+    /// Holds letters back, or releases them.
     pub(super) fn hold_letters(&mut self, hold: bool) {
         self.unshown.hold(hold);
         if !hold {
@@ -131,7 +134,7 @@ impl Tray {
         }
     }
 
-    /// Whether everything is durable, and every relay has what was said to it.
+    /// Whether everything is durable and every relay has received all pending frames.
     pub(super) fn is_settled(&self) -> bool {
         match &self.seat {
             Seat::Owner(owner) => owner.client.is_settled(),
@@ -139,7 +142,7 @@ impl Tray {
         }
     }
 
-    /// Tells the owner that this is all; `false` if there is none to tell.
+    /// Sends `Bye` to the primary. Returns `false` if there is none.
     pub(super) fn say_bye(&mut self) -> bool {
         self.unshown.catch_up(None);
         match &self.seat {
@@ -198,13 +201,13 @@ impl Tray {
         self.calls += 1;
         let number = self.calls;
         let called = Line::call(&home.dir(), self.inlet.clone(), move |heard| Mail::Owner(number, heard));
-        // Nobody there: the owner is about to open its door, or has just gone.
+        // No listener: the primary is about to open it, or has just ended.
         let Ok(line_out) = called else { return };
         line_out.say(line(&Call::Hello { version: VERSION.to_owned(), face: home.face }));
         self.seat = Seat::Caller(Calling { line: line_out, number, welcome: false, turn: Vec::new() });
     }
 
-    /// Takes in what the owner says on call `number`.
+    /// Handles input from the primary on connection `number`.
     fn hear(&mut self, now: Now, number: u64, heard: Heard, out: &mut Outputs<Record, Event>) {
         let Seat::Caller(calling) = &mut self.seat else { return };
         if calling.number != number {
@@ -213,7 +216,8 @@ impl Tray {
         let text = match heard {
             Heard::Said(text) => text,
             Heard::Closed => {
-                let (welcome, turn) = (calling.welcome, std::mem::take(&mut calling.turn));
+                let welcome = calling.welcome;
+                let turn = std::mem::take(&mut calling.turn);
                 let again = if welcome { now.tick } else { now.tick + TRY_AGAIN };
                 self.seat = Seat::Waiting { again };
                 if welcome {
@@ -229,7 +233,7 @@ impl Tray {
                 Ok(())
             }
             Ok(Answer::Turn) => {
-                // What comes before the welcome may be newer than what is still to be read from disk.
+                // Events before the welcome may be newer than letters still to be read from disk.
                 if calling.welcome {
                     let turn = std::mem::take(&mut calling.turn);
                     self.take(turn, out);
@@ -244,8 +248,8 @@ impl Tray {
                 self.bye = true;
                 Ok(())
             }
-            // The owner is of another version.
-            Ok(Answer::Welcome { .. }) | Err(_) => Err(self.busy.clone().expect("we called because it is")),
+            // The primary is of another version.
+            Ok(Answer::Welcome { .. }) | Err(_) => Err(self.busy.clone().expect("we connect only if busy")),
         };
         if let Err(phrase) = done {
             self.fail(phrase);
@@ -260,7 +264,7 @@ impl Tray {
         }
     }
 
-    /// The owner has answered: it is told what this face wants, all of it.
+    /// Handles the primary's welcome: sends it all settings and pending requests of this frontend.
     fn join(
         &mut self,
         catch_up: bool,
@@ -273,14 +277,15 @@ impl Tray {
         let shows = self.home.as_ref().is_some_and(|home| home.face.part == Part::Shows);
         let invitation = self.home.as_ref().and_then(|home| home.invitation.clone());
         let settings = [
-            // First: a relay is to see it with the first sign-in.
+            // First, because a relay must see it with the first sign-in.
             invitation.map(Command::Invitation),
             self.wanted.screens.clone().filter(|_| shows).map(Command::Screen),
             self.wanted.relays.clone().map(Command::Relays),
             self.wanted.carriers.map(Command::Carriers),
         ];
         settings.into_iter().flatten().for_each(|command| calling.say(command));
-        let (mut shown, turn) = (Vec::new(), std::mem::take(&mut calling.turn));
+        let mut shown = Vec::new();
+        let turn = std::mem::take(&mut calling.turn);
         for request in self.wanted.asked.requests() {
             let fate = archive.as_ref().map(|archive| archive.fate(request)).transpose()?.flatten();
             let told = fate.map_or(Vec::new(), |fate| asked::events(request, fate));
@@ -368,7 +373,7 @@ impl Core for Tray {
             Input::Command(Mail::Owner(number, heard)) => return self.hear(now, number, heard, out),
             Input::Command(Mail::Caller(number, heard)) => {
                 if let Seat::Owner(owner) = &mut self.seat {
-                    owner.handle_caller(now, (number, heard), out);
+                    owner.handle_caller(now, number, heard, out);
                 }
                 return;
             }

@@ -1,4 +1,5 @@
-//! Letters on their way to a face: those stored earlier first, each once, whatever process brought it.
+//! Letters on their way to the frontend: those stored earlier first, each once, whichever process
+//! received it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,51 +7,57 @@ use crate::base::{HostPort, LetterId, Name, Phrase};
 use crate::client::{Command, Incoming};
 use crate::store::Archive;
 
-/// Letters that wait to be shown are read from disk so many at a time.
+/// Unread letters loaded from disk at a time: enough to be quick, few enough to keep a turn short.
 const PAGE: usize = 256;
-/// Letters this process was given last: more than can come between a letter's arrival and the mark on disk that it was
-/// shown. Above it the oldest is forgotten; were its mark lost with the owner, it would be shown twice.
+/// Recently given letters that are remembered. More than can arrive between a letter and the commit
+/// of its mark "shown". Above it the oldest is forgotten; if its mark is lost with the primary, it
+/// is shown twice.
 const GIVEN_MAX: usize = 16_384;
 
 type Key = (HostPort, Name, LetterId);
 
-/// What this process has given to its face, and what is still to be read from disk.
+/// Letters given to the frontend by this process, and the position in those still on disk.
 #[derive(Debug, Default)]
 pub(super) struct Unshown {
-    /// The letters to catch up with, and the last of them that was looked at.
+    /// Letters to catch up with; `behind` is the last of them that was read.
     archive: Option<Archive>,
     behind: u64,
-    /// The face takes no letters now: they stay on disk.
+    /// The frontend takes no letters: they stay on disk.
     held: bool,
-    /// Letters given to the face, and what it said when it had shown them: whether somebody saw.
+    /// Letters given to the frontend. The value is set once it has shown the letter: whether it was
+    /// read.
     given: BTreeMap<Key, Option<bool>>,
     order: VecDeque<Key>,
 }
 
 impl Unshown {
-    /// From now on letters come from disk, until those are all.
+    /// Loads letters from `archive` until all are read.
     pub(super) fn catch_up(&mut self, archive: Option<Archive>) {
-        (self.archive, self.behind) = (archive.filter(|_| !self.held), 0);
+        self.archive = archive.filter(|_| !self.held);
+        self.behind = 0;
     }
 
-    /// Gives the face no letters until it is let go; then it has to catch up.
+    /// Withholds letters from the frontend. After the release it must catch up.
     pub(super) fn hold(&mut self, held: bool) {
         self.held = held;
         self.archive = None;
     }
 
-    /// Whether letters come from disk. Those that come live meanwhile are on disk too, and come from there.
+    /// Whether letters are being loaded from disk. Those that arrive during that time are on disk
+    /// too, and are loaded from there.
     pub(super) const fn is_catching_up(&self) -> bool {
         self.archive.is_some()
     }
 
-    /// Letters of the archive that are new to the face, oldest first, some at a time, and what is to be done for those
-    /// that are not: the mark of an earlier owner may have been lost.
+    /// Returns the next page of stored letters that are new to the frontend, oldest first. For
+    /// those that are not new it returns the mark again, which may have been lost with an earlier
+    /// primary.
     ///
     /// # Errors
     /// The letters cannot be read.
     pub(super) fn next_page(&mut self) -> Result<(Vec<Incoming>, Vec<Command>), Phrase> {
-        let (mut letters, mut marks) = (Vec::new(), Vec::new());
+        let mut letters = Vec::new();
+        let mut marks = Vec::new();
         let Some(archive) = &self.archive else { return Ok((letters, marks)) };
         let page = archive.unshown(self.behind, PAGE)?;
         match page.last() {
@@ -71,7 +78,8 @@ impl Unshown {
         Ok((letters, marks))
     }
 
-    /// Whether a letter that comes live is to be given to the face.
+    /// Whether a letter that just arrived should be given to the frontend. If so, records it as
+    /// given.
     pub(super) fn take(&mut self, letter: &Incoming) -> bool {
         let new = !self.held && !self.is_catching_up() && !self.given.contains_key(&key(letter));
         if new {
@@ -80,7 +88,7 @@ impl Unshown {
         new
     }
 
-    /// The face has shown a letter; `read` if its sender may know.
+    /// Records that the frontend has shown a letter; `read` if its sender may learn of it.
     pub(super) fn shown(&mut self, letter: &Incoming, read: bool) -> Command {
         if let Some(given) = self.given.get_mut(&key(letter)) {
             *given = Some(read);
@@ -105,7 +113,7 @@ fn key(letter: &Incoming) -> Key {
 
 fn mark(letter: &Incoming, read: bool) -> Command {
     let (relay, from, id) = key(letter);
-    // Nobody has read what it said.
+    // A damaged text cannot have been read.
     Command::Shown { relay, from, id, read: read && !letter.damaged }
 }
 
@@ -129,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_given_once_and_the_oldest_is_forgotten_at_the_bound() {
+    fn letter_is_given_once_and_oldest_is_forgotten_at_limit() {
         let mut unshown = Unshown::default();
         assert!(unshown.take(&letter(0)));
         assert!(!unshown.take(&letter(0)));

@@ -1,4 +1,4 @@
-//! The user's address book, as line mode uses it.
+//! The user's address book as a [`Book`].
 
 use crate::base::{HostPort, Name, Phrase};
 use crate::contacts;
@@ -23,8 +23,9 @@ impl Book for contacts::Book {
         self.relay_count() <= 1 && !is_label
     }
 
-    /// An entry, or `NAME@HOST:PORT`; any name at the only relay where there are no entries to choose from, as after
-    /// `queqiao join`. Where there are, a slip is likelier than a stranger.
+    /// Resolves an entry, or `NAME@HOST:PORT`. Without any entries, as after `queqiao join`, every
+    /// name is valid at the only relay. With entries, an unknown name is more likely a typing error
+    /// than a new recipient.
     fn resolve(&self, text: &str) -> Result<Resolved, Phrase> {
         let is_entry = text.parse::<Name>().is_ok_and(|name| self.contact(&name).is_some());
         let any_name = self.contacts.is_empty() && self.relay_count() == 1;

@@ -1,14 +1,14 @@
-//! What a line means. One table feeds the reader, completion and `/help`.
+//! Parses input lines. One table feeds parser, completion and `/help`.
 
 use crate::base::Phrase;
 use crate::client::Carriers;
 
-/// The word that goes back to choosing a contact, and ends there.
+/// Returns to choosing a contact, and ends the chat there.
 const BACK: &str = "quit";
 /// Ends the conversation with a guest.
 pub(super) const CLOSE: &str = "/close";
 
-/// What a command does.
+/// Effect of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Help,
@@ -22,33 +22,34 @@ pub(super) enum Act {
     Quit,
 }
 
-/// What a line means.
+/// Meaning of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Word<'a> {
-    /// Nothing stands in it.
+    /// An empty line.
     Nothing,
     /// `quit`.
     Back,
     /// A command and its argument.
     Act(Act, &'a str),
-    /// Something that is not sent because it looks like a command.
+    /// Text that is not sent because it looks like a command.
     Typo(Typo),
     /// A text to send, or a contact to choose.
     Text(&'a str),
 }
 
-/// A command that is none.
+/// An invalid command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typo {
-    /// No such command.
+    /// Unknown command.
     Unknown(String),
-    /// The command is written otherwise.
+    /// Wrong arguments; the correct usage.
     Usage(&'static str),
-    /// Spaces, or a full-width slash, before what looks like this command.
+    /// Spaces or a full-width slash before what looks like this command.
     Guarded(String),
 }
 
-/// A command: its words, how to write it, what it means, what it does with an argument (`None`: not so).
+/// A command: its words, usage, meaning, and its effect for an argument (`None` if the argument is
+/// invalid).
 struct Command {
     words: &'static [&'static str],
     usage: &'static str,
@@ -132,8 +133,8 @@ fn alone(argument: &str, act: Act) -> Option<Act> {
     argument.is_empty().then_some(act)
 }
 
-/// What `line` means. Lines that begin with `/`, or with spaces and `/`, are never texts; `//` is how such a text is
-/// written.
+/// Parses a line. A line that begins with `/`, or with spaces and `/`, is never a text; a text that
+/// begins with `/` is written with `//`.
 pub(super) fn read(line: &str) -> Word<'_> {
     let trimmed = line.trim();
     if trimmed.is_empty() {
@@ -150,7 +151,7 @@ pub(super) fn read(line: &str) -> Word<'_> {
     }
     let guarded = trimmed.starts_with('/') || is_full_width_command(trimmed);
     if guarded {
-        let word = trimmed.split_whitespace().next().expect("it is not empty").replacen('／', "/", 1);
+        let word = trimmed.split_whitespace().next().expect("`trimmed` is not empty").replacen('／', "/", 1);
         return Word::Typo(Typo::Guarded(word));
     }
     Word::Text(line)
@@ -168,19 +169,19 @@ fn read_command(line: &str) -> Word<'_> {
     }
 }
 
-/// A Chinese keyboard writes `／quit` where `/quit` is meant.
+/// Whether a Chinese keyboard wrote `／quit` for `/quit`.
 fn is_full_width_command(text: &str) -> bool {
     let word = text.split_whitespace().next().unwrap_or_default();
     let half_width = word.strip_prefix('／').map(|rest| format!("/{rest}"));
     half_width.is_some_and(|word| words().any(|known| known == word))
 }
 
-/// Every command word.
+/// Returns every command word.
 pub(super) fn words() -> impl Iterator<Item = String> {
     COMMANDS.iter().flat_map(|command| command.words).map(|word| (*word).to_owned())
 }
 
-/// The lines of `/help`: how to write it, and what it means; the title's first part is empty.
+/// Returns the lines of `/help`: usage and meaning. The usage of the title is empty.
 pub(super) fn help() -> Vec<(&'static str, Phrase)> {
     let mut lines = vec![
         ("", Phrase::new("chat-help-title")),
@@ -244,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_two_slashes_send_a_slash(line in "[ \t]{0,3}/[^/].{0,20}") {
+        fn only_two_slashes_send_slash(line in "[ \t]{0,3}/[^/].{0,20}") {
             let is_text = matches!(read(&line), Word::Text(_));
             prop_assert!(!is_text);
         }

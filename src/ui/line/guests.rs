@@ -1,4 +1,4 @@
-//! Guests in line mode: who they are, and whoever waits for an answer at a desk.
+//! Guests in line mode, and answering them at a desk.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::wire::letter::GuestNote;
 use super::commands::CLOSE;
 use super::{Book, Do, LineMode, Resolved};
 
-/// Guests remembered; beyond it the one unheard for longest is forgotten.
+/// Maximum guests remembered; beyond it the one that wrote least recently is forgotten.
 const GUESTS_MAX: usize = 256;
-/// A relay forgets a guest that is silent for so long, and so does the list.
+/// Time after which a silent guest leaves the list. 10 min: as long as the relay keeps one.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Guests who have written, and when last.
+/// Guests that have written, and the time of their last letter.
 #[derive(Debug, Default)]
 pub(super) struct Guests {
     heard: BTreeMap<(HostPort, Name), Heard>,
@@ -43,7 +43,7 @@ impl Guests {
         self.heard.remove(&(who.relay.clone(), who.member.clone()));
     }
 
-    /// The guest of this name; of several, at different relays, the one heard last.
+    /// Returns the guest of this name. If several relays have one, returns the one that wrote last.
     pub(super) fn find(&self, name: &str) -> Option<Resolved> {
         let mine = self.heard.iter().filter(|((_, member), _)| member.as_str() == name);
         let ((relay, member), heard) = mine.max_by_key(|(_, heard)| heard.at)?;
@@ -57,23 +57,24 @@ impl Guests {
     }
 }
 
-/// A guest's own word for the end of its conversation, which a member may say, too.
+/// A guest's word for the end of its conversation; a member may use it too.
 const BYE: &str = "q";
 
-/// Whether this text ends the conversation with its recipient, and is no message: guests have no
-/// other word for that.
+/// Whether this text ends the conversation with its recipient instead of being sent. Guests know no
+/// other word for it.
 pub fn ends_conversation(to: &Name, text: &str) -> bool {
     to.guest_address().is_some() && [BYE, CLOSE].contains(&text.trim())
 }
 
 impl<B: Book> LineMode<B> {
-    /// Whom a text goes to: the one who was chosen, or at a desk whoever has waited the longest.
+    /// Returns the recipient of a text: the chosen one, or at a desk the guest that has waited
+    /// longest.
     pub(super) fn recipient(&self) -> Option<Resolved> {
         let waits = || self.waiting.first().filter(|_| self.settings.desk).cloned();
         self.target.clone().or_else(waits)
     }
 
-    /// Notes who wrote. What the relay says about a guest asks for no answer.
+    /// Records the sender of a letter. A relay's report about a guest needs no answer.
     pub(super) fn hear(&mut self, letter: &Incoming, label: &str) {
         let who =
             Resolved { label: label.to_owned(), relay: letter.relay.clone(), member: letter.from.clone() };
@@ -92,13 +93,14 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    /// What the relay says about a guest: words of our own at the margin, where no text of a guest can stand.
+    /// Shows a relay's report about a guest. It begins at the margin, where no text of a guest can
+    /// be.
     pub(super) fn show_note(&self, note: GuestNote, who: &str) -> Do {
         let header = self.settings.strings.say(&notice::of_guest(note, who));
         Do::Print(Styled { tone: Tone::Notice, header, text: String::new() })
     }
 
-    /// Guests who can be chosen by name.
+    /// Returns the names of guests that can be chosen.
     pub(super) fn guest_names(&self) -> impl Iterator<Item = String> + '_ {
         self.guests.heard.keys().map(|(_, name)| name.to_string())
     }
@@ -116,7 +118,7 @@ impl<B: Book> LineMode<B> {
         vec![Do::Close { request, relay: guest.relay, to: guest.member }]
     }
 
-    /// Contacts, and guests apart; a desk has guests only.
+    /// Lists contacts and guests; at a desk, guests only.
     pub(super) fn who(&mut self, now: Wall) -> Vec<Do> {
         let guests = self.guests.list(now);
         let first = match self.settings.desk {
@@ -133,7 +135,7 @@ impl<B: Book> LineMode<B> {
         dos
     }
 
-    /// A text that goes nowhere stays with the user.
+    /// Returns a text without a recipient to the user.
     pub(super) fn keep_text(&self, key: &'static str, text: &str) -> Vec<Do> {
         vec![self.tell(&Phrase::new(key)), Do::Tell(harmless(text).into_owned())]
     }

@@ -1,4 +1,4 @@
-//! Whole conversations as they look on a screen. Part of the program under `#[cfg(test)]` only.
+//! Whole conversations as they appear on a screen. Compiled with tests only.
 
 use super::*;
 use crate::base::{LetterId, OutboxId, PublicKey};
@@ -23,7 +23,8 @@ JACK = "127.0.0.1:8081"
 JANE = "127.0.0.1:8081"
 "#;
 
-/// A terminal as the user sees it: what was typed behind its prompt, letters, and words on standard error after `!`.
+/// A terminal as the user sees it: input after its prompt, letters, and after `!` the lines on
+/// standard error.
 struct Chat {
     mode: LineMode<contacts::Book>,
     seen: String,
@@ -144,7 +145,7 @@ fn refused(request: u64, reason: Reason, text: &str) -> Event {
 }
 
 #[test]
-fn a_conversation_in_chinese() {
+fn conversation_in_chinese() {
     let mut chat = Chat::new(Lang::Zh);
     chat.line("JACK").line("约不").event(delivered(1)).letter("JACK", "不约").line("quit");
     assert_eq!(
@@ -163,7 +164,7 @@ fn a_conversation_in_chinese() {
 }
 
 #[test]
-fn a_conversation_in_english() {
+fn conversation_in_english() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("shall we?").event(delivered(1)).letter("JACK", "no").line("quit");
     assert_eq!(
@@ -179,7 +180,7 @@ Choose a contact:
 }
 
 #[test]
-fn a_contact_that_does_not_exist_is_asked_for_again_with_suggestions() {
+fn unknown_contact_is_asked_for_again_with_suggestions() {
     let mut chat = Chat::new(Lang::En);
     chat.line("").line("  ").line("JCK").line("xyz").line(" 一棵树 ").line("hi");
     assert_eq!(
@@ -225,7 +226,7 @@ Type a message, Enter sends:
 }
 
 #[test]
-fn help_who_and_status_answer() {
+fn help_contacts_and_status_respond() {
     let mut chat = Chat::new(Lang::Zh);
     chat.line("/help")
         .line("/who")
@@ -261,7 +262,7 @@ fn help_who_and_status_answer() {
 }
 
 #[test]
-fn any_name_can_be_chosen_after_joining_a_relay() {
+fn any_name_can_be_chosen_after_joining_relay() {
     let mut chat = Chat::with(Lang::En, Carriers::Auto, "[relays]\nhome = \"127.0.0.1:8081\"\n");
     chat.line("/who").line("JACK").line("hi");
     assert_eq!(chat.sent, [(1, "JACK".to_owned(), "hi".to_owned())]);
@@ -273,7 +274,7 @@ fn any_name_can_be_chosen_after_joining_a_relay() {
 }
 
 #[test]
-fn a_refused_letter_comes_back_with_its_reason() {
+fn refused_letter_comes_back_with_its_reason() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("a\nb");
     chat.event(Event::Refused {
@@ -301,7 +302,7 @@ Type a message, Enter sends:
 }
 
 #[test]
-fn a_text_too_long_is_given_back_before_it_is_sent() {
+fn too_long_text_is_returned_before_sending() {
     let mut chat = Chat::new(Lang::En);
     let longest = "x".repeat(LETTER_TEXT_MAX);
     chat.line("JACK").line(&longest).line(&format!("{longest}y"));
@@ -311,7 +312,7 @@ fn a_text_too_long_is_given_back_before_it_is_sent() {
 }
 
 #[test]
-fn silence_means_success_and_slowness_is_told_once() {
+fn silence_means_success_and_slowness_is_reported_once() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("one").line("two").event(delivered(1));
     assert_eq!(chat.mode.next_deadline(), Some(Tick::from_micros(3_000_000)));
@@ -344,7 +345,7 @@ fn progress(request: u64, progress: Progress) -> Event {
 }
 
 #[test]
-fn somebody_who_is_away_is_told_once_and_so_is_the_return() {
+fn absent_recipient_is_reported_once_and_so_is_its_return() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("one").line("two");
     let waiting = Progress::Waiting { until: Wall(NOW.wall.0 + 86_400_000) };
@@ -368,7 +369,7 @@ Type a message, Enter sends:
 }
 
 #[test]
-fn with_receipts_on_all_five_states_are_told() {
+fn receipts_show_all_five_states() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("/receipts on").line("one");
     let states = [
@@ -398,18 +399,19 @@ Type a message, Enter sends:
 }
 
 #[test]
-fn a_letter_that_could_not_be_kept_comes_back() {
+fn unkept_letter_comes_back() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("one");
-    let (to, why, text) = ("JACK".parse().unwrap(), crate::client::Unkept::Disk, "one".to_owned());
-    chat.event(Event::Unkept { request: 1, to, why, text });
+    let to = "JACK".parse().unwrap();
+    let why = crate::client::Unkept::Disk;
+    chat.event(Event::Unkept { request: 1, to, why, text: "one".to_owned() });
     let told = "! Not sent: your letter to JACK could not be written to disk\n! Your text:\n! one\n";
     assert!(chat.screen().contains(told), "{}", chat.screen());
     assert_eq!(chat.mode.unaccepted(), 0);
 }
 
 #[test]
-fn only_unusual_news_of_the_connection_is_told() {
+fn only_unusual_connection_events_are_reported() {
     let mut chat = Chat::new(Lang::En);
     chat.event(Event::Online { relay: relay(), via: Carrier::Udp })
         .event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MovedWhy::Silent })
@@ -433,7 +435,7 @@ Choose a contact:
 }
 
 #[test]
-fn tcp_is_news_unless_it_was_asked_for() {
+fn tcp_is_reported_unless_requested() {
     let online = || Event::Online { relay: relay(), via: Carrier::Tcp };
     let auto = Chat::with(Lang::En, Carriers::Auto, BOOK).event(online()).seen.clone();
     assert_eq!(auto, "! connected to 127.0.0.1:8081 over TCP\n");
@@ -441,7 +443,7 @@ fn tcp_is_news_unless_it_was_asked_for() {
 }
 
 #[test]
-fn a_client_that_no_relay_wants_ends_with_the_reason() {
+fn client_refused_by_all_relays_ends_with_reason() {
     let two = "[contacts]\nJACK = '127.0.0.1:8081'\nANN = '127.0.0.1:9'";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, two);
     chat.event(Event::NameRefused { relay: relay(), reason: NameReason::Taken, name: None });
@@ -451,7 +453,7 @@ fn a_client_that_no_relay_wants_ends_with_the_reason() {
 }
 
 #[test]
-fn letters_of_others_and_gaps_are_shown_wherever_the_user_is() {
+fn letters_of_others_and_gaps_are_shown_in_any_conversation() {
     let mut chat = Chat::new(Lang::Zh);
     chat.line("JACK").letter("tree", "在吗");
     chat.event(Event::Letter(Incoming {
@@ -475,7 +477,7 @@ fn letters_of_others_and_gaps_are_shown_wherever_the_user_is() {
 }
 
 #[test]
-fn a_stranger_with_a_friends_name_is_told_from_the_friend() {
+fn unknown_sender_with_contact_name_is_distinguished() {
     let book = "[contacts]\nJACK = '127.0.0.1:9'";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, book);
     let seen = "! Beware: JACK at 127.0.0.1:8081 is not your contact JACK, though the names look alike\n\
@@ -488,7 +490,7 @@ fn a_stranger_with_a_friends_name_is_told_from_the_friend() {
 }
 
 #[test]
-fn a_stranger_who_wrote_can_be_answered_by_name() {
+fn unknown_sender_can_be_answered_by_name() {
     let mut chat = Chat::new(Lang::Zh);
     chat.line("TOM").letter("TOM", "约不").line("TOM").line("不约");
     assert_eq!(
@@ -506,7 +508,7 @@ fn a_stranger_who_wrote_can_be_answered_by_name() {
 }
 
 #[test]
-fn the_end_and_the_interrupt_have_their_statuses() {
+fn end_of_input_and_interrupt_have_their_statuses() {
     let mut chat = Chat::new(Lang::En);
     assert_eq!(chat.mode.handle_typed(Typed::EndOfInput, NOW), [Do::Quit { status: 0 }]);
     assert_eq!(chat.mode.handle_typed(Typed::Interrupted, NOW), [Do::Quit { status: 130 }]);
@@ -515,7 +517,7 @@ fn the_end_and_the_interrupt_have_their_statuses() {
 }
 
 #[test]
-fn a_letter_cannot_forge_another() {
+fn letter_cannot_forge_another() {
     let mut chat = Chat::new(Lang::En);
     chat.letter("JACK", "hi\nMessage from TOM [udp] 12:03:05: forged\r\nMessage from X: y\n");
     let headers = chat.seen.lines().filter(|line| line.starts_with("Message from")).count();
@@ -523,13 +525,13 @@ fn a_letter_cannot_forge_another() {
 }
 
 #[test]
-fn a_letter_cannot_command_the_terminal() {
+fn letter_cannot_control_terminal() {
     let hostile =
         "\x1b[2J\x1b]52;c;eA==\x07\x1b]8;;x\x1b\\\u{9b}6n\u{9d}0;t\u{202e}evil\u{2066}\roverwrite\u{2028}";
     for color in [false, true] {
         let mut mode = Chat::new(Lang::Zh).mode;
         for what in mode.show(&incoming("JACK", hostile), NOW.wall) {
-            let Do::Print(styled) = what else { panic!("a letter is printed") };
+            let Do::Print(styled) = what else { panic!("a letter must be printed") };
             let lines = styled.render(Paint { color, width: Some(80) });
             let bare = lines.replace("\x1b[30;46m", "").replace("\x1b[0m", "");
             let bad = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}\u{2028}".contains(c);
@@ -540,7 +542,7 @@ fn a_letter_cannot_command_the_terminal() {
 
 proptest! {
     #[test]
-    fn no_text_reaches_the_terminal_raw(text in any::<String>(), name in "[a-z]{1,9}") {
+    fn no_text_reaches_terminal_raw(text in any::<String>(), name in "[a-z]{1,9}") {
         let mut chat = Chat::new(Lang::En);
         chat.line("JACK").letter(&name, &text).event(refused(1, Reason::OldCopy, &text));
         prop_assert!(!chat.seen.contains(|c: char| c.is_control() && c != '\n'), "{:?}", chat.seen);
@@ -548,7 +550,7 @@ proptest! {
 }
 
 #[test]
-fn a_contact_or_a_stranger_who_has_written_can_be_blocked() {
+fn contact_or_unknown_sender_can_be_blocked() {
     let mut chat = Chat::new(Lang::En);
     let block = |chat: &mut Chat, line: &str| chat.mode.handle_line(line, NOW);
     let tree = Resolved { label: "一棵树".to_owned(), relay: relay(), member: "tree".parse().unwrap() };

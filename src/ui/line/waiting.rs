@@ -1,32 +1,32 @@
-//! Who waits for an answer at a desk: the oldest first.
+//! Guests that wait for an answer at a desk, the oldest first.
 
 use std::collections::VecDeque;
 
 use super::Resolved;
 
-/// Visitors who wait at once; at the bound the newest is still shown, but has to be chosen by name.
+/// Maximum guests that wait. At the limit a new one is still shown, but must be chosen by name.
 const WAITING_MAX: usize = 1_024;
 
-/// Those whose letters nobody has answered yet.
+/// Senders whose letters are not answered yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Waiting {
     queue: VecDeque<Resolved>,
 }
 
 impl Waiting {
-    /// Somebody has written.
+    /// Adds a sender, unless it waits already.
     pub(super) fn heard(&mut self, who: &Resolved) {
         if self.queue.len() < WAITING_MAX && !self.queue.contains(who) {
             self.queue.push_back(who.clone());
         }
     }
 
-    /// Somebody was answered, or is gone.
+    /// Removes a sender that was answered or has left.
     pub(super) fn answered(&mut self, who: &Resolved) {
         self.queue.retain(|waiting| waiting != who);
     }
 
-    /// Whoever has waited the longest.
+    /// Returns the sender that has waited longest.
     pub(super) fn first(&self) -> Option<&Resolved> {
         self.queue.front()
     }
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_unanswered_comes_first_and_each_once() {
+    fn oldest_unanswered_comes_first_and_each_once() {
         let mut waiting = Waiting::default();
         for name in ["guest-1", "guest-2", "guest-1"] {
             waiting.heard(&who(name));

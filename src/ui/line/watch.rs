@@ -1,4 +1,4 @@
-//! Letters on their way: which take unusually long, so that silence always means success.
+//! Letters on their way. Reports those that take unusually long, so that silence means success.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -8,11 +8,13 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::base::{Phrase, Tick};
 use crate::client::Progress;
 
-/// A letter between two people online takes milliseconds; toxic marks one as unread after 5 s, people wonder sooner.
+/// Time after which a letter is slow. A letter between two connected members takes milliseconds;
+/// toxic marks one as unread after 5 s, but users wonder sooner.
 const SLOW_AFTER: Duration = Duration::from_secs(3);
-/// Letters watched at once; beyond it the oldest is no longer waited for (a refusal is told all the same).
+/// Maximum letters watched. Beyond it the oldest is no longer watched; its refusal is still
+/// reported.
 const WATCHED_MAX: usize = 1024;
-/// Grapheme clusters of a letter shown to tell which one is meant.
+/// Grapheme clusters of a letter shown to identify it.
 const EXCERPT_MAX: usize = 16;
 
 #[derive(Debug)]
@@ -22,16 +24,17 @@ struct Sent {
     accepted: bool,
     waiting: bool,
     told: bool,
-    /// Nobody will confirm more than that the relay has it.
+    /// `Accepted` is the last state that will be known.
     ends_accepted: bool,
 }
 
-/// A letter that has got further.
+/// A letter that has reached a further state.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Moved {
     pub(super) who: String,
     pub(super) excerpt: String,
-    /// It is the first to wait for its recipient, or the last to arrive of those told to be slow or waiting.
+    /// Whether to report it: the first to wait for its recipient, or the last to arrive of those
+    /// reported as slow or waiting.
     pub(super) news: bool,
 }
 
@@ -39,22 +42,29 @@ pub(super) struct Moved {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     sent_by_request: BTreeMap<u64, Sent>,
-    /// Those of all letters that the relay has not taken, however many: at most what an outbox holds.
+    /// All letters that the relay has not accepted, without [`WATCHED_MAX`]: at most the outbox's
+    /// limit.
     unaccepted: BTreeSet<u64>,
-    /// When each becomes slow, in order; those that have arrived by then are passed over.
+    /// Times at which letters become slow, in order. Letters that have arrived by then are skipped.
     slow_at: VecDeque<(Tick, u64)>,
-    /// Whom, and what, of those that have arrived: at most [`WATCHED_MAX`].
+    /// Recipient and excerpt of letters that have arrived, at most [`WATCHED_MAX`].
     arrived_by_request: BTreeMap<u64, (String, String)>,
 }
 
 impl Watch {
-    /// A letter is on its way; to a guest it `ends_accepted`.
+    /// Adds a sent letter. With `ends_accepted` (to a guest), `Accepted` is its last state.
     pub(super) fn sent(&mut self, request: u64, who: &str, text: &str, ends_accepted: bool, now: Tick) {
         if self.sent_by_request.len() == WATCHED_MAX {
             self.sent_by_request.pop_first();
         }
-        let (who, excerpt) = (who.to_owned(), excerpt(text));
-        let sent = Sent { who, excerpt, accepted: false, waiting: false, told: false, ends_accepted };
+        let sent = Sent {
+            who: who.to_owned(),
+            excerpt: excerpt(text),
+            accepted: false,
+            waiting: false,
+            told: false,
+            ends_accepted,
+        };
         self.sent_by_request.insert(request, sent);
         self.unaccepted.insert(request);
         self.slow_at.push_back((now + SLOW_AFTER, request));
@@ -100,7 +110,7 @@ impl Watch {
         Some(Moved { who, excerpt, news })
     }
 
-    /// Whom a refused letter was for.
+    /// Removes a refused letter. Returns its recipient.
     pub(super) fn refused(&mut self, request: u64) -> Option<String> {
         self.unaccepted.remove(&request);
         let sent = self.sent_by_request.remove(&request);
@@ -108,7 +118,7 @@ impl Watch {
         sent.map(|sent| sent.who)
     }
 
-    /// What to say about letters that have become slow: one phrase for each recipient and state, however many.
+    /// Returns phrases about letters that have become slow: one for each recipient and state.
     pub(super) fn take_slow(&mut self, now: Tick) -> Vec<Phrase> {
         let mut groups: BTreeMap<(String, bool), (u64, String)> = BTreeMap::new();
         while let Some((_, request)) = self.slow_at.front().copied().filter(|(at, _)| *at <= now) {
@@ -135,12 +145,12 @@ impl Watch {
         self.slow_at.front().map(|(at, _)| *at)
     }
 
-    /// How many letters the relay has not taken.
+    /// Returns the number of letters that the relay has not accepted.
     pub(super) fn unaccepted(&self) -> usize {
         self.unaccepted.len()
     }
 
-    /// Keeps the first deadline true, and the queue no longer than its letters where they settle in order.
+    /// Keeps the first deadline correct. Also bounds the queue if letters settle out of order.
     fn drop_settled(&mut self) {
         while self.slow_at.front().is_some_and(|(_, request)| !self.sent_by_request.contains_key(request)) {
             self.slow_at.pop_front();
@@ -170,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_letter_is_never_slow() {
+    fn fast_letter_is_never_slow() {
         let mut watch = Watch::default();
         watch.sent(1, "JACK", "hi", false, second(0));
         assert_eq!(watch.next_deadline(), Some(second(3)));
@@ -181,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_letters_are_told_together_and_once_and_their_arrival_once() {
+    fn slow_letters_are_reported_together_and_once() {
         let mut watch = Watch::default();
         for request in 1..=3 {
             watch.sent(request, "JACK", "hi", false, second(0));
@@ -203,18 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_is_forgotten_at_the_bound() {
+    fn oldest_letter_is_forgotten_at_limit() {
         let mut watch = Watch::default();
         for request in 0..5_000 {
             watch.sent(request, "JACK", "hi", false, second(0));
         }
         assert_eq!(watch.sent_by_request.len(), WATCHED_MAX);
         assert!(watch.slow_at.len() <= 2 * WATCHED_MAX);
-        assert_eq!(
-            watch.unaccepted(),
-            5_000,
-            "the end is told how many the relay has not taken, and waits for them"
-        );
+        assert_eq!(watch.unaccepted(), 5_000, "all letters that the relay has not accepted count at the end");
         assert_eq!(watch.refused(0), None);
         assert_eq!(watch.refused(4_999).as_deref(), Some("JACK"));
         assert_eq!(watch.progress(1, Progress::Accepted), None);
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_short_and_says_that_there_is_more() {
+    fn excerpt_is_short_and_marks_omission() {
         assert_eq!(excerpt("hi"), "hi");
         assert_eq!(excerpt("\n hi\nthere"), " hi…");
         assert_eq!(excerpt(&"鹊".repeat(40)), format!("{}…", "鹊".repeat(16)));

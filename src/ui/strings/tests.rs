@@ -1,4 +1,4 @@
-//! Holds the tables of sentences against each other and the program. Part of it under `#[cfg(test)]` only.
+//! Checks the tables of texts against each other and against the program. Compiled with tests only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 
-/// Keys of a table, each with the arguments its sentence uses.
+/// Parses a table into its keys, each with the arguments of its text.
 fn table(source: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut key = String::new();
@@ -15,7 +15,7 @@ fn table(source: &str) -> BTreeMap<String, BTreeSet<String>> {
             line.split_once(" =").filter(|_| line.starts_with(|c: char| c.is_ascii_lowercase()))
         {
             key = name.to_owned();
-            assert!(keys.insert(key.clone(), BTreeSet::new()).is_none(), "{key} stands twice");
+            assert!(keys.insert(key.clone(), BTreeSet::new()).is_none(), "duplicate key {key}");
         }
         for gap in line.split("{ $").skip(1) {
             let name = gap.split([' ', '}']).next().unwrap();
@@ -25,7 +25,7 @@ fn table(source: &str) -> BTreeMap<String, BTreeSet<String>> {
     keys
 }
 
-/// The program text of every file under `src`, without its tests.
+/// Collects the source of every file under `src`, without its tests.
 fn program_texts(folder: &Path, texts: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -41,7 +41,8 @@ fn program_texts(folder: &Path, texts: &mut Vec<(String, String)>) {
     }
 }
 
-/// Keys written as `Phrase::new("…")`, as `=> "…"` in a `fn key`, and those of the address book wherever they stand.
+/// Returns the keys in `Phrase::new("…")`, in `=> "…"` of a `fn key`, and those of the address book
+/// anywhere.
 fn keys_used(program: &str) -> Vec<String> {
     let literal = |text: &str| {
         let text = text.trim_start().strip_prefix('"')?;
@@ -57,7 +58,7 @@ fn keys_used(program: &str) -> Vec<String> {
     keys
 }
 
-/// Names written as `.with("…"`.
+/// Returns the argument names in `.with("…"`.
 fn arguments_given(program: &str) -> impl Iterator<Item = &str> {
     program.split(".with(\"").skip(1).filter_map(|rest| rest.split('"').next())
 }
@@ -67,14 +68,15 @@ fn is_in_key(c: char) -> bool {
 }
 
 #[test]
-fn both_languages_have_the_same_sentences_with_the_same_arguments() {
-    let (en, zh) = (table(EN), table(ZH));
+fn both_languages_have_same_keys_and_arguments() {
+    let en = table(EN);
+    let zh = table(ZH);
     assert!(en.len() > 80);
     assert_eq!(en, zh);
 }
 
 #[test]
-fn every_phrase_in_the_program_has_a_sentence_whose_gaps_are_filled() {
+fn every_phrase_has_text_and_its_arguments_are_given() {
     let mut texts = Vec::new();
     program_texts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
     let known = table(EN);
@@ -82,9 +84,9 @@ fn every_phrase_in_the_program_has_a_sentence_whose_gaps_are_filled() {
     let mut seen = 0;
     for (file, program) in &texts {
         for key in keys_used(program) {
-            let args = known.get(&key).unwrap_or_else(|| panic!("{file}: no sentence for {key:?}"));
+            let args = known.get(&key).unwrap_or_else(|| panic!("{file}: no text for {key:?}"));
             let lost: Vec<&String> = args.iter().filter(|arg| !given.contains(arg.as_str())).collect();
-            assert!(lost.is_empty(), "{file}: nobody gives {lost:?} to {key:?}");
+            assert!(lost.is_empty(), "{file}: no argument {lost:?} is given to {key:?}");
             seen += 1;
         }
     }
@@ -92,13 +94,13 @@ fn every_phrase_in_the_program_has_a_sentence_whose_gaps_are_filled() {
 }
 
 #[test]
-fn keys_are_found_in_both_of_their_forms() {
+fn keys_are_found_in_both_forms() {
     let program = "Phrase::new(\n    \"one\") Phrase::new(key)\n    fn key(self) -> x {\n        A => \"two\",\n    }\n => \"no\"";
     assert_eq!(keys_used(program), ["one", "two"]);
 }
 
 #[test]
-fn every_sentence_fills_its_gaps_and_is_one_line() {
+fn every_text_uses_its_arguments_and_is_one_line() {
     for lang in [Lang::En, Lang::Zh] {
         let strings = Strings::new(lang);
         for (key, args) in table(EN) {
@@ -119,7 +121,7 @@ fn every_sentence_fills_its_gaps_and_is_one_line() {
 }
 
 #[test]
-fn one_and_many_are_told_apart_and_names_of_digits_stay_names() {
+fn singular_and_plural_differ_and_numeric_names_stay_names() {
     let strings = Strings::new(Lang::En);
     assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 1)), "1 letter missing here");
     assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 12_345)), "12345 letters missing here");
@@ -130,7 +132,7 @@ fn one_and_many_are_told_apart_and_names_of_digits_stay_names() {
 }
 
 #[test]
-fn arguments_cannot_break_the_line_or_command_the_terminal() {
+fn arguments_cannot_break_line_or_control_terminal() {
     for lang in [Lang::En, Lang::Zh] {
         let phrase = Phrase::new("refused-expired").with("who", "a\nb\r\x1b[2J\u{9b}1m\u{202e}\u{2066}");
         let said = Strings::new(lang).say(&phrase);
@@ -142,13 +144,13 @@ fn arguments_cannot_break_the_line_or_command_the_terminal() {
 }
 
 #[test]
-fn a_key_without_a_sentence_is_shown_as_itself() {
+fn key_without_text_is_shown_as_itself() {
     let phrase = Phrase::new("no-such-key").with("path", "/x");
     assert_eq!(Strings::new(Lang::Zh).say(&phrase), "no-such-key path=\"/x\"");
 }
 
 #[test]
-fn the_language_follows_flag_then_environment() {
+fn language_follows_flag_then_environment() {
     let env = |pairs: &'static [(&str, &str)]| {
         move |name: &str| pairs.iter().find(|p| p.0 == name).map(|p| p.1.to_owned())
     };

@@ -16,17 +16,19 @@ use crate::ui::line::Typed;
 
 use super::Ask;
 
-/// Lines kept to go back to with the arrow keys.
+/// Maximum lines of the history for the arrow keys.
 const HISTORY_LEN: usize = 200;
-/// Draws nothing: up a line and down again (ECMA-48 CUU). The editor ends whatever lacks a new line with one.
+/// Text that draws nothing: one line up and down again (ECMA-48 CUU). The editor appends a newline
+/// to any text without one.
 pub(super) const NOTHING: &str = "\x1b[A\n";
-/// Leaves the editor's screen: bracketed paste off (xterm, "Bracketed Paste Mode"), and below the half-typed line.
+/// Restores the screen: bracketed paste off (xterm, "Bracketed Paste Mode"), and cursor below the
+/// half-typed line.
 pub(super) const LEAVE: &str = "\x1b[?2004l\r\n";
 
 /// The line editor.
 pub(super) type Keys = Editor<Line, MemHistory>;
 
-/// What the editor is told about a line and asked about it.
+/// Completions of a line, and whether it is empty.
 #[derive(Default)]
 pub(super) struct Line {
     candidates: Vec<String>,
@@ -46,7 +48,8 @@ impl Completer for Line {
 impl Hinter for Line {
     type Hint = String;
 
-    /// Gives no hint: it is called whenever the line changes, and Ctrl-C on an empty line is not like any other.
+    /// Returns no hint. It is called on each change of the line, so it records whether Ctrl-C would
+    /// find it empty.
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
         self.empty.set(line.is_empty());
         None
@@ -57,10 +60,10 @@ impl Highlighter for Line {}
 impl Validator for Line {}
 impl Helper for Line {}
 
-/// An editor, and what prints above its line.
+/// Opens an editor, and a printer for text above its line.
 ///
 /// # Errors
-/// The terminal cannot be edited on.
+/// The terminal does not support editing.
 pub(super) fn open() -> rustyline::Result<(Keys, impl ExternalPrinter + Send + 'static)> {
     let config = Config::builder()
         .auto_add_history(true)
@@ -74,10 +77,10 @@ pub(super) fn open() -> rustyline::Result<(Keys, impl ExternalPrinter + Send + '
     Ok((editor, printer))
 }
 
-/// Reads a line for each ask, until the input or the asks end.
+/// Reads a line for each prompt, until the input or the prompts end.
 pub(super) fn run(mut editor: Keys, asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
     for ask in asked {
-        let line = editor.helper_mut().expect("it was set when the editor was opened");
+        let line = editor.helper_mut().expect("`open` sets it");
         line.candidates = ask.candidates;
         let read = match read_line(&mut editor, &ask.prompt) {
             Ok(read) => read,
@@ -113,7 +116,7 @@ mod tests {
     use rustyline::history::DefaultHistory;
 
     #[test]
-    fn candidates_are_those_that_begin_like_the_line() {
+    fn candidates_begin_with_typed_text() {
         let names = ["JACK", "JANE", "一棵树", "/to JACK"];
         let line = Line { candidates: names.map(str::to_owned).to_vec(), ..Line::default() };
         let history = DefaultHistory::new();
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_line_is_told_from_a_begun_one() {
+    fn empty_line_differs_from_begun_one() {
         let line = Line::default();
         let history = DefaultHistory::new();
         for (text, empty) in [("", true), ("a", false), ("", true)] {

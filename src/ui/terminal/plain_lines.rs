@@ -1,4 +1,4 @@
-//! Lines from a file, a pipe or a terminal that cannot be edited on.
+//! Lines from a file, a pipe, or a terminal that does not support editing.
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal};
 use std::sync::mpsc::Receiver;
@@ -9,10 +9,12 @@ use crate::wire::limits::LETTER_TEXT_MAX;
 
 use super::Ask;
 
-/// The longest line kept, in bytes: a letter, and some more so that a letter slightly too long is given back.
+/// Maximum line length in bytes: a letter and 1 KiB, so that a letter slightly too long can be
+/// returned.
 const LINE_LEN_MAX: usize = LETTER_TEXT_MAX + 1024;
 
-/// Reads a line for each ask, until the input or the asks end. Nobody is prompted who cannot see it.
+/// Reads a line for each prompt, until the input or the prompts end. Prompts are printed if stdin
+/// is a terminal.
 pub(super) fn run(asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
     let prompted = io::stdin().is_terminal();
     let mut input = io::stdin().lock();
@@ -32,7 +34,8 @@ pub(super) fn run(asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
     }
 }
 
-/// The next line, without its end (`\n` or `\r\n`). One that is too long or not UTF-8 is read to its end and refused.
+/// Reads the next line, without its end (`\n` or `\r\n`). A line that is too long or not UTF-8 is
+/// read to its end and refused.
 fn next_line(input: &mut impl BufRead) -> io::Result<Typed> {
     let mut line = Vec::new();
     let mut len = 0;
@@ -47,8 +50,8 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Typed> {
         }
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let piece = &bytes[..end.unwrap_or(bytes.len())];
-        let room = LINE_LEN_MAX.saturating_sub(line.len());
-        line.extend_from_slice(&piece[..piece.len().min(room)]);
+        let left = LINE_LEN_MAX.saturating_sub(line.len());
+        line.extend_from_slice(&piece[..piece.len().min(left)]);
         len += piece.len();
         let used = piece.len() + usize::from(end.is_some());
         input.consume(used);
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_without_their_ends_however_they_are_cut() {
+    fn lines_lose_their_ends_however_reads_are_cut() {
         for capacity in [1, 2, 3, 64] {
             let lines = all("JACK\r\n约不\n\nlast".as_bytes(), capacity);
             assert_eq!(lines, [line("JACK"), line("约不"), line(""), line("last"), Typed::EndOfInput]);
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_cannot_be_read_is_an_error_once() {
+    fn unreadable_input_is_reported_once() {
         struct Broken;
         impl io::Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -113,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_utf8_is_refused_and_the_next_one_read() {
+    fn line_of_invalid_utf8_is_refused_and_next_one_read() {
         let lines = all(b"\xff\xfe\nok\n\xe9\xb9", 4);
         let refused = Typed::Refused(Phrase::new("input-not-utf8"));
         assert_eq!(lines, [refused.clone(), line("ok"), refused, Typed::EndOfInput]);
     }
 
     #[test]
-    fn a_line_longer_than_any_letter_is_skipped_and_told() {
+    fn line_longer_than_any_letter_is_skipped_and_refused() {
         let longest = "x".repeat(LINE_LEN_MAX);
         let lines = all(format!("{longest}\n{longest}x\nok\n").as_bytes(), 4096);
         let refused = Typed::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));

@@ -1,4 +1,4 @@
-//! The loop.
+//! The forwarding loop.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,17 +8,18 @@ use rustix::net::SocketAddrAny;
 
 use super::{BATCH_LEN, Batch, Many, REGISTER, bind, number_of, send};
 
-/// Peers at once; those with higher numbers are not registered.
+/// Maximum peers; those with higher numbers are not registered.
 pub(super) const PEERS_MAX: usize = 65_536;
 
-/// Who is registered, by number.
+/// Addresses of registered peers, by number.
 #[derive(Default)]
 struct Peers {
     addrs: Vec<Option<SocketAddrAny>>,
 }
 
 impl Peers {
-    /// Where a datagram goes that came from there: on to a peer, back to the one it registers, or nowhere.
+    /// Returns the number of the peer that receives a datagram from `from`. A registration is
+    /// echoed to its sender.
     fn route(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<usize> {
         let number = number_of(datagram)?;
         let place = (number & !REGISTER) as usize;
@@ -32,14 +33,15 @@ impl Peers {
     }
 }
 
-/// Moves datagrams between peers until the socket fails; `ready` is told where.
+/// Moves datagrams between peers until the socket fails. Calls `ready` with the bound address.
 pub(in super::super) fn forward(
     addr: SocketAddr,
     ready: impl FnOnce(SocketAddr) -> io::Result<()>,
 ) -> io::Result<Infallible> {
     let socket = bind(addr)?;
     ready(socket.local_addr()?)?;
-    let (mut batch, mut peers) = (Batch::new(), Peers::default());
+    let mut batch = Batch::new();
+    let mut peers = Peers::default();
     let mut places: Vec<Option<usize>> = Vec::with_capacity(BATCH_LEN);
     loop {
         match batch.receive(&socket) {
@@ -67,11 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_registered_peers_are_sent_to() {
+    fn only_registered_peers_receive_datagrams() {
         let mut peers = Peers::default();
-        let (a, b) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        let a = "127.0.0.1:1".parse().unwrap();
+        let b = "127.0.0.1:2".parse().unwrap();
         assert_eq!(peers.route(a, &[0, 0, 0, 7, 1, 2]), None);
-        assert_eq!(peers.route(b, &[0x80, 0, 0, 7]), Some(7), "what registers comes back");
+        assert_eq!(peers.route(b, &[0x80, 0, 0, 7]), Some(7), "a registration is echoed");
         assert_eq!(peers.route(a, &[0, 0, 0, 7, 1, 2]), Some(7));
         assert_eq!(peers.addrs[7], Some(b.into()));
         assert_eq!(peers.route(a, &[0, 0, 0, 6]), None);

@@ -1,10 +1,12 @@
-//! The least a server over UDP does: a loop of `recvmmsg` and `sendmmsg` that moves datagrams between registered peers,
-//! and the peers that keep it busy.
+//! The least that a UDP server can do: a loop of `recvmmsg` and `sendmmsg` that moves datagrams
+//! between registered peers. Includes the peers that keep it busy.
 //!
-//! A datagram begins with the number of the peer it is for, in four bytes; with the highest bit set it registers its
-//! sender under the number in the rest, and is sent back. Nothing is sealed, acknowledged, ordered or sent again.
+//! A datagram begins with the number of its recipient, in four bytes. If the highest bit is set, it
+//! registers its sender under the number in the other bits, and is echoed. Nothing is encrypted,
+//! acknowledged, ordered, or retransmitted.
 //!
-//! It must not know: letters, relays. Invariant: one datagram into the loop and one out of it for each message.
+//! Must not depend on: letters, relays. Invariant: one datagram into the loop and one out of it for
+//! each message.
 
 mod forward;
 mod peers;
@@ -20,18 +22,18 @@ use smallvec::SmallVec;
 pub(super) use forward::forward;
 pub(super) use peers::{Carried, Shape, measure};
 
-/// Datagrams of one call: more gain nothing.
+/// Maximum datagrams of one system call: more gain nothing.
 const BATCH_LEN: usize = 64;
-/// The number at the beginning of a datagram.
+/// Length of the number at the beginning of a datagram, in bytes.
 const NUMBER_LEN: usize = 4;
-/// The bit that registers.
+/// Bit that marks a registration.
 const REGISTER: u32 = 1 << 31;
-/// The longest message: what fits one packet of a relay too.
+/// Maximum message length in bytes: that of a relay's packet.
 const MESSAGE_LEN_MAX: usize = crate::wire::limits::UDP_PACKET_MAX;
-/// Receive buffer of the loop's socket, as a relay asks for it; the system may give less.
+/// Receive buffer of the loop's socket, in bytes: as large as a relay's. The system may grant less.
 const SOCKET_BUFFER: usize = 8 * 1024 * 1024;
 
-/// Room for one batch.
+/// Buffers for one batch.
 struct Batch {
     headers: MultiHeaders<SockaddrIn>,
     bytes: Vec<u8>,
@@ -53,12 +55,13 @@ impl Batch {
         }
     }
 
-    /// Receives what is there, at most a batch, and waits for the first if the socket does.
+    /// Receives available datagrams, at most a batch. Waits for the first if the socket is
+    /// blocking.
     fn receive(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
         self.received.clear();
-        let mut rooms = self.bytes.chunks_exact_mut(MESSAGE_LEN_MAX);
+        let mut buffers = self.bytes.chunks_exact_mut(MESSAGE_LEN_MAX);
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH_LEN] =
-            std::array::from_fn(|_| [IoSliceMut::new(rooms.next().expect("there is room for a batch"))]);
+            std::array::from_fn(|_| [IoSliceMut::new(buffers.next().expect("there is a buffer for each"))]);
         let flags = MsgFlags::MSG_WAITFORONE;
         let messages = recvmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), flags, None)?;
         let received = messages.map(|message| {
@@ -69,16 +72,17 @@ impl Batch {
         Ok(self.received.len())
     }
 
-    /// The datagrams received last.
+    /// Returns the datagrams received last.
     fn datagrams(&self) -> impl Iterator<Item = (SocketAddrV4, &[u8])> {
-        let rooms = self.bytes.chunks_exact(MESSAGE_LEN_MAX);
-        self.received.iter().zip(rooms).map(|(received, room)| (received.from, &room[..received.len]))
+        let buffers = self.bytes.chunks_exact(MESSAGE_LEN_MAX);
+        self.received.iter().zip(buffers).map(|(received, buffer)| (received.from, &buffer[..received.len]))
     }
 }
 
 type Many<T> = SmallVec<[T; BATCH_LEN]>;
 
-/// Sends datagrams, at most a batch, each to its address or where the socket is connected to: how many left.
+/// Sends datagrams, at most a batch, each to its address or to the peer that the socket is
+/// connected to. Returns how many were sent.
 fn send(socket: &impl AsFd, datagrams: &[(Option<&SocketAddrAny>, &[u8])]) -> io::Result<usize> {
     let slices: Many<[IoSlice<'_>; 1]> = datagrams.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
     let mut controls: Many<SendAncillaryBuffer<'_, '_, '_>> =
@@ -95,22 +99,23 @@ fn send(socket: &impl AsFd, datagrams: &[(Option<&SocketAddrAny>, &[u8])]) -> io
     Ok(sendmmsg(socket, &mut messages, SendFlags::empty())?)
 }
 
-/// The number a datagram begins with.
+/// Returns the number at the beginning of a datagram.
 fn number_of(datagram: &[u8]) -> Option<u32> {
     datagram.first_chunk().map(|number| u32::from_be_bytes(*number))
 }
 
-/// A datagram of so many bytes that the loop sends back to where it came from; those with higher numbers share lower ones.
+/// Returns a datagram of `LEN` bytes that the loop echoes. Numbers of [`forward::PEERS_MAX`] and
+/// above share lower ones.
 pub(super) fn registering<const LEN: usize>(number: u32) -> [u8; LEN] {
     let mut datagram = [0; LEN];
     datagram[..NUMBER_LEN].copy_from_slice(&((number % forward::PEERS_MAX as u32) | REGISTER).to_be_bytes());
     datagram
 }
 
-/// A socket whose receive buffer is as large as the system allows.
+/// Binds a socket with a receive buffer as large as the system allows.
 fn bind(addr: std::net::SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(addr)?;
-    // Less is what a system gives that allows no more.
+    // An error leaves the system's default size, which works too.
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(SOCKET_BUFFER);
     Ok(socket)
 }

@@ -1,4 +1,5 @@
-//! The peers of the loop: pairs of plain sockets, each pair with a window of messages under way, one way.
+//! Peers of the loop: pairs of plain sockets, each with a window of messages in flight, in one
+//! direction.
 #![allow(clippy::disallowed_types, reason = "the length of the measurement is read from the clock")]
 
 use std::io;
@@ -9,40 +10,40 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::{BATCH_LEN, Batch, Many, NUMBER_LEN, REGISTER, bind, number_of, send};
 
-/// A registration is tried so often,
+/// Maximum attempts of a registration.
 const REGISTER_TRIES: usize = 50;
-/// each for so long.
+/// Time to wait for the echo of each attempt.
 const REGISTER_WAIT: Duration = Duration::from_millis(100);
-/// A pair that has heard nothing for this long has lost its window, and fills it again.
+/// Time without a message after which a pair has lost its window, and fills it again.
 const SILENT: Duration = Duration::from_millis(200);
-/// Events of one poll.
+/// Maximum events of one poll.
 const EVENTS_LEN: usize = 256;
 
-/// What the peers carry.
+/// Load that the peers put on the loop.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Shape {
-    /// Pairs of peers.
+    /// Number of pairs of peers.
     pub(in super::super) pairs: usize,
-    /// Messages each pair keeps under way.
+    /// Messages that each pair keeps in flight.
     pub(in super::super) window: usize,
-    /// Bytes of a message.
+    /// Message length in bytes.
     pub(in super::super) size: usize,
 }
 
-/// What came through in some time.
+/// Messages carried in some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Carried {
-    /// Messages.
+    /// Messages that arrived.
     pub(in super::super) messages: u64,
-    /// Windows that were filled again because nothing came of them.
+    /// Windows that were filled again because nothing arrived.
     pub(in super::super) stalls: u64,
 }
 
-/// Loads the loop at `server`: first uncounted for `warm_up`, then counted for `time`. `mark` is called before and after
-/// what is counted.
+/// Loads the loop at `server`: first uncounted for `warm_up`, then counted for `time`. Calls `mark`
+/// before and after the counted time.
 ///
 /// # Errors
-/// Those of sockets; `TimedOut` if nobody answers there.
+/// Socket errors; `TimedOut` if no server answers.
 pub(in super::super) fn measure<E: From<io::Error>>(
     server: SocketAddr,
     shape: Shape,
@@ -63,7 +64,7 @@ pub(in super::super) fn measure<E: From<io::Error>>(
 struct Pair {
     sender: UdpSocket,
     receiver: mio::net::UdpSocket,
-    /// The one message it sends, over and over.
+    /// The one message that it sends repeatedly.
     message: Vec<u8>,
     last_heard: Instant,
 }
@@ -73,7 +74,7 @@ struct Load {
     pairs: Vec<Pair>,
     window: usize,
     batch: Batch,
-    /// The pairs that heard something in this round, and of how many messages.
+    /// Pairs that received something in this round, each with its number of messages.
     passed: Vec<(usize, usize)>,
     carried: Carried,
 }
@@ -93,7 +94,8 @@ impl Load {
             message.resize(shape.size.max(NUMBER_LEN), b'.');
             pairs.push(Pair { sender, receiver, message, last_heard: Instant::now() });
         }
-        let (batch, carried) = (Batch::new(), Carried::default());
+        let batch = Batch::new();
+        let carried = Carried::default();
         Ok(Load { poll, pairs, window: shape.window, batch, passed: Vec::new(), carried })
     }
 
@@ -122,7 +124,8 @@ impl Load {
                 let place = event.token().0;
                 self.passed.push((place, self.pairs[place].take(&mut self.batch, now)?));
             }
-            // As a relay's members do: all of a round have heard before the first of them sends.
+            // As with a relay's members: all of a round have received before the first of them
+            // sends.
             for (place, passed) in self.passed.drain(..) {
                 self.pairs[place].send(passed);
                 self.carried.messages += passed as u64;
@@ -140,7 +143,7 @@ impl Load {
 }
 
 impl Pair {
-    /// Takes what has come: how many messages, each to be followed by another.
+    /// Receives all pending messages. Returns their number; each is followed by another.
     fn take(&mut self, batch: &mut Batch, now: Instant) -> io::Result<usize> {
         let mut passed = 0;
         loop {
@@ -163,18 +166,19 @@ impl Pair {
         let mut left = count;
         while left > 0 {
             let some: Many<_> = (0..left.min(BATCH_LEN)).map(|_| (None, self.message.as_slice())).collect();
-            // What cannot be sent is lost, as the window notices.
+            // Messages that cannot be sent count as lost; `fill_silent` replaces a lost window.
             left -= send(&self.sender, &some).map_or(left, |sent| sent.max(1));
         }
     }
 }
 
-/// A socket that the loop knows under this number.
+/// Returns a socket that is registered with the loop under `number`.
 fn registered(server: SocketAddr, number: u32) -> io::Result<UdpSocket> {
     let socket = bind((Ipv4Addr::LOCALHOST, 0).into())?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(REGISTER_WAIT))?;
-    let (wanted, mut answer) = (number | REGISTER, [0; NUMBER_LEN]);
+    let wanted = number | REGISTER;
+    let mut answer = [0; NUMBER_LEN];
     for _ in 0..REGISTER_TRIES {
         socket.send(&wanted.to_be_bytes())?;
         if socket.recv(&mut answer).is_ok() && number_of(&answer) == Some(wanted) {
@@ -193,9 +197,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_go_round_through_the_loop() {
+    fn messages_circulate_through_loop() {
         let (tell, told) = channel();
-        // It ends with the test's process.
+        // The thread ends with the test's process.
         std::thread::spawn(move || {
             forward("127.0.0.1:0".parse().unwrap(), |addr| tell.send(addr).map_err(io::Error::other))
         });

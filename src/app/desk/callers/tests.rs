@@ -1,4 +1,4 @@
-//! Callers over real sockets: what each is told.
+//! Secondary processes over real sockets: which events each receives.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use crate::client::{Incoming, Progress};
 use crate::net::local::Door;
 use crate::net::{Net, NetConfig};
 
-/// An owner whose own face does `part`, with nothing behind it.
+/// A primary whose own frontend does `part`, without a client.
 struct Stage {
     callers: Callers,
     net: Net<Mail>,
@@ -22,7 +22,7 @@ struct Stage {
     wishes: Vec<Wish>,
 }
 
-/// Another process.
+/// A secondary process.
 struct Other(BufReader<UnixStream>);
 
 impl Other {
@@ -46,13 +46,14 @@ impl Other {
 
 impl Stage {
     fn new(part: Part) -> Stage {
-        let (dir, net) = (tempfile::tempdir().unwrap(), Net::new(NetConfig::client()).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let net = Net::new(NetConfig::client()).unwrap();
         let door = Door::open(dir.path(), net.inlet(), UNREAD_MAX, Mail::Caller).unwrap();
         let callers = Callers::new(Face { part, requests: 0 });
         Stage { callers, net, dir, _door: door, wishes: Vec::new() }
     }
 
-    /// Takes in the next thing that is heard.
+    /// Handles the next input from a caller.
     fn turn(&mut self, given: u64) {
         loop {
             self.net.wait(None);
@@ -63,7 +64,7 @@ impl Stage {
         }
     }
 
-    /// A caller that has said hello when so many records were given.
+    /// Connects a caller that says hello after `given` records.
     fn call(&mut self, part: Part, requests: u64, given: u64) -> Other {
         let socket = fs::read_link(self.dir.path().join("socket")).unwrap();
         let mut other = Other(BufReader::new(UnixStream::connect(socket).unwrap()));
@@ -117,7 +118,7 @@ fn letter() -> Event {
 }
 
 #[test]
-fn what_becomes_of_a_letter_is_told_to_its_sender_and_to_our_face_when_that_one_has_gone() {
+fn progress_goes_to_sender_or_to_own_frontend_once_it_has_gone() {
     let mut stage = Stage::new(Part::Shows);
     let (mut sender, _) = stage.welcome(Part::Sends, 1 << 40);
     let (mut listener, _) = stage.welcome(Part::Shows, 1 << 50);
@@ -127,7 +128,7 @@ fn what_becomes_of_a_letter_is_told_to_its_sender_and_to_our_face_when_that_one_
     assert_eq!(stage.callers.pass(letter()), Some(letter()));
     stage.callers.end_turn(0);
     assert_eq!(sender.hears_event(), theirs);
-    assert!(matches!(sender.hears(), Answer::Turn), "it is not told of letters that come in");
+    assert!(matches!(sender.hears(), Answer::Turn), "it does not receive incoming letters");
     assert_eq!(listener.hears_event(), letter());
     drop(sender);
     stage.turn(0);
@@ -135,7 +136,7 @@ fn what_becomes_of_a_letter_is_told_to_its_sender_and_to_our_face_when_that_one_
 }
 
 #[test]
-fn stored_letters_are_for_one_and_for_the_next_once_the_marks_of_the_first_are_durable() {
+fn next_caller_catches_up_once_marks_of_first_are_durable() {
     let mut stage = Stage::new(Part::Sends);
     let mut first = stage.call(Part::Shows, 1 << 40, 7);
     stage.callers.end_turn(6);
@@ -152,11 +153,11 @@ fn stored_letters_are_for_one_and_for_the_next_once_the_marks_of_the_first_are_d
     assert!(matches!(second.hears(), Answer::Turn));
     assert!(matches!(second.hears(), Answer::CatchUp));
     let (_third, catch_up) = Stage::new(Part::Shows).welcome(Part::Shows, 1);
-    assert!(!catch_up, "our own face shows them");
+    assert!(!catch_up, "our own frontend shows them");
 }
 
 #[test]
-fn a_relay_concerns_those_who_speak_to_it_and_a_newcomer_is_told_how_it_stands() {
+fn relay_events_go_to_its_users_and_newcomer_gets_its_state() {
     let mut stage = Stage::new(Part::Shows);
     stage.callers.set_own_relays(vec![spec("h:1")]);
     assert_eq!(stage.callers.pass(online("h:1")), Some(online("h:1")));
@@ -171,13 +172,14 @@ fn a_relay_concerns_those_who_speak_to_it_and_a_newcomer_is_told_how_it_stands()
     assert_eq!(stage.callers.relays(pinned), wanted);
     drop(other);
     stage.turn(0);
-    assert_eq!(stage.callers.relays(pinned), wanted, "what it left in the outbox goes out");
+    assert_eq!(stage.callers.relays(pinned), wanted, "letters it left in the outbox are sent");
 }
 
 #[test]
-fn a_key_that_is_trusted_now_is_not_told_of_as_another_one() {
+fn newcomer_sees_no_key_change_once_new_key_is_trusted() {
     let mut stage = Stage::new(Part::Shows);
-    let (pinned, offered) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    let pinned = PublicKey([1; 32]);
+    let offered = PublicKey([2; 32]);
     let relay: HostPort = "h:1".parse().unwrap();
     let refused = Event::Unreached { relay, why: Unreached::KeyChanged { pinned, offered } };
     let with = |key| [RelaySpec { key: Some(key), ..spec("h:1") }];
@@ -195,9 +197,10 @@ fn a_key_that_is_trusted_now_is_not_told_of_as_another_one() {
 }
 
 #[test]
-fn expected_key_counts_while_its_reader_is_there() {
+fn expected_key_counts_while_its_caller_is_connected() {
     let mut stage = Stage::new(Part::Shows);
-    let (key, other_key) = (PublicKey([1; 32]), PublicKey([2; 32]));
+    let key = PublicKey([1; 32]);
+    let other_key = PublicKey([2; 32]);
     let expecting = |key: &PublicKey| RelaySpec { fingerprint: Some(Fingerprint::from(key)), ..spec("h:1") };
     stage.callers.set_own_relays(vec![spec("h:1")]);
     let (mut other, _) = stage.welcome(Part::Sends, 1 << 40);
@@ -214,26 +217,27 @@ fn expected_key_counts_while_its_reader_is_there() {
     stage.callers.set_own_relays(vec![expecting(&key)]);
     let (mut other, _) = stage.welcome(Part::Sends, 1 << 50);
     stage.relays(&mut other, &[expecting(&other_key)]);
-    assert_eq!(wanted(&stage)[0], Some(Fingerprint::from(&key)), "our own book is read first");
+    assert_eq!(wanted(&stage)[0], Some(Fingerprint::from(&key)), "our own book comes first");
 }
 
 #[test]
-fn refusal_of_a_key_holds_while_it_is_unlike_the_expected_one() {
-    let (wrong, right) = (PublicKey([1; 32]), PublicKey([2; 32]));
+fn key_refusal_holds_while_it_differs_from_expected_key() {
+    let wrong = PublicKey([1; 32]);
+    let right = PublicKey([2; 32]);
     let wanted = Fingerprint::from(&wrong);
     let of_book = Unreached::KeyUnlikeBook { wanted, offered: right };
     let of_pin = Unreached::BookUnlikePin { wanted, pinned: right };
     let spec = |key, fingerprint| RelaySpec { key, fingerprint, ..spec("h:1") };
     assert!(holds_still(&of_book, &spec(None, Some(wanted))));
     assert!(!holds_still(&of_book, &spec(None, Some(Fingerprint::from(&right)))));
-    assert!(!holds_still(&of_book, &spec(Some(right), Some(wanted))), "it is another refusal now");
+    assert!(!holds_still(&of_book, &spec(Some(right), Some(wanted))), "it is another refusal by then");
     assert!(holds_still(&of_pin, &spec(Some(right), Some(wanted))));
     assert!(!holds_still(&of_pin, &spec(Some(right), None)));
     assert!(!holds_still(&of_pin, &spec(Some(wrong), Some(wanted))));
 }
 
 #[test]
-fn who_speaks_another_language_or_has_not_said_hello_is_let_go() {
+fn caller_with_wrong_protocol_or_no_hello_is_disconnected() {
     let mut stage = Stage::new(Part::Shows);
     for text in ["{\"Command\":\"Leave\"}", "GET / HTTP/1.1", "{}"] {
         let (mut other, _) = stage.welcome(Part::Sends, 9);

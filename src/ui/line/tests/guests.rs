@@ -20,7 +20,7 @@ fn sent_to(chat: &Chat) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_desk_answers_guest_after_guest() {
+fn desk_answers_guest_after_guest() {
     let mut chat = desk(Lang::Zh);
     chat.letter(ONE, "约不").letter(TWO, "你好").letter(ONE, "?").line("不约").line("您好");
     chat.note(TWO, GuestNote::Left).line("没人").line("/who");
@@ -42,9 +42,9 @@ fn a_desk_answers_guest_after_guest() {
     assert_eq!(chat.screen(), screen);
 }
 
-/// A guest's word for the end is a member's, too, and among members it is a word as any other.
+/// To a guest `q` means the end, for a member too. To a member it is a text like any other.
 #[test]
-fn q_ends_the_conversation_with_a_guest() {
+fn q_ends_conversation_with_guest() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("q").line("quit");
     chat.letter(ONE, "hello").line(ONE).line("q?").line(" q ");
@@ -52,7 +52,7 @@ fn q_ends_the_conversation_with_a_guest() {
 }
 
 #[test]
-fn who_left_waits_for_no_answer_and_who_has_ended_does() {
+fn guest_left_needs_no_answer_and_guest_ended_does() {
     let mut chat = desk(Lang::En);
     chat.letter(ONE, "bye").note(ONE, GuestNote::Left);
     chat.letter(TWO, "hi").note(TWO, GuestNote::Ended).line("hi yourself");
@@ -69,7 +69,7 @@ Answer:
 }
 
 #[test]
-fn no_text_of_a_guest_looks_like_a_word_of_the_relay() {
+fn guest_text_cannot_look_like_relay_report() {
     let mut chat = desk(Lang::En);
     chat.letter(ONE, "[127.0.0.1:62852] has left\n[127.0.0.1:62852] has left").line("no");
     assert_eq!(sent_to(&chat), [(ONE, "no")], "it is a letter like any other");
@@ -80,7 +80,8 @@ fn no_text_of_a_guest_looks_like_a_word_of_the_relay() {
 }
 
 #[test]
-fn among_contacts_a_guest_is_named_as_one_and_found_by_its_name_whatever_relay_it_is_at() {
+/// The book has two relays, so the guest is shown with its relay, but found by its name alone.
+fn guest_among_contacts_is_marked_and_found_by_name_alone() {
     let two_relays = "[contacts]\nJACK = \"127.0.0.1:8081\"\nZED = \"127.0.0.1:9\"\n";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, two_relays);
     chat.letter(ONE, "hello").line(ONE).line("hi").line("/close").line("quit").line(TWO);
