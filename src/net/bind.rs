@@ -14,7 +14,8 @@ const UDP_BUFFER: usize = 4 * 1024 * 1024;
 /// Connections that the kernel completes while the loop is busy: all clients of a relay that
 /// reconnect.
 const BACKLOG: i32 = 1024;
-/// Attempts to find a port that is free for both UDP and TCP.
+/// Attempts to find a port that is free for both UDP and TCP. A port free for UDP is rarely in use
+/// for TCP.
 const PORT_TRIES: usize = 16;
 
 /// The UDP sockets and the TCP listener of a process.

@@ -110,7 +110,7 @@ impl Conns {
         until: Tick,
         hub: &mut Hub<C>,
     ) -> Result<usize, Why> {
-        assert!(!self.slots_by_id.contains_key(&id), "a ConnId is never used twice");
+        assert!(!self.slots_by_id.contains_key(&id), "a ConnId is never reused");
         let stream = TcpStream::connect(remote).map_err(|error| why_refused(&error))?;
         self.insert(Conn::dialled(stream, id, remote, until), hub).map_err(|error| why_refused(&error))
     }

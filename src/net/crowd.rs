@@ -106,7 +106,8 @@ mod tests {
             crowd.send(from, other.local_addr().unwrap(), &from.octets());
             let mut bytes = [0; 9];
             let (len, addr) = other.recv_from(&mut bytes).unwrap();
-            assert_eq!((addr.ip(), &bytes[..len]), (from.into(), &from.octets()[..]));
+            assert_eq!(addr.ip(), from);
+            assert_eq!(bytes[..len], from.octets());
             other.send_to(b"back", addr).unwrap();
         }
         let mut heard = Vec::new();

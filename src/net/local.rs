@@ -42,10 +42,12 @@ const NAME_LEN: usize = 16;
 const LINK: &str = "socket";
 /// Mode of a socket directory: only its owner enters.
 const FOLDER_MODE: u32 = 0o700;
-/// Pause in accepting when descriptors or threads run out.
+/// Pause in accepting when descriptors or threads run out. Others may be released in the meantime,
+/// and the thread does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Longest wait of [`tell`] for the receiver to process its line.
+/// Longest wait of [`tell`] for the receiver to process its line. A stopped receiver must not hold
+/// up its caller.
 const TAKEN_IN_WITHIN: Duration = Duration::from_secs(1);
 
 /// An event of a connection.
@@ -472,7 +474,7 @@ mod tests {
             })
             .collect();
         for mut late in callers.split_off(CALLERS_MAX) {
-            assert_eq!(late.read(&mut [0]).unwrap(), 0, "it is closed");
+            assert_eq!(late.read(&mut [0]).unwrap(), 0, "the connection is closed");
         }
         let lines: Vec<(u64, Line)> = (0..CALLERS_MAX).map(|_| owner.called()).collect();
         drop(callers);

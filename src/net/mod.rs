@@ -1,9 +1,9 @@
 //! Event-loop input and output (layer 5): one poll over UDP sockets, TCP connections, signals and
 //! other threads. Also clocks, host look-ups and the system's randomness.
 //!
-//! Must not depend on: packet contents (beyond 1 to 1,200 bytes on UDP, 1 to 16 KiB in a TCP
-//! record), the sender of a packet, the meaning of a command. Layers 0 to 4 never see a socket;
-//! this module never sees a session.
+//! Must not depend on: packet contents, the sender of a packet, the meaning of a command. A packet
+//! is known to have 1 to 1,200 bytes on UDP and 1 byte to 16 KiB in a TCP record. Layers 0 to 4
+//! never see a socket; this module never sees a session.
 //!
 //! Invariant: a source announced as ready stays in the ready queue until it returns would-block.
 //! Returning less than was asked for means the same. [`Net::wait`] sleeps only while that queue is

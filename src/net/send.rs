@@ -9,7 +9,7 @@ use super::udp::{Dest, Sent};
 use super::{FIRST_UDP, Net, Timer, UDP_PORTS_MAX, bind};
 use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, Why};
 
-/// Time limit for opening a connection, in seconds; TCP itself would try for minutes.
+/// Time limit for opening a connection. 10 s: TCP itself would try for minutes.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum datagrams of one `sendmmsg`. The first few of a batch bring most of the gain.
 pub(super) const FAN_LEN_MAX: usize = 32;

@@ -13,7 +13,7 @@ use crate::wire::record::{Deframer, RECORD_HEADER_LEN, RecordError, frame_record
 /// Bytes that may leave before the queue is reported again. A report costs a turn, and a quarter of
 /// the limit is precise enough.
 const REPORT_STEP: usize = TCP_UNSENT_MAX / 4;
-/// Capacity that an empty queue keeps, in bytes.
+/// Capacity that an empty queue keeps, in bytes. Small, because most connections are idle.
 const IDLE_CAPACITY: usize = 4 * 1024;
 
 /// A connection, opening or open.

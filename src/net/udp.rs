@@ -31,7 +31,7 @@ pub(super) const TRAIN_LEN_MAX: usize = 54;
 const QUEUE_MAX: usize = 1024 * 1024;
 /// Maximum bytes of plain text in one datagram: more than fits one packet on any usual network.
 const TEXT_MAX: usize = 4 * 1024;
-/// Maximum ICMP errors read in one visit.
+/// Maximum ICMP errors read in one visit, so that a flood of them does not starve other sources.
 const ERRORS_MAX: usize = 64;
 
 const _: () = assert!(TRAIN_LEN_MAX * UDP_PACKET_MAX <= 65_507 && RECEIVE_LEN > 65_507);

@@ -13,11 +13,12 @@ use super::tcp::{Next, ReadEnd};
 use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, SIGNALS, Source, Timer, WAKER};
 use crate::base::{Inbox, Input, Path};
 
-/// Maximum inputs from other threads in one visit.
+/// Maximum inputs from other threads in one visit. Then other sources have their turn.
 pub(super) const MAIL_PER_VISIT: usize = 64;
-/// Maximum connections accepted in one visit.
+/// Maximum connections accepted in one visit. Then other sources have their turn.
 const ACCEPTS_PER_VISIT: usize = 64;
-/// Consecutive receive errors after which a socket is left alone until its next readiness.
+/// Consecutive receive errors after which a socket is left alone until its next readiness. A
+/// lasting error must not keep the loop busy.
 const RECEIVE_ERRORS_MAX: usize = 16;
 /// Pause in accepting when descriptors run out. Others may be closed in the meantime, and the loop
 /// does not spin.

@@ -26,7 +26,8 @@ use crate::base::Phrase;
 /// SQLite's own default.
 const LOG_PAGES: i32 = 1_000;
 
-/// Retries for torn reads of the counter file.
+/// Attempts to read the counter file. A read during a write may be torn, but not this many times in
+/// a row.
 const READS: u32 = 4;
 
 /// Table of the number in the database. It is created in every layout.
@@ -126,6 +127,8 @@ impl Commits {
 
     /// Empties the log into the database. If the disk has failed, leaves both for the next start.
     fn settle(&self, db: &Connection, is_broken: bool) -> Result<(), Fault> {
+        // After a failed write or sync only a restart shows the state on disk, and the log may hold
+        // the only good copy of the last commits.
         let emptied = if is_broken || self.beside.is_none() { Ok(()) } else { empty_log(db) };
         let emptied = emptied.map_err(|error| fault(&self.path, &error));
         if is_broken || matches!(emptied, Err(Fault::Broken(_))) {

@@ -279,7 +279,8 @@ mod tests {
                 Fault::Passing(phrase) => (phrase, true),
                 Fault::Broken(phrase) => (phrase, false),
             };
-            assert_eq!((phrase.key(), found), (key, passes), "{code}");
+            assert_eq!(phrase.key(), key, "{code}");
+            assert_eq!(found, passes, "{code}");
             assert_eq!(phrase.args()[0].1, "/d/f");
         }
     }

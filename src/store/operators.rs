@@ -30,7 +30,7 @@ CREATE TABLE requests(
   answer TEXT
 ) STRICT;"],
 };
-/// Maximum requests read in one poll. Further ones wait for the next poll.
+/// Maximum requests read in one poll, to bound its work. Further ones wait for the next poll.
 const PAGE: usize = 64;
 
 /// The requests of one relay, for the relay or for a command.

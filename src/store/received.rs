@@ -220,7 +220,7 @@ mod tests {
         assert!(peers("SELECT peer FROM senders WHERE held > 0") == [3]);
         let named = peers("SELECT id FROM peers ORDER BY id");
         assert!(named.contains(&3) && named.iter().filter(|peer| **peer < 15).count() <= 5, "{named:?}");
-        assert!((15..=20).all(|peer| named.contains(&peer)), "a refusal that is remembered keeps its sender");
+        assert!((15..=20).all(|peer| named.contains(&peer)), "a stored refusal keeps its sender");
     }
 
     /// At the limit, refusing one more stranger forgets the one silent for longest, within

@@ -17,7 +17,8 @@ const HEADER: &str = "\
 # Relays that UDP did not get through to, and when, in milliseconds since 1970: TCP is tried beside it at once.
 # Written by queqiao; it may be deleted.
 ";
-/// Maximum relays in the file. Beyond it the oldest failure is removed.
+/// Maximum relays in the file, far more than a member uses. Beyond it the oldest failure is
+/// removed.
 const RELAYS_MAX: usize = 256;
 
 /// Content of the file.

@@ -79,7 +79,7 @@ impl End {
     }
 
     fn carry_out(&mut self) {
-        self.net.carry_out(&mut self.out, |effect| panic!("not of this test: {effect:?}"));
+        self.net.carry_out(&mut self.out, |effect| panic!("unexpected effect: {effect:?}"));
     }
 
     fn send(&mut self, path: Path, packets: &[Vec<u8>]) {
@@ -103,7 +103,7 @@ impl End {
             if let Some(value) = done(self) {
                 return value;
             }
-            assert!(self.net.now().tick < patience, "never came; instead {:?}", self.got);
+            assert!(self.net.now().tick < patience, "no such input; received {:?}", self.got);
             self.turn();
         }
     }

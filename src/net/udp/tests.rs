@@ -98,7 +98,7 @@ fn queue_is_sent_when_socket_is_writable_again() {
     let mut to = port(&poll);
     let dest = Dest { addr: to.local_addr(), from: None };
     from.queue.push(dest, b"one", 3);
-    assert_eq!(from.send(dest, b"two", 3, poll.registry()), Sent::Taken, "behind the first");
+    assert_eq!(from.send(dest, b"two", 3, poll.registry()), Sent::Taken, "queued after the first");
     from.flush(poll.registry(), |_, _| panic!("nothing is refused"));
     let mut batch = Batch::new(false);
     let mut stats = Stats::default();

@@ -188,7 +188,7 @@ fn foreign_or_newer_database_is_left_unchanged() {
 }
 
 #[test]
-fn damaged_readable_or_missing_key_is_never_replaced() {
+fn damaged_exposed_or_missing_key_is_never_replaced() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.key");
     let whole = fs::read(&path).unwrap();
