@@ -1,4 +1,4 @@
-//! Sockets opened with the options they need, and words for why one could not be.
+//! Opening sockets with the options they need, and phrases for the errors.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -7,22 +7,26 @@ use socket2::{Domain, Socket, Type};
 
 use crate::base::{Carrier, Phrase};
 
-/// Asked of the kernel for each UDP socket, both ways, in bytes: a burst from hundreds of clients in the time of one
-/// turn. The kernel gives less where its limit is lower (`net.core.rmem_max`).
+/// Kernel buffer requested for each UDP socket in each direction, in bytes. Holds a burst from
+/// hundreds of clients during one turn. The kernel grants less if its limit is lower
+/// (`net.core.rmem_max`).
 const UDP_BUFFER: usize = 4 * 1024 * 1024;
-/// Connections the kernel completes while the loop is elsewhere: all clients of a relay that came back.
+/// Connections that the kernel completes while the loop is busy: all clients of a relay that
+/// reconnect.
 const BACKLOG: i32 = 1024;
-/// Tries to find a port that is free for UDP and for TCP.
+/// Attempts to find a port that is free for both UDP and TCP. A port free for UDP is rarely in use
+/// for TCP.
 const PORT_TRIES: usize = 16;
 
-/// The UDP sockets and the listener of a process.
+/// The UDP sockets and the TCP listener of a process.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) udp: Vec<mio::net::UdpSocket>,
     pub(super) tcp: Option<mio::net::TcpListener>,
 }
 
-/// Binds all of these. A TCP port of 0 is that of the first UDP socket; if that is 0 too, a port free for both.
+/// Binds all of these addresses. TCP port 0 means the port of the first UDP socket. If that is 0
+/// too, picks a port free for both.
 pub(super) fn bind_all(udp: &[SocketAddr], tcp: Option<SocketAddr>) -> Result<Bound, Phrase> {
     let free_for_both =
         tcp.is_some_and(|addr| addr.port() == 0) && udp.first().is_some_and(|a| a.port() == 0);
@@ -56,7 +60,8 @@ fn try_bind_all(udp: &[SocketAddr], tcp: Option<SocketAddr>) -> Result<Bound, Bi
     Ok(bound)
 }
 
-/// A UDP socket without SO_REUSEADDR: with it two relays would share a port and each get half of the packets.
+/// Binds a UDP socket without SO_REUSEADDR: with it two relays could share a port, and each would
+/// receive half of the packets.
 pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
     if addr.is_ipv6() {
@@ -69,14 +74,14 @@ pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
     Ok(mio::net::UdpSocket::from_std(socket.into()))
 }
 
-/// Turns off data on each datagram that quinn-udp requests and that we do not read: its time of arrival,
-/// its traffic class, and its destination unless `tells_asked`. Each costs time for every datagram, and
-/// the first makes the kernel take the time of all datagrams of the machine.
+/// Turns off ancillary data that quinn-udp requests and this module does not read: arrival time,
+/// traffic class, and, unless `tells_asked`, destination. Each costs time for every datagram.
+/// Arrival times even make the kernel timestamp all datagrams of the machine.
 #[cfg(target_os = "linux")]
 pub(super) fn tell_less(socket: &mio::net::UdpSocket, tells_asked: bool) {
     use nix::sys::socket::{setsockopt, sockopt};
 
-    // Where the system refuses, it goes on telling, which is no harm.
+    // A refusal is not an error: the data is still sent, at a cost in time.
     let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
     let _ = setsockopt(socket, sockopt::IpRecvTos, &false);
     let is_ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
@@ -92,7 +97,8 @@ pub(super) fn tell_less(socket: &mio::net::UdpSocket, tells_asked: bool) {
     }
 }
 
-/// A listener with SO_REUSEADDR, so that a relay starts again while its old connections are in TIME_WAIT.
+/// Opens a listener with SO_REUSEADDR, so that a relay can restart while its old connections are in
+/// TIME_WAIT.
 fn listen(addr: SocketAddr) -> io::Result<mio::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     if addr.is_ipv6() {
@@ -114,7 +120,7 @@ fn cannot_bind(carrier: Carrier, addr: SocketAddr, error: &io::Error) -> Phrase 
     phrase.with("carrier", carrier).with("addr", addr)
 }
 
-/// The wildcard address a client's UDP socket for this destination is bound to.
+/// Returns the wildcard address to bind a client's UDP socket to for this destination.
 pub(super) fn any_addr_towards(dest: SocketAddr) -> SocketAddr {
     match dest {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -122,7 +128,8 @@ pub(super) fn any_addr_towards(dest: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The address as the core knows it: an IPv4 address is plain, whichever socket it came by.
+/// Returns the address as the core knows it. An IPv4 address is plain, whichever socket it came
+/// from.
 pub(super) fn plain(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
@@ -133,7 +140,7 @@ pub(super) fn plain(addr: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The address as a socket bound to `local` must be told it.
+/// Returns the address in the form that a socket bound to `local` requires.
 pub(super) fn for_socket(local: SocketAddr, dest: SocketAddr) -> SocketAddr {
     match (local, dest) {
         (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
@@ -150,16 +157,17 @@ mod tests {
     const ANY_PORT: &str = "127.0.0.1:0";
 
     #[test]
-    fn port_0_is_the_same_port_for_both_carriers() {
+    fn port_0_is_same_port_for_both_carriers() {
         let any = ANY_PORT.parse().unwrap();
         let bound = bind_all(&[any], Some(any)).unwrap();
-        let (udp, tcp) = (bound.udp[0].local_addr().unwrap(), bound.tcp.unwrap().local_addr().unwrap());
+        let udp = bound.udp[0].local_addr().unwrap();
+        let tcp = bound.tcp.unwrap().local_addr().unwrap();
         assert_ne!(udp.port(), 0);
         assert_eq!(udp, tcp);
     }
 
     #[test]
-    fn a_taken_port_is_refused_in_words_that_name_it() {
+    fn taken_port_is_refused_with_its_address() {
         let first = bind_all(&[ANY_PORT.parse().unwrap()], None).unwrap();
         let addr = first.udp[0].local_addr().unwrap();
         let phrase = bind_all(&[addr], None).unwrap_err();
@@ -171,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_binds_again_at_once_after_it_closed_connections() {
+    fn listener_rebinds_at_once_after_closing_connections() {
         let bound = bind_all(&[], Some(ANY_PORT.parse().unwrap())).unwrap();
         let listener = bound.tcp.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -193,8 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_is_plain_for_the_core_and_mapped_for_a_socket_of_both() {
-        let (v4, local) = ("192.0.2.7:9".parse().unwrap(), "[::]:8081".parse().unwrap());
+    fn ipv4_is_plain_for_core_and_mapped_for_dual_stack_socket() {
+        let v4 = "192.0.2.7:9".parse().unwrap();
+        let local = "[::]:8081".parse().unwrap();
         let mapped = for_socket(local, v4);
         assert_eq!(mapped, "[::ffff:192.0.2.7]:9".parse().unwrap());
         assert_eq!(plain(mapped), v4);

@@ -1,17 +1,18 @@
-//! The process's clocks.
+//! The process's clocks. This module is the only one that reads the system clock.
 //!
-//! Linux: `CLOCK_BOOTTIME`, which goes on while the machine sleeps, so that after a night in a bag every keep-alive
-//! and session deadline has passed and the core acts on it at its next turn. (The wait itself runs on the poll's
-//! clock, which stands still in sleep: the turn comes when the rest of the wait is over, or a packet or key arrives.)
-//! Elsewhere: `Instant`, which on macOS stands still in sleep.
-#![allow(clippy::disallowed_types, reason = "the one room that reads clocks")]
+//! Linux: `CLOCK_BOOTTIME`, which counts while the machine sleeps. After a night of sleep every
+//! keep-alive and session deadline has passed, and the core acts on them in its next turn. The poll
+//! itself waits on a clock that stops during sleep: the next turn starts when the rest of the wait
+//! is over, or when a packet or key arrives. Elsewhere: `Instant`, which on macOS stops during
+//! sleep.
+#![allow(clippy::disallowed_types, reason = "the only module that reads the system clock")]
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base::{Now, Tick, Wall};
 
-/// Ticks begin here, so that a core may look a little back from the first one.
+/// First tick of a process: 1 s, so that a core can look back a little from it.
 const FIRST_TICK: Tick = Tick::from_micros(1_000_000);
 
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,8 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// All clocks of the process have one origin, so that a tick of one can be compared with a tick of another.
+    /// Returns a clock. All clocks of a process have the same origin, so their ticks can be
+    /// compared.
     pub(super) fn new() -> Clock {
         static ORIGIN: OnceLock<Monotonic> = OnceLock::new();
         Clock { origin: *ORIGIN.get_or_init(Monotonic::read) }
@@ -44,8 +46,8 @@ struct Monotonic(Duration);
 impl Monotonic {
     fn read() -> Monotonic {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let secs = u64::try_from(time.tv_sec).expect("time since the boot is not negative");
-        let nanos = u32::try_from(time.tv_nsec).expect("nanoseconds are below a thousand million");
+        let secs = u64::try_from(time.tv_sec).expect("time since boot is not negative");
+        let nanos = u32::try_from(time.tv_nsec).expect("nanoseconds are below 1,000,000,000");
         Monotonic(Duration::new(secs, nanos))
     }
 
@@ -74,9 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_begin_at_a_second_and_never_go_back() {
+    fn ticks_start_at_1_s_and_never_decrease() {
         let clock = Clock::new();
-        let (first, second) = (clock.now(), clock.now());
+        let first = clock.now();
+        let second = clock.now();
         assert!(first.tick >= FIRST_TICK && second.tick >= first.tick);
         assert!(first.wall > Wall(1_600_000_000_000), "the wall clock counts milliseconds since 1970");
     }

@@ -1,4 +1,4 @@
-//! All TCP connections of the process, and the listener they come by.
+//! All TCP connections of the process, including the accepted ones.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,34 +15,35 @@ use super::tcp::{Conn, Next, ReadEnd};
 use super::udp::why_refused;
 use crate::base::{ConnId, Input, Path, Tick, Why};
 
-/// Bytes read from one connection before the next one's turn.
+/// Maximum bytes read from one connection before the next has its turn.
 const READ_LEN: usize = 64 * 1024;
 
-/// Connections by slot and by id. A slot plus `first_token` is its mio token; slots are used again, ids never are.
+/// Connections by slot and by id. A slot plus `first_token` is its mio token. Slots are reused, ids
+/// never.
 pub(super) struct Conns {
     slots: Slab<Conn>,
     slots_by_id: BTreeMap<ConnId, usize>,
-    /// Slots with something new to write.
+    /// Slots with new data to write.
     dirty: Vec<usize>,
     last_accepted: u64,
     first_token: usize,
     scratch: Vec<u8>,
-    /// Reused: plain text being lent.
+    /// Reused buffer for plain text being lent.
     text: Vec<u8>,
-    /// Whether those accepted may speak plain text.
+    /// Whether accepted connections may speak plain text.
     text_too: bool,
 }
 
-/// What became of accepting.
+/// Result of accepting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
-    /// A connection, in this slot.
+    /// A connection in this slot.
     Conn(usize),
-    /// One came and went, or found no place.
+    /// A connection failed, or exceeded the limit.
     Passed,
-    /// None waits.
+    /// No connection waits.
     Drained,
-    /// No descriptor or memory is left: try again later.
+    /// No descriptor or memory is left; retry later.
     NoRoom,
 }
 
@@ -64,7 +65,7 @@ impl Conns {
         self.slots.get_mut(slot)
     }
 
-    /// Takes one waiting connection.
+    /// Accepts one waiting connection.
     pub(super) fn accept<C>(
         &mut self,
         listener: &TcpListener,
@@ -85,7 +86,8 @@ impl Conns {
             return Accepted::Passed;
         }
         self.last_accepted += 1;
-        let (id, remote) = (ConnId(self.last_accepted), bind::plain(remote));
+        let id = ConnId(self.last_accepted);
+        let remote = bind::plain(remote);
         match self.insert(Conn::accepted(stream, id, remote, self.text_too), hub) {
             Ok(slot) => {
                 hub.stats.accepted += 1;
@@ -96,11 +98,11 @@ impl Conns {
         }
     }
 
-    /// Begins to open a connection: its slot.
+    /// Starts opening a connection and returns its slot.
     ///
     /// # Errors
     ///
-    /// It cannot be opened from here.
+    /// Returns the cause if it cannot be opened from this machine.
     pub(super) fn open<C>(
         &mut self,
         id: ConnId,
@@ -108,17 +110,19 @@ impl Conns {
         until: Tick,
         hub: &mut Hub<C>,
     ) -> Result<usize, Why> {
-        assert!(!self.slots_by_id.contains_key(&id), "a ConnId is never used twice");
+        assert!(!self.slots_by_id.contains_key(&id), "a ConnId is never reused");
         let stream = TcpStream::connect(remote).map_err(|error| why_refused(&error))?;
         self.insert(Conn::dialled(stream, id, remote, until), hub).map_err(|error| why_refused(&error))
     }
 
-    /// Acts on a readiness to write: opens what is being opened, writes what waits.
+    /// Handles writability: finishes opening, then writes the queue.
     pub(super) fn writable<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Opened {
         let Some(conn) = self.slots.get_mut(slot) else {
             return Opened::No;
         };
-        let (path, remote, until) = (Path::Tcp(conn.id), conn.remote, conn.opening_until);
+        let path = Path::Tcp(conn.id);
+        let remote = conn.remote;
+        let until = conn.opening_until;
         if let Some(until) = until {
             match conn.finish_opening() {
                 Ok(false) => return Opened::No,
@@ -133,7 +137,7 @@ impl Conns {
         until.map_or(Opened::No, Opened::Until)
     }
 
-    /// Reads once. `Drained` also if there is nothing to read from.
+    /// Reads once. Also returns `Drained` if there is no connection to read from.
     pub(super) fn read(&mut self, slot: usize) -> ReadEnd {
         let Some(conn) = self.slots.get_mut(slot).filter(|conn| conn.opening_until.is_none()) else {
             return ReadEnd::Drained;
@@ -143,7 +147,8 @@ impl Conns {
         end
     }
 
-    /// What this connection has to give out; one that has ended after its last packet is removed.
+    /// Returns the next output of this connection. Removes a connection that has ended, after its
+    /// last packet.
     pub(super) fn next<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Next {
         let Some(conn) = self.slots.get_mut(slot) else {
             return Next::Nothing;
@@ -155,7 +160,7 @@ impl Conns {
         })
     }
 
-    /// The plain text that [`Conns::next`] has seen, and whose it is.
+    /// Returns the plain text that [`Conns::next`] found, with its connection.
     pub(super) fn text(&mut self, slot: usize) -> Option<(ConnId, &mut [u8])> {
         let conn = self.slots.get_mut(slot)?;
         self.text.clear();
@@ -163,7 +168,7 @@ impl Conns {
         Some((conn.id, &mut self.text))
     }
 
-    /// Queues a packet; it is written by [`Conns::write_all`]. Nothing if the connection is gone.
+    /// Queues a packet, which [`Conns::write_all`] writes. Does nothing if the connection is gone.
     pub(super) fn queue<C>(&mut self, id: ConnId, packet: &[u8], hub: &mut Hub<C>) {
         let Some(slot) = self.slots_by_id.get(&id).copied() else {
             return;
@@ -180,37 +185,38 @@ impl Conns {
         }
     }
 
-    /// Writes what was queued since the last time: one system call for each connection.
+    /// Writes everything queued since the last call, with one system call for each connection.
     pub(super) fn write_all<C>(&mut self, hub: &mut Hub<C>) {
         while let Some(slot) = self.dirty.pop() {
             self.write(slot, hub);
         }
     }
 
-    /// Closes a connection for the core; what is queued leaves if the kernel takes it now.
+    /// Closes a connection for the core. Queued bytes are sent if the kernel takes them at once.
     pub(super) fn close<C>(&mut self, id: ConnId, hub: &mut Hub<C>) {
         if let Some(slot) = self.slots_by_id.get(&id).copied() {
             let conn = &mut self.slots[slot];
             let _ = conn.write();
-            // Unread bytes would turn the end into a reset, which destroys what was just written.
+            // Unread bytes would turn the close into a reset, which destroys the bytes just
+            // written.
             let _ = conn.read(&mut self.scratch);
             self.remove(slot, hub);
         }
     }
 
-    /// Gives up on a connection that is still being opened at `until`.
+    /// Gives up a connection whose opening has not finished by `until`.
     pub(super) fn give_up<C>(&mut self, slot: usize, until: Tick, hub: &mut Hub<C>) {
         if self.slots.get(slot).is_some_and(|conn| conn.opening_until == Some(until)) {
             self.end(slot, Why::TimedOut, hub);
         }
     }
 
-    /// The slot a mio token stands for.
+    /// Returns the slot of a mio token.
     pub(super) const fn slot_of(&self, token: Token) -> usize {
         token.0 - self.first_token
     }
 
-    /// The mio token of a slot.
+    /// Returns the mio token of a slot.
     pub(super) const fn token(&self, slot: usize) -> Token {
         Token(self.first_token + slot)
     }
@@ -255,7 +261,8 @@ impl Conns {
         }
     }
 
-    /// The one place a connection is forgotten. Its slot may linger in `dirty`: writing nothing is harmless.
+    /// The only function that removes a connection. Its slot may linger in `dirty`; writing it then
+    /// does nothing.
     fn remove<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Option<ConnId> {
         let mut conn = self.slots.try_remove(slot)?;
         self.slots_by_id.remove(&conn.id);
@@ -264,11 +271,11 @@ impl Conns {
     }
 }
 
-/// What a readiness to write has done.
+/// Result of handling writability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opened {
-    /// Nothing was opened.
+    /// No opening has finished.
     No,
-    /// The opening that had until then is over, well or badly.
+    /// The opening with this deadline has finished or failed.
     Until(Tick),
 }

@@ -1,6 +1,6 @@
-//! One UDP socket that speaks for many addresses of this machine: each member of a bench has an address of its own in
-//! 127/8, as clients have theirs on a network, without a file descriptor for each.
-#![allow(clippy::disallowed_types, reason = "the one room that waits")]
+//! One UDP socket for many local addresses. Each member of a benchmark gets its own address in
+//! 127/8, as clients do on a network, without a file descriptor for each.
+#![allow(clippy::disallowed_types, reason = "the only layer that waits")]
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
@@ -17,9 +17,9 @@ use crate::wire::limits::UDP_PACKET_MAX;
 
 /// Receives in one system call.
 const BATCH_LEN: usize = 32;
-/// GRO merges up to 64 datagrams into one receive.
+/// Buffer size of one receive, in bytes. GRO merges up to 64 datagrams into one.
 const RECEIVE_LEN: usize = 64 * UDP_PACKET_MAX;
-/// Batches taken in before time is looked at again.
+/// Batches received before the clock is read again.
 const BATCHES_MAX: usize = 8;
 
 /// A socket bound to every IPv4 address of the machine.
@@ -33,43 +33,49 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Binds it to a free port.
+    /// Binds the socket to a free port.
     ///
     /// # Errors
-    /// `cannot-start` with the system's cause.
+    /// Returns `cannot-start` with the system's cause.
     pub fn bind() -> Result<Crowd, Phrase> {
         let cannot = |why: io::Error| Phrase::new("cannot-start").with("cause", why);
         let mut socket = bind::bind_udp((Ipv4Addr::UNSPECIFIED, 0).into()).map_err(cannot)?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
         poll.registry().register(&mut socket, Token(0), Interest::READABLE).map_err(cannot)?;
-        let (events, bytes) = (Events::with_capacity(1), vec![0; BATCH_LEN * RECEIVE_LEN]);
-        Ok(Crowd { poll, events, socket, state, clock: Clock::new(), bytes })
+        let events = Events::with_capacity(1);
+        let bytes = vec![0; BATCH_LEN * RECEIVE_LEN];
+        let clock = Clock::new();
+        Ok(Crowd { poll, events, socket, state, clock, bytes })
     }
 
-    /// Waits until a datagram comes or `until`, and reads the clocks.
+    /// Waits until a datagram arrives or `until` has come, at most 1 s, and reads the clocks.
     pub fn wait(&mut self, until: Tick) -> Now {
         let span = until.since(self.clock.tick()).min(Duration::from_secs(1));
-        // A signal ends the wait early, which is no harm.
+        // A signal ends the wait early, which is not an error.
         let _ = self.poll.poll(&mut self.events, Some(span));
         self.clock.now()
     }
 
-    /// Sends a datagram from one of the machine's addresses. What the system does not take is lost, as on a network.
+    /// Sends a datagram from one of the machine's addresses. A datagram that the system does not
+    /// take is lost, as on a network.
     pub fn send(&self, from: Ipv4Addr, to: SocketAddr, bytes: &[u8]) {
         let src_ip = Some(IpAddr::V4(from));
         let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size: None, src_ip };
         let _ = self.socket.try_io(|| self.state.try_send(UdpSockRef::from(&self.socket), &transmit));
     }
 
-    /// Shows each datagram that is there to `each`, with the address it was sent to. `true` if there may be more.
+    /// Passes each waiting datagram to `each`, with its destination address. Returns `true` if
+    /// there may be more.
     pub fn receive(&mut self, mut each: impl FnMut(Ipv4Addr, &mut [u8])) -> bool {
         for _ in 0..BATCHES_MAX {
             let mut metas = [RecvMeta::default(); BATCH_LEN];
             let mut chunks = self.bytes.chunks_exact_mut(RECEIVE_LEN);
-            let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
-                std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("there is a chunk for each")));
-            let (socket, state) = (&self.socket, &self.state);
+            let mut slices: [IoSliceMut<'_>; BATCH_LEN] = std::array::from_fn(|_| {
+                IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks"))
+            });
+            let socket = &self.socket;
+            let state = &self.state;
             let received = socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, &mut metas));
             let Ok(count) = received else { return false };
             for (meta, buf) in metas[..count].iter().zip(self.bytes.chunks_exact_mut(RECEIVE_LEN)) {
@@ -92,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_address_speaks_and_hears_for_itself() {
+    fn each_address_sends_and_receives_for_itself() {
         let mut crowd = Crowd::bind().unwrap();
         let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mine = [Ipv4Addr::new(127, 9, 8, 7), Ipv4Addr::new(127, 200, 0, 1)];
@@ -100,10 +106,12 @@ mod tests {
             crowd.send(from, other.local_addr().unwrap(), &from.octets());
             let mut bytes = [0; 9];
             let (len, addr) = other.recv_from(&mut bytes).unwrap();
-            assert_eq!((addr.ip(), &bytes[..len]), (from.into(), &from.octets()[..]));
+            assert_eq!(addr.ip(), from);
+            assert_eq!(bytes[..len], from.octets());
             other.send_to(b"back", addr).unwrap();
         }
-        let (mut heard, end) = (Vec::new(), crowd.clock.tick() + Duration::from_secs(10));
+        let mut heard = Vec::new();
+        let end = crowd.clock.tick() + Duration::from_secs(10);
         while heard.len() < 2 && crowd.wait(end).tick < end {
             crowd.receive(|to, bytes| heard.push((to, bytes.to_vec())));
         }

@@ -1,4 +1,4 @@
-//! Several outsides on one thread.
+//! Several [`Net`]s on one thread, with one poll.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -16,17 +16,19 @@ use super::wait::EVENTS_LEN;
 use super::{FIRST_UDP, Net, UDP_PORTS_MAX};
 use crate::base::{Now, Phrase, Tick};
 
-/// Tokens of one net: its poll, then each of its UDP sockets.
+/// Tokens of one net: one for its poll, then one for each of its UDP sockets.
 const TOKENS_EACH: usize = 1 + UDP_PORTS_MAX;
-/// A poll counts in milliseconds, and rounds up.
+/// Resolution of a poll: it counts in milliseconds and rounds up.
 const POLL_STEP: Duration = Duration::from_millis(1);
 
-/// Waits for several [`Net`]s at once: for a process that is many clients. Their UDP sockets stand in the group's poll,
-/// so that a datagram wakes one poll and not two, and a net whose sockets alone have something need not be polled; what
-/// else they wait for is in polls of theirs, which stand in the group's too.
+/// Waits for several [`Net`]s at once, for a process that runs many clients.
 ///
-/// The law of use: each net that was named by [`Group::wait`], or whose [`Net::sleep_until`] has come, has one turn
-/// (`net.wait(Some(Tick::ZERO))`, turn, carry out); then wait for all of them again.
+/// Their UDP sockets are registered in the group's poll. A datagram then wakes one poll instead of
+/// two, and a net with only UDP input need not be polled. Their other sources stay in the polls of
+/// the nets, which are registered in the group's poll too.
+///
+/// Usage: each net named by [`Group::wait`], or whose [`Net::sleep_until`] has come, has one turn
+/// (`net.wait(Some(Tick::ZERO))`, turn, carry out). Then wait for all of them again.
 #[derive(Debug)]
 pub struct Group {
     poll: Poll,
@@ -36,11 +38,12 @@ pub struct Group {
     members: Vec<Option<Arc<Announced>>>,
 }
 
-/// What the group's poll said of a net since the net asked last: a bit for the net's poll, then some for each socket.
+/// Readiness that the group's poll reported for a net since the net last asked: one bit for the
+/// net's poll, then some for each socket.
 #[derive(Debug)]
 pub(super) struct Announced(AtomicU16);
 
-/// What was said of one UDP socket.
+/// Readiness of one UDP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PortNews {
     pub(super) writable: bool,
@@ -81,7 +84,7 @@ impl Announced {
 
 const _: () = assert!(UDP_PORTS_MAX * Announced::BITS_EACH < u16::BITS as usize);
 
-/// A net's place in a group.
+/// The registration of a net in a group.
 #[derive(Debug)]
 pub(super) struct Membership {
     announced: Arc<Announced>,
@@ -90,10 +93,10 @@ pub(super) struct Membership {
 }
 
 impl Group {
-    /// A group of none.
+    /// Returns an empty group.
     ///
     /// # Errors
-    /// `cannot-start` if the system refuses the poll.
+    /// Returns `cannot-start` if the system refuses the poll.
     pub fn new() -> Result<Group, Phrase> {
         let poll = Poll::new().map_err(cannot_start)?;
         let registry = Arc::new(poll.registry().try_clone().map_err(cannot_start)?);
@@ -101,12 +104,13 @@ impl Group {
         Ok(Group { poll, registry, events, clock: Clock::new(), members: Vec::new() })
     }
 
-    /// Takes a net in, under a small number of the caller's.
+    /// Adds a net under `number`, a small number chosen by the caller.
     ///
     /// # Errors
-    /// `cannot-start` if the system refuses.
+    /// Returns `cannot-start` if the system refuses.
     pub fn join<C: Send + 'static>(&mut self, number: usize, net: &mut Net<C>) -> Result<(), Phrase> {
-        let (fd, first_token) = (net.hub.poll.as_raw_fd(), number * TOKENS_EACH);
+        let fd = net.hub.poll.as_raw_fd();
+        let first_token = number * TOKENS_EACH;
         let registry = self.registry.clone();
         registry
             .register(&mut SourceFd(&fd), Token(first_token), Interest::READABLE)
@@ -119,20 +123,21 @@ impl Group {
         net.enter(Membership { announced, registry, first_token }).map_err(cannot_start)
     }
 
-    /// Both clocks, read once; all nets of the process have the same.
+    /// Returns both clocks, read once; all nets of the process have the same clocks.
     pub fn now(&self) -> Now {
         self.clock.now()
     }
 
-    /// Waits until a net has something, or `until` has come, and appends the numbers of those that have; one may
-    /// be named twice. It may answer up to a millisecond early, with none.
+    /// Waits until a net has input or `until` has come, and appends the numbers of such nets to
+    /// `ready`. A number may appear twice. The wait may end up to 1 ms early with no number.
     pub fn wait(&mut self, until: Tick, ready: &mut Vec<usize>) -> Now {
         let timeout = until.since(self.clock.tick());
         let timeout = if timeout < POLL_STEP { self.wait_finely(timeout) } else { whole_steps(timeout) };
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Ok(()) => {
                 for event in &self.events {
-                    let (number, place) = (event.token().0 / TOKENS_EACH, event.token().0 % TOKENS_EACH);
+                    let number = event.token().0 / TOKENS_EACH;
+                    let place = event.token().0 % TOKENS_EACH;
                     if let Some(Some(announced)) = self.members.get(number) {
                         announced.note(place, event);
                         ready.push(number);
@@ -145,11 +150,12 @@ impl Group {
         self.clock.now()
     }
 
-    /// What is left of a short time after waiting it out, or for a net to have something.
+    /// Waits less than one poll step, or until a net has input, and returns the time left for the
+    /// poll: none.
     fn wait_finely(&self, timeout: Duration) -> Duration {
         let timespec = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
         if !timeout.is_zero() {
-            // Interrupted is early, which is no harm.
+            // An interrupted wait ends early, which is not an error.
             let _ =
                 rustix::event::poll(&mut [PollFd::new(self.poll.registry(), PollFlags::IN)], Some(&timespec));
         }
@@ -157,7 +163,7 @@ impl Group {
     }
 }
 
-/// The longest time in whole steps that is not longer.
+/// Rounds down to whole steps of the poll.
 const fn whole_steps(timeout: Duration) -> Duration {
     Duration::from_millis(timeout.as_millis() as u64)
 }
@@ -167,7 +173,7 @@ fn cannot_start(error: io::Error) -> Phrase {
 }
 
 impl Membership {
-    /// How a UDP socket of the net is told of in the group.
+    /// Returns where a UDP socket of the net is registered in the group, and its token.
     pub(super) fn place_of(&self, port: usize) -> (&Registry, Token) {
         (&self.registry, Token(self.first_token + 1 + port))
     }
@@ -183,8 +189,8 @@ impl<C: Send + 'static> Net<C> {
         Ok(())
     }
 
-    /// Takes in what the group said of the sockets. Whether the net's own poll is to be asked, as it always is outside
-    /// of a group.
+    /// Takes the readiness of sockets from the group. Returns whether to ask the net's own poll,
+    /// which is always the case outside a group.
     pub(super) fn hear_group(&mut self) -> bool {
         let Some(membership) = &self.hub.membership else { return true };
         let bits = membership.announced.take();
@@ -197,22 +203,24 @@ impl<C: Send + 'static> Net<C> {
         bits & Announced::POLL != 0
     }
 
-    /// From now on datagrams and records wait until [`Net::release`]: for a process that is many clients, whose turns follow
-    /// one another though each client by itself would take its own at the same time.
+    /// Lets datagrams and records wait until [`Net::release`]. For a process with many clients:
+    /// their turns follow one another, although separate clients would take theirs at the same
+    /// time.
     pub fn hold(&mut self) {
         self.hub.holds = true;
         self.udp.iter_mut().for_each(|port| port.held = true);
     }
 
-    /// Sends what waits since [`Net::hold`], and goes on holding. Whether that has brought inputs: [`Net::wait`] would answer
-    /// at once.
+    /// Sends everything that waits since [`Net::hold`], and keeps holding. Returns whether inputs
+    /// resulted, so that [`Net::wait`] would return at once.
     pub fn release(&mut self) -> bool {
         (0..self.udp.len()).for_each(|port| self.flush_udp(port));
         self.conns.write_all(&mut self.hub);
         self.may_have_input()
     }
 
-    /// When [`Net::wait`] would answer at the latest, given the core's deadline: [`Tick::ZERO`] if at once.
+    /// Returns the latest time at which [`Net::wait`] would return for the core's deadline:
+    /// [`Tick::ZERO`] means at once.
     pub fn sleep_until(&self, deadline: Option<Tick>) -> Option<Tick> {
         if self.may_have_input() {
             return Some(Tick::ZERO);
@@ -232,7 +240,7 @@ mod tests {
         Net::new(NetConfig::relay("127.0.0.1:0".parse().unwrap(), None)).unwrap()
     }
 
-    /// One turn that counts the packets.
+    /// Runs one turn and returns the number of packets.
     fn turn(net: &mut Net<u32>) -> usize {
         net.wait(Some(Tick::ZERO));
         let mut packets = 0;
@@ -243,8 +251,9 @@ mod tests {
     }
 
     #[test]
-    fn each_net_of_a_group_is_named_when_it_has_something_and_then_rests() {
-        let (mut group, mut nets) = (Group::new().unwrap(), [net(), net(), net()]);
+    fn net_with_input_is_announced_once_to_its_group() {
+        let mut group = Group::new().unwrap();
+        let mut nets = [net(), net(), net()];
         nets.iter_mut().enumerate().for_each(|(number, net)| group.join(number, net).unwrap());
         let far = Tick::from_micros(u64::MAX / 2);
         for receiver in [1, 2, 1] {
@@ -252,7 +261,8 @@ mod tests {
             let mut out: Outputs<(), ()> = Outputs::default();
             out.send(path, b"x");
             nets[0].carry_out(&mut out, |effect: Effect<(), ()>| unreachable!("{effect:?}"));
-            let (mut ready, mut packets) = (Vec::new(), 0);
+            let mut ready = Vec::new();
+            let mut packets = 0;
             while packets == 0 {
                 group.wait(far, &mut ready);
                 for number in ready.drain(..) {
@@ -263,14 +273,16 @@ mod tests {
             }
             assert_eq!(nets[receiver].sleep_until(Some(far)), Some(far));
         }
-        let (mut ready, now) = (Vec::new(), group.clock.tick());
+        let mut ready = Vec::new();
+        let now = group.clock.tick();
         group.wait(now + Duration::from_millis(1), &mut ready);
         assert!(ready.is_empty(), "nothing is announced twice");
     }
 
     #[test]
-    fn what_is_held_leaves_with_the_release_and_not_before() {
-        let (mut from, mut to) = (net(), net());
+    fn held_datagrams_leave_on_release_only() {
+        let mut from = net();
+        let mut to = net();
         from.hold();
         let path = Path::Udp(to.udp_addr().unwrap());
         for bytes in [b"one", b"two"] {

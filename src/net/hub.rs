@@ -1,4 +1,4 @@
-//! What all sources of input share.
+//! State shared by all sources of input.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,20 +12,22 @@ use super::ready::Ready;
 use super::stats::{Limiter, Line, Stats};
 use crate::base::{Input, Path, Why};
 
-/// Refusals told in one turn: they are hints, and a flood of ICMP is no reason for a flood of inputs.
+/// Maximum send errors reported in one turn. They are hints, and a flood of ICMP must not become a
+/// flood of inputs.
 const REFUSALS_MAX: usize = 64;
 
 pub(super) struct Hub<C> {
     pub(super) poll: Poll,
     pub(super) clock: Clock,
-    /// Sources that may have something.
+    /// Sources that may have input.
     pub(super) ready: Ready,
-    /// What happened already and waits for the core: a few for each connection, and [`REFUSALS_MAX`].
+    /// Inputs that already happened and wait for the core: a few for each connection, and
+    /// [`REFUSALS_MAX`].
     pub(super) told: VecDeque<Input<'static, C>>,
     pub(super) stats: Stats,
     limiter: Limiter,
     refusals: usize,
-    /// Datagrams and records wait for [`Net::release`](super::Net::release).
+    /// Whether datagrams and records wait for [`Net::release`](super::Net::release).
     pub(super) holds: bool,
     pub(super) membership: Option<Membership>,
 }
@@ -49,7 +51,8 @@ impl<C> Hub<C> {
         self.poll.registry()
     }
 
-    /// Where the UDP socket of this index is registered, and as what: with the group, if this is a member of one.
+    /// Returns where the UDP socket with this index is registered, and its token. In a group that
+    /// is the group's poll.
     pub(super) fn udp_place(&self, index: usize) -> (&Registry, Token) {
         let alone = (self.registry(), Token(FIRST_UDP + index));
         self.membership.as_ref().map_or(alone, |membership| membership.place_of(index))
@@ -59,7 +62,7 @@ impl<C> Hub<C> {
         self.refusals = 0;
     }
 
-    /// Tells the core, once for each run of refusals of one peer.
+    /// Reports a send error to the core, once for each run of errors of one peer.
     pub(super) fn refuse(&mut self, dest: SocketAddr, why: Why) {
         self.stats.count_refused(why);
         self.log(Line::Send, || format!("sending to {dest} failed: {why:?}"));
@@ -71,7 +74,7 @@ impl<C> Hub<C> {
         }
     }
 
-    /// Logs what happened outside, at most ten lines of a kind in a second.
+    /// Logs an event of the network, at most ten lines of a kind in a second.
     pub(super) fn log(&mut self, line: Line, text: impl FnOnce() -> String) {
         if log::log_enabled!(log::Level::Debug) && self.limiter.may(line, self.clock.tick()) {
             log::debug!("{}", text());

@@ -1,4 +1,5 @@
-//! The way in for other threads: commands, commits and look-ups come to the loop through an [`Inlet`].
+//! Input from other threads: commands, commits and look-up results reach the loop through an
+//! [`Inlet`].
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -8,11 +9,13 @@ use mio::Waker;
 
 use crate::base::{HostPort, Row, Ticket};
 
-/// Commands that may wait in the inlet; at the bound [`Inlet::command`] blocks its thread and
-/// [`Inlet::try_command`] gives the command back. A pipe of lines is read no faster than the loop takes them.
+/// Maximum commands waiting in the inlet. At the limit [`Inlet::command`] blocks its thread and
+/// [`Inlet::try_command`] returns the command. So lines piped in are read no faster than the loop
+/// takes them.
 pub const COMMANDS_MAX: usize = 4096;
 
-/// Hands commands and the store's answers to a [`Net`](super::Net) from any thread, and wakes it when it may sleep.
+/// Passes commands and replies of the store to a [`Net`](super::Net) from any thread, and wakes it
+/// if it may sleep.
 pub struct Inlet<C> {
     shared: Arc<Shared<C>>,
 }
@@ -24,8 +27,8 @@ struct Shared<C> {
 }
 
 struct Mailbag<C> {
-    /// Commands: at most [`COMMANDS_MAX`]. Commits and rows: as many as the core has tickets out. Look-ups: as many as the
-    /// resolver runs at once.
+    /// Commands: at most [`COMMANDS_MAX`]. Commits and rows: at most one for each pending ticket of
+    /// the core. Look-ups: as many as the resolver runs at once.
     waiting: VecDeque<Mail<C>>,
     commands: usize,
     closed: bool,
@@ -57,8 +60,8 @@ impl<C> Inlet<C> {
         Inlet { shared: Arc::new(Shared { mail, room: Condvar::new(), waker }) }
     }
 
-    /// Hands a command over. Waits while [`COMMANDS_MAX`] are waiting already, so never call it from the loop's own
-    /// thread. False if the loop is gone.
+    /// Passes a command to the loop. Blocks while [`COMMANDS_MAX`] commands wait, so it must not be
+    /// called from the loop's own thread. Returns `false` if the loop has ended.
     pub fn command(&self, command: C) -> bool {
         let mut mail = self.lock();
         while mail.commands >= COMMANDS_MAX && !mail.closed {
@@ -67,11 +70,11 @@ impl<C> Inlet<C> {
         self.put(mail, Mail::Command(command)).is_ok()
     }
 
-    /// Hands a command over without waiting.
+    /// Passes a command to the loop without waiting.
     ///
     /// # Errors
     ///
-    /// The command comes back if [`COMMANDS_MAX`] are waiting already or the loop is gone.
+    /// Returns the command if [`COMMANDS_MAX`] commands wait already or the loop has ended.
     pub fn try_command(&self, command: C) -> Result<(), C> {
         let mail = self.lock();
         if mail.commands >= COMMANDS_MAX {
@@ -83,17 +86,17 @@ impl<C> Inlet<C> {
         }
     }
 
-    /// Tells the core that the record of this ticket is durable.
+    /// Reports to the core that the record of this ticket is durable.
     pub fn committed(&self, ticket: Ticket) {
         let _ = self.put(self.lock(), Mail::Committed(ticket));
     }
 
-    /// Tells the core that the record of this ticket could not be made durable.
+    /// Reports to the core that the record of this ticket could not be made durable.
     pub fn not_committed(&self, ticket: Ticket) {
         let _ = self.put(self.lock(), Mail::NotCommitted(ticket));
     }
 
-    /// Brings the core the rows it asked for.
+    /// Passes the core the rows it requested.
     pub fn rows(&self, ticket: Ticket, rows: Vec<Row>) {
         let _ = self.put(self.lock(), Mail::Rows(ticket, rows));
     }
@@ -102,7 +105,7 @@ impl<C> Inlet<C> {
         let _ = self.put(self.lock(), Mail::Resolved(host, addrs));
     }
 
-    /// Moves everything that waits into the empty `taken`.
+    /// Moves all waiting inputs into the empty `taken`.
     pub(super) fn take(&self, taken: &mut VecDeque<Mail<C>>) {
         let mut mail = self.lock();
         if mail.commands >= COMMANDS_MAX {
@@ -112,7 +115,7 @@ impl<C> Inlet<C> {
         std::mem::swap(&mut mail.waiting, taken);
     }
 
-    /// Refuses everything from now on.
+    /// Refuses all further inputs and drops the waiting ones.
     pub(super) fn close(&self) {
         let mut mail = self.lock();
         mail.closed = true;
@@ -120,7 +123,8 @@ impl<C> Inlet<C> {
         self.shared.room.notify_all();
     }
 
-    /// Only the first of what waits wakes the loop: it takes everything at once.
+    /// Adds an input. Only the first waiting one wakes the loop, because the loop takes all of them
+    /// at once.
     fn put(&self, mut mail: MutexGuard<'_, Mailbag<C>>, piece: Mail<C>) -> Result<(), Mail<C>> {
         if mail.closed {
             return Err(piece);
@@ -130,7 +134,7 @@ impl<C> Inlet<C> {
         mail.waiting.push_back(piece);
         drop(mail);
         if first {
-            self.shared.waker.wake().expect("the loop's own wake-up descriptor takes a wake-up");
+            self.shared.waker.wake().expect("the waker's own descriptor accepts a wake-up");
         }
         Ok(())
     }
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_inlet_gives_commands_back_but_takes_commits() {
+    fn full_inlet_returns_commands_but_takes_commits() {
         let (_poll, inlet) = inlet();
         for i in 0..COMMANDS_MAX {
             inlet.try_command(i as u32).unwrap();
@@ -165,13 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_waits_for_room_goes_on_when_the_loop_takes_or_goes() {
+    fn blocked_thread_resumes_when_loop_takes_input_or_ends() {
         let (_poll, inlet) = inlet();
         let feeder = std::thread::spawn({
             let inlet = inlet.clone();
             move || (0..).take_while(|i| inlet.command(*i)).count()
         });
-        let (mut seen, mut taken) = (0, VecDeque::new());
+        let mut seen = 0;
+        let mut taken = VecDeque::new();
         while seen < 3 * COMMANDS_MAX {
             inlet.take(&mut taken);
             assert!(taken.len() <= COMMANDS_MAX);

@@ -1,16 +1,16 @@
-//! Lines between the processes of one user on this machine, over a Unix socket that stands for a folder.
+//! Connections between the processes of one user on this machine, over a Unix socket for each
+//! member folder.
 //!
-//! The socket lies in `$XDG_RUNTIME_DIR/queqiao`, else in `/run/user/UID/queqiao`, else in `/tmp/queqiao-UID`, and is
-//! named by a hash of the folder's absolute path, because paths of sockets are short (108 bytes). The one who opens a
-//! [`Door`] takes the first of these places there is, and leaves a link to the socket in the folder (`socket`), so that
-//! a process with another environment (cron) finds it too. The place is ours alone (mode 0700, checked), so nobody else
-//! gets in.
+//! The socket is in `$XDG_RUNTIME_DIR/queqiao`, else `/run/user/UID/queqiao`, else
+//! `/tmp/queqiao-UID`. Its name is a hash of the folder's absolute path, because socket paths are
+//! short (108 bytes). A [`Door`] uses the first usable directory and leaves a link in the folder
+//! (`socket`), which also processes with another environment (cron) find. The directory is checked
+//! to be ours with mode 0700, so no other user can connect. Only the holder of the folder's lock
+//! opens a door: an existing socket belongs to a dead process and is replaced.
 //!
-//! A door is opened only by the process that holds its folder's lock: a socket that is there already is of one that
-//! has died, and is replaced.
-//!
-//! Each end has two threads for each line, one that reads and one that writes, so that no loop waits for another
-//! process. What waits for a process that does not read has a bound; at the bound the line is cut.
+//! Must not depend on: the meaning of lines. Invariant: no event loop waits for another process.
+//! Each end has a reading and a writing thread; unread output is bounded, and a connection at the
+//! bound is cut.
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, Permissions};
@@ -30,35 +30,38 @@ use data_encoding::HEXLOWER;
 
 use super::Inlet;
 
-/// The longest line: a letter whose every character is escaped has 400 KiB, a book's relays may be many. A longer one
-/// ends the connection.
+/// Maximum length of a line, in bytes. A letter with every character escaped has 400 KiB, and an
+/// address book may list many relays. A longer line ends the connection.
 pub const LINE_LEN_MAX: u64 = 8 << 20;
-/// Lines open at a door; one more is closed as it comes.
+/// Maximum connections of a listener. Further ones are closed on arrival. Chosen: far more
+/// processes than one user runs for one member.
 pub const CALLERS_MAX: usize = 64;
-/// Bytes of the hash in a socket's name: two folders never share one.
+/// Bytes of the hash in a socket's name. 128 bits: two folders never share a name.
 const NAME_LEN: usize = 16;
-/// In the folder: where its socket is.
+/// Link in the folder to its socket.
 const LINK: &str = "socket";
-/// Only its owner enters a folder of sockets.
+/// Mode of a socket directory: only its owner enters.
 const FOLDER_MODE: u32 = 0o700;
-/// Without descriptors or threads accepting rests for this long.
+/// Pause in accepting when descriptors or threads run out. Others may be released in the meantime,
+/// and the thread does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long whoever tells something waits until it was taken in.
+/// Longest wait of [`tell`] for the receiver to process its line. A stopped receiver must not hold
+/// up its caller.
 const TAKEN_IN_WITHIN: Duration = Duration::from_secs(1);
 
-/// What happens on a line.
+/// An event of a connection.
 #[derive(Debug)]
 pub enum Heard {
-    /// Somebody has called: the way to answer.
+    /// A process has connected; the value is the way to reply.
     Called(Line),
-    /// One line, without its end.
+    /// One line, without its line end.
     Said(Vec<u8>),
-    /// It is over.
+    /// The connection has ended.
     Closed,
 }
 
-/// The writing end of a line. What was said still goes out after it is dropped.
+/// The writing end of a connection. Lines queued before it is dropped are still sent.
 #[derive(Debug)]
 pub struct Line {
     outgoing: Arc<Outgoing>,
@@ -74,7 +77,7 @@ struct Outgoing {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// At most [`Line::unread_max`] bytes, and one line.
+    /// At most [`Line::unread_max`] bytes, plus one line.
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     ended: bool,
@@ -92,10 +95,11 @@ impl Outgoing {
 }
 
 impl Line {
-    /// Calls whoever has opened the door of `folder`. What is heard goes into the inlet.
+    /// Connects to the process that holds `folder`. Events go into the inlet as commands made by
+    /// `mail`.
     ///
     /// # Errors
-    /// Nobody answers there.
+    /// Returns an error if no process listens there.
     pub fn call<C: Send + 'static>(
         folder: &Path,
         inlet: Inlet<C>,
@@ -107,14 +111,17 @@ impl Line {
     }
 
     fn open(stream: UnixStream, unread_max: usize) -> io::Result<(Line, Arc<UnixStream>)> {
-        let (outgoing, stream) = (Arc::new(Outgoing::default()), Arc::new(stream));
-        let (reading, writing, queue) = (Arc::clone(&stream), Arc::clone(&stream), outgoing.clone());
+        let outgoing = Arc::new(Outgoing::default());
+        let stream = Arc::new(stream);
+        let reading = Arc::clone(&stream);
+        let writing = Arc::clone(&stream);
+        let queue = Arc::clone(&outgoing);
         thread::Builder::new().name("line out".into()).spawn(move || write(&writing, &queue))?;
         Ok((Line { outgoing, stream, unread_max }, reading))
     }
 
-    /// Says one line, which holds no line end. `false` if it is over, or the other end has left too much unread: then
-    /// the line is cut.
+    /// Sends one line, which must not contain a line end. Returns `false` if the connection has
+    /// ended. If the other end has left too much unread, cuts the connection and returns `false`.
     pub fn say(&self, mut text: Vec<u8>) -> bool {
         text.push(b'\n');
         let mut queue = self.outgoing.lock();
@@ -160,11 +167,11 @@ fn write(mut stream: &UnixStream, outgoing: &Outgoing) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// One of the lines that may be open at a door, until it is dropped.
+/// One of the connections that a listener may have, until it is dropped.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {
-    /// Takes one of [`CALLERS_MAX`] places; `None` if there is none.
+    /// Takes one of [`CALLERS_MAX`] places. Returns `None` if all are in use.
     fn take(open: &Arc<AtomicUsize>) -> Option<Place> {
         let one_more = |open: usize| (open < CALLERS_MAX).then_some(open + 1);
         open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
@@ -178,7 +185,7 @@ impl Drop for Place {
     }
 }
 
-/// Reads a line on a thread of its own, which holds its place.
+/// Reads a connection on a separate thread, which holds its place.
 fn listen<C: Send + 'static>(
     stream: Arc<UnixStream>,
     inlet: Inlet<C>,
@@ -208,7 +215,7 @@ fn read(stream: &UnixStream, heard: impl Fn(Heard) -> bool) {
     heard(Heard::Closed);
 }
 
-/// Where others reach the process that holds a folder. Closes when dropped; lines that are open stay so.
+/// Listener for the other processes of a member. Closes when dropped; open connections stay open.
 #[derive(Debug)]
 pub struct Door {
     path: PathBuf,
@@ -216,11 +223,12 @@ pub struct Door {
 }
 
 impl Door {
-    /// Opens the door of `folder`, whose lock the caller holds. Who calls is numbered, from 1 on, and `mail` makes mail
-    /// of what they say. At most `unread_max` bytes wait for one who does not read.
+    /// Starts listening for `folder`, whose lock the caller must hold. Connections are numbered
+    /// from 1; `mail` converts their events to commands. At most `unread_max` bytes wait for a
+    /// process that does not read.
     ///
     /// # Errors
-    /// No place for a socket can be used.
+    /// Returns an error if no directory for a socket can be used.
     pub fn open<C: Send + 'static>(
         folder: &Path,
         inlet: Inlet<C>,
@@ -243,7 +251,8 @@ fn accept<C: Send + 'static>(
     inlet: &Inlet<C>,
     mail: fn(u64, Heard) -> C,
 ) {
-    let (mut number, open) = (0, Arc::new(AtomicUsize::new(0)));
+    let mut number = 0;
+    let open = Arc::new(AtomicUsize::new(0));
     loop {
         let accepted = listener.accept();
         if closed.load(Ordering::Relaxed) {
@@ -253,8 +262,8 @@ fn accept<C: Send + 'static>(
             thread::sleep(ACCEPT_PAUSE);
             continue;
         };
-        // Taken here, not by the thread that reads: a burst is accepted before any of those has
-        // run.
+        // Counted here, not on the reading thread: a burst is accepted before any of those threads
+        // has run.
         let Some(place) = Place::take(&open) else { continue };
         number += 1;
         let caller = number;
@@ -270,20 +279,20 @@ fn accept<C: Send + 'static>(
 impl Drop for Door {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         let _ = UnixStream::connect(&self.path);
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Says one line to whoever has opened the door of `folder`, and nothing more; nobody needs to be there. Returns when it
-/// was taken in, so that whoever calls next finds it done, or after a second: who is stopped holds up nobody.
+/// Sends one line, best effort. Waits up to 1 s for the receiver to process it, so that a later
+/// caller sees the effect. A stopped receiver delays the caller by no more than that.
 pub fn tell(folder: &Path, text: &[u8]) {
     let tell = |mut stream: UnixStream| {
         stream.write_all(&[text, b"\n"].concat())?;
         stream.shutdown(Shutdown::Write)?;
         stream.set_read_timeout(Some(TAKEN_IN_WITHIN))?;
-        // They close their end once they have taken in that ours is closed, which comes behind the line.
+        // The receiver closes its end once it has seen the end of ours, which follows the line.
         stream.read(&mut [0])
     };
     let _ = connect(folder).and_then(tell);
@@ -291,7 +300,7 @@ pub fn tell(folder: &Path, text: &[u8]) {
 
 fn connect(folder: &Path) -> io::Result<UnixStream> {
     let path = fs::read_link(folder.join(LINK))?;
-    // In a copy of a folder stands the link of the other.
+    // A copy of a folder contains the link of the original.
     let place = path.parent().filter(|_| path.ends_with(name(folder)));
     check(place.ok_or(ErrorKind::NotFound)?)?;
     UnixStream::connect(path)
@@ -328,7 +337,7 @@ fn bind_in(place: &Path, folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
     Ok((path, listener))
 }
 
-/// Whether a folder of sockets is ours, and nobody else's to enter.
+/// Fails unless a socket directory is ours and no other user can enter it.
 fn check(place: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(place)?;
     let ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
@@ -360,7 +369,7 @@ mod tests {
     use super::*;
     use crate::net::inlet::Mail;
 
-    /// One end: what it hears, from whom.
+    /// One event loop with the events it received, by connection number.
     struct End {
         poll: mio::Poll,
         inlet: Inlet<(u64, Heard)>,
@@ -385,7 +394,7 @@ mod tests {
                         if self.heard.is_empty() {
                             let mut events = mio::Events::with_capacity(1);
                             self.poll.poll(&mut events, patience).unwrap();
-                            assert!(!events.is_empty(), "nothing was heard");
+                            assert!(!events.is_empty(), "no event arrived");
                         }
                     }
                 }
@@ -423,8 +432,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_whole_in_order_and_their_end_comes_last() {
-        let (folder, mut owner, mut caller) = (tempfile::tempdir().unwrap(), End::new(), End::new());
+    fn lines_arrive_whole_and_in_order_then_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut owner = End::new();
+        let mut caller = End::new();
         caller.call(folder.path()).unwrap_err();
         let door = owner.open(folder.path(), 1 << 20);
         let line = caller.call(folder.path()).unwrap();
@@ -448,10 +459,11 @@ mod tests {
         caller.call(folder.path()).unwrap_err();
     }
 
-    /// The first of a burst are let in up to the bound, each later one is closed as it comes.
+    /// Connections up to the bound are accepted; each later one is closed on arrival.
     #[test]
-    fn burst_of_callers_does_not_pass_the_bound() {
-        let (folder, mut owner) = (tempfile::tempdir().unwrap(), End::new());
+    fn burst_of_callers_is_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut owner = End::new();
         let _door = owner.open(folder.path(), 1 << 20);
         let patience = Some(Duration::from_secs(20));
         let mut callers: Vec<UnixStream> = (0..2 * CALLERS_MAX)
@@ -462,7 +474,7 @@ mod tests {
             })
             .collect();
         for mut late in callers.split_off(CALLERS_MAX) {
-            assert_eq!(late.read(&mut [0]).unwrap(), 0, "it is closed");
+            assert_eq!(late.read(&mut [0]).unwrap(), 0, "the connection is closed");
         }
         let lines: Vec<(u64, Line)> = (0..CALLERS_MAX).map(|_| owner.called()).collect();
         drop(callers);
@@ -472,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn place_at_a_door_is_free_again_when_its_line_ends() {
+    fn place_is_free_again_when_connection_ends() {
         let open = Arc::default();
         let mut places: Vec<_> = (0..CALLERS_MAX).map(|_| Place::take(&open).unwrap()).collect();
         assert!(Place::take(&open).is_none());
@@ -481,8 +493,9 @@ mod tests {
     }
 
     #[test]
-    fn one_who_never_reads_is_cut_off_at_the_bound() {
-        let (folder, mut owner) = (tempfile::tempdir().unwrap(), End::new());
+    fn peer_that_never_reads_is_cut_off_at_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut owner = End::new();
         let _door = owner.open(folder.path(), 1 << 20);
         let mute = connect(folder.path()).unwrap();
         let (number, answer) = owner.called();
@@ -494,8 +507,9 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_left_behind_is_replaced_and_a_line_without_an_end_is_none() {
-        let (folder, mut owner) = (tempfile::tempdir().unwrap(), End::new());
+    fn stale_socket_is_replaced_and_unfinished_line_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut owner = End::new();
         std::mem::forget(bind(folder.path()).unwrap().1.set_nonblocking(true));
         let _door = owner.open(folder.path(), 1 << 20);
         let mut half = connect(folder.path()).unwrap();
@@ -506,9 +520,10 @@ mod tests {
     }
 
     #[test]
-    fn a_copied_link_leads_nowhere() {
-        let (one, other, mut owner) =
-            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), End::new());
+    fn copied_link_is_not_followed() {
+        let one = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let mut owner = End::new();
         let _door = owner.open(one.path(), 1 << 20);
         let link = fs::read_link(one.path().join(LINK)).unwrap();
         symlink(link, other.path().join(LINK)).unwrap();
@@ -518,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_others_may_enter_is_not_used() {
+    fn directory_open_to_others_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         assert_eq!(bind_in(dir.path(), dir.path()).unwrap_err().kind(), ErrorKind::PermissionDenied);

@@ -1,43 +1,14 @@
-//! Floor 5: the outside of a core. One poll over UDP sockets, TCP connections, signals and other threads; clocks;
-//! host look-ups; the system's randomness.
+//! Event-loop input and output (layer 5): one poll over UDP sockets, TCP connections, signals and
+//! other threads. Also clocks, host look-ups and the system's randomness.
 //!
-//! It must not know: what is in a packet (beyond that one is 1 to 1,200 bytes on UDP and 1 to 16 KiB in a record),
-//! who sent it, what a command means. Floors 0 to 4 never see a socket; this room never sees a session.
+//! Must not depend on: packet contents, the sender of a packet, the meaning of a command. A packet
+//! is known to have 1 to 1,200 bytes on UDP and 1 byte to 16 KiB in a TCP record. Layers 0 to 4
+//! never see a socket; this module never sees a session.
 //!
-//! Invariant: a source that was announced ready stands in the ready queue until it has said would-block (or given less
-//! than there was room for, which says the same), and [`Net::wait`] sleeps only when that queue is empty. So
-//! edge-triggered readiness is never lost, nothing is asked again in vain, and at rest the process uses no time, but
-//! for a look at the routes every two seconds where that is asked for.
-//!
-//! The law of use is that of [`turn`](crate::base::turn):
-//!
-//! ```no_run
-//! # use queqiao::base::{Core, Outputs, turn};
-//! # use queqiao::net::Net;
-//! # fn run<K: Core<Command = u32>>(core: &mut K, net: &mut Net<u32>) {
-//! let (mut out, mut deadline) = (Outputs::default(), None);
-//! loop {
-//!     let now = net.wait(deadline);
-//!     deadline = turn(core, now, net, &mut out);
-//!     net.carry_out(&mut out, |effect| { /* Persist and Show */ });
-//! }
-//! # }
-//! ```
-//!
-//! Fairness: each visit to a source takes one batch of datagrams, one read of a connection, or a few commands; then
-//! the next source has its turn. Errors of sockets are counted and told, never fatal and never spun on.
-//!
-//! [`local`] has lines between the processes of one user on this machine, on threads of their own.
-//!
-//! Bounds: 1 MiB of datagrams wait where the kernel takes none, more are dropped; 256 KiB of records wait on a
-//! connection, more close it ([`Why::Stuck`](crate::base::Why::Stuck)); 4,096 commands wait in the inlet.
-//!
-//! [`Input::Unsent`](crate::base::Input::Unsent) tells the bytes queued in the program; the kernel holds at most
-//! 64 KiB that it has not sent (`TCP_NOTSENT_LOWAT`; elsewhere a small send buffer). A connection that flows is
-//! reported after every 16 KiB, one that does not at once, when its queue has halved, and when it is empty.
-//!
-//! Where a relay's UDP socket is bound to every address of the machine, paths hold the one that the other end writes to
-//! ([`Path::UdpAt`](crate::base::Path::UdpAt)), and answers leave from it.
+//! Invariant: a source announced as ready stays in the ready queue until it returns would-block.
+//! Returning less than was asked for means the same. [`Net::wait`] sleeps only while that queue is
+//! empty, so no edge of readiness is lost and no source is asked without need. An idle process uses
+//! no processor time, except for the optional check of routes every two seconds.
 
 mod bind;
 mod clock;
@@ -83,9 +54,10 @@ pub use self::stats::Stats;
 use self::udp::{Batch, UdpPort};
 use crate::base::{Now, Phrase, Tick};
 
-/// Visits to sources in one turn: what they all drop in silence must not keep the loop from its timers.
+/// Maximum visits to sources in one turn. Sources whose inputs are all dropped silently must not
+/// keep the loop from its timers.
 const VISITS_PER_TURN: usize = 256;
-/// UDP sockets of one process: one of each family, and one to spare.
+/// Maximum UDP sockets of one process: one for each address family, and one spare.
 const UDP_PORTS_MAX: usize = 4;
 
 const WAKER: Token = Token(0);
@@ -94,32 +66,36 @@ const LISTENER: Token = Token(2);
 const FIRST_UDP: usize = 3;
 const FIRST_CONN: usize = FIRST_UDP + UDP_PORTS_MAX;
 
-/// What a process wants of the outside.
+/// Configuration of a [`Net`].
 #[derive(Clone, Debug)]
 pub struct NetConfig<C> {
-    /// UDP sockets to bind now. `[::]:8081` serves IPv4 too.
+    /// UDP sockets to bind at the start. `[::]:8081` serves IPv4 too.
     pub udp: Vec<SocketAddr>,
-    /// Bind a UDP socket to a free port when the first datagram for its address family is sent.
+    /// Whether to bind a UDP socket to a free port when the first datagram for its address family
+    /// is sent.
     pub udp_on_demand: bool,
-    /// Where to listen for TCP; port 0 is the port of the first UDP socket, and a free one if there is none.
+    /// Address to listen on for TCP. Port 0 means the port of the first UDP socket, or a free port
+    /// if there is none.
     pub tcp: Option<SocketAddr>,
-    /// TCP connections at once; more are closed as they come. The core has finer limits.
+    /// Maximum TCP connections. Further ones are closed on arrival. The core has finer limits.
     pub connections_max: usize,
-    /// Whether those who connect may speak plain text: those whose first byte is not the magic one.
+    /// Whether a connecting peer may speak plain text: its first byte then differs from the magic
+    /// byte.
     pub text_too: bool,
-    /// Makes a command of SIGINT, SIGTERM or SIGHUP; `None` leaves these signals alone.
+    /// Converts SIGINT, SIGTERM or SIGHUP to a command. `None` leaves these signals alone.
     pub on_signal: Option<fn(Signal) -> C>,
-    /// Makes a command when the machine speaks to its peers from another address than before; `None`: nobody looks.
+    /// Makes a command when the local address towards a peer has changed. `None` disables the
+    /// check.
     pub on_network_change: Option<fn() -> C>,
 }
 
 impl<C> NetConfig<C> {
-    /// A relay's outside: a UDP socket, and maybe a TCP listener.
+    /// Returns the configuration of a relay: a UDP socket, and optionally a TCP listener.
     pub fn relay(udp: SocketAddr, tcp: Option<SocketAddr>) -> NetConfig<C> {
         NetConfig { udp: vec![udp], udp_on_demand: false, tcp, ..NetConfig::client() }
     }
 
-    /// A client's outside: UDP sockets on demand, no listener.
+    /// Returns the configuration of a client: UDP sockets on demand, no listener.
     pub fn client() -> NetConfig<C> {
         NetConfig {
             udp: Vec::new(),
@@ -133,14 +109,47 @@ impl<C> NetConfig<C> {
     }
 }
 
-/// The outside of one core, whose commands are of the kind `C`.
+/// Input and output of one core whose commands have the type `C`.
+///
+/// Must be used as [`turn`](crate::base::turn) requires:
+///
+/// ```no_run
+/// # use queqiao::base::{Core, Outputs, turn};
+/// # use queqiao::net::Net;
+/// # fn run<K: Core<Command = u32>>(core: &mut K, net: &mut Net<u32>) {
+/// let mut out = Outputs::default();
+/// let mut deadline = None;
+/// loop {
+///     let now = net.wait(deadline);
+///     deadline = turn(core, now, net, &mut out);
+///     net.carry_out(&mut out, |effect| { /* Persist and Show */ });
+/// }
+/// # }
+/// ```
+///
+/// Fairness: each visit to a source takes one batch of datagrams, one read of a connection, or a
+/// few commands. Then the next source has its turn. Socket errors are counted and reported; they
+/// are never fatal and never cause a busy loop.
+///
+/// Bounds: 1 MiB of datagrams wait while the kernel takes none, and more are dropped. 256 KiB of
+/// records wait on a connection, and more close it ([`Why::Stuck`](crate::base::Why::Stuck)). 4,096
+/// commands wait in the inlet.
+///
+/// [`Input::Unsent`](crate::base::Input::Unsent) counts the bytes queued in this process. The
+/// kernel holds at most 64 KiB that it has not sent (`TCP_NOTSENT_LOWAT`; elsewhere a small send
+/// buffer). A connection that flows is reported after every 16 KiB. One that does not is reported
+/// at once, when its queue has halved, and when it is empty.
+///
+/// If a relay's UDP socket is bound to every local address, a path includes the address that the
+/// other end writes to ([`Path::UdpAt`](crate::base::Path::UdpAt)). Replies leave from that
+/// address.
 pub struct Net<C> {
     hub: Hub<C>,
     events: Events,
     timers: BTreeSet<(Tick, Timer)>,
     udp: Vec<UdpPort>,
     udp_on_demand: bool,
-    /// In a row.
+    /// Consecutive receive errors.
     receive_errors: usize,
     batch: Batch,
     listener: Option<mio::net::TcpListener>,
@@ -159,38 +168,38 @@ pub struct Net<C> {
     visits_left: usize,
 }
 
-/// What the room itself waits for.
+/// A deadline of this module itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    /// The end of patience with a connection being opened.
+    /// Time limit for opening the connection in this slot.
     GiveUp(usize),
-    /// The end of the pause of accepting.
+    /// End of the pause in accepting connections.
     AcceptAgain,
-    /// The routes to peers are looked at.
+    /// Next check of the routes to peers.
     LookAtRoutes,
 }
 
-/// The source inputs are taken from now.
+/// The source that inputs are being taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     None,
-    /// Mail, so many pieces more.
+    /// Inputs from other threads, with the number still allowed in this visit.
     Mail(usize),
-    /// The datagrams in the batch.
+    /// Datagrams in the batch.
     Batch,
-    /// The packets of the connection in this slot.
+    /// Packets of the connection in this slot.
     Conn(usize),
 }
 
 impl<C: Send + 'static> Net<C> {
-    /// Binds the sockets and begins to listen.
+    /// Binds the sockets and starts listening.
     ///
     /// # Errors
     ///
-    /// A phrase that names the address (`port-in-use`, `cannot-bind`), or `cannot-start` when the system refuses
-    /// the poll itself.
+    /// Returns a phrase that names the address (`port-in-use`, `cannot-bind`), or `cannot-start` if
+    /// the system refuses the poll itself.
     pub fn new(config: NetConfig<C>) -> Result<Net<C>, Phrase> {
-        assert!(config.udp.len() <= UDP_PORTS_MAX, "more UDP sockets than this room has places for");
+        assert!(config.udp.len() <= UDP_PORTS_MAX, "more UDP sockets than this module has tokens for");
         let bound = bind::bind_all(&config.udp, config.tcp)?;
         let start = |error: io::Error| Phrase::new("cannot-start").with("cause", error);
         let hub = Hub::new(Poll::new().map_err(start)?);
@@ -231,27 +240,27 @@ impl<C: Send + 'static> Net<C> {
         Ok(net)
     }
 
-    /// Both clocks, read once.
+    /// Returns both clocks, read once.
     pub fn now(&self) -> Now {
         self.hub.clock.now()
     }
 
-    /// Where the first UDP socket is bound.
+    /// Returns the local address of the first UDP socket.
     pub fn udp_addr(&self) -> Option<SocketAddr> {
         self.udp.first().map(UdpPort::local_addr)
     }
 
-    /// Where the listener listens.
+    /// Returns the local address of the TCP listener.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
         self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// A handle for other threads.
+    /// Returns a handle for other threads.
     pub fn inlet(&self) -> Inlet<C> {
         self.inlet.clone()
     }
 
-    /// Counters since the start.
+    /// Returns the counters since the start.
     pub fn stats(&self) -> Stats {
         self.hub.stats
     }
@@ -278,18 +287,18 @@ impl<C> std::fmt::Debug for Net<C> {
     }
 }
 
-/// 32 bytes of the system's randomness: the seed of all randomness inside.
+/// Returns 32 bytes of the system's randomness, the seed of all randomness in a core.
 ///
 /// # Panics
 ///
-/// If the system has none, in which case no key is safe.
+/// Panics if the system has none, because no key would be safe then.
 pub fn seed() -> [u8; 32] {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).expect("the system has randomness");
+    getrandom::fill(&mut seed).expect("every supported system provides randomness");
     seed
 }
 
-/// The wall clock, for those who have no loop.
+/// Returns the wall-clock time, for code that has no event loop.
 pub fn wall() -> crate::base::Wall {
     clock::Clock::new().now().wall
 }

@@ -1,13 +1,16 @@
-//! The addresses of this machine, as others may reach it.
+//! The addresses of this machine, as other machines may reach it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
-/// Addresses of interfaces that are up, IPv4 first, each once, in the order of the system. Without those of loopback;
-/// an IPv4 address that only one link knows (169.254/16, RFC 3927) counts where there is no other. IPv6 has such ones
-/// (fe80::/10) on every interface, and they mean nothing without its name. Empty where the system does not say.
+/// Returns the addresses of interfaces that are up, IPv4 first, each once, in the order of the
+/// system. Excludes loopback.
+///
+/// An IPv4 link-local address (169.254/16, RFC 3927) is returned only if there is no other address.
+/// IPv6 link-local addresses (fe80::/10) exist on every interface and mean nothing without its
+/// name, so they are excluded. Returns nothing if the system does not list its interfaces.
 pub fn own_addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = getifaddrs() else { return Vec::new() };
     let up = interfaces.filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP));
@@ -43,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_others_reach_are_kept() {
+    fn only_reachable_addresses_are_kept() {
         let table: [(&[&str], &[&str]); 5] = [
             (&["127.0.0.1", "::1"], &[]),
             (&["::1", "fe80::1", "2001:db8::1", "10.0.0.2"], &["10.0.0.2", "2001:db8::1"]),
@@ -58,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn system_names_addresses_of_other_kinds_than_loopback() {
+    fn own_addresses_exclude_loopback_and_unspecified() {
         assert!(own_addresses().iter().all(|ip| !ip.is_loopback() && !ip.is_unspecified()));
     }
 }

@@ -1,12 +1,12 @@
-//! Who may have something for the core: each source at most once, first come first served.
+//! Queue of ready sources: each source at most once, first come first served.
 
 use std::collections::VecDeque;
 
 use mio::Token;
 
-/// The sources that were announced ready and have not said would-block since.
+/// Sources that were announced ready and have not returned would-block since.
 ///
-/// Invariant: a token stands in the queue exactly if it is marked.
+/// Invariant: a token is in the queue exactly if it is marked.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     queue: VecDeque<Token>,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_waits_once_and_in_order() {
+    fn source_is_queued_once_and_in_order() {
         let mut ready = Ready::default();
         [3, 1, 3].into_iter().for_each(|token| ready.push(Token(token)));
         assert_eq!(ready.pop(), Some(Token(3)));

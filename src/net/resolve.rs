@@ -1,4 +1,4 @@
-//! Host look-ups off the loop.
+//! Host look-ups on separate threads.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,14 +7,16 @@ use std::thread;
 use super::inlet::Inlet;
 use crate::base::HostPort;
 
-/// Look-ups that run at once, each in a thread of its own: the system's resolver blocks, for up to half a minute.
+/// Maximum concurrent look-ups, each on its own thread: the system's resolver blocks for up to 30
+/// s.
 const RUNNING_MAX: usize = 8;
-/// Look-ups that wait for one of these; more are answered with no address at once.
+/// Maximum look-ups waiting for a thread. Further ones are answered at once with no address.
 const WAITING_MAX: usize = 256;
-/// Addresses taken from one answer: more than any relay has.
+/// Maximum addresses taken from one answer: more than any relay has.
 const ADDRS_MAX: usize = 16;
 
-/// Which look-ups run and which wait. One host is looked up once however often it is asked for meanwhile.
+/// Running and waiting look-ups. A host is looked up once, however often it is requested in the
+/// meantime.
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
     running: BTreeSet<HostPort>,
@@ -22,7 +24,8 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Starts or queues a look-up; the answer comes through the inlet, or at once if there is nothing to ask.
+    /// Starts or queues a look-up, whose result comes through the inlet. Returns the result at once
+    /// if no look-up is needed or possible.
     pub(super) fn ask<C: Send + 'static>(
         &mut self,
         host: HostPort,
@@ -44,7 +47,7 @@ impl Resolver {
         Some((host, Vec::new()))
     }
 
-    /// Notes that an answer has come and starts the next look-up.
+    /// Records that a look-up has finished, and starts the next one.
     pub(super) fn answered<C: Send + 'static>(&mut self, host: &HostPort, inlet: &Inlet<C>) {
         self.running.remove(host);
         if let Some(next) = self.waiting.pop_front()
@@ -59,7 +62,8 @@ impl Resolver {
         host: HostPort,
         inlet: &Inlet<C>,
     ) -> Option<(HostPort, Vec<SocketAddr>)> {
-        let (asked, inlet) = (host.clone(), inlet.clone());
+        let asked = host.clone();
+        let inlet = inlet.clone();
         let thread = thread::Builder::new().name("look-up".to_owned()).spawn(move || {
             let addrs = look_up(&asked);
             inlet.resolved(asked, addrs);

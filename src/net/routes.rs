@@ -1,27 +1,27 @@
-//! Whether the machine speaks to its peers from another address than before: another network, a cable, a tunnel.
+//! Detects that the local address towards a peer has changed: another network, a cable, a tunnel.
 //!
-//! A UDP socket that is connected sends nothing, but the system chooses its local address by the route. Asked every two
-//! seconds for each peer, that tells of every change without privileges and on every system; a machine that moves to a
-//! network where it has the same address is not noticed.
+//! Connecting a UDP socket sends nothing, but the system chooses its local address by the route.
+//! Checking this every two seconds for each peer shows every change, without privileges and on
+//! every system. A move to a network where the machine has the same address is not noticed.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::bind;
 
-/// How often the routes are looked at: a few system calls each time.
+/// Interval of the check. Each check costs a few system calls for each peer.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Peers watched, the relays of one client; others move with them.
+/// Maximum peers watched: the relays of one client. The routes of further ones change with them.
 const PEERS_MAX: usize = 8;
 
-/// The local address towards each of at most [`PEERS_MAX`] peers, when it was last looked at.
+/// Local address towards each of at most [`PEERS_MAX`] peers, as of the last check.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     known: Vec<(IpAddr, Option<IpAddr>)>,
 }
 
 impl Routes {
-    /// Watches the route to this peer from now on. Whether it is the first.
+    /// Watches the route to this peer from now on. Returns `true` if the peer is the first.
     pub(super) fn watch(&mut self, peer: SocketAddr) -> bool {
         self.watch_by(peer, local_towards)
     }
@@ -35,7 +35,8 @@ impl Routes {
         self.known.len() == 1
     }
 
-    /// Whether any peer is spoken to from another address than at the last look, or can be reached again.
+    /// Whether the local address towards any peer has changed since the last check, or a peer can
+    /// be reached again.
     pub(super) fn have_changed(&mut self) -> bool {
         self.have_changed_by(local_towards)
     }
@@ -51,7 +52,7 @@ impl Routes {
     }
 }
 
-/// The address the system would send from; none if there is no way to that peer.
+/// Returns the address the system would send from. Returns `None` if there is no route to the peer.
 fn local_towards(peer: IpAddr) -> Option<IpAddr> {
     let dest = SocketAddr::new(peer, 9);
     let socket = UdpSocket::bind(bind::any_addr_towards(dest)).ok()?;
@@ -68,8 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn another_address_is_a_change_and_so_is_one_that_comes_back() {
-        let (home, cafe) = (Some(ip("192.168.1.5")), Some(ip("10.0.0.7")));
+    fn other_or_returning_local_address_is_a_change() {
+        let home = Some(ip("192.168.1.5"));
+        let cafe = Some(ip("10.0.0.7"));
         let mut routes = Routes::default();
         assert!(routes.watch_by("192.0.2.1:8081".parse().unwrap(), |_| home));
         assert!(
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn one_route_of_several_is_enough_and_their_number_is_bounded() {
+    fn change_of_any_watched_route_counts_and_routes_are_bounded() {
         let mut routes = Routes::default();
         for n in 0..2 * PEERS_MAX as u8 {
             let first = routes.watch_by(([192, 0, 2, n], 1).into(), |_| Some(ip("10.0.0.1")));
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_says_which_address_it_would_send_from() {
+    fn local_address_comes_from_system_route() {
         let mut routes = Routes::default();
         routes.watch("127.0.0.1:1".parse().unwrap());
         assert_eq!(routes.known, [(ip("127.0.0.1"), Some(ip("127.0.0.1")))]);

@@ -1,4 +1,4 @@
-//! What a turn wants done, carried out in order and in as few system calls as that allows.
+//! Carries out the effects of a turn, in order and in as few system calls as that allows.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -9,12 +9,12 @@ use super::udp::{Dest, Sent};
 use super::{FIRST_UDP, Net, Timer, UDP_PORTS_MAX, bind};
 use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, Why};
 
-/// How long a connection may take to open; TCP itself would try for minutes.
+/// Time limit for opening a connection. 10 s: TCP itself would try for minutes.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Datagrams of one `sendmmsg`: the gain is in the first few.
+/// Maximum datagrams of one `sendmmsg`. The first few of a batch bring most of the gain.
 pub(super) const FAN_LEN_MAX: usize = 32;
 
-/// Datagrams gathered until something ends their row. Kept for its buffer.
+/// Adjacent datagrams gathered to be sent together. Kept for its buffer.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     train: Option<Train>,
@@ -22,7 +22,7 @@ pub(super) struct Gather {
     fan: Vec<(Dest, Range<usize>)>,
 }
 
-/// Datagrams to one peer that lie side by side, all of one length, only the last maybe shorter.
+/// Adjacent datagrams to one peer (GSO). All have the same length; only the last may be shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Train {
     dest: Dest,
@@ -37,7 +37,7 @@ impl Train {
         Train { dest, range, segment, len: 1 }
     }
 
-    /// Takes one more datagram in if it fits.
+    /// Adds one more datagram if it fits. Returns whether it did.
     fn extend(&mut self, dest: Dest, range: &Range<usize>, len_max: usize) -> bool {
         let last_is_full = self.range.len() == self.len * self.segment;
         let fits = dest == self.dest
@@ -54,12 +54,12 @@ impl Train {
 }
 
 impl<C: Send + 'static> Net<C> {
-    /// Carries out every effect in order and clears `out`. What is not of this room, [`Effect::Persist`],
-    /// [`Effect::Load`] and [`Effect::Show`], goes to `other`.
+    /// Carries out every effect in order and clears `out`. Effects of other layers
+    /// ([`Effect::Persist`], [`Effect::Load`] and [`Effect::Show`]) go to `other`.
     ///
-    /// UDP packets for one peer that lie side by side and fill packets of one length leave as trains (GSO); a packet
-    /// each for many peers leave by one `sendmmsg` (Linux). TCP packets of a turn leave by one write for each
-    /// connection.
+    /// Adjacent UDP packets of one length for one peer leave as one GSO batch. Single packets for
+    /// many peers leave in one `sendmmsg` (Linux). The TCP packets of a turn leave in one write for
+    /// each connection.
     pub fn carry_out<R, E>(&mut self, out: &mut Outputs<R, E>, mut other: impl FnMut(Effect<R, E>)) {
         let Outputs { bytes, effects } = out;
         for effect in effects.drain(..) {
@@ -97,7 +97,7 @@ impl<C: Send + 'static> Net<C> {
         }
     }
 
-    /// Watches the route to a peer, if somebody wants to know.
+    /// Watches the route to a peer if the configuration asks for route changes.
     fn watch_route(&mut self, peer: SocketAddr) {
         if self.on_network_change.is_some() && self.routes.watch(peer) {
             self.timers.insert((self.hub.clock.tick() + LOOK_EVERY, Timer::LookAtRoutes));
@@ -155,7 +155,8 @@ impl<C: Send + 'static> Net<C> {
         self.gather.fan = fan;
     }
 
-    /// How many of these left together, all from one address of ours; the first that did not is to be sent alone.
+    /// Sends these datagrams together as far as they leave from one local address. Returns how many
+    /// left; the next one must be sent alone.
     #[cfg(target_os = "linux")]
     fn send_many(&mut self, fan: &[(Dest, Range<usize>)], bytes: &[u8]) -> usize {
         let Some((first, _)) = fan.first().filter(|_| fan.len() > 1) else {
@@ -225,22 +226,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_train_is_of_one_peer_one_length_and_one_piece() {
+    fn gso_batch_has_one_peer_one_length_and_adjacent_bytes() {
         let dest = |addr: &str, from: Option<&str>| Dest {
             addr: addr.parse().unwrap(),
             from: from.map(|from| from.parse().unwrap()),
         };
-        let (a, b) = (dest("192.0.2.1:1", None), dest("192.0.2.2:1", None));
+        let a = dest("192.0.2.1:1", None);
+        let b = dest("192.0.2.2:1", None);
         let full = || {
             let mut train = Train::new(a, 0..1200);
             assert!(train.extend(a, &(1200..2400), 54));
             train
         };
         assert!(full().extend(a, &(2400..3600), 54));
-        assert!(!full().extend(a, &(2400..3600), 2), "longer than the device cuts");
+        assert!(!full().extend(a, &(2400..3600), 2), "longer than the device can split");
         assert!(!full().extend(b, &(2400..3600), 54), "another peer");
-        assert!(!full().extend(dest("192.0.2.1:1", Some("192.0.2.9")), &(2400..3600), 54), "from elsewhere");
-        assert!(!full().extend(a, &(2401..3601), 54), "not side by side");
+        assert!(
+            !full().extend(dest("192.0.2.1:1", Some("192.0.2.9")), &(2400..3600), 54),
+            "from another local address"
+        );
+        assert!(!full().extend(a, &(2401..3601), 54), "not adjacent");
         assert!(!full().extend(a, &(2400..3601), 54), "longer than the first");
         let mut ended = full();
         assert!(ended.extend(a, &(2400..2500), 54), "the last may be shorter");

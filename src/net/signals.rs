@@ -1,4 +1,4 @@
-//! Signals as readiness of the same poll.
+//! Signals as events of the same poll.
 
 use std::io;
 
@@ -6,18 +6,18 @@ use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0;
 
-/// What the system, or the user's hand, tells the process.
+/// A signal to the process, from the system or the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT: the user pressed Ctrl-C.
     Interrupt,
-    /// SIGTERM: somebody wants the process to end in good order.
+    /// SIGTERM: the process should end cleanly.
     Terminate,
-    /// SIGHUP: the terminal is gone, or a daemon shall read its configuration again.
+    /// SIGHUP: the terminal is gone, or a daemon should read its configuration again.
     HangUp,
 }
 
-/// Catches the signals while it lives.
+/// Catches the signals until dropped.
 pub(super) struct Signals(v1_0::Signals);
 
 impl Signals {
@@ -27,7 +27,7 @@ impl Signals {
         Ok(Signals(signals))
     }
 
-    /// The signals that came since the last call, each once.
+    /// Returns the signals received since the last call, each once.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + '_ {
         self.0.pending().filter_map(|number| match number {
             SIGINT => Some(Signal::Interrupt),

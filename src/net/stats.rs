@@ -1,4 +1,5 @@
-//! What happened outside, counted; and log lines that nobody outside can make a flood of.
+//! Counters of network events, and a limit on log lines that remote peers could otherwise cause
+//! without bound.
 
 use std::time::Duration;
 
@@ -7,23 +8,23 @@ use crate::base::{Tick, Why};
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// System calls to wait for readiness.
+    /// System calls that wait for readiness.
     pub polls: u64,
-    /// Datagrams received and given to the core.
+    /// Datagrams received and passed to the core.
     pub datagrams_in: u64,
-    /// Datagrams handed to the kernel.
+    /// Datagrams passed to the kernel.
     pub datagrams_out: u64,
-    /// Sends of several datagrams at once: trains to one peer, or one `sendmmsg` to many.
+    /// Sends of several datagrams: a GSO batch to one peer, or one `sendmmsg` to many.
     pub batches_out: u64,
-    /// Datagrams dropped because they are empty or larger than a packet can be.
+    /// Datagrams dropped because they were empty or larger than a packet can be.
     pub datagrams_misfit: u64,
-    /// Datagrams dropped because they say that they come from the socket they came to.
+    /// Datagrams dropped because they claimed to come from the receiving socket.
     pub datagrams_from_self: u64,
-    /// Errors of receiving; the socket goes on.
+    /// Receive errors. The socket stays in use.
     pub receive_errors: u64,
     /// Datagrams the system refused because nothing listens there.
     pub sends_refused: u64,
-    /// Datagrams the system refused because there is no way there.
+    /// Datagrams the system refused because there is no route.
     pub sends_unreachable: u64,
     /// Datagrams refused for any other reason.
     pub sends_failed: u64,
@@ -31,15 +32,15 @@ pub struct Stats {
     pub sends_dropped: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections closed at once, because the table was full.
+    /// Connections closed on arrival because the table was full.
     pub accepts_refused: u64,
-    /// Failures to accept a connection, as by a lack of descriptors.
+    /// Failures to accept a connection, for example for lack of descriptors.
     pub accept_errors: u64,
     /// Packets received in records.
     pub records_in: u64,
     /// Packets queued as records.
     pub records_out: u64,
-    /// Connections closed because their bytes were no records.
+    /// Connections closed because their bytes were not records.
     pub framing_errors: u64,
     /// Connections closed because the other end did not read.
     pub stuck: u64,
@@ -55,7 +56,7 @@ impl Stats {
     }
 }
 
-/// Kinds of log lines; each has a budget of its own.
+/// Kinds of log lines. Each has its own budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Send,
@@ -64,7 +65,7 @@ pub(super) enum Line {
     Connection,
 }
 
-/// Lines of one kind in one second: enough to see what goes on, too few to fill a disk.
+/// Maximum log lines of one kind in one second: enough to see the cause, too few to fill a disk.
 const LINES_PER_SECOND: u32 = 10;
 
 #[derive(Debug, Default)]
@@ -77,7 +78,8 @@ impl Limiter {
     pub(super) fn may(&mut self, line: Line, now: Tick) -> bool {
         let (since, written) = &mut self.kinds[line as usize];
         if now.since(*since) >= Duration::from_secs(1) {
-            (*since, *written) = (now, 0);
+            *since = now;
+            *written = 0;
         }
         *written += 1;
         *written <= LINES_PER_SECOND
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_lines_of_a_kind_in_a_second() {
+    fn each_kind_gets_10_log_lines_per_second() {
         let mut limiter = Limiter::default();
         let at = |millis: u64| Tick::from_micros((5000 + millis) * 1000);
         assert_eq!((0..100).filter(|i| limiter.may(Line::Send, at(*i))).count(), 10);

@@ -1,4 +1,4 @@
-//! One TCP connection: records, or plain text, in and out of a non-blocking stream.
+//! One TCP connection: records or plain text, in and out of a non-blocking stream.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -10,41 +10,44 @@ use crate::base::{ConnId, Tick, Why};
 use crate::wire::limits::{MAGIC, TCP_QUEUE_MAX, TCP_UNSENT_MAX};
 use crate::wire::record::{Deframer, RECORD_HEADER_LEN, RecordError, frame_record};
 
-/// Bytes that may leave without a report of the queue: reports cost a turn, and a quarter of the bound is near enough.
+/// Bytes that may leave before the queue is reported again. A report costs a turn, and a quarter of
+/// the limit is precise enough.
 const REPORT_STEP: usize = TCP_UNSENT_MAX / 4;
-/// Capacity an empty queue keeps, in bytes.
+/// Capacity that an empty queue keeps, in bytes. Small, because most connections are idle.
 const IDLE_CAPACITY: usize = 4 * 1024;
 
-/// A connection, being opened or open.
+/// A connection, opening or open.
 pub(super) struct Conn {
     pub(super) stream: TcpStream,
     pub(super) id: ConnId,
     pub(super) remote: SocketAddr,
-    /// While it is being opened: until when.
+    /// Time limit while it is being opened.
     pub(super) opening_until: Option<Tick>,
-    /// The system told that the other end will send no more.
+    /// Whether the system reported that the other end will send no more.
     pub(super) read_closed: bool,
-    /// Whether it stands in the list of connections with something to write.
+    /// Whether it is in the list of connections with data to write.
     pub(super) dirty: bool,
     speech: Speech,
     deframer: Deframer,
-    /// Plain text that was read and not yet given out: one read at most.
+    /// Plain text read but not yet passed on: one read at most.
     text: Vec<u8>,
-    /// The end of plain text was given out; the connection stays until the core closes it or it breaks.
+    /// Whether the end of plain text was passed on. The connection stays until the core closes it
+    /// or it breaks.
     text_ended: bool,
-    /// Whether our magic byte is in the queue or beyond.
+    /// Whether our magic byte was queued.
     greeted: bool,
-    /// What ended reading, once the packets before it are given out.
+    /// Cause that ended reading. It is reported after the packets before it.
     ended: Option<Why>,
-    /// Writing failed: what has arrived is read to its end, then the connection ends.
+    /// Whether writing has failed. Received data is still read to its end, then the connection
+    /// ends.
     broken: bool,
     out: OutQueue,
 }
 
-/// What the two ends of a connection speak.
+/// Kind of data on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Speech {
-    /// The first byte will show it; until then what we send is plain text.
+    /// The first byte received decides. Until then, output is plain text.
     Unknown,
     /// Records of packets.
     Records,
@@ -52,7 +55,7 @@ enum Speech {
     Text,
 }
 
-/// What a connection has to give out.
+/// Next output of a connection to the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing until more is read.
@@ -65,28 +68,29 @@ pub(super) enum Next {
     TextEnd,
 }
 
-/// Bytes not yet taken by the kernel, at most [`TCP_QUEUE_MAX`], and what the core knows of them.
+/// Bytes not yet taken by the kernel, at most [`TCP_QUEUE_MAX`], and the length last reported to
+/// the core.
 #[derive(Default)]
 struct OutQueue {
     bytes: Vec<u8>,
     sent: usize,
-    /// The length last reported.
+    /// Length last reported.
     reported: usize,
     /// Bytes queued since the last report.
     fresh: usize,
 }
 
-/// What reading found.
+/// Where reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadEnd {
-    /// More may be there.
+    /// More data may be available.
     More,
-    /// Nothing is there until the next readiness.
+    /// No data until the next readiness.
     Drained,
 }
 
 impl Conn {
-    /// One being opened by this process: its magic byte is the first thing that leaves.
+    /// Creates a connection that this process opens. Its magic byte is sent first.
     pub(super) fn dialled(stream: TcpStream, id: ConnId, remote: SocketAddr, until: Tick) -> Conn {
         let mut conn = Conn::new(stream, id, remote, Speech::Records, Deframer::for_client());
         conn.opening_until = Some(until);
@@ -94,7 +98,8 @@ impl Conn {
         conn
     }
 
-    /// One accepted: silent until the other end's magic byte has come, unless plain text is spoken here too.
+    /// Creates an accepted connection. It sends nothing before the other end's magic byte, unless
+    /// plain text is allowed.
     pub(super) fn accepted(stream: TcpStream, id: ConnId, remote: SocketAddr, text_too: bool) -> Conn {
         let speech = if text_too { Speech::Unknown } else { Speech::Records };
         let conn = Conn::new(stream, id, remote, speech, Deframer::for_relay());
@@ -121,11 +126,11 @@ impl Conn {
         }
     }
 
-    /// Whether the connection being opened is open now.
+    /// Whether the connection that was being opened is open.
     ///
     /// # Errors
     ///
-    /// It cannot be opened.
+    /// Returns the cause if it cannot be opened.
     pub(super) fn finish_opening(&mut self) -> Result<bool, Why> {
         if let Some(error) = self.stream.take_error().unwrap_or_else(Some) {
             return Err(why_refused(&error));
@@ -138,8 +143,9 @@ impl Conn {
         Ok(true)
     }
 
-    /// Records leave at once, and at most [`TCP_UNSENT_MAX`] bytes wait unsent in the kernel, so that the length of
-    /// our queue tells how old the news in it are. Refused options cost speed only.
+    /// Sets options so that records leave at once and at most [`TCP_UNSENT_MAX`] bytes wait unsent
+    /// in the kernel. The length of our queue then shows how old its data is. Refused options only
+    /// cost speed.
     fn set_options(&self) {
         let _ = self.stream.set_nodelay(true);
         let socket = socket2::SockRef::from(&self.stream);
@@ -181,11 +187,11 @@ impl Conn {
         }
     }
 
-    /// What is there to be given out.
+    /// Returns the next output.
     ///
     /// # Errors
     ///
-    /// Nothing is, and nothing will come.
+    /// Returns the cause if there is no output and none will come.
     pub(super) fn next(&mut self) -> Result<Next, Why> {
         if self.speech != Speech::Records {
             return match self.ended {
@@ -202,27 +208,28 @@ impl Conn {
         }
     }
 
-    /// The text that [`Conn::next`] has seen, into the empty `text`.
+    /// Moves the text that [`Conn::next`] found into the empty `text`.
     pub(super) fn take_text(&mut self, text: &mut Vec<u8>) {
         text.append(&mut self.text);
         self.text = Vec::new();
     }
 
-    /// The end that [`Conn::next`] has seen is given out.
+    /// Marks the end of text that [`Conn::next`] found as passed on.
     pub(super) fn end_text(&mut self) {
-        (self.speech, self.text_ended) = (Speech::Text, true);
+        self.speech = Speech::Text;
+        self.text_ended = true;
     }
 
-    /// The packet that [`Conn::next`] has seen.
+    /// Returns the packet that [`Conn::next`] found.
     pub(super) fn packet(&mut self) -> Option<&mut [u8]> {
         self.deframer.next_packet().ok().flatten()
     }
 
-    /// Queues a packet as a record, or plain text as it is.
+    /// Queues a packet as a record, or plain text unchanged.
     ///
     /// # Errors
     ///
-    /// The queue is full: the other end does not read.
+    /// Returns [`Why::Stuck`] if the queue is full, because the other end does not read.
     pub(super) fn queue(&mut self, packet: &[u8]) -> Result<(), Why> {
         if self.broken {
             return Ok(());
@@ -244,16 +251,17 @@ impl Conn {
         Ok(())
     }
 
-    /// Whether something waits to be written.
+    /// Whether data waits to be written.
     pub(super) fn has_unsent(&self) -> bool {
         self.out.len() > 0
     }
 
-    /// Writes what waits, as far as the kernel takes it. The length of the queue, if the core should know it.
+    /// Writes the queue as far as the kernel takes it. Returns the queue's length if it must be
+    /// reported to the core.
     ///
     /// # Errors
     ///
-    /// The connection broke; what has arrived before is still to be read.
+    /// Returns [`Why::Reset`] if the connection broke. Data received before must still be read.
     pub(super) fn write(&mut self) -> Result<Option<usize>, Why> {
         while self.opening_until.is_none() && self.has_unsent() {
             match self.stream.write(&self.out.bytes[self.out.sent..]) {
@@ -261,7 +269,8 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    (self.broken, self.out) = (true, OutQueue::default());
+                    self.broken = true;
+                    self.out = OutQueue::default();
                     return Err(Why::Reset);
                 }
             }
@@ -287,8 +296,9 @@ impl OutQueue {
         }
     }
 
-    /// A queue that emptied at once is reported after every [`REPORT_STEP`] bytes; one that could not, at once, and
-    /// again when it has halved and when it is empty.
+    /// Returns the length if a report is due. A queue that empties at once is reported after every
+    /// [`REPORT_STEP`] bytes. Any other queue is reported at once, when it has halved, and when it
+    /// is empty.
     fn report(&mut self) -> Option<usize> {
         let len = self.len();
         if len == 0 {
@@ -301,7 +311,8 @@ impl OutQueue {
             _ => self.fresh > 0 || len <= self.reported / 2,
         };
         due.then(|| {
-            (self.reported, self.fresh) = (len, 0);
+            self.reported = len;
+            self.fresh = 0;
             len
         })
     }
@@ -312,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_come_at_steps_when_it_flows_and_at_halves_when_it_does_not() {
+    fn queue_is_reported_in_steps_if_flowing_and_at_half_if_not() {
         let mut out = OutQueue::default();
         let queue = |out: &mut OutQueue, fresh: usize, sent: usize| {
             out.bytes.extend(vec![0; fresh]);

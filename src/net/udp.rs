@@ -1,7 +1,8 @@
-//! One UDP socket: batches in, trains and fans out, and what ICMP says.
+//! One UDP socket: batched receiving, sending in GSO and mmsg batches, and ICMP errors.
 //!
-//! Everything is received through quinn-udp, because with GRO on a plain receive would return several datagrams
-//! as one. Would-block on sending fills a bounded queue that empties when the socket is writable again.
+//! All receiving uses quinn-udp, because with GRO on a plain receive would return several datagrams
+//! as one. Would-block on sending fills a bounded queue, which is flushed when the socket is
+//! writable again.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -19,36 +20,41 @@ use crate::wire::limits::UDP_PACKET_MAX;
 
 /// Receives in one system call.
 const BATCH_LEN: usize = 16;
-/// Room for one receive, in bytes: GRO merges up to 64 datagrams, and cuts off in silence what does not fit. It is
-/// also more than the largest single datagram, 65,507 bytes, so oversize ones are seen whole and dropped.
+/// Buffer size of one receive, in bytes. GRO merges up to 64 datagrams, and the kernel silently
+/// truncates what does not fit. The size also exceeds the largest single datagram (65,507 bytes),
+/// so oversized ones are seen whole and dropped.
 const RECEIVE_LEN: usize = 64 * UDP_PACKET_MAX;
-/// Datagrams in one train: 54 × 1,200 bytes are just below the 65,507 a send may carry.
+/// Maximum datagrams in one GSO batch: 54 × 1,200 bytes are just below the 65,507 bytes of a send.
 pub(super) const TRAIN_LEN_MAX: usize = 54;
-/// Bytes that wait while the kernel takes none; beyond it datagrams are dropped, as a full router would.
+/// Maximum bytes that wait while the kernel takes none. Beyond it datagrams are dropped, as a
+/// router with a full queue would do.
 const QUEUE_MAX: usize = 1024 * 1024;
-/// Bytes of plain text in one datagram: more than what fits one packet on any usual network.
+/// Maximum bytes of plain text in one datagram: more than fits one packet on any usual network.
 const TEXT_MAX: usize = 4 * 1024;
-/// ICMP errors read in one visit.
+/// Maximum ICMP errors read in one visit, so that a flood of them does not starve other sources.
 const ERRORS_MAX: usize = 64;
 
 const _: () = assert!(TRAIN_LEN_MAX * UDP_PACKET_MAX <= 65_507 && RECEIVE_LEN > 65_507);
 
-/// The datagrams of one receive, lent one after the other. One for all sockets; untouched pages cost nothing.
+/// The datagrams of one receive, lent one after another. All sockets share it; untouched pages cost
+/// no memory.
 pub(super) struct Batch {
     bytes: Vec<u8>,
     metas: [RecvMeta; BATCH_LEN],
     filled: usize,
-    /// The receive the next datagram stands in, and where there.
+    /// Index of the receive that holds the next datagram, followed by the offset in it.
     at: usize,
     offset: usize,
     /// Lengths of datagrams that are lent, in bytes.
     fitting: RangeInclusive<usize>,
-    /// Where the socket of this batch is bound, and whether the address that was asked is kept.
+    /// Local address of the socket that filled this batch, and whether to keep the destination
+    /// address of each datagram.
     local: SocketAddr,
     tells_asked: bool,
 }
 
-/// Where a datagram goes, and the address of ours that it leaves from, if the system is not to choose that.
+/// Destination of a datagram, and the local address it must leave from. `None`: the system chooses
+/// the local address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dest {
     pub(super) addr: SocketAddr,
@@ -56,7 +62,7 @@ pub(super) struct Dest {
 }
 
 impl Dest {
-    /// Where packets of a path go, if it is one of UDP.
+    /// Returns the destination of packets on a path. Returns `None` for a path over TCP.
     pub(super) fn of(path: Path) -> Option<Dest> {
         path.udp_peer().map(|addr| Dest { addr, from: path.leaves_from() })
     }
@@ -66,12 +72,13 @@ impl Batch {
     pub(super) fn new(text_too: bool) -> Batch {
         let fitting = if text_too { 0..=TEXT_MAX } else { 1..=UDP_PACKET_MAX };
         let metas = [RecvMeta::default(); BATCH_LEN];
-        let (bytes, local) = (vec![0; BATCH_LEN * RECEIVE_LEN], SocketAddr::from(([0; 4], 0)));
+        let bytes = vec![0; BATCH_LEN * RECEIVE_LEN];
+        let local = SocketAddr::from(([0; 4], 0));
         Batch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local, tells_asked: false }
     }
 
-    /// The next datagram's source and its place in the buffer; those that cannot be packets are
-    /// skipped, and those that claim to come from this socket.
+    /// Returns the source and byte range of the next datagram. Skips datagrams whose length rules
+    /// out a packet, and datagrams that claim to come from this socket.
     pub(super) fn next(&mut self, stats: &mut Stats) -> Option<(Path, Range<usize>)> {
         while self.at < self.filled {
             let meta = &self.metas[self.at];
@@ -79,7 +86,8 @@ impl Batch {
             let len = meta.stride.max(1).min(meta.len - self.offset);
             self.offset += len;
             if self.offset >= meta.len {
-                (self.at, self.offset) = (self.at + 1, 0);
+                self.at += 1;
+                self.offset = 0;
             }
             let from = bind::plain(meta.addr);
             if is_own(self.local, from, meta.dst_ip) {
@@ -100,33 +108,35 @@ impl Batch {
     }
 }
 
-/// What became of one send.
+/// Result of one send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// The kernel has it, or the queue.
+    /// Accepted by the kernel or the queue.
     Taken,
-    /// Kernel and queue are full: dropped.
+    /// Dropped, because kernel and queue are full.
     Dropped,
-    /// The system refused it.
+    /// Refused by the system.
     Refused(Why),
 }
 
-/// A bound socket with its queue.
+/// A bound socket with its send queue.
 pub(super) struct UdpPort {
     socket: mio::net::UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    /// Bound to every address, it says which of them each datagram was sent to.
+    /// Whether the socket is bound to every address and reports the destination address of each
+    /// datagram.
     tells_asked: bool,
     token: Token,
     queue: Queue,
-    /// What is sent waits in the queue for [`UdpPort::flush`].
+    /// Whether all sends wait in the queue for [`UdpPort::flush`].
     pub(super) held: bool,
-    /// The poll tells when the socket is writable, because the kernel took no more.
+    /// Whether the poll watches for writability, because the kernel took no more.
     waits_for_room: bool,
-    /// The poll told of an error, and not all of them were read.
+    /// Whether the poll reported an error and not all errors have been read.
     pub(super) may_have_errors: bool,
-    /// What a call failed with that may be ICMP's answer to an earlier datagram: the head of the error queue.
+    /// Error of a failed call that may be ICMP's reply to an earlier datagram. It belongs to the
+    /// head of the error queue.
     consumed: Option<Why>,
 }
 
@@ -154,7 +164,8 @@ impl UdpPort {
         let tells_asked = answers && local.ip().is_unspecified();
         #[cfg(target_os = "linux")]
         bind::tell_less(&socket, tells_asked);
-        // Not writable too: with edges each datagram that leaves the machine would wake the loop.
+        // Not registered for writability: with edges each datagram that leaves the machine would
+        // wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
         let queue = Queue::default();
         Ok(UdpPort {
@@ -171,7 +182,7 @@ impl UdpPort {
         })
     }
 
-    /// From one poll to another, where it is known as `token`.
+    /// Moves the socket from one poll to another, where its token is `token`.
     pub(super) fn move_to(&mut self, from: &Registry, to: &Registry, token: Token) -> io::Result<()> {
         from.deregister(&mut self.socket)?;
         to.register(&mut self.socket, token, Interest::READABLE)?;
@@ -183,7 +194,7 @@ impl UdpPort {
         self.local
     }
 
-    /// Whether this socket can send there.
+    /// Whether this socket can send to `dest`.
     pub(super) fn reaches(&self, dest: SocketAddr) -> bool {
         match (self.local, dest) {
             (SocketAddr::V4(_), SocketAddr::V4(_)) | (SocketAddr::V6(_), SocketAddr::V6(_)) => true,
@@ -192,18 +203,22 @@ impl UdpPort {
         }
     }
 
-    /// Receives what is there, up to a batch, into the empty `batch`.
+    /// Receives the waiting datagrams, up to a batch, into the empty `batch`.
     ///
-    /// Where the system fills a batch in one call, a batch that is not full says as much as would-block: there was no
-    /// more, and what comes later is announced.
+    /// On Linux one call fills a batch, so a batch that is not full means would-block. Later
+    /// datagrams are announced by the poll.
     pub(super) fn receive(&mut self, batch: &mut Batch) -> io::Result<ReadEnd> {
-        (batch.filled, batch.at, batch.offset) = (0, 0, 0);
-        (batch.local, batch.tells_asked) = (self.local, self.tells_asked);
+        batch.filled = 0;
+        batch.at = 0;
+        batch.offset = 0;
+        batch.local = self.local;
+        batch.tells_asked = self.tells_asked;
         let mut chunks = batch.bytes.chunks_exact_mut(RECEIVE_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks")));
-        let (socket, state, metas) = (&self.socket, &self.state, &mut batch.metas);
-        let received = socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, metas));
+        let socket = &self.socket;
+        let state = &self.state;
+        let received = socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, &mut batch.metas));
         if let Err(error) = &received {
             self.consumed = may_be_of_another(error).then(|| why_refused(error));
         }
@@ -212,12 +227,12 @@ impl UdpPort {
         Ok(if drained { ReadEnd::Drained } else { ReadEnd::More })
     }
 
-    /// How many datagrams one train may have.
+    /// Returns the maximum number of datagrams in one GSO batch.
     pub(super) fn train_len_max(&self) -> usize {
         self.state.max_gso_segments().min(TRAIN_LEN_MAX)
     }
 
-    /// Sends datagrams of `segment` bytes each, the last maybe shorter, that lie side by side.
+    /// Sends adjacent datagrams of `segment` bytes each; the last may be shorter.
     pub(super) fn send(&mut self, dest: Dest, bytes: &[u8], segment: usize, registry: &Registry) -> Sent {
         if self.held || !self.queue.sends.is_empty() {
             return self.queue.push(dest, bytes, segment);
@@ -237,8 +252,8 @@ impl UdpPort {
         }
     }
 
-    /// Sends to many peers in one system call, as far as the kernel takes them without complaint: how many. All leave from
-    /// the same address of ours.
+    /// Sends to many peers in one system call and returns how many datagrams the kernel took
+    /// without an error. All must leave from the same local address.
     #[cfg(target_os = "linux")]
     pub(super) fn send_many(&self, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
         if self.held || !self.queue.sends.is_empty() {
@@ -251,7 +266,7 @@ impl UdpPort {
         }
     }
 
-    /// rustix cannot say where datagrams are to leave from.
+    /// Sends from the local address `from`. Uses nix, because rustix cannot set the source address.
     #[cfg(target_os = "linux")]
     fn send_many_from(&self, from: IpAddr, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
         use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
@@ -277,8 +292,9 @@ impl UdpPort {
             }
         };
         let mut headers = MultiHeaders::preallocate(fan.len(), Some(room));
-        let (fd, none) = (self.socket.as_raw_fd(), MsgFlags::empty());
-        sendmmsg(fd, &mut headers, &slices, addrs, [control], none).map_or(0, Iterator::count)
+        let fd = self.socket.as_raw_fd();
+        let sent = sendmmsg(fd, &mut headers, &slices, addrs, [control], MsgFlags::empty());
+        sent.map_or(0, Iterator::count)
     }
 
     #[cfg(target_os = "linux")]
@@ -287,8 +303,10 @@ impl UdpPort {
         use smallvec::SmallVec;
 
         type Many<T> = SmallVec<[T; super::send::FAN_LEN_MAX]>;
-        // Filled in place: collected, each would be moved with all its room, several kilobytes for a few datagrams.
-        let (mut addrs, mut slices): (Many<SocketAddrAny>, Many<[io::IoSlice<'_>; 1]>) = Default::default();
+        // Filled in place: `collect` would move each array with its whole capacity, several
+        // kilobytes for a few datagrams.
+        let mut addrs: Many<SocketAddrAny> = Many::new();
+        let mut slices: Many<[io::IoSlice<'_>; 1]> = Many::new();
         let mut controls: Many<SendAncillaryBuffer<'_, '_, '_>> = Many::new();
         let mut messages: Many<MMsgHdr<'_>> = Many::new();
         for (dest, range) in fan {
@@ -302,7 +320,7 @@ impl UdpPort {
         rustix::net::sendmmsg(&self.socket, &mut messages, SendFlags::empty()).unwrap_or(0)
     }
 
-    /// Sends what waits, as far as the kernel takes it.
+    /// Sends the queue, as far as the kernel takes it.
     pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, Why)) {
         let mut queue = std::mem::take(&mut self.queue);
         queue.drain(|dest, bytes, segment| self.try_send(dest, bytes, segment), &mut |dest, why| {
@@ -312,10 +330,11 @@ impl UdpPort {
         self.wait_for_room(!self.queue.sends.is_empty(), registry);
     }
 
-    /// Reads what ICMP said about datagrams sent before: to whom, and why. True if there may be more.
+    /// Reads pending ICMP errors and reports the destination and cause of each. Returns `true` if
+    /// there may be more.
     ///
-    /// The error queue names the destination; the socket's pending error, which follows the queue's head, says what
-    /// happened there.
+    /// The error queue names the destination. The socket's pending error belongs to the head of
+    /// that queue and gives the cause.
     #[cfg(target_os = "linux")]
     pub(super) fn take_errors(&mut self, mut refused: impl FnMut(SocketAddr, Why)) -> bool {
         use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
@@ -323,7 +342,8 @@ impl UdpPort {
         for _ in 0..ERRORS_MAX {
             let pending = self.socket.take_error().ok().flatten().map(|error| why_refused(&error));
             let consumed = self.consumed.take();
-            let (mut byte, mut control) = ([0], RecvAncillaryBuffer::default());
+            let mut byte = [0];
+            let mut control = RecvAncillaryBuffer::default();
             let flags = RecvFlags::ERRQUEUE | RecvFlags::DONTWAIT;
             let Ok(message) = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)
             else {
@@ -336,18 +356,20 @@ impl UdpPort {
         true
     }
 
-    /// Elsewhere an unconnected socket does not hear of ICMP.
+    /// Reports no destination: outside Linux an unconnected socket receives no ICMP errors.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn take_errors(&mut self, _: impl FnMut(SocketAddr, Why)) -> bool {
         let _ = (ERRORS_MAX, self.socket.take_error(), self.consumed.take());
         false
     }
 
-    /// A refusal may be ICMP's answer to an earlier datagram, maybe to another peer: reading it clears it, and the
-    /// error queue tells whose it was. So the second try counts.
+    /// Sends once more if a refusal may be ICMP's reply to an earlier datagram, perhaps to another
+    /// peer. Reading that error clears it, and the error queue names its destination, so the second
+    /// result counts.
     fn try_send(&mut self, dest: Dest, bytes: &[u8], segment: usize) -> io::Result<()> {
         match self.try_send_from(dest.from, dest.addr, bytes, segment) {
-            // The machine has lost that address, or it never was one that datagrams leave from.
+            // The machine has lost that address, or it never was an address that datagrams leave
+            // from.
             Err(error) if dest.from.is_some() && is_of_source(&error) => {
                 self.try_send_from(None, dest.addr, bytes, segment)
             }
@@ -365,7 +387,8 @@ impl UdpPort {
         let segment_size = (bytes.len() > segment).then_some(segment);
         let destination = bind::for_socket(self.local, addr);
         let transmit = Transmit { destination, ecn: None, contents: bytes, segment_size, src_ip };
-        let (socket, state) = (&self.socket, &self.state);
+        let socket = &self.socket;
+        let state = &self.state;
         let send = || socket.try_io(|| state.try_send(UdpSockRef::from(socket), &transmit));
         match send() {
             Err(error) if may_be_of_another(&error) => {
@@ -402,8 +425,8 @@ impl Queue {
         Sent::Taken
     }
 
-    /// Sends what waits, until that would block. A train that the device cannot cut goes as single
-    /// datagrams.
+    /// Sends the queue until the socket would block. A GSO batch that the device cannot split is
+    /// sent as single datagrams.
     fn drain(
         &mut self,
         mut try_send: impl FnMut(Dest, &[u8], usize) -> io::Result<()>,
@@ -423,7 +446,7 @@ impl Queue {
         }
     }
 
-    /// The first send becomes one for each of its datagrams.
+    /// Splits the first send into one send for each of its datagrams.
     fn cut_first(&mut self) {
         let Some((dest, segment, len)) = self.sends.pop_front() else { return };
         for start in (0..len).step_by(segment.max(1)).rev() {
@@ -442,22 +465,23 @@ impl Queue {
     }
 }
 
-/// EIO, EINVAL or EMSGSIZE for a train: the device cannot cut it, or not for this route. quinn-udp
-/// makes no more trains after the first two, but returns the error of the one that met it.
+/// Whether a GSO batch failed because the device cannot split it, or not on this route (EIO, EINVAL
+/// or EMSGSIZE). quinn-udp stops using GSO after the first two failures, but returns the error of
+/// the failed send.
 fn is_of_offload(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL | Errno::MSGSIZE))
 }
 
-/// Whether a send may have failed because of the address that it was to leave from.
+/// Whether a send may have failed because of the local address it was to leave from.
 fn is_of_source(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::ADDRNOTAVAIL | Errno::NETUNREACH))
 }
 
-/// Whether a datagram says that it comes from the socket bound to `local`: a forged one, whose
-/// answer would come back as the next. `dest` is the address it was sent to, where the system tells
-/// it. A socket bound to every address has that one, and all of loopback.
+/// Whether a datagram claims to come from the socket bound to `local`. It is then forged, and a
+/// reply would arrive as the next datagram. `dest` is its destination address, if the system
+/// reports it. A socket bound to every address owns that one and all of loopback.
 fn is_own(local: SocketAddr, from: SocketAddr, dest: Option<IpAddr>) -> bool {
     let is_any = local.ip().is_unspecified();
     let is_dest = dest.is_some_and(|dest| dest.to_canonical() == from.ip());
@@ -470,7 +494,7 @@ fn may_be_of_another(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }
 
-/// What a failed send or connection means to a core.
+/// Converts the error of a failed send or connection to the cause that a core sees.
 pub(super) fn why_refused(error: &io::Error) -> Why {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
@@ -483,107 +507,4 @@ pub(super) fn why_refused(error: &io::Error) -> Why {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn port(poll: &mio::Poll) -> UdpPort {
-        let socket = bind::bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
-        UdpPort::new(socket, poll.registry(), Token(1), false).unwrap()
-    }
-
-    fn dest(addr: &str) -> Dest {
-        Dest { addr: addr.parse().unwrap(), from: None }
-    }
-
-    #[test]
-    fn the_queue_is_bounded_and_keeps_order() {
-        let mut queue = Queue::default();
-        let dest = dest("127.0.0.1:1");
-        let taken = (0..2000).take_while(|_| queue.push(dest, &[0; 1200], 1200) == Sent::Taken).count();
-        assert_eq!(taken, QUEUE_MAX / 1200);
-        (0..taken - 1).for_each(|_| queue.pop());
-        assert_eq!(queue.push(dest, b"last", 4), Sent::Taken);
-        assert!(queue.bytes.len() < 2 * 1200, "what was sent is forgotten");
-        queue.pop();
-        assert_eq!(&queue.bytes[queue.sent..], b"last");
-    }
-
-    /// A double of the system: it takes single datagrams, four at a time, and refuses trains with
-    /// this error.
-    #[test]
-    fn train_that_waited_is_cut_where_the_device_cannot() {
-        use rustix::io::Errno;
-        let (one, other) = (dest("127.0.0.1:1"), dest("127.0.0.1:2"));
-        for errno in [Errno::IO, Errno::INVAL, Errno::MSGSIZE] {
-            let mut queue = Queue::default();
-            queue.push(other, b"zz", 2);
-            queue.push(one, b"aabbccddeeffg", 2);
-            queue.push(other, b"hh", 2);
-            let (mut sent, mut room, mut refused) = (Vec::new(), 4, Vec::new());
-            for _ in 0..3 {
-                queue.drain(
-                    |dest: Dest, bytes, segment| match (bytes.len() > segment, room) {
-                        (true, _) => Err(errno.into()),
-                        (false, 0) => Err(io::ErrorKind::WouldBlock.into()),
-                        (false, _) => {
-                            room -= 1;
-                            sent.push((dest.addr.port(), String::from_utf8(bytes.to_vec()).unwrap()));
-                            Ok(())
-                        }
-                    },
-                    &mut |dest, why| refused.push((dest, why)),
-                );
-                room = 4;
-            }
-            let parts = ["aa", "bb", "cc", "dd", "ee", "ff", "g"].map(|part| (1, part.to_owned()));
-            let (first, last) = ((2, "zz".to_owned()), (2, "hh".to_owned()));
-            let expected: Vec<_> = [first].into_iter().chain(parts).chain([last]).collect();
-            assert_eq!((sent, refused, queue.bytes.len()), (expected, vec![], 0), "{errno:?}");
-        }
-    }
-
-    /// A single datagram that the system refuses with such an error is refused, not tried for ever.
-    #[test]
-    fn single_datagram_with_an_offload_error_is_refused() {
-        let (mut queue, mut refused) = (Queue::default(), 0);
-        queue.push(dest("127.0.0.1:1"), b"aabb", 2);
-        queue.drain(|_, _, _| Err(rustix::io::Errno::IO.into()), &mut |_, _| refused += 1);
-        assert_eq!((refused, queue.sends.len()), (2, 0));
-    }
-
-    #[test]
-    fn own_address_is_known_however_the_socket_is_bound() {
-        let own = |local: &str, from: &str, dest: Option<&str>| {
-            let dest = dest.map(|dest| dest.parse().unwrap());
-            is_own(local.parse().unwrap(), from.parse().unwrap(), dest)
-        };
-        assert!(own("192.0.2.1:8081", "192.0.2.1:8081", None));
-        assert!(own("0.0.0.0:8081", "192.0.2.1:8081", Some("192.0.2.1")));
-        assert!(own("[::]:8081", "192.0.2.1:8081", Some("::ffff:192.0.2.1")));
-        assert!(own("[::]:8081", "[2001:db8::1]:8081", Some("2001:db8::1")));
-        assert!(own("0.0.0.0:8081", "127.0.0.9:8081", Some("127.0.0.1")));
-        assert!(!own("0.0.0.0:8081", "192.0.2.1:8082", Some("192.0.2.1")), "a program of this machine");
-        assert!(!own("0.0.0.0:8081", "192.0.2.9:8081", Some("192.0.2.1")), "another relay");
-        assert!(!own("127.0.0.1:8081", "127.0.0.2:8081", Some("127.0.0.1")), "another relay of this machine");
-    }
-
-    #[test]
-    fn what_waited_is_sent_when_the_socket_is_writable_again() {
-        let poll = mio::Poll::new().unwrap();
-        let (mut from, mut to) = (port(&poll), port(&poll));
-        let dest = Dest { addr: to.local_addr(), from: None };
-        from.queue.push(dest, b"one", 3);
-        assert_eq!(from.send(dest, b"two", 3, poll.registry()), Sent::Taken, "behind the first");
-        from.flush(poll.registry(), |_, _| panic!("nothing is refused"));
-        let (mut batch, mut stats, mut got) = (Batch::new(false), Stats::default(), Vec::new());
-        while got.len() < 2 {
-            if to.receive(&mut batch).is_ok() {
-                while let Some((from, range)) = batch.next(&mut stats) {
-                    got.push((from, batch.bytes_mut(range).to_vec()));
-                }
-            }
-        }
-        let from = Path::Udp(from.local_addr());
-        assert_eq!(got, [(from, b"one".to_vec()), (from, b"two".to_vec())]);
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Inputs, one at a time: visits to the sources that are ready.
+//! Produces inputs one at a time by visiting the ready sources.
 
 use std::io;
 use std::ops::Range;
@@ -13,16 +13,18 @@ use super::tcp::{Next, ReadEnd};
 use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, SIGNALS, Source, Timer, WAKER};
 use crate::base::{Inbox, Input, Path};
 
-/// Pieces of mail from other threads taken in a row.
+/// Maximum inputs from other threads in one visit. Then other sources have their turn.
 pub(super) const MAIL_PER_VISIT: usize = 64;
-/// Connections accepted in a row.
+/// Maximum connections accepted in one visit. Then other sources have their turn.
 const ACCEPTS_PER_VISIT: usize = 64;
-/// Errors of receiving in a row after which a socket is left alone until its next readiness.
+/// Consecutive receive errors after which a socket is left alone until its next readiness. A
+/// lasting error must not keep the loop busy.
 const RECEIVE_ERRORS_MAX: usize = 16;
-/// Without descriptors accepting rests for this long: others may be closed meanwhile, and nothing spins.
+/// Pause in accepting when descriptors run out. Others may be closed in the meantime, and the loop
+/// does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the next input stands, before it is lent.
+/// Location of the next input, before it is lent.
 enum Found<C> {
     Owned(Input<'static, C>),
     Datagram(Path, Range<usize>),
@@ -90,7 +92,8 @@ impl<C: Send + 'static> Net<C> {
                 if self.mail.is_empty() {
                     self.inlet.take(&mut self.mail);
                 } else {
-                    // The wake-up may have been for what came behind these: the inlet is looked at after them.
+                    // The wake-up may belong to inputs queued after these. Look at the inlet again
+                    // after them.
                     self.hub.ready.push(WAKER);
                 }
                 self.current = Source::Mail(MAIL_PER_VISIT);

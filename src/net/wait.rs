@@ -1,4 +1,4 @@
-//! The wait between two turns, and what readiness means to whom.
+//! The wait between two turns, and the dispatch of readiness events.
 
 use std::io;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::routes::LOOK_EVERY;
 use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, Source, Timer, VISITS_PER_TURN};
 use crate::base::{Input, Now, Tick};
 
-/// Events taken from one poll; more come with the next.
+/// Maximum events taken from one poll. Further ones come with the next poll.
 pub(super) const EVENTS_LEN: usize = 256;
 
 impl<C: Send + 'static> Net<C> {
-    /// Waits until there may be an input or `deadline` has come; without a deadline, for as long as it takes. What
-    /// only concerns this room is dealt with meanwhile. The time of the turn that follows.
+    /// Waits until there may be an input or `deadline` has come; without a deadline, indefinitely.
+    /// Handles events of this module itself during the wait. Returns the time of the next turn.
     pub fn wait(&mut self, deadline: Option<Tick>) -> Now {
         self.visits_left = VISITS_PER_TURN;
         self.hub.begin_turn();

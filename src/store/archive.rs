@@ -1,4 +1,4 @@
-//! Reading what was said: a member's letters, beside the process that writes them.
+//! Reads a member's history, also while another process writes it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,38 +16,38 @@ use super::received;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
 use crate::client::{GuestNote, Holdings, Incoming, KIND_GUEST, Progress, Reason, Said};
 
-/// A letter that was stored and not shown, and its place among all.
+/// A stored letter that was not shown, with its sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unshown {
-    /// Rises with each letter that comes.
+    /// Sequence number; rises with each received letter.
     pub place: u64,
-    /// The letter.
+    /// The letter itself.
     pub letter: Incoming,
 }
 
-/// What became of a letter that was asked for by a request.
+/// Outcome of a letter sent with a request number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was taken into the outbox and was not refused.
+    /// The letter was accepted into the outbox and not refused.
     Going {
-        /// What it is called.
+        /// Id of the letter.
         id: LetterId,
-        /// How far it has come.
+        /// How far the letter has come.
         progress: Progress,
     },
-    /// It was refused.
+    /// The letter was refused.
     Refused {
-        /// What it is called.
+        /// Id of the letter.
         id: LetterId,
-        /// Whom it was for.
+        /// Recipient.
         to: Name,
-        /// Why.
+        /// Reason of the refusal.
         reason: Reason,
-        /// It may have arrived all the same.
+        /// Whether the letter may still have arrived.
         may_have_arrived: bool,
-        /// What it said.
+        /// Text of the letter.
         text: String,
-        /// Its writer was told.
+        /// Whether the refusal was reported to the user.
         told: bool,
     },
 }
@@ -60,22 +60,25 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens the letters of the member whose folder is `folder`; `None` if nothing was ever kept.
+    /// Opens the letters of the member whose folder is `folder`. Returns `None` if no letters were
+    /// ever stored.
     ///
     /// # Errors
-    /// As [`super::MemberStore::open`], of the database.
+    /// As [`super::MemberStore::open`], for the database.
     pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Archive>, Phrase> {
         let path = member_dir(data_dir, folder).join("letters.sqlite");
         let Some(db) = database::open_to_read(&path, &KIND)? else { return Ok(None) };
         Ok(Some(Archive { path, db }))
     }
 
-    /// Tells every letter, oldest first, without those that were refused for other reasons than
-    /// `old-copy`: of one member at one relay, or of all; the last so many, or all. Ends early when
-    /// `tell` answers `false`.
+    /// Passes letters to `tell`, oldest first, until it returns `false`. Leaves out letters refused
+    /// for other reasons than `old-copy`.
+    ///
+    /// `with` selects one member at one relay, `last` the last letters by number; `None` selects
+    /// all.
     ///
     /// # Errors
-    /// The database is damaged or cannot be read; or what `tell` fails with.
+    /// Returns a phrase if the database is damaged or cannot be read, or the error of `tell`.
     pub fn read<E: From<Phrase>>(
         &self,
         with: Option<(&HostPort, &Name)>,
@@ -111,10 +114,11 @@ impl Archive {
         Ok(())
     }
 
-    /// What became of the letter that was asked for by this request; `None` if it was never taken into the outbox.
+    /// Returns the outcome of the letter sent with this request number. Returns `None` if it was
+    /// never accepted into the outbox.
     ///
     /// # Errors
-    /// The database is damaged or cannot be read.
+    /// Returns a phrase if the database is damaged or cannot be read.
     pub fn fate(&self, request: u64) -> Result<Option<Fate>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
@@ -129,10 +133,11 @@ impl Archive {
         row.map(|row| fate(row).map_err(|error| damaged(&self.path, error))).transpose()
     }
 
-    /// Letters that were stored and not shown, behind this place: at most so many.
+    /// Returns stored letters that were not shown, at most `most`, with sequence numbers above
+    /// `behind`.
     ///
     /// # Errors
-    /// The database is damaged or cannot be read.
+    /// Returns a phrase if the database is damaged or cannot be read.
     pub fn unshown(&self, behind: u64, most: usize) -> Result<Vec<Unshown>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = concat!(
@@ -147,21 +152,23 @@ impl Archive {
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
     }
 
-    /// Bytes kept of each sender.
+    /// Returns the bytes stored for each sender.
     ///
     /// # Errors
-    /// The database is damaged or cannot be read.
+    /// Returns a phrase if the database is damaged or cannot be read.
     pub fn holdings(&self) -> Result<Holdings, Phrase> {
         received::holdings(&self.db).map_err(|error| phrase(&self.path, &error))
     }
 
-    /// Whether the disk has damaged this row, and whose letter it is and what it is called: of a damaged one as the index
-    /// has it, where it has it.
+    /// Checks a row for damage and reads its owner and id. For a damaged row they come from the
+    /// index, if it lists the row.
     fn judge(&self, row: &Row<'_>) -> rusqlite::Result<Judged> {
         let whole = is_whole(row, 0)?;
         let key = if whole { None } else { key_of(&self.db, number(row, COLUMNS + 1)?)? };
         let Some(key) = key else {
-            let (relay, member, by_me) = (parsed(row, 0)?, parsed(row, 1)?, row.get::<_, u8>(2)? == SENT);
+            let relay = parsed(row, 0)?;
+            let member = parsed(row, 1)?;
+            let by_me = row.get::<_, u8>(2)? == SENT;
             return Ok(Judged { whole, relay, member, by_me, id: id_at(row, 3)? });
         };
         let select = "SELECT relay, member FROM peers WHERE id = ?1";
@@ -171,7 +178,8 @@ impl Archive {
         Ok(Judged { whole, relay, member, by_me: key.way == SENT, id })
     }
 
-    /// A letter of the history; `None` for one that was refused for other reasons than `old-copy`.
+    /// Reads a letter of the history. Returns `None` if it was refused for another reason than
+    /// `old-copy`.
     fn said(&self, row: &Row<'_>) -> rusqlite::Result<Option<Said>> {
         let Judged { whole, relay, member, by_me, id } = self.judge(row)?;
         let values = letter_rows::values(row, 0)?;
@@ -220,7 +228,7 @@ impl Archive {
     }
 }
 
-/// What is known of a row.
+/// Integrity, owner and id of a row.
 struct Judged {
     whole: bool,
     relay: HostPort,
@@ -229,7 +237,7 @@ struct Judged {
     id: LetterId,
 }
 
-/// What a letter says; of a damaged one what can be read of its text.
+/// Returns the content of a letter; of a damaged one, the readable part of its text.
 fn judge_content(values: &Values<'_>, whole: bool) -> (String, Option<GuestNote>) {
     if whole { content(values) } else { (readable(values[TEXT]).unwrap_or_default(), None) }
 }
@@ -250,7 +258,8 @@ fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
     }
 }
 
-/// How far a sent letter has come, by the watermarks of its conversation: accepted, delivered, read, until.
+/// Returns how far a sent letter has come, from the watermarks of its conversation: accepted,
+/// delivered, read, until.
 fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Progress> {
     let reach = [number(row, column)?, number(row, column + 1)?, number(row, column + 2)?];
     Ok(match id.number {
@@ -264,7 +273,7 @@ fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Prog
     })
 }
 
-/// What a letter of our own is called at that relay.
+/// Returns the id that a sent letter has at that relay.
 fn sent_id(row: &Row<'_>, column: usize, relay: &HostPort) -> rusqlite::Result<LetterId> {
     let kept = id_at(row, column)?;
     Ok(LetterId { outbox: kept.outbox.through(relay), ..kept })
@@ -281,7 +290,7 @@ fn carrier(value: ValueRef<'_>) -> Carrier {
     }
 }
 
-/// A number, whatever the disk has made of it.
+/// Reads a number of a row that may be damaged; 0 if it is none.
 fn found(value: ValueRef<'_>) -> u64 {
     value.as_i64().unwrap_or_default() as u64
 }

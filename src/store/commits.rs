@@ -1,12 +1,7 @@
-//! How commits reach the disk: counted, so that a start notices when some are gone; and moved from SQLite's log into
-//! the database here, where an error of that is seen.
+//! Counts the commits of a database, and moves them from SQLite's log into the database.
 //!
-//! SQLite reads a log up to the first frame whose checksum is wrong. After a crash this cuts off the torn last commit,
-//! as it should; but a flipped bit in the middle, or a log that is gone, cuts off commits that were durable, and nothing
-//! says so. Therefore each commit raises a number in the database, and once it is durable, that number goes to a small
-//! file beside it, without a sync of its own. After a power cut that file may tell too little, never too much: a
-//! database with fewer commits than it tells has lost some, or is an old copy. What this cannot see is a bit that
-//! flipped in commits made within the last seconds before a power cut, which looks like a torn end.
+//! Must not depend on: the tables of the database. Invariant: the counter file never holds more
+//! commits than are durable.
 //!
 //! ```text
 //! 00000000000000001234 5f0c9a7e11d2b384
@@ -27,30 +22,45 @@ use super::sums::sum;
 use super::worker::Fault;
 use crate::base::Phrase;
 
-/// Pages in the log from which on a commit moves them into the database: 4 MiB of 4 KiB pages, SQLite's own default.
+/// Pages in the log from which a commit moves them into the database. 4 MiB in pages of 4 KiB,
+/// SQLite's own default.
 const LOG_PAGES: i32 = 1_000;
 
-/// Whoever reads the number while it is written may get half of it, but not so often in a row.
+/// Attempts to read the counter file. A read during a write may be torn, but not this many times in
+/// a row.
 const READS: u32 = 4;
 
-/// The number in the database, made beside whatever layout it has.
+/// Table of the number in the database. It is created in every layout.
 const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS commits(one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO commits(one, number) VALUES (1, 0);";
 
-/// Counts the commits of one open database, and empties its log.
+/// Counts the commits of one open database and empties its log.
+///
+/// SQLite reads a log up to the first frame with a wrong checksum. After a crash this correctly
+/// cuts off the torn last commit. A flipped bit in the middle, or a missing log, silently cuts off
+/// commits that were durable. Therefore each commit raises a number in the database. Once it is
+/// durable, the number goes to a counter file next to the database, without a separate sync.
+///
+/// After a power cut the counter file may be too low, never too high. A database with fewer commits
+/// has lost some, or is an old copy. One case stays undetected: a flipped bit in commits of the
+/// last seconds before a power cut looks like a torn end.
+///
+/// The log is emptied here and not by SQLite itself, so that an error of that is noticed.
 #[derive(Debug)]
 pub(super) struct Commits {
     path: PathBuf,
-    /// None in memory.
+    /// `None` for a database in memory.
     beside: Option<File>,
     log_pages: Arc<AtomicI32>,
 }
 
 impl Commits {
-    /// Begins with a database that was just opened, after [`keep_log`]. From now on its log is emptied when it is closed.
+    /// Takes a database that was just opened, after [`keep_log`]. From here on closing it empties
+    /// its log.
     ///
-    /// Errors: those of [`check`].
+    /// # Errors
+    /// As [`check`], or a phrase for an error of the file system or SQLite.
     pub(super) fn open(path: &Path, db: &mut Connection) -> Result<Commits, Phrase> {
         let told = |error: rusqlite::Error| phrase(path, &error);
         check(path, db)?;
@@ -70,7 +80,8 @@ impl Commits {
         db.wal_hook(Some(note)).map_err(told)?;
         db.execute_batch(TABLE).map_err(told)?;
         let commits = Commits { path: path.to_owned(), beside: Some(beside), log_pages };
-        // Pages whose sync failed in an earlier run are written anew by this, and synced. A full disk can wait.
+        // This rewrites and syncs pages whose sync failed in an earlier run. A full disk is not an
+        // error here.
         if let Err(Fault::Broken(why)) = commits.settle(db, false) {
             return Err(why);
         }
@@ -78,16 +89,17 @@ impl Commits {
         Ok(commits)
     }
 
-    /// Begins with a database in memory.
+    /// Takes a database in memory.
     pub(super) fn in_memory(db: &Connection) -> rusqlite::Result<Commits> {
         db.execute_batch(TABLE)?;
         Ok(Commits { path: PathBuf::from(":memory:"), beside: None, log_pages: Arc::default() })
     }
 
-    /// Makes durable what `apply` writes, or nothing of it.
+    /// Makes everything that `apply` writes durable, or nothing.
     ///
-    /// Errors: [`Fault::Passing`] if there was no room or a foreign lock; [`Fault::Broken`] if the disk failed at this
-    /// commit, or at moving earlier ones into the database.
+    /// # Errors
+    /// [`Fault::Passing`] if space was missing or another process held a lock. [`Fault::Broken`] if
+    /// the disk failed at this commit, or at moving earlier ones into the database.
     pub(super) fn commit(
         &mut self,
         db: &mut Connection,
@@ -105,7 +117,7 @@ impl Commits {
             Ok(number) => self.note(number as u64),
             Err(error) => {
                 let fault = fault(&self.path, &error);
-                // In a full disk the log's room may be all there is: what is in it moves on.
+                // On a full disk the log may occupy the only free space, so empty it.
                 self.settle(db, matches!(fault, Fault::Broken(_)))?;
                 return Err(fault);
             }
@@ -113,38 +125,42 @@ impl Commits {
         if self.log_pages.load(Ordering::Relaxed) >= LOG_PAGES { self.settle(db, false) } else { Ok(()) }
     }
 
-    /// Empties the log into the database; if the disk is broken already, leaves both for the next start.
+    /// Empties the log into the database. If the disk has failed, leaves both for the next start.
     fn settle(&self, db: &Connection, is_broken: bool) -> Result<(), Fault> {
+        // After a failed write or sync only a restart shows the state on disk, and the log may hold
+        // the only good copy of the last commits.
         let emptied = if is_broken || self.beside.is_none() { Ok(()) } else { empty_log(db) };
         let emptied = emptied.map_err(|error| fault(&self.path, &error));
         if is_broken || matches!(emptied, Err(Fault::Broken(_))) {
-            // What fails here leaves SQLite to try once more when it closes.
+            // If this fails, SQLite tries once more on closing.
             let _ = keep_log(db);
         }
         match emptied {
             Err(Fault::Broken(why)) => Err(Fault::Broken(why)),
-            // The commits are durable in the log, which is emptied when there is room.
+            // The commits are durable in the log, which is emptied when there is space.
             Err(Fault::Passing(_)) | Ok(()) => Ok(()),
         }
     }
 
     fn note(&self, number: u64) {
         if let Some(beside) = &self.beside {
-            // It only guards: a number that cannot be written tells too little, which is allowed.
+            // The file is only a safeguard. A failed write leaves it too low, which is allowed.
             let _ = beside.write_all_at(line(number).as_bytes(), 0);
         }
     }
 }
 
-/// Leaves the log as it is when the database is closed: what was found damaged, or failed to sync, stays to be looked at.
+/// Leaves the log in place when the database is closed. A damaged or unsynced log stays for
+/// inspection.
 pub(super) fn keep_log(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
-/// Whether the database has all commits that are known of. To be asked with `found` counted after `known` was read, as
-/// others may write meanwhile.
+/// Checks that the database has all known commits. Read `known` before `found`, because another
+/// process may commit in between.
 ///
-/// Errors: `store-commits-missing`.
+/// # Errors
+/// Returns `store-commits-missing`.
 fn compare(path: &Path, known: u64, found: u64) -> Result<(), Phrase> {
     if found >= known {
         return Ok(());
@@ -156,27 +172,30 @@ fn compare(path: &Path, known: u64, found: u64) -> Result<(), Phrase> {
         .with("beside", beside(path).display()))
 }
 
-/// Whether a database that is not there may be made.
+/// Checks that a missing database may be created.
 ///
-/// Errors: as [`check`].
+/// # Errors
+/// As [`check`].
 pub(super) fn check_none(path: &Path) -> Result<(), Phrase> {
     compare(path, known(path)?, 0)
 }
 
-/// Whether an open database has all commits that are known of; others may be writing to it.
+/// Checks that an open database has all known commits. Other processes may be writing to it.
 ///
-/// Errors: `store-commits-missing` (`file`, `found`, `known`, `beside`), `store-commits-damaged`, or what the system says.
+/// # Errors
+/// Returns `store-commits-missing` (`file`, `found`, `known`, `beside`), `store-commits-damaged`,
+/// or a phrase for a system error.
 pub(super) fn check(path: &Path, db: &Connection) -> Result<(), Phrase> {
     let known = known(path)?;
     compare(path, known, count(db).map_err(|error| phrase(path, &error))?)
 }
 
-/// The number beside the database; 0 if there is none.
+/// Returns the number in the counter file, or 0 if there is none.
 fn known(path: &Path) -> Result<u64, Phrase> {
     let beside = beside(path);
     for _ in 0..READS {
         let Some((_, bytes)) = read_small(&beside)? else { return Ok(0) };
-        // A crash at its making, or a full disk, left it empty.
+        // A crash at its creation, or a full disk, left the file empty.
         if bytes.iter().all(|byte| *byte == 0) {
             return Ok(0);
         }
@@ -224,9 +243,11 @@ mod tests {
         schema: &["CREATE TABLE t(n INTEGER, text TEXT) STRICT;"],
     };
 
-    /// As many commits as numbers, the process dies, and these are the files.
+    /// Makes one commit for each number, and copies the files as a crash at that moment would leave
+    /// them.
     fn crashed(numbers: std::ops::Range<u32>) -> (tempfile::TempDir, PathBuf) {
-        let (dir, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let whole = tempfile::tempdir().unwrap();
         let (mut db, mut commits) = database::open(&whole.path().join("d"), &KIND).unwrap();
         for n in numbers {
             add(&mut commits, &mut db, n).unwrap();
@@ -255,10 +276,12 @@ mod tests {
         [path.to_owned(), log(path), beside(path)].map(|file| fs::read(file).ok()).into()
     }
 
+    // faults.md: R71
     #[test]
-    fn row_71_no_flipped_bit_in_the_log_is_passed_over() {
+    fn flipped_bit_in_log_never_loses_commits_silently() {
         let (_dir, path) = crashed(0..4);
-        let (whole, len) = (files(&path), fs::metadata(log(&path)).unwrap().len() as usize);
+        let whole = files(&path);
+        let len = fs::metadata(log(&path)).unwrap().len() as usize;
         let mut missed = 0;
         for bit in (0..len * 8).step_by(1_009) {
             let mut bytes = whole[1].clone().unwrap();
@@ -273,7 +296,7 @@ mod tests {
                 Err(error) => {
                     assert!(["store-commits-missing", "store-database-damaged"].contains(&error.key()));
                     assert_eq!(error.args()[0].1, path.display().to_string());
-                    assert_eq!(files(&path), harmed, "all is left as it was");
+                    assert_eq!(files(&path), harmed, "all files are left unchanged");
                     missed += 1;
                 }
             }
@@ -281,8 +304,9 @@ mod tests {
         assert!(missed > 40, "{missed}");
     }
 
+    // faults.md: R71
     #[test]
-    fn row_71_a_log_or_a_database_that_is_gone_or_old_is_named() {
+    fn missing_or_old_log_or_database_is_reported() {
         type Harm = fn(&Path);
         let table: [(&str, Harm); 3] = [
             ("no log", |path| fs::remove_file(log(path)).unwrap()),
@@ -302,12 +326,13 @@ mod tests {
                 assert_eq!(told[1..], ["0", "3", &beside(&path).display().to_string()], "{what}");
             }
             fs::remove_file(beside(&path)).unwrap();
-            assert_eq!(open(&path), Ok(0), "{what}: the user goes on without");
+            assert_eq!(open(&path), Ok(0), "{what}: opens once the user removes the counter file");
         }
     }
 
+    // faults.md: R71
     #[test]
-    fn row_71_a_torn_end_is_cut_off_and_a_number_that_tells_too_little_is_believed() {
+    fn torn_end_is_cut_off_and_low_counter_file_is_accepted() {
         let (_dir, path) = crashed(0..3);
         let bytes = fs::read(log(&path)).unwrap();
         fs::write(log(&path), &bytes[..bytes.len() - 1]).unwrap();
@@ -319,9 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_cannot_be_read_is_named() {
+    fn damaged_counter_file_is_reported() {
         for bit in 0..line(3).len() * 8 {
-            let (dir, mut bytes) = (tempfile::tempdir().unwrap(), line(3).into_bytes());
+            let dir = tempfile::tempdir().unwrap();
+            let mut bytes = line(3).into_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let path = dir.path().join("d");
             fs::write(beside(&path), bytes).unwrap();
@@ -330,11 +356,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_log_is_emptied_by_the_commit_that_made_it_so() {
+    fn commit_empties_log_that_grew_too_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("d");
         let (mut db, mut commits) = database::open(&path, &KIND).unwrap();
-        let (text, mut longest) = ("x".repeat(100_000), 0);
+        let text = "x".repeat(100_000);
+        let mut longest = 0;
         for _ in 0..100 {
             let insert = |tx: &Transaction<'_>| tx.execute("INSERT INTO t VALUES (1, ?1)", [&text]).map(drop);
             commits.commit(&mut db, insert).unwrap();
@@ -342,7 +369,7 @@ mod tests {
         }
         assert!((4_000_000..4_500_000).contains(&longest), "{longest}");
         drop(db);
-        assert!(!log(&path).exists(), "a clean end leaves none");
+        assert!(!log(&path).exists(), "a clean close leaves no log");
         assert_eq!(open(&path), Ok(100));
     }
 }

@@ -1,7 +1,8 @@
-//! Opening an SQLite file that must be ours, whole, and of a layout we know.
+//! Opens an SQLite file, which must be ours, intact, and in a known layout.
 //!
-//! WAL mode with `synchronous = FULL`: a commit is on disk when it returns, and a torn last one is cut off at the next
-//! start. A file that is not ours, is damaged, or was made by a newer version is named and left as it is.
+//! WAL mode with `synchronous = FULL`: a commit is on disk when it returns, and the next start cuts
+//! off a torn last one. Invariant: a file that is foreign, damaged, or made by a newer version is
+//! reported by name and left unchanged.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,29 +16,30 @@ use super::files::{io_phrase, open_private, sync_folder_of};
 use super::worker::Fault;
 use crate::base::Phrase;
 
-/// What a file must be.
+/// Requirements on a file.
 pub(super) struct Kind {
-    /// Marks it as ours, in SQLite's header.
+    /// Application id in SQLite's header, which marks the file as ours.
     pub(super) application_id: u32,
-    /// The number of `schema`, in SQLite's `user_version`. A change of the layout adds one. No
-    /// version of the program has been released, so that none but this layout is known.
+    /// Version of `schema` in SQLite's `user_version`, raised by each change of the layout. No
+    /// version of the program has been released, so only this layout is known.
     pub(super) schema_version: u32,
-    /// The layout, in parts.
+    /// Parts of the layout.
     pub(super) schema: &'static [&'static str],
 }
 
-/// SQLite's header up to and with the application id (SQLite file format, section 1.3).
+/// Length of SQLite's header up to and including the application id (SQLite file format §1.3).
 const HEADER_LEN: usize = 100;
-/// Everything in a file up to this size is checked at start, which takes about 0.2 s; of a larger one SQLite names a
-/// damaged page, and we a damaged row, when it is met.
+/// Maximum size of a file that is checked completely at start, which takes about 0.2 s. In a larger
+/// file damage is detected on reading: of pages by SQLite, of rows by the store.
 const CHECKED_LEN_MAX: u64 = 64 << 20;
-/// A reader of the history holds its lock for milliseconds.
+/// Longest wait for a lock: a reader of the history holds its lock for milliseconds.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
-/// Opens the file for one writer, and makes it at first use.
+/// Opens the file for a single writer; creates it at first use.
 ///
-/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, those of [`commits::check`], or what the system
-/// says.
+/// # Errors
+/// Returns `store-not-database`, `store-database-damaged`, `store-newer`, a phrase of
+/// [`commits::check`], or one for a system error.
 pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Phrase> {
     if !exists(path) {
         commits::check_none(path)?;
@@ -48,9 +50,11 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Ph
     Ok((db, commits))
 }
 
-/// Opens a file that several processes write, and makes it at first use; its commits are not counted.
+/// Opens a file that several processes write; creates it at first use. Its commits are not counted.
 ///
-/// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
+/// # Errors
+/// Returns `store-not-database`, `store-database-damaged`, `store-newer`, or a phrase for a system
+/// error.
 pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
     check_header(path, kind)?;
     open_private(path).map_err(|error| io_phrase(path, &error))?;
@@ -72,9 +76,11 @@ pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase
     Ok(db)
 }
 
-/// Opens the file for reading only, beside whoever writes it; `None` if there is none yet.
+/// Opens the file read-only while another process may be writing it. Returns `None` if it does not
+/// exist.
 ///
-/// Errors: as [`open`].
+/// # Errors
+/// As [`open`].
 pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
     if !exists(path) {
         return commits::check_none(path).map(|()| None);
@@ -89,10 +95,11 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     Ok(Some(db))
 }
 
-/// Opens the file for changes while the process that usually writes it may be running; `None` if no
-/// file exists yet. Its commits are not counted.
+/// Opens the file for changes while the process that usually writes it may be running. Returns
+/// `None` if it does not exist. Its commits are not counted.
 ///
-/// Errors: as [`open`].
+/// # Errors
+/// As [`open`].
 pub(super) fn open_beside(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
     if !exists(path) {
         return commits::check_none(path).map(|()| None);
@@ -109,7 +116,7 @@ pub(super) fn open_beside(path: &Path, kind: &Kind) -> Result<Option<Connection>
     Ok(Some(db))
 }
 
-/// A database that is gone with its process.
+/// Opens a database that exists in memory only.
 pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commits)> {
     let mut db = Connection::open_in_memory()?;
     create(&mut db, kind)?;
@@ -117,7 +124,7 @@ pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commi
     Ok((db, commits))
 }
 
-/// Whether there is anything in the file `path`.
+/// Whether the file `path` exists and is not empty.
 pub(super) fn exists(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.len() > 0)
 }
@@ -137,11 +144,11 @@ fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
     tx.pragma_update(None, "application_id", kind.application_id)?;
     tx.pragma_update(None, "user_version", kind.schema_version)?;
     tx.commit()?;
-    // Out of the log and into the file itself, whose header then says what it is.
+    // Moves the layout from the log into the file itself, so that the file's header identifies it.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-/// Whether everything in the file is checked at start.
+/// Whether the file is checked completely at start.
 pub(super) fn is_checked_whole(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.len() <= CHECKED_LEN_MAX)
 }
@@ -168,7 +175,7 @@ fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase
     )
 }
 
-/// Looks at the header without SQLite, which would write beside a file that it opens.
+/// Checks the header without SQLite, which would create files next to the one it opens.
 fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
     if !exists(path) {
         return Ok(());
@@ -187,7 +194,7 @@ fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
     }
 }
 
-/// Whether these numbers of a header are those of a file of ours, in a layout we know.
+/// Checks that these numbers of a header belong to a file of ours in a known layout.
 fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32) -> Result<(), Phrase> {
     if application_id != kind.application_id {
         return Err(Phrase::new("store-not-database").with("file", path.display()));
@@ -206,7 +213,7 @@ pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Phrase {
     Phrase::new("store-database-damaged").with("file", path.display()).with("cause", cause)
 }
 
-/// What a person is told of an error of SQLite at `path`.
+/// Returns the phrase for an error of SQLite at `path`.
 pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
     let file = path.display();
     match error.sqlite_error_code() {
@@ -225,7 +232,7 @@ pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
     }
 }
 
-/// SQLite says "disk I/O error" of them all.
+/// Returns the kind of I/O error. SQLite's own text is "disk I/O error" for all of them.
 fn io_cause(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error().map(|error| error.extended_code) {
         Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => "disk I/O error (fsync)",
@@ -235,8 +242,9 @@ fn io_cause(error: &rusqlite::Error) -> &'static str {
     }
 }
 
-/// A commit without room is rolled back whole, and so is one that met a foreign lock or could not write at all; of
-/// everything else, a failed fsync above all, only a restart tells what the disk has.
+/// Classifies an error of a commit. A commit without space, behind another process's lock, or
+/// without any write is rolled back completely. After any other error, a failed fsync above all,
+/// only a restart shows the state on disk.
 pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
     let passes = match error {
         rusqlite::Error::SqliteFailure(ffi::Error { code, extended_code }, _) => {
@@ -253,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_of_a_commit_is_judged() {
+    fn each_commit_error_is_classified() {
         let table = [
             (ffi::SQLITE_FULL, "store-disk-full", true),
             (ffi::SQLITE_IOERR_WRITE, "store-io", true),
@@ -271,7 +279,8 @@ mod tests {
                 Fault::Passing(phrase) => (phrase, true),
                 Fault::Broken(phrase) => (phrase, false),
             };
-            assert_eq!((phrase.key(), found), (key, passes), "{code}");
+            assert_eq!(phrase.key(), key, "{code}");
+            assert_eq!(found, passes, "{code}");
             assert_eq!(phrase.args()[0].1, "/d/f");
         }
     }

@@ -1,9 +1,9 @@
-//! A disk that is none.
+//! A store that keeps nothing.
 
 use super::worker::{Backend, Fault};
 
-/// Answers every record as committed and keeps nothing: for `ping`, `demo` and `bench`, which need no files and leave
-/// none. What it was given is gone with the process.
+/// Reports every record as committed and keeps nothing. For `ping`, `demo` and `bench`, which need
+/// no files and leave none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ephemeral;
 

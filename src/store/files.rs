@@ -1,4 +1,4 @@
-//! Folders and small files: private, atomic, and in the end on disk.
+//! Private folders, and small files that are written atomically and durably.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,26 +9,28 @@ use etcetera::BaseStrategy;
 
 use crate::base::Phrase;
 
-/// Only the owner enters a folder with keys in it.
+/// Mode of folders: only the owner enters a folder with keys in it.
 const FOLDER_MODE: u32 = 0o700;
 
-/// Only the owner reads what we write.
+/// Mode of files: only the owner reads them.
 const FILE_MODE: u32 = 0o600;
 
-/// No small file of ours comes near this; a larger one is not ours and is not read into memory.
+/// Maximum bytes read of a small file. Our files are far smaller, so a larger one is foreign and
+/// must not fill memory.
 const SMALL_FILE_LEN_MAX: u64 = 1 << 20;
 
-/// Where this user's data is kept unless told otherwise: `$XDG_DATA_HOME/queqiao`, else `~/.local/share/queqiao`
-/// (XDG Base Directory Specification). A relay's folder is `relay` in it; members' folders are `members/*`.
+/// Returns the default data folder of this user: `$XDG_DATA_HOME/queqiao`, else
+/// `~/.local/share/queqiao` (XDG Base Directory Specification). It contains a relay's folder
+/// `relay` and the members' folders `members/*`.
 ///
 /// # Errors
-/// `store-no-home` if the user has no home folder.
+/// Returns `store-no-home` if the user has no home folder.
 pub fn default_data_dir() -> Result<PathBuf, Phrase> {
     let strategy = etcetera::choose_base_strategy().map_err(|_| Phrase::new("store-no-home"))?;
     Ok(strategy.data_dir().join("queqiao"))
 }
 
-/// What a person is told of an error of the system at `path`.
+/// Returns the phrase for a system error at `path`.
 pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
     let file = path.display();
     match error.kind() {
@@ -43,7 +45,7 @@ pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
     }
 }
 
-/// Makes the folder and those above it, durably; leaves one that is there as it is.
+/// Creates the folder and its parents durably. Leaves an existing folder unchanged.
 pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
     let missing = match fs::metadata(dir) {
         Ok(found) if found.is_dir() => return Ok(()),
@@ -63,12 +65,12 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
     }
 }
 
-/// Opens a file for reading and writing, private if it is new, without changing what is in it.
+/// Opens a file for reading and writing without changing its content. A new file is private.
 pub(super) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
 }
 
-/// Reads a small text file; `None` if there is none.
+/// Reads a small text file. Returns `None` if it does not exist.
 pub(super) fn read_small(path: &Path) -> Result<Option<(File, Vec<u8>)>, Phrase> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -81,22 +83,22 @@ pub(super) fn read_small(path: &Path) -> Result<Option<(File, Vec<u8>)>, Phrase>
     Ok(Some((file, bytes)))
 }
 
-/// Puts a private file with these bytes in place of `path`: after a crash at any moment there is the old file or the
-/// new one, whole. The caller holds the lock that keeps other writers of `path` away.
+/// Replaces `path` by a private file with these bytes. After a crash at any moment the file is
+/// either the old or the new one. The caller must hold the lock that excludes other writers.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Phrase> {
-    let mut name = path.file_name().expect("the store names its files").to_owned();
+    let mut name = path.file_name().expect("every path of the store has a file name").to_owned();
     name.push(".new");
     let fresh = path.with_file_name(name);
     let written = write_and_rename(&fresh, path, bytes);
     written.map_err(|error| {
-        // Best effort: the next write replaces it as well.
+        // Best effort: the next write replaces it too.
         let _ = fs::remove_file(&fresh);
         io_phrase(path, &error)
     })
 }
 
 fn write_and_rename(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // One left by a crash may have another owner or mode.
+    // A file left by a crash may have another owner or mode.
     match fs::remove_file(fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -108,7 +110,7 @@ fn write_and_rename(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder_of(path)
 }
 
-/// Makes the entry of `path` in its folder durable.
+/// Makes the directory entry of `path` durable.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => File::open(dir)?.sync_all(),
@@ -132,7 +134,8 @@ mod tests {
         let deep = dir.path().join("a/b");
         create_folder(&deep).unwrap();
         create_folder(&deep).unwrap();
-        assert_eq!((mode(&deep), mode(&dir.path().join("a"))), (0o700, 0o700));
+        assert_eq!(mode(&deep), 0o700);
+        assert_eq!(mode(&dir.path().join("a")), 0o700);
         let file = deep.join("f");
         fs::write(deep.join("f.new"), "left by a crash, and longer").unwrap();
         for text in ["one", "two"] {
@@ -140,11 +143,11 @@ mod tests {
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
             assert_eq!(mode(&file), 0o600);
         }
-        assert_eq!(fs::read_dir(&deep).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(fs::read_dir(&deep).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
-    fn each_place_that_holds_no_folder_is_named() {
+    fn non_folder_in_path_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
@@ -156,8 +159,8 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_place_that_takes_no_folder_is_named() {
-        // Nobody makes folders in /proc, not even root.
+    fn uncreatable_folder_is_reported() {
+        // Not even root can create folders in /proc.
         let error = create_folder(Path::new("/proc/queqiao")).unwrap_err();
         assert!(["store-io", "store-not-permitted"].contains(&error.key()), "{error}");
         assert_eq!(error.args()[0], ("file", "/proc/queqiao".to_owned()));
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn errors_of_the_system_get_their_own_phrase() {
+    fn system_errors_get_their_own_phrases() {
         let table = [
             (28, "store-disk-full"),  // ENOSPC
             (122, "store-disk-full"), // EDQUOT
@@ -178,7 +181,8 @@ mod tests {
         ];
         for (errno, key) in table {
             let phrase = io_phrase(Path::new("/d/f"), &io::Error::from_raw_os_error(errno));
-            assert_eq!((phrase.key(), phrase.args()[0].1.as_str()), (key, "/d/f"), "{errno}");
+            assert_eq!(phrase.key(), key, "{errno}");
+            assert_eq!(phrase.args()[0].1, "/d/f", "{errno}");
         }
     }
 }

@@ -1,13 +1,12 @@
-//! Erasing letters of the history, while the process that writes it may be running.
+//! Erases letters of the history, also while the process that writes it is running.
 //!
-//! SQLite leaves what was deleted in its file and its log, and copies of rows where it has moved
-//! them. Therefore rows are overwritten as they are deleted, the file is then written again without
-//! them, and the log is emptied.
+//! SQLite leaves deleted data in its file and log, and copies of rows that it has moved. Therefore
+//! deleted rows are overwritten, the file is rewritten without them, and the log is emptied.
 //!
-//! What has not ended stays: letters that wait in the outbox, refusals that were not told, letters
-//! that were not shown. Of a letter that its relay has accepted and its recipient does not have
-//! yet, the text goes and the rest stays, so that its end is still known. The watermarks stay too:
-//! by them a letter that comes again is known.
+//! Invariant: unfinished letters stay. These are letters waiting in the outbox, unreported
+//! refusals, and letters not yet shown. A letter that was accepted but not delivered loses its text
+//! only, so that its outcome is still recorded. The watermarks stay too, because they identify
+//! repeated letters.
 
 use std::path::{Path, PathBuf};
 
@@ -21,46 +20,46 @@ use super::outgoing;
 use crate::base::{HostPort, Name, Phrase, Wall};
 use crate::client::letter_cost;
 
-/// Rows erased in one transaction: 16 MiB of the longest letters, which the process that writes
-/// waits for.
+/// Maximum rows erased in one transaction: 16 MiB of the longest letters. The writing process waits
+/// for it.
 const ROWS_AT_ONCE: u32 = 256;
 
-/// A letter that may go: it was seen, or has come to its end and its writer knows.
+/// A letter that can be deleted: it was shown, or it is finished and its sender was notified.
 const ENDED: &str = "(way = 1 AND shown IS NOT 0
     OR way = 0 AND refused IS NULL AND number <= coalesce(delivered, 0)
     OR way = 0 AND refused IS NOT NULL AND shown IS NOT 0)";
-/// A letter in a mailbox, whose text is still here.
+/// A letter in a mailbox whose text is still stored here.
 const IN_MAILBOX: &str = "(way = 0 AND refused IS NULL AND number > coalesce(delivered, 0)
     AND number <= coalesce(accepted, 0) AND via IS NOT 'erased')";
-/// A letter that waits in the outbox, or of whose refusal its writer does not know.
+/// A letter waiting in the outbox, or with an unreported refusal.
 const WAITING: &str =
     "(way = 0 AND refused IS NULL AND number > max(coalesce(delivered, 0), coalesce(accepted, 0))
     OR way = 0 AND refused IS NOT NULL AND shown IS 0)";
 /// A letter that was not shown.
 const UNSEEN: &str = "(way = 1 AND shown IS 0)";
-/// The letters asked for: of a member at a relay, or of all; older than a time, or all. A time that
-/// no clock can show is in the future.
+/// The selected letters: of one member at one relay, or of all; older than a time, or all. A
+/// negative time is later than any clock can show.
 const ASKED_FOR: &str = "FROM letters JOIN peers ON peers.id = letters.peer
     LEFT JOIN conversations ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
     WHERE (?1 IS NULL OR (relay = ?1 AND member = ?2)) AND (?3 IS NULL OR (at >= 0 AND at < ?3))";
 
-/// Which letters to erase.
+/// Selection of letters to erase.
 #[derive(Clone, Debug, Default)]
 pub struct Which {
-    /// Those exchanged with this member at this relay; `None` for everybody.
+    /// Letters exchanged with this member at this relay; `None` selects all.
     pub with: Option<(HostPort, Name)>,
-    /// Those from before this time; `None` for all.
+    /// Letters from before this time; `None` selects all.
     pub before: Option<Wall>,
 }
 
-/// Letters by what becomes of them.
+/// Number of letters by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// They can be erased, or were.
+    /// Letters that can be erased, or were.
     pub erased: u64,
-    /// They stay, because they have not come to their end.
+    /// Letters that stay because they are unfinished.
     pub waiting: u64,
-    /// They stay, because they were not shown.
+    /// Letters that stay because they were not shown.
     pub unseen: u64,
 }
 
@@ -72,26 +71,27 @@ pub struct Eraser {
 }
 
 impl Eraser {
-    /// Opens the letters of the member whose folder is `folder`; `None` if nothing was ever kept.
+    /// Opens the letters of the member whose folder is `folder`. Returns `None` if no letters were
+    /// ever stored.
     ///
     /// # Errors
-    /// As [`super::MemberStore::open`], of the database.
+    /// As [`super::MemberStore::open`], for the database.
     pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Eraser>, Phrase> {
         let dir = member_dir(data_dir, folder);
         let path = dir.join("letters.sqlite");
         let Some(db) = database::open_beside(&path, &KIND)? else { return Ok(None) };
         let told = |error: rusqlite::Error| phrase(&path, &error);
         db.pragma_update(None, "secure_delete", true).map_err(told)?;
-        // The remaining rows pass through a temporary file of SQLite, which must not be more public
-        // than this folder.
+        // The remaining rows pass through a temporary file of SQLite, which must be as private as
+        // this folder.
         db.pragma_update(None, "temp_store_directory", dir.display().to_string()).map_err(told)?;
         Ok(Some(Eraser { path, db }))
     }
 
-    /// Returns what [`Eraser::erase`] would do.
+    /// Returns the result that [`Eraser::erase`] would have.
     ///
     /// # Errors
-    /// The database is damaged or cannot be read.
+    /// Returns a phrase if the database is damaged or cannot be read.
     pub fn count(&self, which: &Which) -> Result<Count, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = format!(
@@ -106,13 +106,15 @@ impl Eraser {
         count.map_err(told)
     }
 
-    /// Erases letters, some at a time. [`Eraser::finish`] has to follow, whatever becomes of this.
+    /// Erases letters in batches. [`Eraser::finish`] must follow, even after an error.
     ///
     /// # Errors
-    /// The database is damaged or cannot be written; then some may be erased.
+    /// Returns a phrase if the database is damaged or cannot be written. Some letters may be erased
+    /// then.
     pub fn erase(&mut self, which: &Which) -> Result<Count, Phrase> {
         let stays = self.count(which)?;
-        let (mut behind, mut erased) = (0, 0);
+        let mut behind = 0;
+        let mut erased = 0;
         loop {
             let told = |error: rusqlite::Error| phrase(&self.path, &error);
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
@@ -131,11 +133,11 @@ impl Eraser {
         }
     }
 
-    /// Leaves no copy of what was erased in the file or its log.
+    /// Removes all copies of erased letters from the file and its log.
     ///
     /// # Errors
-    /// `history-in-use` (`file`) if another process reads an old state of the file: then the log is
-    /// left as it is. Or the database cannot be written.
+    /// Returns `history-in-use` (`file`) if another process reads an old state of the file, and
+    /// leaves the log unchanged. Returns another phrase if the database cannot be written.
     pub fn finish(self) -> Result<(), Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         self.db.execute_batch("VACUUM").map_err(told)?;
@@ -153,14 +155,14 @@ impl Which {
     }
 }
 
-/// A letter that goes, or its text.
+/// A letter that is deleted, or loses its text.
 struct Doomed {
     place: i64,
     key: letter_rows::Key,
     text_len: u64,
-    /// It has ended: nothing of it is needed.
+    /// Whether it is finished, so that the whole row can be deleted.
     ended: bool,
-    /// Its text went before.
+    /// Whether its text was erased before.
     was_erased: bool,
 }
 
@@ -185,8 +187,8 @@ fn find(tx: &Transaction<'_>, which: &Which, behind: i64) -> rusqlite::Result<Ve
     rows.collect()
 }
 
-/// Erases one letter. The newest row stays without its text, so that its place is never another
-/// letter's.
+/// Erases one letter. The newest row stays without its text, so that its sequence number is never
+/// reused.
 fn erase(tx: &Transaction<'_>, row: &Doomed, is_newest: bool) -> rusqlite::Result<()> {
     let goes = row.ended && !is_newest;
     outgoing::remove_at(tx, row.place)?;

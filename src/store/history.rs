@@ -1,8 +1,10 @@
-//! A member's database: letters out and in, how far they have come, and the number of the outbox.
+//! A member's database: letters in both directions, how far they have come, and the number of the
+//! outbox.
 //!
-//! SQLite in WAL mode with `synchronous = FULL`. A letter stands in it once: its key is whose it is and what it is
-//! called. How far a sent letter has come is no column of it: it follows from its conversation's watermarks. Rows stand
-//! in the order in which they were written down here; no clock has a say in that.
+//! SQLite in WAL mode with `synchronous = FULL`. Invariant: each letter is stored once, under its
+//! owner and id. How far a sent letter has come is not a column; it follows from the watermarks of
+//! its conversation. Rows are in the order in which they were stored here, independent of any
+//! clock.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +26,7 @@ use crate::client::{
     Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Made, Reach, Reason, Record,
 };
 
-/// The layout of a member's database.
+/// Layout of a member's database.
 pub(super) const KIND: Kind = Kind {
     // `QQIB`.
     application_id: 0x5151_4942,
@@ -89,18 +91,20 @@ CREATE INDEX letters_untold ON letters(id) WHERE way = 0 AND shown = 0 AND refus
     ],
 };
 
-/// How long a commit waits for another process: a history of which something was erased is
-/// rewritten, at 100 MB/s or so.
+/// Longest wait of a commit for another process. Erasing letters rewrites the whole history, at
+/// about 100 MB/s.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(60);
 
-/// Statements that a running client commits with, each of which is prepared once: some twenty.
+/// Prepared statements kept. A running client commits with about twenty different ones.
 const STATEMENTS: usize = 32;
-/// Conversations and senders' outboxes loaded at start, newest first: what the client's tables hold.
+/// Maximum conversations and outboxes of senders loaded at start, newest first: the capacity of the
+/// client's tables.
 const ROWS_LOADED_MAX: u32 = 65_536;
 
-/// Refusals loaded at start that a killed process did not tell; more are told by the runs after it.
+/// Maximum unreported refusals of a killed process loaded at start. The following runs report
+/// further ones.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
-/// Where a letter went, to whom, and its outbox and number.
+/// Relay, recipient, outbox and number of a letter.
 type Named = (HostPort, Name, OutboxId, u64);
 
 /// A member's open database.
@@ -115,9 +119,11 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Opens the database, or makes one with `outbox` as its number; checks it.
+    /// Opens and checks the database, or creates one with `outbox` as its number.
     ///
-    /// Errors: `store-not-database`, `store-database-damaged`, `store-newer`, or what the system says.
+    /// # Errors
+    /// Returns `store-not-database`, `store-database-damaged`, `store-newer`, or a phrase for a
+    /// system error.
     pub(super) fn open(path: &Path, outbox: impl FnOnce() -> u64) -> Result<(History, Kept), Phrase> {
         let (db, commits) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
@@ -126,26 +132,31 @@ impl History {
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
             .map_err(told)?;
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
-        let (path, outbox, damaged) = (path.to_owned(), OutboxId(id as u64), Vec::new());
-        let outboxes = OwnOutboxes::default();
-        let mut history = History { db, commits, path, outbox, outboxes, damaged };
+        let mut history = History {
+            db,
+            commits,
+            path: path.to_owned(),
+            outbox: OutboxId(id as u64),
+            outboxes: OwnOutboxes::default(),
+            damaged: Vec::new(),
+        };
         let kept = history.load()?;
         Ok((history, kept))
     }
 
-    /// Names each letter of the outbox that was found damaged and is refused for that: `letter-damaged` (`file`, `relay`,
-    /// `to`, `number`).
+    /// Takes one phrase for each damaged letter of the outbox, which is refused for that:
+    /// `letter-damaged` (`file`, `relay`, `to`, `number`).
     pub(super) fn take_damaged(&mut self) -> Vec<Phrase> {
         std::mem::take(&mut self.damaged)
     }
 
-    /// The outbox of this database.
+    /// Returns the outbox of this database.
     pub(super) const fn outbox(&self) -> OutboxId {
         self.outbox
     }
 
-    /// Makes these records durable, or none. Those that contradict what is there are left out, and their indexes go
-    /// to `refused`.
+    /// Makes these records durable, or none. Leaves out records that contradict the stored state
+    /// and appends their indexes to `refused`.
     pub(super) fn add(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
         let outboxes = &mut self.outboxes;
         let added = self.commits.commit(&mut self.db, |tx| {
@@ -186,7 +197,7 @@ impl History {
         Ok(kept)
     }
 
-    /// Has letters of the outbox refused that the disk has damaged: they are never sent.
+    /// Marks damaged letters of the outbox as refused: they are never sent.
     fn refuse(&mut self, places: &[u64]) -> Result<(), Phrase> {
         if places.is_empty() {
             return Ok(());
@@ -239,9 +250,9 @@ impl History {
         Ok(())
     }
 
-    /// Letters that wait for their end, as the index has them, so that none is overlooked whatever
-    /// its row says. Those that are damaged, or whose kind and body are, become refusals, unless
-    /// the relay answers for them already; their places in the file are the answer.
+    /// Loads unfinished letters through the index, so that none is missed whatever its row
+    /// contains. Damaged letters, or those with a damaged kind or body, become refusals, unless the
+    /// relay has accepted them. Returns the sequence numbers of those refusals.
     fn load_letters(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<Vec<u64>> {
         let select = concat!(
             "SELECT ",
@@ -255,10 +266,12 @@ impl History {
             WHERE last > delivered AND conversations.outbox_id =
                 coalesce((SELECT id FROM outboxes WHERE outboxes.relay = peers.relay), ?1)"
         );
-        let (mut select, mut damaged) = (self.db.prepare(select)?, Vec::new());
+        let mut select = self.db.prepare(select)?;
+        let mut damaged = Vec::new();
         let mut rows = select.query([self.outbox.0 as i64])?;
         while let Some(row) = rows.next()? {
-            let (whole, values) = (is_whole(row, 0)?, letter_rows::values(row, 0)?);
+            let whole = is_whole(row, 0)?;
+            let values = letter_rows::values(row, 0)?;
             let refused = readable(values[REFUSED]);
             let known = || refused.as_deref().is_some_and(is_reason);
             if refused.is_some() && (whole || known()) {
@@ -272,9 +285,9 @@ impl History {
                 let made = made.unwrap_or_default();
                 kept.letters.insert((relay, to, number), KeptLetter { made, ..letter });
             } else {
-                let (reason, may_have_arrived) = (Reason::Damaged, true);
                 named.push(key.clone());
-                kept.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
+                let refusal = KeptRefusal { letter, reason: Reason::Damaged, may_have_arrived: true };
+                kept.refusals.insert(key, refusal);
                 damaged.push(number(row, COLUMNS + 1)?);
             }
         }
@@ -304,8 +317,8 @@ impl History {
         Ok(())
     }
 
-    /// A letter of the outbox without its kind and body; of a damaged one what can be read, under
-    /// what the index calls it.
+    /// Reads a letter of the outbox without its kind and body. For a damaged one, reads what is
+    /// readable, with the key from the index.
     fn kept_letter(&self, row: &rusqlite::Row<'_>, whole: bool) -> rusqlite::Result<(Named, KeptLetter)> {
         let values = letter_rows::values(row, 0)?;
         let (text, _) = letter_rows::content(&values);
@@ -313,7 +326,9 @@ impl History {
         let (relay, to) = peer(row, 0)?;
         let key = if whole { None } else { letter_rows::key_of(&self.db, number(row, COLUMNS + 1)?)? };
         let (outbox, number) = key.map_or_else(|| (known(3), known(4)), |key| (key.outbox, key.number));
-        let (request, written, mark) = (known(7), Wall(known(AT)), Mark(known(MARK) as u32));
+        let request = known(7);
+        let written = Wall(known(AT));
+        let mark = Mark(known(MARK) as u32);
         let letter = KeptLetter { request, text, written, mark, made: Made::default() };
         Ok(((relay, to, OutboxId(outbox), number), letter))
     }
@@ -413,8 +428,17 @@ fn add_written(
     made: &Made,
 ) -> rusqlite::Result<bool> {
     let peer = peer_id(tx, relay, to)?;
-    let (at, request, via, missing) = (written, Some(request), None, 0);
-    let letter = NewLetter { way: SENT, id, text, note: made.note(), at, request, via, missing, mark };
+    let letter = NewLetter {
+        way: SENT,
+        id,
+        text,
+        note: made.note(),
+        at: written,
+        request: Some(request),
+        via: None,
+        missing: 0,
+        mark,
+    };
     if !letter.insert(tx, peer, (relay, to))? {
         return Ok(false);
     }

@@ -1,12 +1,13 @@
-//! A private key in a file of its own.
+//! A private key in its own file.
 //!
 //! ```text
 //! # queqiao: the secret key of TOM. Whoever reads it can be TOM.
 //! bWFkZSBvZiBieXRlcyBvZiBubyBtZWFuaW5nIGF0IGFsbCwg
 //! ```
 //!
-//! One line holds 48 characters of URL-safe base 64: the 32 bytes of an X25519 private key, and the first 4 of their
-//! BLAKE2s hash. Without those a flipped bit would be another key, and its owner a stranger to every relay.
+//! The line has 48 characters of URL-safe base64: the 32 bytes of an X25519 private key and the
+//! first 4 bytes of its BLAKE2s hash. Without the hash a flipped bit would give another key, which
+//! no relay knows.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,12 +21,15 @@ use crate::base::Phrase;
 
 const KEY_LEN: usize = 32;
 
-/// Enough to see a flipped bit or a missing character; it guards against accidents, not against people.
+/// Bytes of the hash. Enough to detect a flipped bit or a missing character; it protects against
+/// accidents, not attacks.
 const SUM_LEN: usize = 4;
 
-/// Reads a key; `None` if there is no such file.
+/// Reads a key. Returns `None` if the file does not exist.
 ///
-/// Errors: `store-key-open` if others may read it, `store-key-damaged`, or what the system says.
+/// # Errors
+/// Returns `store-key-open` if other users may read it, `store-key-damaged`, or a phrase for a
+/// system error.
 pub(super) fn load(path: &Path) -> Result<Option<[u8; KEY_LEN]>, Phrase> {
     let Some((file, bytes)) = read_small(path)? else { return Ok(None) };
     let bytes = Zeroizing::new(bytes);
@@ -40,7 +44,7 @@ pub(super) fn load(path: &Path) -> Result<Option<[u8; KEY_LEN]>, Phrase> {
     }
 }
 
-/// Writes a new key, `owner`'s. The caller holds the folder and knows that there is none yet.
+/// Writes a new key of `owner`. The caller must hold the folder and know that there is no key yet.
 pub(super) fn create(path: &Path, owner: &str, key: &[u8; KEY_LEN]) -> Result<(), Phrase> {
     write_atomically(path, encode(owner, key).as_bytes())
 }
@@ -67,7 +71,7 @@ fn decode(bytes: &[u8]) -> Option<[u8; KEY_LEN]> {
 
 fn sum(key: &[u8; KEY_LEN]) -> [u8; SUM_LEN] {
     let hash = Blake2s256::digest(key);
-    *hash.first_chunk().expect("a hash of 32 bytes")
+    *hash.first_chunk().expect("a hash has 32 bytes")
 }
 
 #[cfg(test)]
@@ -81,7 +85,7 @@ mod tests {
     const KEY: [u8; 32] = *b"thirty-two bytes made for a test";
 
     #[test]
-    fn a_key_reads_back_and_belongs_to_its_owner_alone() {
+    fn key_round_trips_and_is_private_to_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("k");
         assert_eq!(load(&path), Ok(None));
@@ -97,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_key_is_named() {
+    fn damaged_key_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("k");
         create(&path, "TOM", &KEY).unwrap();
@@ -122,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flipped_bit_gives_another_key() {
+    fn flipped_bit_never_gives_another_key() {
         let whole = encode("TOM", &KEY);
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.as_bytes().to_vec();
@@ -133,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_are_no_key(bytes: Vec<u8>) {
+        fn arbitrary_bytes_are_not_a_key(bytes: Vec<u8>) {
             prop_assert_eq!(decode(&bytes), None);
         }
     }

@@ -1,7 +1,9 @@
-//! The rows of a member's letters: each has a sum over all of its fields and over whose it is, checked when it is read.
-//! SQLite has none, and a flipped bit would put words into somebody's mouth.
+//! The rows of a member's letters.
 //!
-//! What is damaged stays in the file, with a sum that is still wrong; noted of it is that it was refused, or shown.
+//! Must not depend on: which letters a client loads. Invariant: each row has a checksum over all of
+//! its fields and its owner, checked on reading. SQLite has none, and a flipped bit could attribute
+//! words to the wrong person. A damaged row stays in the file with a wrong checksum. Only its
+//! refusal, or that it was shown, is recorded in it.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -10,30 +12,30 @@ use super::sums::{Sum, sum_of_values, unsigned};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, Wall};
 use crate::client::{GuestNote, KIND_GUEST, KIND_TEXT, Reason};
 
-/// Whether the column `refused` may say this.
+/// Whether the column `refused` may contain this word.
 pub(super) fn is_reason(word: &str) -> bool {
     Reason::of_word(word).is_some()
 }
 
-/// Whether the column `refused` says of a letter that no history shows it, in SQL. Those of an old
-/// copy may have arrived.
+/// Returns the SQL condition that a letter was refused and is in no history. Letters refused for
+/// `old-copy` are in it, because they may have arrived.
 pub(super) fn is_refused() -> String {
     let words = Reason::known_words().filter(|word| *word != Reason::OldCopy.word());
     let words: Vec<String> = words.map(|word| format!("'{word}'")).collect();
     format!("(refused IN ({}) OR refused GLOB 'reason-[0-9]*')", words.join(", "))
 }
 
-/// Sent, in the column `way`.
+/// Value of the column `way` for a sent letter.
 pub(super) const SENT: u8 = 0;
-/// Received.
+/// Value of the column `way` for a received letter.
 pub(super) const RECEIVED: u8 = 1;
 
-/// In the column `via` of a letter whose text was erased.
+/// Value of the column `via` for a letter whose text was erased.
 const ERASED: &str = "erased";
 
-/// How many fields a sum is over.
+/// Number of fields in a checksum.
 pub(super) const COLUMNS: usize = 15;
-/// Places among them.
+/// Indexes among these fields.
 pub(super) const TEXT: usize = 5;
 pub(super) const AT: usize = 6;
 pub(super) const REFUSED: usize = 8;
@@ -44,7 +46,7 @@ pub(super) const SHOWN: usize = 12;
 pub(super) const MARK: usize = 13;
 pub(super) const KIND: usize = 14;
 
-/// The fields a sum is over, in its order.
+/// The fields of a checksum, in its order.
 macro_rules! summed {
     () => {
         "relay, member, way, outbox, number, text, at, request, refused, doubt, via, missing, shown, mark, kind"
@@ -54,12 +56,12 @@ pub(super) use summed;
 
 pub(super) type Values<'a> = [ValueRef<'a>; COLUMNS];
 
-/// What the sum of these fields is.
+/// Returns the checksum of these fields.
 pub(super) fn sum_of(values: &Values<'_>) -> Sum {
     sum_of_values("letter", values)
 }
 
-/// The fields of a row that stand there from this column on, whatever the disk has made of them.
+/// Reads the fields of a row from this column on, even if they are damaged.
 pub(super) fn values<'a>(row: &'a Row<'_>, from: usize) -> rusqlite::Result<Values<'a>> {
     let mut values = [ValueRef::Null; COLUMNS];
     for (nth, value) in values.iter_mut().enumerate() {
@@ -68,13 +70,13 @@ pub(super) fn values<'a>(row: &'a Row<'_>, from: usize) -> rusqlite::Result<Valu
     Ok(values)
 }
 
-/// Whether the sum in the column behind those of [`values`] is theirs.
+/// Whether the checksum in the column after those of [`values`] matches them.
 pub(super) fn is_whole(row: &Row<'_>, from: usize) -> rusqlite::Result<bool> {
     let found = row.get_ref(from + COLUMNS)?;
     Ok(found == ValueRef::Blob(&sum_of(&values(row, from)?)))
 }
 
-/// What can be read of a text.
+/// Returns the readable part of a text.
 pub(super) fn readable(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
@@ -82,7 +84,8 @@ pub(super) fn readable(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
-/// What a whole row says: its text, or what was said about a guest, whose word stands for the text.
+/// Returns the content of an intact row: its text, or a guest event, whose word is stored as the
+/// text.
 pub(super) fn content(values: &Values<'_>) -> (String, Option<GuestNote>) {
     let text = readable(values[TEXT]).unwrap_or_default();
     let is_note = values[KIND] == ValueRef::Integer(KIND_GUEST.into());
@@ -92,12 +95,12 @@ pub(super) fn content(values: &Values<'_>) -> (String, Option<GuestNote>) {
     }
 }
 
-/// A number of 64 bits, as SQLite keeps it.
+/// Reads an unsigned 64-bit number, which SQLite stores as a signed one.
 pub(super) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|number| number as u64)
 }
 
-/// A text that must read as something.
+/// Reads a text that must parse.
 pub(super) fn parsed<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     let wrong = |_| rusqlite::Error::InvalidColumnType(column, text.clone(), rusqlite::types::Type::Text);
@@ -108,7 +111,8 @@ pub(super) fn peer(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<(
     Ok((parsed(row, column)?, parsed(row, column + 1)?))
 }
 
-/// Whose letter a row is and what it is called, as the index has it: which way, the peer's number, outbox, number.
+/// Key of a letter row, as the index has it: the number of the peer, the direction, outbox and
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) peer: i64,
@@ -117,7 +121,8 @@ pub(super) struct Key {
     pub(super) number: u64,
 }
 
-/// The second copy of a damaged row's key. Where it is another than in the row it is looked for through the whole index.
+/// Returns the key of a damaged row from the index, the second copy of the key. If it differs from
+/// the key in the row, the whole index is searched.
 pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key>> {
     let key = |row: &Row<'_>| {
         Ok(Key { peer: row.get(0)?, way: row.get(1)?, outbox: unsigned(row, 2)?, number: unsigned(row, 3)? })
@@ -125,7 +130,7 @@ pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key
     let in_row = "SELECT peer, way, outbox, number FROM letters NOT INDEXED WHERE id = ?1";
     let is_indexed = "SELECT 1 FROM letters INDEXED BY sqlite_autoindex_letters_1
         WHERE peer = ?1 AND way = ?2 AND outbox = ?3 AND number = ?4 AND id = ?5";
-    // Of a row whose key is of other types nothing is believed.
+    // If the key has columns of the wrong type, none of it is used.
     if let Ok(key) = db.prepare_cached(in_row)?.query_row([place as i64], key) {
         let row = params![key.peer, key.way, key.outbox as i64, key.number as i64, place as i64];
         if db.prepare_cached(is_indexed)?.exists(row)? {
@@ -137,7 +142,7 @@ pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key
     db.prepare_cached(look)?.query_row([place as i64], key).optional()
 }
 
-/// A letter that is to be written down.
+/// A letter to be stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewLetter<'a> {
     pub(super) way: u8,
@@ -148,12 +153,13 @@ pub(super) struct NewLetter<'a> {
     pub(super) request: Option<u64>,
     pub(super) via: Option<Carrier>,
     pub(super) missing: u64,
-    /// Of a letter that was sent: under which it was numbered.
+    /// For a sent letter: the mark under which it was numbered.
     pub(super) mark: Mark,
 }
 
 impl NewLetter<'_> {
-    /// Appends it with its sum; `false` if it is there already. `whose` is what stands at `peer`.
+    /// Appends the letter with its checksum. Returns `false` if it is stored already. `whose` is
+    /// the row of `peer`.
     pub(super) fn insert(
         &self,
         tx: &Transaction<'_>,
@@ -166,9 +172,12 @@ impl NewLetter<'_> {
         let NewLetter { way, note, mark, .. } = *self;
         let text = note.map_or(self.text, |note| note.word());
         let kind = if note.is_some() { KIND_GUEST } else { KIND_TEXT };
-        let (outbox, number) = (self.id.outbox.0 as i64, self.id.number as i64);
-        let (at, missing) = (self.at.0 as i64, self.missing as i64);
-        let (request, via) = (self.request.map(|request| request as i64), self.via.map(Carrier::as_str));
+        let outbox = self.id.outbox.0 as i64;
+        let number = self.id.number as i64;
+        let at = self.at.0 as i64;
+        let missing = self.missing as i64;
+        let request = self.request.map(|request| request as i64);
+        let via = self.via.map(Carrier::as_str);
         let relay = whose.0.to_string();
         let sum = sum_of(&[
             ValueRef::Text(relay.as_bytes()),
@@ -196,16 +205,17 @@ fn text_or_null(text: Option<&str>) -> ValueRef<'_> {
     text.map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()))
 }
 
-/// What is noted of a letter after it was written down.
+/// A change recorded after a letter was stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Note<'a> {
-    /// It was shown, or that it was refused was told.
+    /// The letter was shown, or its refusal was reported.
     Shown,
-    /// It was refused, for a reason, and whether it may still have arrived.
+    /// The letter was refused: the reason, and whether it may still have arrived.
     Refused(&'a str, bool),
 }
 
-/// Notes something of a letter, and has its sum follow if it was right; of one that was refused no other refusal.
+/// Records a change of a letter, and updates its checksum if it was correct. A refused letter keeps
+/// its first refusal.
 pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT letters.id, ",
@@ -217,13 +227,15 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     let mut select = tx.prepare_cached(select)?;
     let mut rows = select.query(params![peer, way, outbox as i64, number as i64])?;
     let Some(row) = rows.next()? else { return Ok(()) };
-    let (place, whole, mut values) = (row.get::<_, i64>(0)?, is_whole(row, 1)?, values(row, 1)?);
+    let place = row.get::<_, i64>(0)?;
+    let whole = is_whole(row, 1)?;
+    let mut values = values(row, 1)?;
     match note {
         Note::Shown => values[SHOWN] = ValueRef::Integer(1),
         Note::Refused(..) if values[REFUSED] != ValueRef::Null => return Ok(()),
         Note::Refused(reason, doubt) => {
-            (values[REFUSED], values[DOUBT]) =
-                (ValueRef::Text(reason.as_bytes()), ValueRef::Integer(doubt.into()));
+            values[REFUSED] = ValueRef::Text(reason.as_bytes());
+            values[DOUBT] = ValueRef::Integer(doubt.into());
         }
     }
     if whole {
@@ -243,8 +255,8 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     mend_indexes(tx)
 }
 
-/// Has a letter of the outbox refused as damaged, which its writer is to be told; its sum follows
-/// if it was right. `mend_indexes` has to follow.
+/// Marks a letter of the outbox as refused because it is damaged, to be reported to the user.
+/// Updates its checksum if it was correct. [`mend_indexes`] must follow.
 pub(super) fn refuse_damaged(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT ",
@@ -258,7 +270,8 @@ pub(super) fn refuse_damaged(tx: &Transaction<'_>, place: i64) -> rusqlite::Resu
         Some(row) if is_whole(row, 0)? => {
             let mut values = values(row, 0)?;
             values[REFUSED] = ValueRef::Text(word.as_bytes());
-            (values[DOUBT], values[SHOWN]) = (ValueRef::Integer(1), ValueRef::Integer(0));
+            values[DOUBT] = ValueRef::Integer(1);
+            values[SHOWN] = ValueRef::Integer(0);
             Some(sum_of(&values))
         }
         _ => None,
@@ -268,8 +281,8 @@ pub(super) fn refuse_damaged(tx: &Transaction<'_>, place: i64) -> rusqlite::Resu
     tx.prepare_cached(update)?.execute(params![place, word, sum]).map(drop)
 }
 
-/// Erases the text of a letter, and has its sum follow if it was right. It is in no history from
-/// then on.
+/// Erases the text of a letter, which removes it from the history. Updates its checksum if it was
+/// correct.
 pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT ",
@@ -279,16 +292,19 @@ pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<(
     let mut select = tx.prepare_cached(select)?;
     let mut rows = select.query([place])?;
     let Some(row) = rows.next()? else { return Ok(()) };
-    let (whole, mut values) = (is_whole(row, 0)?, values(row, 0)?);
-    (values[TEXT], values[VIA]) = (ValueRef::Null, ValueRef::Text(ERASED.as_bytes()));
-    // The sum of a damaged row stays wrong.
+    let whole = is_whole(row, 0)?;
+    let mut values = values(row, 0)?;
+    values[TEXT] = ValueRef::Null;
+    values[VIA] = ValueRef::Text(ERASED.as_bytes());
+    // The checksum of a damaged row stays wrong.
     let sum = whole.then(|| sum_of(&values));
     let update = "UPDATE letters SET text = NULL, via = ?2, sum = coalesce(?3, sum) WHERE id = ?1";
     tx.prepare_cached(update)?.execute(params![place, ERASED, sum])?;
     Ok(())
 }
 
-/// What the disk has changed in a row it has not changed in the indexes, which then have it under what it was.
+/// Rebuilds the partial indexes. Disk damage changes a row but not the indexes, which still list it
+/// by its old values.
 pub(super) fn mend_indexes(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch("REINDEX letters_unshown; REINDEX letters_untold")
 }

@@ -1,4 +1,4 @@
-//! One process for each folder.
+//! Exclusive use of a folder by one process.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -7,26 +7,26 @@ use std::path::Path;
 use super::files::{io_phrase, open_private};
 use crate::base::Phrase;
 
-/// A folder held by this process until the value is dropped, or the process ends in whatever way.
+/// A folder held by this process until the value is dropped or the process ends.
 ///
-/// The lock is on the file `lock` in the folder, which holds the process id for people; the file stays, because
-/// removing it could part two processes that both believe to hold it.
+/// The lock is on the file `lock` in the folder, which contains the process id for users. The file
+/// is never removed: otherwise two processes could each hold a lock on a different file.
 #[derive(Debug)]
 pub(super) struct FolderLock {
     _held: File,
 }
 
-/// Why a folder could not be taken.
+/// Reason why a folder could not be locked.
 #[derive(Debug)]
 pub(super) enum LockError {
-    /// The process of this id has it; `?` if it has not written its id.
+    /// The process with this id holds it; `?` if it has not written its id.
     Held(String),
     /// The system refused.
     System(Phrase),
 }
 
 impl FolderLock {
-    /// Takes the folder, without waiting.
+    /// Locks the folder without waiting.
     pub(super) fn take(dir: &Path) -> Result<FolderLock, LockError> {
         let path = dir.join("lock");
         let system = |error: io::Error| LockError::System(io_phrase(&path, &error));
@@ -36,7 +36,8 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&file))),
             Err(TryLockError::Error(error)) => return Err(system(error)),
         }
-        // The id is for people only: a full disk keeps nobody from starting, but it must not name an earlier holder.
+        // The id is for users only. A full disk must not prevent a start, but the file must not
+        // name an earlier holder.
         if write_pid(&mut file).is_err() {
             file.set_len(0).map_err(system)?;
         }
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_folder_names_its_holder_and_is_free_again_afterwards() {
+    fn held_folder_reports_holder_and_is_free_after_drop() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("lock"), "1234567890123").unwrap();
         let held = FolderLock::take(dir.path()).unwrap();

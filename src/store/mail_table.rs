@@ -1,9 +1,10 @@
-//! The mail in the relay's database: letters that wait, how far others have come, refusals nobody has heard of, and the
+//! The mail in the relay's database: waiting letters, receipts, unacknowledged refusals, and the
 //! relay's own clock.
 //!
-//! Each row has a sum over all of its fields, checked when it is read: SQLite has none, and a flipped bit would bring a
-//! letter to somebody else. A start reads every row but the letters, whose numbers stand in [`super::waiting_table`]; it
-//! reads the letters too where they are few.
+//! Must not depend on: the state of sessions. Invariant: each row has a checksum over all of its
+//! fields, checked on reading. SQLite has none, and a flipped bit could deliver a letter to another
+//! member. A start reads every row except the letters, whose counts are in
+//! [`super::waiting_table`]. It reads the letters too if they are few.
 
 use std::path::Path;
 
@@ -17,8 +18,9 @@ use super::{damaged_table, outboxes_table, roll_table, sessions_table, unused_ta
 use crate::base::{Held, LetterId, Mark, Name, OutboxId, Phrase, Places, Query, Row};
 use crate::relay::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
 
-/// `letters` is one tree by place, so that new letters are appended, and an index by recipient: clustering by recipient
-/// was measured to be five times slower. Numbers and outboxes are 64 bits without a sign, kept in SQLite's signed ones.
+/// `letters` is one tree by sequence number, so that new letters are appended, with an index by
+/// recipient. Clustering by recipient was measured to be five times slower. Numbers and outboxes
+/// are unsigned 64-bit values stored in SQLite's signed ones.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE letters(
   id INTEGER PRIMARY KEY,
@@ -61,8 +63,8 @@ CREATE TABLE clock(
   sum BLOB NOT NULL
 ) STRICT;";
 
-/// Takes one record into a transaction; `false` if it contradicts what is stored. `changes` are to be written at the
-/// transaction's end.
+/// Applies one record to a transaction. Returns `false` if it contradicts the stored state.
+/// `changes` must be written at the end of the transaction.
 pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes) -> rusqlite::Result<bool> {
     match record {
         Record::Member { name, key, since } => return unused_table::add_member(tx, name, key, *since),
@@ -93,7 +95,7 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
             }
         }
         Record::Rested(flows) => {
-            // An author that was removed hears of no refusal any more.
+            // A removed sender receives no further refusals.
             for table in ["receipts", "refusals"] {
                 let delete =
                     format!("DELETE FROM {table} WHERE author = ?1 AND recipient = ?2 AND outbox = ?3");
@@ -171,7 +173,9 @@ fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()>
     let put =
         "INSERT OR REPLACE INTO refusals(author, recipient, outbox, number, reason, may_have_arrived, sum)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let (from, to, reason) = (owed.from.as_str(), owed.to.as_str(), owed.reason.word());
+    let from = owed.from.as_str();
+    let to = owed.to.as_str();
+    let reason = owed.reason.word();
     let numbers = [owed.id.outbox.0, owed.id.number, owed.may_have_arrived.into()];
     let sum = sum("refusal", &[from, to, &reason], &numbers, &[]);
     let [outbox, number, maybe] = numbers.map(|n| n as i64);
@@ -179,15 +183,17 @@ fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// The rows asked for.
+/// Loads the requested rows.
 ///
-/// Errors: always [`Fault::Broken`]: what cannot be read now is known only after a restart.
+/// # Errors
+/// Always [`Fault::Broken`]: after a failed read the state is known only after a restart.
 pub(super) fn load(db: &Connection, path: &Path, query: &Query) -> Result<Vec<Row>, Fault> {
     load_rows(db, query).map_err(|error| Fault::Broken(fault_phrase(path, &error)))
 }
 
 fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
-    let (mut rows, mut bytes) = (Vec::new(), 0);
+    let mut rows = Vec::new();
+    let mut bytes = 0;
     match (&query.places, &query.owner) {
         (Places::Behind(after), Some(owner)) => {
             let select = format!("{FIELDS} WHERE recipient = ?1 AND id > ?2 ORDER BY id");
@@ -214,7 +220,7 @@ fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Takes rows as long as less than the query's bytes are there.
+/// Takes rows until the byte limit of the query is reached.
 fn take_rows(
     db: &Connection,
     query: &Query,
@@ -241,7 +247,8 @@ fn take_rows(
     Ok(())
 }
 
-/// A damaged letter as a row of the mailbox it is in; `None` where only that mailbox's own query tells which it is.
+/// Returns a damaged letter as a row of its mailbox. Returns `None` if only a query for that
+/// mailbox can tell the owner.
 fn damaged_row(
     db: &Connection,
     query: &Query,
@@ -265,7 +272,7 @@ fn fault_phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
 
 const FIELDS: &str = "SELECT id, recipient, author, outbox, number, since, len, sum, message FROM letters";
 
-/// A row as it is, damaged or not.
+/// A row as stored, damaged or not.
 pub(super) struct StoredLetter {
     to: String,
     pub(super) from: String,
@@ -278,7 +285,8 @@ pub(super) struct StoredLetter {
 }
 
 impl StoredLetter {
-    /// Whose mailbox it is in; the letter itself if it is damaged or in another one than was asked for.
+    /// Returns the owner of the mailbox and the letter. Fails with the letter if it is damaged or
+    /// in another mailbox than requested.
     fn whole_for(self, asked: Option<&Name>) -> Result<(Name, StoredLetter), StoredLetter> {
         match self.to.parse() {
             Ok(owner) if self.is_whole && asked.is_none_or(|asked| *asked == owner) => Ok((owner, self)),
@@ -287,9 +295,10 @@ impl StoredLetter {
     }
 }
 
-/// `None` if a column does not even hold what its type is.
+/// Reads a letter. Returns `None` if a column does not even have its type.
 ///
-/// Errors: what SQLite says of its own.
+/// # Errors
+/// Returns errors of SQLite itself.
 fn read_letter(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<StoredLetter>> {
     match read_columns(row) {
         Ok(letter) => Ok(Some(letter)),
@@ -299,18 +308,22 @@ fn read_letter(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<StoredLetter>
 }
 
 fn read_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLetter> {
-    let (to, from): (String, String) = (row.get(1)?, row.get(2)?);
+    let to: String = row.get(1)?;
+    let from: String = row.get(2)?;
     let numbers =
         [unsigned(row, 0)?, unsigned(row, 3)?, unsigned(row, 4)?, unsigned(row, 5)?, unsigned(row, 6)?];
-    let (stored, message): (Sum, Vec<u8>) = (row.get(7)?, row.get(8)?);
+    let stored: Sum = row.get(7)?;
+    let message: Vec<u8> = row.get(8)?;
     let is_whole = stored == sum("letter", &[&to, &from], &numbers, &message);
     let [_, outbox, number, since, len] = numbers;
     Ok(StoredLetter { to, from, outbox, number, since, len, message, is_whole })
 }
 
-/// Reads everything but the letters, and checks every sum; those of the letters too where they are few.
+/// Reads everything except the letters and checks every checksum. If the letters are few, checks
+/// theirs too.
 ///
-/// Errors: `store-database-damaged`, or what the system says.
+/// # Errors
+/// Returns `store-database-damaged`, or a phrase for a system error.
 pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
     let waiting = waiting_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "waiting"))?;
@@ -336,7 +349,7 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
     Ok(Mail { clock, last_place, waiting, marks, refusals, outboxes, sessions })
 }
 
-/// Checks the sum of every letter that is not known to be damaged, and that `waiting` counts them.
+/// Checks the checksum of every letter not already known as damaged, and the counts in `waiting`.
 fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<(), Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
     let select = format!("{FIELDS} ORDER BY id");
@@ -354,21 +367,24 @@ fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<()
     if counted.agrees_with(waiting) { Ok(()) } else { Err(damaged(path, "waiting")) }
 }
 
-/// `None` if a row is damaged.
+/// Reads the receipts. Returns `None` if a row is damaged.
 fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
     let select =
         "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
         FROM receipts";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
-        let (from, to): (String, String) = (row.get(0)?, row.get(1)?);
+        let from: String = row.get(0)?;
+        let to: String = row.get(1)?;
         let mut numbers = [0; 7];
         for (nth, number) in numbers.iter_mut().enumerate() {
             *number = unsigned(row, 2 + nth)?;
         }
         let is_whole = row.get::<_, Sum>(9)? == sum("receipt", &[&from, &to], &numbers, &[]);
         let [outbox, accepted, delivered, read, since, mark, later] = numbers;
-        let (outbox, mark, at_full_second) = (OutboxId(outbox), Mark(mark as u32), later == 1);
+        let outbox = OutboxId(outbox);
+        let mark = Mark(mark as u32);
+        let at_full_second = later == 1;
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
         let of =
             |(from, to)| Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second };
@@ -377,12 +393,14 @@ fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
     rows.collect()
 }
 
-/// `None` if a row is damaged.
+/// Reads the refusals. Returns `None` if a row is damaged.
 fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<OwedRefusal>>> {
     let select = "SELECT author, recipient, outbox, number, reason, may_have_arrived, sum FROM refusals";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
-        let (from, to, reason): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(4)?);
+        let from: String = row.get(0)?;
+        let to: String = row.get(1)?;
+        let reason: String = row.get(4)?;
         let numbers = [unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 5)?];
         let is_whole = row.get::<_, Sum>(6)? == sum("refusal", &[&from, &to, &reason], &numbers, &[]);
         let [outbox, number, maybe] = numbers;

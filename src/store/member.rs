@@ -1,18 +1,5 @@
-//! What a member keeps on this machine: the identity key, how far the handshake counter is reserved, and its letters.
-//!
-//! In the data folder:
-//!
-//! | file | holds |
-//! | --- | --- |
-//! | `known_relays.toml` | the relays' keys ([`Pins`]) |
-//! | `members/FOLDER/lock` | the process that is this member |
-//! | `members/FOLDER/socket` | a link to where that process is reached |
-//! | `members/FOLDER/name` | the member's name, for people |
-//! | `members/FOLDER/identity.key` | the private key |
-//! | `members/FOLDER/counter` | handshake counters up to this one may be used |
-//! | `members/FOLDER/udp_failed.toml` | relays that UDP did not get through to |
-//! | `members/FOLDER/letters.sqlite` | letters out and in, and the number of the outbox |
-//! | `members/FOLDER/letters.sqlite-commits` | how many commits `letters.sqlite` must have |
+//! A member's durable state on this machine: identity key, reserved handshake counters, and
+//! letters.
 
 use std::path::{Path, PathBuf};
 
@@ -26,23 +13,23 @@ use super::worker::{Backend, Fault};
 use crate::base::{Name, OutboxId, Phrase};
 use crate::client::{Kept, Record};
 
-/// What a client starts with.
+/// Initial state of a client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MemberState {
     /// The member's X25519 private key.
     pub private_key: [u8; 32],
-    /// The highest handshake counter that is durably reserved; 0 at the first run.
+    /// The highest durably reserved handshake counter; 0 at the first run.
     pub counter_reserved: u64,
-    /// The number of its outbox.
+    /// Number of the member's outbox.
     pub outbox: OutboxId,
-    /// What earlier runs left of letters.
+    /// State of letters from earlier runs.
     pub kept: Kept,
-    /// Letters of the outbox that the disk has damaged and that are refused for that, each named once: `letter-damaged`
-    /// (`file`, `relay`, `to`, `number`).
+    /// Damaged letters of the outbox, which are refused for that. Each is reported once, as
+    /// `letter-damaged` (`file`, `relay`, `to`, `number`).
     pub damaged: Vec<Phrase>,
 }
 
-/// Shows no key.
+/// Omits the private key.
 impl std::fmt::Debug for MemberState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemberState")
@@ -53,6 +40,20 @@ impl std::fmt::Debug for MemberState {
 }
 
 /// A member's folder, held by this process; the backend of its [`super::Worker`].
+///
+/// Files in the data folder:
+///
+/// | file | holds |
+/// | --- | --- |
+/// | `known_relays.toml` | the relays' keys ([`Pins`]) |
+/// | `members/FOLDER/lock` | the id of the process that holds the folder |
+/// | `members/FOLDER/socket` | a link to the socket of that process |
+/// | `members/FOLDER/name` | the member's name, for users |
+/// | `members/FOLDER/identity.key` | the private key |
+/// | `members/FOLDER/counter` | handshake counters up to this one may be used |
+/// | `members/FOLDER/udp_failed.toml` | relays that UDP did not reach |
+/// | `members/FOLDER/letters.sqlite` | letters in both directions, and the number of the outbox |
+/// | `members/FOLDER/letters.sqlite-commits` | number of commits that `letters.sqlite` must have |
 #[derive(Debug)]
 pub struct MemberStore {
     counter_path: PathBuf,
@@ -63,27 +64,29 @@ pub struct MemberStore {
     _lock: FolderLock,
 }
 
-/// The folder of a member in the data folder, given what [`Name::folder`] calls it.
+/// Returns the folder of a member in the data folder. `folder` is the result of [`Name::folder`].
 pub fn member_dir(data_dir: &Path, folder: &str) -> PathBuf {
     data_dir.join("members").join(folder)
 }
 
-/// The folders of all members who have one in the data folder.
+/// Returns the folders of all members that have one in the data folder.
 pub fn member_dirs(data_dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(data_dir.join("members")) else { return Vec::new() };
     entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 impl MemberStore {
-    /// Opens the folder of the member `name`, `members/FOLDER` in the data folder, and makes it at first use, with
-    /// `seed` as the new private key, and another as the number of the outbox. A key that is there is never replaced,
-    /// nor are letters.
+    /// Opens the folder of the member `name`, `members/FOLDER` in the data folder. The first use
+    /// creates it, with one `seed` as the new private key and another for the number of the outbox.
+    /// Never replaces an existing key or existing letters.
     ///
     /// # Errors
-    /// Each but the first names the file. `member-busy` (`name`, `pid`); `store-key-open` (`mode`);
-    /// `store-key-damaged`; `store-key-missing`; `store-counter-damaged`; `pins-damaged` (`line`, `cause`);
-    /// `store-not-database`; `store-database-damaged` (`cause`); `store-newer` (`version`);
-    /// `store-commits-missing` (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
+    /// All phrases except the first contain the file. `member-busy` (`name`, `pid`);
+    /// `store-key-open` (`mode`); `store-key-damaged`; `store-key-missing`;
+    /// `store-counter-damaged`; `pins-damaged` (`line`, `cause`); `store-not-database`;
+    /// `store-database-damaged` (`cause`); `store-newer` (`version`); `store-commits-missing`
+    /// (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`;
+    /// `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
     pub fn open(
         data_dir: &Path,
         name: &Name,
@@ -102,7 +105,8 @@ impl MemberStore {
         let pins = Pins::load(data_dir)?;
         let number = || u64::from_le_bytes(*seed().first_chunk().expect("a seed has 32 bytes"));
         let (mut history, mut kept) = History::open(&dir.join("letters.sqlite"), number)?;
-        let (outbox, damaged) = (history.outbox(), history.take_damaged());
+        let outbox = history.outbox();
+        let damaged = history.take_damaged();
         let udp_failed = UdpFailed::load(&dir);
         kept.udp_failed = udp_failed.by_relay().clone();
         let store = MemberStore { counter_path, counter_reserved, pins, history, udp_failed, _lock: lock };
@@ -119,12 +123,15 @@ impl MemberStore {
 }
 
 impl Backend<Record> for MemberStore {
-    /// Refuses a pin where another process pinned another key first, a request that was written down before, and a
-    /// letter that came in without the one before it. Faults of the small files pass: they are written anew each time,
-    /// so nothing of a failed write is ever built upon.
+    /// Refuses a pin if another process pinned a different key first, a request that was stored
+    /// before, and a received letter whose predecessor is missing. Faults of the small files are
+    /// passing: each write replaces the whole file, so nothing depends on a failed write.
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        let (mut counter, mut pins, mut pin_indexes) = (0, Vec::new(), Vec::new());
-        let (mut letters, mut fared) = (false, false);
+        let mut counter = 0;
+        let mut pins = Vec::new();
+        let mut pin_indexes = Vec::new();
+        let mut letters = false;
+        let mut fared = false;
         for (index, record) in records.iter().enumerate() {
             match record {
                 Record::Counter(reserved) => counter = counter.max(*reserved),
@@ -156,12 +163,13 @@ impl Backend<Record> for MemberStore {
 }
 
 fn load_or_create_key(dir: &Path, name: &Name, seed: impl Fn() -> [u8; 32]) -> Result<[u8; 32], Phrase> {
-    let (key_path, name_path) = (dir.join("identity.key"), dir.join("name"));
+    let key_path = dir.join("identity.key");
+    let name_path = dir.join("name");
     let known_key = keyfile::load(&key_path)?;
     let has_name = read_small(&name_path)?.is_some();
     let key = match known_key {
         Some(key) => key,
-        // The name is written after the key: where it stands, there was one.
+        // The name is written after the key: if it exists, there was a key.
         None if has_name => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
         None => {
             let key = seed();
@@ -204,10 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn a_member_keeps_key_counter_and_pins() {
+    fn member_keeps_key_counter_and_pins() {
         let data = tempfile::tempdir().unwrap();
         let (store, state) = open(data.path(), 1).unwrap();
-        assert_eq!((state.private_key, state.counter_reserved), ([1; 32], 0));
+        assert_eq!(state.private_key, [1; 32]);
+        assert_eq!(state.counter_reserved, 0);
         let (done_in, done) = channel();
         let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
         let relay: crate::base::HostPort = "h:1".parse().unwrap();
@@ -220,7 +229,8 @@ mod tests {
         let answers = [1, 2, 3].map(|n| Done::Committed(Ticket(n)));
         assert_eq!(Vec::from_iter(done.iter()), [&answers[..], &[Done::Failed(Ticket(4))]].concat());
         let (_store, state) = open(data.path(), 2).unwrap();
-        assert_eq!((state.private_key, state.counter_reserved), ([1; 32], 7));
+        assert_eq!(state.private_key, [1; 32]);
+        assert_eq!(state.counter_reserved, 7);
         assert_eq!(Pins::load(data.path()).unwrap().get(&relay).unwrap().key, PublicKey([5; 32]));
         let dir = data.path().join("members").join(FOLDER);
         assert_eq!(fs::read_to_string(dir.join("name")).unwrap(), "TOM\n");
@@ -229,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_begins_with_what_the_last_one_knew_of_udp() {
+    fn udp_failures_are_known_to_next_run() {
         let data = tempfile::tempdir().unwrap();
         let relay: crate::base::HostPort = "h:1".parse().unwrap();
         let at = |ms: Option<u64>| Record::UdpFailed { relay: relay.clone(), at: ms.map(crate::base::Wall) };
@@ -242,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_process_of_a_member_is_told_who_has_it() {
+    fn second_process_gets_pid_of_folder_holder() {
         let data = tempfile::tempdir().unwrap();
         let _held = open(data.path(), 1).unwrap();
         let busy = Phrase::new("member-busy").with("name", "TOM").with("pid", std::process::id());
@@ -251,8 +261,9 @@ mod tests {
         assert_eq!(jack.unwrap().1.private_key, [2; 32]);
     }
 
+    // faults.md: R76
     #[test]
-    fn row_76_each_bad_file_is_named_and_left_alone() {
+    fn damaged_file_is_reported_and_left_unchanged() {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("members").join(FOLDER);
         drop(open(data.path(), 1).unwrap());
@@ -285,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_cannot_be_written_is_not_reserved() {
+    fn unwritable_counter_is_not_reserved() {
         let data = tempfile::tempdir().unwrap();
         let (mut store, _) = open(data.path(), 1).unwrap();
         let blocked = data.path().join("members").join(FOLDER).join("counter.new");

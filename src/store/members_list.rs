@@ -1,4 +1,4 @@
-//! Reading who a relay's members are, beside the relay that writes them or without one.
+//! Reads a relay's members, whether or not the relay is running.
 
 use std::path::Path;
 
@@ -9,23 +9,25 @@ use super::roll_table;
 use crate::base::{Name, Phrase, PublicKey, Wall};
 use crate::relay::Invitation;
 
-/// One member, as its operator is shown it.
+/// One member, as shown to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// The name.
     pub name: Name,
     /// The identity key that owns it.
     pub key: PublicKey,
-    /// When it was registered.
+    /// Time of registration.
     pub since: Wall,
-    /// When it signed in or left last, if that is known.
+    /// Time of the last sign-in or end of session, if known.
     pub seen: Option<Wall>,
 }
 
-/// Every member of the relay whose data folder is `dir`, by name, and every invitation that waits, oldest first.
+/// Returns every member of the relay whose data folder is `dir`, by name, and every open
+/// invitation, oldest first.
 ///
 /// # Errors
-/// `members-no-relay` (`folder`) if no relay ever had that folder; otherwise as [`super::RelayStore::open`].
+/// Returns `members-no-relay` (`folder`) if the folder never belonged to a relay; otherwise as
+/// [`super::RelayStore::open`].
 pub fn members_list(dir: &Path) -> Result<(Vec<Listed>, Vec<Invitation>), Phrase> {
     let path = super::operators::database_of(dir)?;
     let db = database::open_to_read(&path, &KIND)?.ok_or_else(|| super::operators::no_relay(dir))?;
@@ -34,7 +36,8 @@ pub fn members_list(dir: &Path) -> Result<(Vec<Listed>, Vec<Invitation>), Phrase
     let mut rows = select.query([]).map_err(told)?;
     let mut members = Vec::new();
     while let Some(row) = rows.next().map_err(told)? {
-        let (name, key): (String, [u8; 32]) = (row.get(0).map_err(told)?, row.get(1).map_err(told)?);
+        let name: String = row.get(0).map_err(told)?;
+        let key: [u8; 32] = row.get(1).map_err(told)?;
         let since = row.get::<_, i64>(2).map_err(told)?;
         let whole = row.get::<_, [u8; 8]>(3).map_err(told)? == row_sum(&name, &key);
         let Some(name) = name.parse::<Name>().ok().filter(|_| whole) else {

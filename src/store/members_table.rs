@@ -1,8 +1,8 @@
-//! Which key owns which name at a relay. The mail is in [`super::mail_table`], all else about members in
-//! [`super::roll_table`].
+//! The owner key of each name at a relay. The mail is in [`super::mail_table`], other state of
+//! members in [`super::roll_table`].
 //!
-//! SQLite has no checksums over rows, so each row has one; without it a flipped bit would hand a name to nobody, or to
-//! somebody else.
+//! Invariant: each row has a checksum, because SQLite has none over rows. Without it a flipped bit
+//! could leave a name without an owner, or give it to another one.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::database::{damaged, phrase};
 use super::sums::{SUM_LEN, Sum};
 use crate::base::{Name, Phrase, PublicKey};
 
-/// One tree and no second index, so that a row is found by the very bytes that its `sum` covers.
+/// One tree without a second index, so that a row is found by the same bytes that its `sum` covers.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE members(
   name TEXT PRIMARY KEY NOT NULL,
@@ -22,9 +22,10 @@ CREATE TABLE members(
   added INTEGER NOT NULL DEFAULT (unixepoch())
 ) STRICT, WITHOUT ROWID;";
 
-/// Every member, by name.
+/// Reads every member, ordered by name.
 ///
-/// Errors: `store-database-damaged`, or what the system says.
+/// # Errors
+/// Returns `store-database-damaged`, or a phrase for a system error.
 pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, PublicKey)>, Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
     let select = "SELECT name, key, sum FROM members ORDER BY name";
@@ -32,9 +33,9 @@ pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, Pu
     let mut rows = select.query([]).map_err(told)?;
     let mut members = Vec::<(Name, PublicKey)>::new();
     while let Some(row) = rows.next().map_err(told)? {
-        let (name, key, sum) = (row.get(0), row.get(1), row.get(2));
-        let (name, key, sum): (String, [u8; 32], Sum) =
-            (name.map_err(told)?, key.map_err(told)?, sum.map_err(told)?);
+        let name: String = row.get(0).map_err(told)?;
+        let key: [u8; 32] = row.get(1).map_err(told)?;
+        let sum: Sum = row.get(2).map_err(told)?;
         let is_whole = sum == row_sum(&name, &key)
             && members.last().is_none_or(|(last, _)| last.as_str() < name.as_str());
         match name.parse() {
@@ -45,7 +46,7 @@ pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, Pu
     Ok(members)
 }
 
-/// Adds a member; `false` if the name has another key already, which keeps it.
+/// Adds a member. Returns `false` if the name has another key, which is then kept.
 pub(super) fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rusqlite::Result<bool> {
     let insert = "INSERT INTO members(name, key, sum) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     let row = (name.as_str(), key.0, row_sum(name.as_str(), &key.0));
@@ -58,5 +59,5 @@ pub(super) fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rus
 
 pub(super) fn row_sum(name: &str, key: &[u8; 32]) -> Sum {
     let hash = Blake2s256::new().chain_update(key).chain_update(name).finalize();
-    *hash.first_chunk::<SUM_LEN>().expect("a hash of 32 bytes")
+    *hash.first_chunk::<SUM_LEN>().expect("a hash has 32 bytes")
 }

@@ -1,18 +1,10 @@
-//! Floor 5: disk. What a relay and the members of a machine keep from one run to the next.
+//! Durable state of the relay and the members of this machine (layer 5).
 //!
-//! - [`Worker`]: the store's thread; it commits records in groups, so that the loop never waits for a disk.
-//! - [`RelayStore`]: the relay's identity key, its members and their mail, in a folder of its own.
-//! - [`members_list()`]: who those members are, for the operator; [`Requests`]: what the operator asks of a running relay.
-//! - [`Reach`]: where members reach that relay, for invitations.
-//! - [`MemberStore`]: a member's identity key, handshake counter and letters, in a folder for each name.
-//! - [`Archive`]: the same letters, for those who only read them.
-//! - [`Pins`]: the keys of the relays this machine knows, one file for all its members.
-//! - [`Ephemeral`]: keeps nothing, for processes that leave no files.
+//! Must not depend on: sockets, `net`, or any text for users.
 //!
-//! It must not know: sockets, `net`, or any sentence for people.
-//! Invariant: a record is answered as committed only after the disk has it (fsync), and a file is either its old
-//! self or its new one, never half of each. Private keys are readable by their owner alone. What is damaged, or made
-//! by a newer version, is refused by name and left as it is.
+//! Invariant: a record is reported as committed only after fsync. A file is either its old or its
+//! new version, never a mixture. Private keys are readable by their owner only. A file that is
+//! damaged, or made by a newer version, is rejected by name and left unchanged.
 
 mod archive;
 mod commits;

@@ -1,9 +1,11 @@
-//! What an operator's command asks of a relay that runs: requests in a small database of their own in the relay's
-//! folder, so that only the relay ever writes its members and mail.
+//! Requests of an operator's command to a running relay, in a separate small database in the
+//! relay's folder.
 //!
-//! A command puts a row in and waits for its answer there; the relay looks whether the file changed several times a
-//! second (SQLite's `data_version`, which reads no table). Rows left from an earlier run of the relay are dropped when it
-//! starts: whoever still waits puts its row in again, and no request is carried out that nobody waits for.
+//! Must not depend on: the members and mail of the relay. Invariant: only the relay writes those. A
+//! command inserts a row and waits for the answer in it. The relay polls for changes of the file
+//! several times a second (SQLite's `data_version`, which reads no table). Rows from an earlier run
+//! are dropped when the relay starts. A command that still waits inserts its row again, so no
+//! request without a waiting command is carried out.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use super::database::{self, Kind, phrase};
 use crate::base::{Name, Phrase, Wall};
 use crate::relay::{Invitation, InvitationId, Request};
 
-/// Marks the file as ours in SQLite's header: `QQRQ`.
+/// Application id in SQLite's header that marks the file as ours: `QQRQ`.
 const APPLICATION_ID: u32 = 0x5151_5251;
 const KIND: Kind = Kind {
     application_id: APPLICATION_ID,
@@ -28,10 +30,10 @@ CREATE TABLE requests(
   answer TEXT
 ) STRICT;"],
 };
-/// Requests looked at together; more wait for the next look.
+/// Maximum requests read in one poll, to bound its work. Further ones wait for the next poll.
 const PAGE: usize = 64;
 
-/// The requests of one relay, as the relay or as a command sees them.
+/// The requests of one relay, for the relay or for a command.
 #[derive(Debug)]
 pub struct Requests {
     path: PathBuf,
@@ -40,14 +42,14 @@ pub struct Requests {
     last: i64,
 }
 
-/// How a request stands.
+/// State of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// The relay has not answered yet.
     Waiting,
-    /// It has, in the words of whoever called [`Requests::answer`].
+    /// The relay has answered; the text is the one given to [`Requests::answer`].
     Answered(String),
-    /// It is gone: the relay has started again.
+    /// The request is gone, because the relay has restarted.
     Gone,
 }
 
@@ -55,22 +57,23 @@ impl Requests {
     /// Opens the requests for the relay that holds the folder, and drops those of earlier runs.
     ///
     /// # Errors
-    /// As [`super::RelayStore::open`], about the file `requests.sqlite`.
+    /// As [`super::RelayStore::open`], for the file `requests.sqlite`.
     pub fn serve(dir: &Path) -> Result<Requests, Phrase> {
         let requests = Requests::open(dir)?;
         let told = |error: rusqlite::Error| phrase(&requests.path, &error);
         let count = "SELECT count(*) FROM requests";
-        // A full disk is written to only where there is a need.
+        // Write only if needed, because the disk may be full.
         if requests.db.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(told)? > 0 {
             requests.db.execute("DELETE FROM requests", []).map_err(told)?;
         }
         Ok(requests)
     }
 
-    /// Opens them for a command.
+    /// Opens the requests for a command.
     ///
     /// # Errors
-    /// `members-no-relay` (`folder`) if no relay ever had that folder; otherwise as [`Requests::serve`].
+    /// Returns `members-no-relay` (`folder`) if the folder never belonged to a relay; otherwise as
+    /// [`Requests::serve`].
     pub fn open_to_ask(dir: &Path) -> Result<Requests, Phrase> {
         database_of(dir)?;
         Requests::open(dir)
@@ -86,10 +89,10 @@ impl Requests {
         phrase(&self.path, error)
     }
 
-    /// Asks for something; the number of the request.
+    /// Submits a request and returns its number.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns a phrase if the file cannot be written.
     pub fn ask(&mut self, request: &Request) -> Result<i64, Phrase> {
         let (invite, name, made, until) = match request {
             Request::Invite(Invitation { id, name, made, until }) => {
@@ -103,10 +106,10 @@ impl Requests {
         Ok(self.db.last_insert_rowid())
     }
 
-    /// How a request stands.
+    /// Returns the state of a request.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns a phrase if the file cannot be read.
     pub fn state(&self, id: i64) -> Result<Asked, Phrase> {
         let select = "SELECT answer FROM requests WHERE id = ?1";
         let found = self.db.query_row(select, [id], |row| row.get::<_, Option<String>>(0)).optional();
@@ -117,20 +120,20 @@ impl Requests {
         })
     }
 
-    /// Takes a request back; how it stood.
+    /// Withdraws a request and returns its last state.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns a phrase if the file cannot be read or written.
     pub fn withdraw(&self, id: i64) -> Result<Asked, Phrase> {
         let state = self.state(id)?;
         self.db.execute("DELETE FROM requests WHERE id = ?1", [id]).map_err(|error| self.told(&error))?;
         Ok(state)
     }
 
-    /// Requests that came since the last look, with their numbers. One that is none is answered at once.
+    /// Returns new requests since the last poll, with their numbers. Skips malformed ones.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns a phrase if the file cannot be read.
     pub fn new_ones(&mut self) -> Result<Vec<(i64, Request)>, Phrase> {
         let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, u32>(0));
         let version = version.map_err(|error| self.told(&error))?;
@@ -150,9 +153,11 @@ impl Requests {
             WHERE id > ?1 AND answer IS NULL ORDER BY id LIMIT ?2";
         let mut select = self.db.prepare_cached(select)?;
         let rows = select.query_map(params![self.last, PAGE as i64], |row| {
-            let (invite, name): (Option<[u8; 32]>, Option<String>) = (row.get(1)?, row.get(2)?);
+            let invite: Option<[u8; 32]> = row.get(1)?;
+            let name: Option<String> = row.get(2)?;
             let wall = |column| row.get::<_, i64>(column).map(|ms| Wall(ms as u64));
-            let (made, until) = (wall(3)?, wall(4)?);
+            let made = wall(3)?;
+            let until = wall(4)?;
             let name = name.map(|name| name.parse::<Name>()).transpose().ok();
             let request = match (invite, name) {
                 (Some(id), Some(name)) => {
@@ -169,7 +174,7 @@ impl Requests {
     /// Answers a request, unless it was withdrawn.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns a phrase if the file cannot be written.
     pub fn answer(&self, id: i64, answer: &str) -> Result<(), Phrase> {
         let update = "UPDATE requests SET answer = ?2 WHERE id = ?1";
         self.db.execute(update, params![id, answer]).map_err(|error| self.told(&error))?;
@@ -177,9 +182,10 @@ impl Requests {
     }
 }
 
-/// The database of the relay whose folder is `dir`.
+/// Returns the database of the relay whose folder is `dir`.
 ///
-/// Errors: `members-no-relay` (`folder`), `store-not-folder`, `store-not-permitted`.
+/// # Errors
+/// Returns `members-no-relay` (`folder`), `store-not-folder`, or `store-not-permitted`.
 pub(super) fn database_of(dir: &Path) -> Result<PathBuf, Phrase> {
     let path = dir.join(super::RELAY_DATABASE);
     match path.metadata() {
@@ -202,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_seen_once_answered_and_gone_when_the_relay_starts_again() {
+    fn request_is_seen_once_and_gone_after_relay_restart() {
         let dir = tempfile::tempdir().unwrap();
         let no_relay = Requests::open_to_ask(dir.path()).unwrap_err();
         assert_eq!(no_relay.key(), "members-no-relay");

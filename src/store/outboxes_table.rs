@@ -1,5 +1,5 @@
-//! The last sign-in of each outbox of each member, in the relay's database: how it knows an old
-//! copy of a member's folder.
+//! The last sign-in of each outbox of each member, in the relay's database. It shows an old copy of
+//! a member's folder.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -7,7 +7,7 @@ use super::sums::{Sum, sum, unsigned};
 use crate::base::{Mark, Name, OutboxId};
 use crate::relay::{KeptOutbox, Said};
 
-/// `used` is on the relay's own clock, in milliseconds.
+/// `used` is in milliseconds of the relay's own clock.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE outboxes(
   member TEXT NOT NULL,
@@ -19,7 +19,7 @@ CREATE TABLE outboxes(
   PRIMARY KEY(member, outbox)
 ) STRICT, WITHOUT ROWID;";
 
-/// Notes a sign-in. Nothing more is known of the outbox that is `gone`, nor of its letters.
+/// Records a sign-in. Forgets everything about the outbox `gone` and its letters.
 pub(super) fn put(tx: &Transaction<'_>, outbox: &KeptOutbox, gone: Option<OutboxId>) -> rusqlite::Result<()> {
     let member = outbox.member.as_str();
     if let Some(gone) = gone {
@@ -40,12 +40,12 @@ pub(super) fn put(tx: &Transaction<'_>, outbox: &KeptOutbox, gone: Option<Outbox
     tx.prepare_cached(put)?.execute(params![member, id, mark, token, used, sum]).map(drop)
 }
 
-/// The member is gone.
+/// Removes a member that is gone.
 pub(super) fn remove_member(tx: &Transaction<'_>, member: &Name) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM outboxes WHERE member = ?1")?.execute([member.as_str()]).map(drop)
 }
 
-/// Every row; `None` if one is damaged.
+/// Reads every row. Returns `None` if one is damaged.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<KeptOutbox>>> {
     let mut select = db.prepare("SELECT member, outbox, mark, token, used, sum FROM outboxes")?;
     let rows = select.query_map([], |row| {

@@ -1,8 +1,8 @@
-//! Kind and body of the letters that wait in the outbox, as they were first sent: what may have
-//! left goes out again byte for byte.
+//! Kind and body of the letters that wait in the outbox, as first sent. A letter that may have left
+//! is sent again byte for byte.
 //!
-//! A row is there until its letter is delivered, refused, or erased. It has a sum over all of its
-//! fields and over whose letter it is.
+//! A row exists until its letter is delivered, refused, or erased. Invariant: it has a checksum
+//! over all of its fields and the owner of the letter.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Transaction, params};
@@ -12,7 +12,7 @@ use super::sums::{Sum, sum};
 use crate::base::{HostPort, LetterId, Name, OutboxId};
 use crate::client::Made;
 
-/// By the place of the letter in `letters`, which is never another letter's.
+/// `letter` is the letter's sequence number in `letters`, which is never reused.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE outgoing(
   letter INTEGER PRIMARY KEY,
@@ -21,7 +21,7 @@ CREATE TABLE outgoing(
   sent_sum BLOB NOT NULL
 ) STRICT;";
 
-/// Appends the row of the letter at this place, to a member at a relay.
+/// Appends the row of the letter with this sequence number, to a member at a relay.
 pub(super) fn add(
     tx: &Transaction<'_>,
     place: i64,
@@ -34,15 +34,16 @@ pub(super) fn add(
     tx.prepare_cached(add)?.execute(params![place, made.kind, &*made.body, sum]).map(drop)
 }
 
-/// The row that stands there from this column on; `None` if there is none, or the disk has damaged
-/// it.
+/// Reads the row from column `from` on. Returns `None` if there is no row, or it is damaged.
 pub(super) fn read(
     row: &Row<'_>,
     from: usize,
     whose: (&HostPort, &Name),
     id: LetterId,
 ) -> rusqlite::Result<Option<Made>> {
-    let (kind, body, found) = (row.get_ref(from)?, row.get_ref(from + 1)?, row.get_ref(from + 2)?);
+    let kind = row.get_ref(from)?;
+    let body = row.get_ref(from + 1)?;
+    let found = row.get_ref(from + 2)?;
     let kind = kind.as_i64().ok().and_then(|kind| u8::try_from(kind).ok());
     let (Some(kind), ValueRef::Blob(body)) = (kind, body) else { return Ok(None) };
     let whole = found == ValueRef::Blob(&sum_of(whose, id, kind, body));
@@ -54,7 +55,7 @@ pub(super) fn remove(tx: &Transaction<'_>, peer: i64, id: LetterId) -> rusqlite:
     remove_through(tx, peer, id.outbox, id.number - 1, id.number)
 }
 
-/// Removes the rows of the letters behind this number, through another.
+/// Removes the rows of the letters from `behind + 1` to `through`.
 pub(super) fn remove_through(
     tx: &Transaction<'_>,
     peer: i64,
@@ -69,7 +70,7 @@ pub(super) fn remove_through(
     tx.prepare_cached(remove)?.execute(row).map(drop)
 }
 
-/// Removes the row of the letter at this place.
+/// Removes the row of the letter with this sequence number.
 pub(super) fn remove_at(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM outgoing WHERE letter = ?1")?.execute([place]).map(drop)
 }

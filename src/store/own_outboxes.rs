@@ -1,5 +1,5 @@
-//! The outboxes of a member in its own database: one for each relay, and another one once that
-//! proves to be an old copy.
+//! A member's outboxes in its own database: one for each relay, replaced once it proves to be an
+//! old copy.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,19 +23,19 @@ CREATE TABLE said(
   PRIMARY KEY(relay, mark)
 ) STRICT, WITHOUT ROWID;";
 
-/// What the tables hold of each relay, so that a letter costs no look-up. To be emptied when a
-/// transaction fails.
+/// Cached content of the tables for each relay, so that a letter needs no look-up. Must be cleared
+/// when a transaction fails.
 #[derive(Debug, Default)]
 pub(super) struct OwnOutboxes(BTreeMap<HostPort, (OutboxId, Mark)>);
 
 impl OwnOutboxes {
-    /// Nothing is known of what the tables hold.
+    /// Clears the cache.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// Something is numbered in this outbox of a relay, under this mark. If the relay had another
-    /// one, the letters that wait in that are refused.
+    /// Records that something is numbered in this outbox of a relay, under this mark. If the relay
+    /// had another outbox, refuses the letters that wait in it.
     pub(super) fn raise(
         &mut self,
         tx: &Transaction<'_>,
@@ -62,7 +62,7 @@ impl OwnOutboxes {
         Ok(())
     }
 
-    /// A sign-in is about to say this.
+    /// Records the content of a sign-in that is about to be sent.
     pub(super) fn say(
         &mut self,
         tx: &Transaction<'_>,
@@ -80,7 +80,7 @@ impl OwnOutboxes {
     }
 }
 
-/// Refuses letters that wait in this outbox of a relay.
+/// Refuses the letters that wait in this outbox of a relay.
 fn refuse_waiting(tx: &Transaction<'_>, relay: &str, outbox: OutboxId) -> rusqlite::Result<()> {
     let select = "SELECT letters.peer, number FROM conversations
         JOIN peers ON peers.id = conversations.peer
@@ -97,11 +97,12 @@ fn refuse_waiting(tx: &Transaction<'_>, relay: &str, outbox: OutboxId) -> rusqli
     Ok(())
 }
 
-/// All of them.
+/// Loads all outboxes.
 pub(super) fn load(db: &Connection) -> rusqlite::Result<BTreeMap<HostPort, KeptOutbox>> {
     let mut select = db.prepare("SELECT relay, id, mark FROM outboxes")?;
     let outboxes = select.query_map([], |row| {
-        let (id, mark) = (OutboxId(number(row, 1)?), Mark(number(row, 2)? as u32));
+        let id = OutboxId(number(row, 1)?);
+        let mark = Mark(number(row, 2)? as u32);
         Ok((parsed(row, 0)?, KeptOutbox { id, mark, said: VecDeque::new() }))
     })?;
     let mut outboxes: BTreeMap<HostPort, KeptOutbox> = outboxes.collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! The relays this machine knows by their keys.
+//! The known keys of relays on this machine.
 //!
 //! ```toml
 //! ["127.0.0.1:8081"]
@@ -24,19 +24,19 @@ const HEADER: &str = "\
 # Written by queqiao. To accept or replace a key: queqiao trust
 ";
 
-/// The key of one relay.
+/// The pinned key of one relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// The key it has to prove.
+    /// Key that the relay must prove.
     pub key: PublicKey,
-    /// When it first showed this key, or its user accepted it; whole seconds.
+    /// Time when the relay first showed this key, or the user accepted it; whole seconds.
     pub first_seen: Timestamp,
 }
 
 /// `known_relays.toml` in the data folder, shared by all members of the machine.
 ///
-/// The value is what the file said when it was last read; a change reads it again, under a lock, so that two
-/// processes never undo each other's.
+/// Holds the content of the file as last read. A change reads it again under a lock, so that no
+/// process undoes a change of another.
 #[derive(Clone, Debug)]
 pub struct Pins {
     path: PathBuf,
@@ -44,30 +44,30 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// Reads the pins in this data folder; none if there is no such file or folder.
+    /// Reads the pins in this data folder. Returns none if the file or folder does not exist.
     ///
     /// # Errors
-    /// `pins-damaged` (`file`, `line`, `cause`), or what the system says.
+    /// Returns `pins-damaged` (`file`, `line`, `cause`), or a phrase for a system error.
     pub fn load(data_dir: &Path) -> Result<Pins, Phrase> {
         let mut pins = Pins { path: data_dir.join("known_relays.toml"), by_relay: BTreeMap::new() };
         pins.read()?;
         Ok(pins)
     }
 
-    /// The pin of this relay, if it has one.
+    /// Returns the pin of this relay.
     pub fn get(&self, relay: &HostPort) -> Option<Pin> {
         self.by_relay.get(relay).copied()
     }
 
-    /// Every pin, by relay.
+    /// Returns every pin, ordered by relay.
     pub fn list(&self) -> impl Iterator<Item = (&HostPort, Pin)> {
         self.by_relay.iter().map(|(relay, pin)| (relay, *pin))
     }
 
-    /// Pins this key, whatever was pinned before; answers with the key it replaced. Durable on return.
+    /// Pins this key, replacing any other. Returns the replaced key. Durable on return.
     ///
     /// # Errors
-    /// As [`Pins::load`]; the file is then as it was.
+    /// As [`Pins::load`]; the file is then unchanged.
     pub fn set(&mut self, relay: &HostPort, key: PublicKey) -> Result<Option<PublicKey>, Phrase> {
         let _lock = self.lock()?;
         self.read()?;
@@ -79,18 +79,19 @@ impl Pins {
         Ok(old.filter(|old| *old != key))
     }
 
-    /// Pins these keys where nothing is pinned yet; answers with the indexes of those where another key is. Durable on
-    /// return.
+    /// Pins these keys for relays without a pin. Returns the indexes of those with another pinned
+    /// key. Durable on return.
     ///
     /// # Errors
-    /// As [`Pins::load`]; the file is then as it was.
+    /// As [`Pins::load`]; the file is then unchanged.
     pub fn set_first<'a>(
         &mut self,
         pins: impl IntoIterator<Item = (&'a HostPort, PublicKey)>,
     ) -> Result<Vec<usize>, Phrase> {
         let _lock = self.lock()?;
         self.read()?;
-        let (mut refused, mut is_changed) = (Vec::new(), false);
+        let mut refused = Vec::new();
+        let mut is_changed = false;
         for (index, (relay, key)) in pins.into_iter().enumerate() {
             match self.by_relay.entry(relay.clone()) {
                 Entry::Occupied(old) if old.get().key == key => {}
@@ -107,7 +108,7 @@ impl Pins {
         Ok(refused)
     }
 
-    /// Waits for other writers, each of which is done within one small write.
+    /// Waits for other writers; each needs only one small write.
     fn lock(&self) -> Result<File, Phrase> {
         let path = self.path.with_extension("lock");
         create_folder(path.parent().expect("the file is in the data folder"))?;
@@ -126,7 +127,7 @@ impl Pins {
     fn write(&mut self) -> Result<(), Phrase> {
         let written = write_atomically(&self.path, self.text().as_bytes());
         if written.is_err() {
-            // What was not written is not pinned; if reading fails as well, nothing is.
+            // Discard pins that were not written. If reading fails too, none remain.
             self.by_relay.clear();
             let _ = self.read();
         }
@@ -137,7 +138,7 @@ impl Pins {
         let mut text = HEADER.to_owned();
         for (relay, Pin { key, first_seen }) in &self.by_relay {
             write!(text, "\n[\"{relay}\"]\nkey = \"{key}\"\nfirst_seen = \"{first_seen}\"\n")
-                .expect("writing to a string");
+                .expect("writing to a string cannot fail");
         }
         text
     }
@@ -149,7 +150,7 @@ impl Pins {
 }
 
 fn now() -> Timestamp {
-    Timestamp::now().round(Unit::Second).expect("the clock is far from the end of time")
+    Timestamp::now().round(Unit::Second).expect("the clock is far from the largest timestamp")
 }
 
 #[derive(Debug)]
@@ -201,13 +202,15 @@ mod tests {
     }
 
     #[test]
-    fn pins_survive_and_are_replaced_only_when_told_to() {
+    fn pins_persist_and_are_replaced_only_on_request() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("new/data");
         let mut pins = Pins::load(&data).unwrap();
         assert_eq!(pins.list().count(), 0);
-        let (a, b) = (PublicKey([1; 32]), PublicKey([2; 32]));
-        let (here, there) = (relay("127.0.0.1:8081"), relay("[::1]:443"));
+        let a = PublicKey([1; 32]);
+        let b = PublicKey([2; 32]);
+        let here = relay("127.0.0.1:8081");
+        let there = relay("[::1]:443");
         assert_eq!(pins.set_first([(&here, a), (&there, b), (&here, a), (&here, b)]), Ok(vec![3]));
         assert_eq!(Pins::load(&data).unwrap().get(&here).unwrap().key, a);
         assert_eq!(pins.set(&here, a), Ok(None));
@@ -218,11 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_line_is_named_and_nothing_is_overwritten() {
+    fn damaged_line_is_reported_and_file_left_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("known_relays.toml");
         let key = PublicKey([1; 32]).to_string();
-        let (row, seen) = (format!("key = \"{key}\"\n"), "first_seen = \"2026-01-31T12:00:00Z\"\n");
+        let row = format!("key = \"{key}\"\n");
+        let seen = "first_seen = \"2026-01-31T12:00:00Z\"\n";
         let whole = format!("# relays\n[\"h:1\"]\n{row}{seen}");
         let table = [
             (format!("{whole}["), 5),
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn two_writers_at_once_lose_nothing() {
+    fn two_concurrent_writers_lose_nothing() {
         let dir = tempfile::tempdir().unwrap();
         std::thread::scope(|scope| {
             for host in ["a", "b"] {
@@ -268,11 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_pins_nothing() {
+    fn failed_write_pins_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut pins = Pins::load(dir.path()).unwrap();
         pins.set(&relay("a:1"), PublicKey([1; 32])).unwrap();
-        // A folder that is not empty cannot be replaced by a file, whoever asks.
+        // A folder that is not empty cannot be replaced by a file, even as root.
         fs::create_dir_all(dir.path().join("known_relays.toml.new/x")).unwrap();
         pins.set(&relay("b:1"), PublicKey([2; 32])).unwrap_err();
         assert_eq!(pins.get(&relay("b:1")), None);

@@ -1,5 +1,5 @@
-//! Where members reach a relay, as it was when the relay last started: `reach.toml` in its folder. The operator's
-//! commands read it, while the relay runs and while it does not.
+//! Addresses at which members reach a relay, as of its last start: `reach.toml` in its folder. The
+//! operator's commands read it for invitations, whether or not the relay is running.
 //!
 //! ```toml
 //! key = "m7s22-7gq4x-…"
@@ -19,13 +19,13 @@ const HEADER: &str = "\
 # Where members reach this relay, as it was when it last started. Written by queqiao.
 ";
 
-/// What members are told of a relay.
+/// A relay's key and addresses for its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reach {
-    /// Its key.
+    /// Key of the relay.
     pub key: Fingerprint,
-    /// Its addresses, the likeliest first; at least one.
+    /// Addresses, the likeliest first; at least one.
     pub at: Vec<ReachedAt>,
 }
 
@@ -33,17 +33,17 @@ pub struct Reach {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReachedAt {
-    /// Where it is reached over UDP.
+    /// Address over UDP.
     pub address: HostPort,
-    /// And over TCP, if it listens there for those who come to that address.
+    /// Address over TCP, if the relay listens there for peers of the UDP address.
     pub tcp: Option<HostPort>,
 }
 
 impl Reach {
-    /// What the relay of this folder said; `None` if it has not run yet.
+    /// Reads the file of the relay in this folder. Returns `None` if the relay has not run yet.
     ///
     /// # Errors
-    /// `reach-damaged` (`file`, `cause`), or what the system says.
+    /// Returns `reach-damaged` (`file`, `cause`), or a phrase for a system error.
     pub fn load(dir: &Path) -> Result<Option<Reach>, Phrase> {
         let path = path_in(dir);
         let Some((_, bytes)) = read_small(&path)? else { return Ok(None) };
@@ -54,12 +54,12 @@ impl Reach {
         if reach.at.is_empty() { Err(damaged("at = []".to_owned())) } else { Ok(Some(reach)) }
     }
 
-    /// Writes it down; the caller has the relay's folder.
+    /// Writes the file. The caller must hold the relay's folder.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns a phrase for a system error.
     pub fn save(&self, dir: &Path) -> Result<(), Phrase> {
-        let text = toml::to_string(self).expect("it is made of texts");
+        let text = toml::to_string(self).expect("all fields serialise to strings");
         write_atomically(&path_in(dir), format!("{HEADER}{text}").as_bytes())
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reach_is_read_as_it_was_written() {
+    fn reach_round_trips_and_damage_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Reach::load(dir.path()), Ok(None));
         let at = |address: &str, tcp: Option<&str>| ReachedAt {

@@ -1,5 +1,4 @@
-//! Letters that came in: how far each sender's outbox has come here, what is kept of it, and what
-//! was refused.
+//! Received letters: the watermarks and stored bytes of each sender's outbox, and refused letters.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +8,14 @@ use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
 use crate::client::{DECLINED_KEPT_MAX, GuestNote, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
-/// Outboxes remembered of which nothing is kept: twice as many as a client remembers in memory
-/// while it runs, some 15 MB. One that a client remembers is therefore here too.
+/// Maximum remembered outboxes without stored letters. Twice as many as a running client remembers,
+/// so each of those is here too; about 15 MB.
 const EMPTY_OUTBOXES_MAX: i64 = 131_072;
-/// Refusals after which the outboxes above this are forgotten: counting them takes 20 ms.
+/// Refusals after which outboxes above [`EMPTY_OUTBOXES_MAX`] are forgotten. Counting them takes 20
+/// ms.
 const FORGOTTEN_EVERY: i64 = 1_024;
 
-/// The last [`DECLINED_KEPT_MAX`] letters that were refused.
+/// The last [`DECLINED_KEPT_MAX`] refused letters.
 pub(super) const DECLINED: &str = "
 CREATE TABLE declined(
   id INTEGER PRIMARY KEY,
@@ -26,7 +26,7 @@ CREATE TABLE declined(
   UNIQUE(peer, outbox, number)
 ) STRICT;";
 
-/// A letter that came in, without its name.
+/// A received letter without its id.
 pub(super) struct Arrived<'a> {
     pub(super) text: &'a str,
     pub(super) note: Option<GuestNote>,
@@ -35,13 +35,13 @@ pub(super) struct Arrived<'a> {
     pub(super) missing: u64,
 }
 
-/// State of a sender's outbox before its letter `id`, which comes behind `after`.
+/// State of a sender's outbox before its letter `id`, which follows `after`.
 enum Turn {
-    /// It has come, or was refused, before.
+    /// The letter was received or refused before.
     Before,
-    /// The letter before it is not there, or the sender's mark would pass over one.
+    /// The letter's predecessor is missing, or the sender's mark would skip a letter.
     Gap,
-    /// It is next; the outbox is known.
+    /// The letter is next; `known`: whether the outbox is stored already.
     Next { known: bool },
 }
 
@@ -55,7 +55,7 @@ fn turn_of(tx: &Transaction<'_>, peer: i64, id: LetterId, after: u64) -> rusqlit
     })
 }
 
-/// Adds a letter, only behind the one before it; `false` if that is missing.
+/// Adds a letter if it follows its predecessor. Returns `false` if that is missing.
 pub(super) fn add(
     tx: &Transaction<'_>,
     peer: i64,
@@ -69,17 +69,28 @@ pub(super) fn add(
         Turn::Next { .. } => {}
     }
     let Arrived { text, note, at, via, missing } = letter;
-    let (way, request, via) = (RECEIVED, None, Some(via));
-    let letter = NewLetter { way, id, text, note, at, request, via, missing, mark: Mark::default() };
+    let letter = NewLetter {
+        way: RECEIVED,
+        id,
+        text,
+        note,
+        at,
+        request: None,
+        via: Some(via),
+        missing,
+        mark: Mark::default(),
+    };
     let bytes = if letter.insert(tx, peer, whose)? { letter_cost(text.len()) } else { 0 };
     let raise = "INSERT INTO senders(peer, outbox, last, heard, held, mark) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5, mark = ?6";
-    let (outbox, last, heard) = (id.outbox.0 as i64, id.number as i64, tx.last_insert_rowid());
+    let outbox = id.outbox.0 as i64;
+    let last = id.number as i64;
+    let heard = tx.last_insert_rowid();
     tx.prepare_cached(raise)?.execute((peer, outbox, last, heard, bytes as i64, mark.0))?;
     Ok(true)
 }
 
-/// Notes that a letter was refused; `false` as with [`add`].
+/// Records that a letter was refused. Returns `false` as [`add`] does.
 pub(super) fn decline(
     tx: &Transaction<'_>,
     peer: i64,
@@ -91,7 +102,8 @@ pub(super) fn decline(
         Turn::Gap => return Ok(false),
         Turn::Next { known } => known,
     };
-    let (outbox, number) = (id.outbox.0 as i64, id.number as i64);
+    let outbox = id.outbox.0 as i64;
+    let number = id.number as i64;
     let add = "INSERT INTO declined(peer, outbox, number, reason) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO NOTHING";
     tx.prepare_cached(add)?.execute((peer, outbox, number, &*reason.word()))?;
@@ -110,16 +122,16 @@ pub(super) fn decline(
     Ok(true)
 }
 
-/// Letters of this outbox from this mark on were numbered by an old copy.
+/// Records that an old copy numbered the letters of this outbox from this mark on.
 pub(super) fn close(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, mark: Mark) -> rusqlite::Result<bool> {
     let close = "UPDATE senders SET closed = min(coalesce(closed, ?3), ?3) WHERE peer = ?1 AND outbox = ?2";
     tx.prepare_cached(close)?.execute((peer, outbox.0 as i64, mark.0))?;
     Ok(true)
 }
 
-/// Forgets the outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] of which nothing is kept; never
-/// the one that was just heard of. Otherwise one who takes a new outbox for each refused letter
-/// would fill the disk.
+/// Forgets outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] that have no stored letters, except
+/// the one just heard from. Otherwise a sender with a new outbox for each refused letter could fill
+/// the disk.
 fn forget_outboxes(tx: &Transaction<'_>, peer: i64, heard: i64) -> rusqlite::Result<()> {
     let forget = "DELETE FROM senders WHERE peer = ?1 AND held = 0 AND outbox IN (
         SELECT outbox FROM senders WHERE peer = ?1 ORDER BY outbox = ?2, heard, outbox < 0, outbox
@@ -127,11 +139,12 @@ fn forget_outboxes(tx: &Transaction<'_>, peer: i64, heard: i64) -> rusqlite::Res
     tx.prepare_cached(forget)?.execute((peer, heard, OUTBOXES_OF_ONE_MAX as i64)).map(drop)
 }
 
-/// Bytes kept of each sender.
+/// Returns the bytes stored for each sender.
 pub(super) fn holdings(db: &Connection) -> rusqlite::Result<Holdings> {
     let select = "SELECT relay, member, sum(held) FROM senders JOIN peers ON peers.id = peer
         WHERE held > 0 GROUP BY peer";
-    let (mut select, mut holdings) = (db.prepare(select)?, Holdings::new());
+    let mut select = db.prepare(select)?;
+    let mut holdings = Holdings::new();
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let (relay, from) = peer(row, 0)?;
@@ -140,9 +153,9 @@ pub(super) fn holdings(db: &Connection) -> rusqlite::Result<Holdings> {
     Ok(holdings)
 }
 
-/// Forgets the outboxes of which nothing is kept above this many, those unheard for longest, and
-/// their senders where nothing else refers to them. Otherwise strangers who come under a new name
-/// each time, as guests do, would fill the disk with refusals.
+/// Forgets outboxes without stored letters above `max`, those silent for longest first. Also
+/// removes their senders if nothing else refers to them. Otherwise strangers with a new name each
+/// time, as guests have, could fill the disk with refusals.
 fn forget_refused(tx: &Transaction<'_>, max: i64) -> rusqlite::Result<()> {
     let forget = "DELETE FROM senders WHERE held = 0 AND (peer, outbox) IN (
         SELECT peer, outbox FROM senders WHERE held = 0 ORDER BY heard
@@ -160,7 +173,7 @@ fn forget_refused(tx: &Transaction<'_>, max: i64) -> rusqlite::Result<()> {
 
 type Declined = BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>;
 
-/// Letters that were refused, each with its place among all.
+/// Returns the refused letters, each with its sequence number.
 pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
     let select = "SELECT relay, member, outbox, number, declined.id, reason
         FROM declined JOIN peers ON peers.id = peer";
@@ -177,7 +190,8 @@ pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
 mod tests {
     use super::*;
 
-    /// Strangers with a new name for each letter, all refused: few of them leave a row, and what is kept stays.
+    /// Strangers use a new name for each letter, and all are refused. Few of them leave a row, and
+    /// stored letters remain.
     #[test]
     fn refused_strangers_leave_bounded_rows() {
         let mut db = Connection::open_in_memory().unwrap();
@@ -206,12 +220,13 @@ mod tests {
         assert!(peers("SELECT peer FROM senders WHERE held > 0") == [3]);
         let named = peers("SELECT id FROM peers ORDER BY id");
         assert!(named.contains(&3) && named.iter().filter(|peer| **peer < 15).count() <= 5, "{named:?}");
-        assert!((15..=20).all(|peer| named.contains(&peer)), "a refusal that is remembered keeps its sender");
+        assert!((15..=20).all(|peer| named.contains(&peer)), "a stored refusal keeps its sender");
     }
 
-    /// At the bound a refusal of one more stranger forgets the one unheard for longest, within [`FORGOTTEN_EVERY`].
+    /// At the limit, refusing one more stranger forgets the one silent for longest, within
+    /// [`FORGOTTEN_EVERY`] refusals.
     #[test]
-    fn refusals_above_the_bound_are_forgotten_in_passing() {
+    fn refusals_above_limit_are_forgotten_by_later_ones() {
         let mut db = Connection::open_in_memory().unwrap();
         super::super::history::KIND.schema.iter().for_each(|text| db.execute_batch(text).unwrap());
         let tx = db.transaction().unwrap();

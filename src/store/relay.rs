@@ -1,13 +1,13 @@
-//! What a relay keeps: its identity key, its members and their mail.
+//! A relay's durable state: identity key, members and mail.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `lock` | the process that has the folder |
+//! | `lock` | the id of the process that holds the folder |
 //! | `relay.key` | the relay's private key |
-//! | `relay.id` | what its resets are made with ([`super::renew_reset_id`]) |
-//! | `relay.sqlite` | its members, letters that wait for them, and where its sessions were |
-//! | `relay.sqlite-commits` | how many commits `relay.sqlite` must have |
-//! | `requests.sqlite` | what its operator asks of it while it runs ([`super::Requests`]) |
+//! | `relay.id` | the random part of its stateless resets ([`super::renew_reset_id`]) |
+//! | `relay.sqlite` | members, their waiting letters, and the last addresses of sessions |
+//! | `relay.sqlite-commits` | number of commits that `relay.sqlite` must have |
+//! | `requests.sqlite` | operator requests to the running relay ([`super::Requests`]) |
 
 use std::path::{Path, PathBuf};
 
@@ -27,10 +27,10 @@ use super::{
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
 use crate::relay::{Mail, Record, Roll};
 
-/// The name of a relay's database in its folder.
+/// Name of a relay's database in its folder.
 pub const RELAY_DATABASE: &str = "relay.sqlite";
 
-/// The layout of a relay's database.
+/// Layout of a relay's database.
 pub(super) const KIND: Kind = Kind {
     // `QQIA`.
     application_id: 0x5151_4941,
@@ -47,22 +47,22 @@ pub(super) const KIND: Kind = Kind {
     ],
 };
 
-/// What a relay starts with.
+/// Initial state of a relay.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RelayState {
     /// Its X25519 private key.
     pub private_key: [u8; 32],
-    /// The random id that its resets are made with, together with the key.
+    /// Random id that stateless resets are derived from, together with the key.
     pub reset_id: [u8; 16],
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
-    /// Who was invited, who was removed, and who refuses whom.
+    /// Invitations, removed members, and block lists.
     pub roll: Roll,
-    /// Everything else, the letters themselves apart.
+    /// All other state, except the letters themselves.
     pub mail: Mail,
 }
 
-/// Shows no key.
+/// Omits the private key.
 impl std::fmt::Debug for RelayState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RelayState").field("members", &self.members).finish_non_exhaustive()
@@ -79,29 +79,33 @@ pub struct RelayStore {
 }
 
 impl RelayStore {
-    /// Opens a relay's folder, and makes it at first use; `seed` makes new private keys, and what
-    /// else is random.
+    /// Opens a relay's folder; creates it at first use. `seed` provides new private keys and other
+    /// random values.
     ///
-    /// Nothing that is there is ever replaced: where the key or the database is gone but the other is not, the folder
-    /// is refused, since a new key is a stranger to every client and an empty database gives every name away.
+    /// Never replaces existing state. If only one of key and database is missing, the folder is
+    /// rejected: clients would not accept a new key, and an empty database would give every name
+    /// away.
     ///
     /// # Errors
-    /// Each names the file. `relay-busy` (`folder`, `pid`); `store-key-open` (`mode`); `store-key-damaged`;
-    /// `store-key-missing`; `store-database-missing`; `store-not-database`; `store-database-damaged` (`cause`);
-    /// `store-newer` (`version`); `store-commits-missing` (`found`, `known`, `beside`); `store-commits-damaged`;
-    /// `store-disk-full`; `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
+    /// All phrases contain the file. `relay-busy` (`folder`, `pid`); `store-key-open` (`mode`);
+    /// `store-key-damaged`; `store-key-missing`; `store-database-missing`; `store-not-database`;
+    /// `store-database-damaged` (`cause`); `store-newer` (`version`); `store-commits-missing`
+    /// (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`;
+    /// `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
     pub fn open(dir: &Path, mut seed: impl FnMut() -> [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         create_folder(dir)?;
         let lock = FolderLock::take(dir).map_err(|error| match error {
             LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
             LockError::System(phrase) => phrase,
         })?;
-        let (key_path, path) = (dir.join("relay.key"), dir.join(RELAY_DATABASE));
+        let key_path = dir.join("relay.key");
+        let path = dir.join(RELAY_DATABASE);
         let known_key = keyfile::load(&key_path)?;
         if known_key.is_some() && !database::exists(&path) {
             return Err(Phrase::new("store-database-missing").with("file", path.display()));
         }
-        // The database comes first, so that a key without one is never the trace of a crash.
+        // The database is created first, so that a key without a database cannot result from a
+        // crash.
         let (db, commits) = database::open(&path, &KIND)?;
         let members = members_table::read_members(&db, &path)?;
         let private_key = match known_key {
@@ -120,16 +124,23 @@ impl RelayStore {
         Ok((store, RelayState { private_key, reset_id, members, roll, mail }))
     }
 
-    /// A relay's store that is gone with its process, for those who leave no files; `private_key` is the relay's.
+    /// Creates a relay's store in memory, for processes that leave no files. `private_key` is the
+    /// relay's key.
     ///
     /// # Errors
-    /// What SQLite says; it needs memory only.
+    /// Returns a phrase for an error of SQLite, which needs only memory here.
     pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         let path = PathBuf::from(":memory:");
         let (db, commits) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
         let store = RelayStore { path, db, commits, _lock: None };
-        let (members, roll, mail) = (Vec::new(), Roll::default(), Mail::default());
-        Ok((store, RelayState { private_key, reset_id: [0; 16], members, roll, mail }))
+        let state = RelayState {
+            private_key,
+            reset_id: [0; 16],
+            members: Vec::new(),
+            roll: Roll::default(),
+            mail: Mail::default(),
+        };
+        Ok((store, state))
     }
 }
 

@@ -1,13 +1,13 @@
-//! The random number that a relay's resets are made with, in a file next to its key.
+//! The random number that a relay's stateless resets are derived from, in a file next to its key.
 //!
 //! ```text
 //! # queqiao: made at random for this folder; a copy of it that runs elsewhere should have another.
 //! 5f1c0e64b5d84ea7b9a2c3d4e5f60718
 //! ```
 //!
-//! A restart keeps it: clients know the resets of their sessions by it. Where it is missing or
-//! damaged a new one is made, and that costs little: clients take no reset for their sessions from
-//! before, and find out by silence that those are lost.
+//! A restart keeps the number, so that clients recognise the resets of their sessions. If it is
+//! missing or damaged, a new one is created at little cost: clients ignore resets for older
+//! sessions and detect their loss by a time-out.
 
 use std::path::Path;
 
@@ -18,13 +18,13 @@ use crate::base::Phrase;
 
 pub(super) const RESET_ID_LEN: usize = 16;
 
-/// Its name in the relay's folder.
+/// Name of the file in the relay's folder.
 const FILE: &str = "relay.id";
 
-/// Reads it, or makes it, durably, of `random` bytes.
+/// Reads the number, or creates it durably from `random` bytes.
 ///
 /// # Errors
-/// What the system says of the file.
+/// Returns a phrase for a system error.
 pub(super) fn load_or_make(
     dir: &Path,
     random: impl FnOnce() -> [u8; 32],
@@ -36,13 +36,13 @@ pub(super) fn load_or_make(
     }
 }
 
-/// Makes another one, durably: for a folder that has become a copy of another, before a relay runs
-/// on it. `random` are 32 random bytes. The caller holds the folder.
+/// Replaces the number durably. For a folder that is a copy of another one, before a relay runs on
+/// it. `random` returns 32 random bytes. The caller must hold the folder.
 ///
 /// # Errors
-/// What the system says of the file.
+/// Returns a phrase for a system error.
 pub fn renew_reset_id(dir: &Path, random: impl FnOnce() -> [u8; 32]) -> Result<[u8; RESET_ID_LEN], Phrase> {
-    let id = *random().first_chunk().expect("16 of 32 bytes");
+    let id = *random().first_chunk().expect("32 bytes contain the first 16");
     let comment =
         "# queqiao: made at random for this folder; a copy of it that runs elsewhere should have another.";
     write_atomically(&dir.join(FILE), format!("{comment}\n{}\n", HEXLOWER.encode(&id)).as_bytes())?;
@@ -60,13 +60,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn id_is_made_once_and_again_where_it_is_missing_or_damaged() {
+    fn id_is_created_once_and_again_if_missing_or_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let load = |byte| load_or_make(dir.path(), || [byte; 32]).unwrap();
-        assert_eq!((load(1), load(2)), ([1; 16], [1; 16]), "it outlives the process");
+        assert_eq!(load(1), [1; 16]);
+        assert_eq!(load(2), [1; 16], "a restart keeps it");
         for damaged in ["", "# only a comment\n", "5f1c\n", "not a number at all, but of 32 chars\n"] {
             std::fs::write(dir.path().join(FILE), damaged).unwrap();
-            assert_eq!((load(3), load(4)), ([3; 16], [3; 16]), "{damaged:?}");
+            assert_eq!(load(3), [3; 16], "{damaged:?}");
+            assert_eq!(load(4), [3; 16], "{damaged:?}");
             renew_reset_id(dir.path(), || [1; 32]).unwrap();
         }
         std::fs::remove_file(dir.path().join(FILE)).unwrap();

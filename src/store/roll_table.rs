@@ -1,6 +1,8 @@
-//! The roll in the relay's database: invitations, members that were removed, who refuses whom, who was here when.
+//! Membership in the relay's database: invitations, removed members, block lists, and times of last
+//! sign-in.
 //!
-//! Rows that decide who may do what have a sum over all of their fields, as those of the members and the mail have.
+//! Invariant: rows that decide about permissions have a checksum over all of their fields, as those
+//! of members and mail do.
 
 use std::path::Path;
 
@@ -36,12 +38,12 @@ CREATE TABLE seen(
   at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;";
 
-/// Takes one change into a transaction; `false` if it contradicts what is stored.
+/// Applies one change to a transaction. Returns `false` if it contradicts the stored state.
 pub(super) fn apply(tx: &Transaction<'_>, change: &Change) -> rusqlite::Result<bool> {
     match change {
         Change::Invited(invitation) => invite(tx, invitation)?,
         Change::Joined { name, key, by, since } => {
-            // Together: a crash leaves both the name and the used invitation, or neither.
+            // In one transaction: a crash leaves both the name and the used invitation, or neither.
             let used = tx.prepare_cached("DELETE FROM invitations WHERE id = ?1")?.execute([by.0])?;
             if used == 0 || !unused_table::add_member(tx, name, key, *since)? {
                 return Ok(false);
@@ -84,7 +86,7 @@ fn remove_member(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
 
 fn invite(tx: &Transaction<'_>, invitation: &Invitation) -> rusqlite::Result<()> {
     let Invitation { id, name, made, until } = invitation;
-    // SQLite's numbers have a sign, and times are compared there.
+    // SQLite's numbers are signed, and it compares these times.
     let until = &Wall(until.0.min(i64::MAX as u64));
     let name = name.as_ref().map(Name::as_str);
     tx.prepare_cached("DELETE FROM invitations WHERE until <= ?1 OR name = ?2")?
@@ -96,13 +98,14 @@ fn invite(tx: &Transaction<'_>, invitation: &Invitation) -> rusqlite::Result<()>
 }
 
 fn invitation_sum(id: &InvitationId, name: Option<&str>, made: Wall, until: Wall) -> Sum {
-    // An empty text is no name.
+    // An empty text is not a valid name, so it encodes a missing one.
     sum("invitation", &[name.unwrap_or("")], &[made.0, until.0], &id.0)
 }
 
-/// Reads all of it and checks every sum.
+/// Reads the whole membership and checks every checksum.
 ///
-/// Errors: `store-database-damaged`, or what the system says.
+/// # Errors
+/// Returns `store-database-damaged`, or a phrase for a system error.
 pub(super) fn read_roll(db: &Connection, path: &Path) -> Result<Roll, Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
     let invitations = read_invitations(db).map_err(told)?;
@@ -117,12 +120,15 @@ pub(super) fn read_roll(db: &Connection, path: &Path) -> Result<Roll, Phrase> {
     })
 }
 
-/// `None` if a row is damaged; so do those below.
+/// Reads all invitations, oldest first. Returns `None` if a row is damaged, as do the functions
+/// below.
 pub(super) fn read_invitations(db: &Connection) -> rusqlite::Result<Option<Vec<Invitation>>> {
     let mut select = db.prepare("SELECT id, name, made, until, sum FROM invitations ORDER BY made, id")?;
     let rows = select.query_map([], |row| {
-        let (id, name): (_, Option<String>) = (InvitationId(row.get(0)?), row.get(1)?);
-        let (made, until) = (Wall(unsigned(row, 2)?), Wall(unsigned(row, 3)?));
+        let id = InvitationId(row.get(0)?);
+        let name: Option<String> = row.get(1)?;
+        let made = Wall(unsigned(row, 2)?);
+        let until = Wall(unsigned(row, 3)?);
         let whole = row.get::<_, Sum>(4)? == invitation_sum(&id, name.as_deref(), made, until);
         let name = name.map(|name| name.parse::<Name>()).transpose().ok().filter(|_| whole);
         Ok(name.map(|name| Invitation { id, name, made, until }))
@@ -130,13 +136,14 @@ pub(super) fn read_invitations(db: &Connection) -> rusqlite::Result<Option<Vec<I
     rows.collect()
 }
 
-/// A member, and those it refuses.
+/// A member, and the members it blocks.
 type Blocks = (Name, Vec<Name>);
 
 fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey)>>> {
     let mut select = db.prepare("SELECT name, key, sum FROM removed ORDER BY name")?;
     let rows = select.query_map([], |row| {
-        let (name, key): (String, [u8; 32]) = (row.get(0)?, row.get(1)?);
+        let name: String = row.get(0)?;
+        let key: [u8; 32] = row.get(1)?;
         let whole = row.get::<_, Sum>(2)? == row_sum(&name, &key);
         Ok(name.parse().ok().filter(|_| whole).map(|name| (name, PublicKey(key))))
     })?;
@@ -146,7 +153,8 @@ fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey
 fn read_blocks(db: &Connection) -> rusqlite::Result<Option<Vec<Blocks>>> {
     let mut select = db.prepare("SELECT owner, blocked, sum FROM blocks ORDER BY owner")?;
     let rows = select.query_map([], |row| {
-        let (owner, names): (String, String) = (row.get(0)?, row.get(1)?);
+        let owner: String = row.get(0)?;
+        let names: String = row.get(1)?;
         let whole = row.get::<_, Sum>(2)? == sum("blocks", &[&owner, &names], &[], &[]);
         let blocked = names.lines().map(|name| name.parse::<Name>().ok()).collect::<Option<Vec<_>>>();
         Ok(owner.parse::<Name>().ok().filter(|_| whole).zip(blocked))
@@ -154,7 +162,7 @@ fn read_blocks(db: &Connection) -> rusqlite::Result<Option<Vec<Blocks>>> {
     rows.collect()
 }
 
-/// When a member was here last, as far as it is known.
+/// Returns when a member signed in or left last, if that is known.
 pub(super) fn seen(db: &Connection, name: &Name) -> rusqlite::Result<Option<Wall>> {
     let mut select = db.prepare_cached("SELECT at FROM seen WHERE name = ?1")?;
     select.query_row([name.as_str()], |row| unsigned(row, 0).map(Wall)).optional()

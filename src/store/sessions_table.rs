@@ -1,11 +1,12 @@
-//! Where the relay's sessions were last: a relay that starts again tells them that they are lost.
+//! Last addresses of the relay's sessions. After a restart the relay uses them to report that the
+//! sessions are lost.
 
 use rusqlite::{Connection, Transaction, params};
 
 use super::sums::{Sum, sum};
 use crate::relay::SessionNote;
 
-/// One row for each session; at most as many as the relay notes.
+/// One row for each session. The relay limits their number.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE sessions(
   number INTEGER PRIMARY KEY,
@@ -13,7 +14,7 @@ CREATE TABLE sessions(
   sum BLOB NOT NULL
 ) STRICT;";
 
-/// Takes sessions out and in.
+/// Removes ended sessions and adds new ones.
 pub(super) fn note(tx: &Transaction<'_>, noted: &[SessionNote], ended: &[u32]) -> rusqlite::Result<()> {
     let mut delete = tx.prepare_cached("DELETE FROM sessions WHERE number = ?1")?;
     for index in ended {
@@ -28,11 +29,12 @@ pub(super) fn note(tx: &Transaction<'_>, noted: &[SessionNote], ended: &[u32]) -
     Ok(())
 }
 
-/// Every session; `None` if a row is damaged.
+/// Reads every session. Returns `None` if a row is damaged.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<SessionNote>>> {
     let mut select = db.prepare("SELECT number, addr, sum FROM sessions")?;
     let rows = select.query_map([], |row| {
-        let (index, addr): (i64, String) = (row.get(0)?, row.get(1)?);
+        let index: i64 = row.get(0)?;
+        let addr: String = row.get(1)?;
         let is_whole = |index: &u32| row.get::<_, Sum>(2).is_ok_and(|sum| sum == row_sum(*index, &addr));
         let index = u32::try_from(index).ok().filter(is_whole);
         Ok(index.and_then(|index| note_of(index, &addr)))
@@ -40,7 +42,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<SessionNote>>
     rows.collect()
 }
 
-/// The other end's address, and behind it the one of ours that it writes to, if that is kept.
+/// Formats the peer's address, followed by the local address that it writes to, if that is known.
 fn to_text(note: &SessionNote) -> String {
     match note.asked {
         Some(asked) => format!("{} {asked}", note.addr),

@@ -1,14 +1,15 @@
-//! The sums that rows of a database carry, and its numbers without a sign.
+//! Checksums of database rows, and unsigned numbers.
 
 use blake2::{Blake2s256, Digest};
 use rusqlite::types::ValueRef;
 
-/// The length of a sum: no accident passes for a whole row.
+/// Length of a checksum in bytes. With 64 bits no accidental damage passes as an intact row.
 pub(super) const SUM_LEN: usize = 8;
 
 pub(super) type Sum = [u8; SUM_LEN];
 
-/// BLAKE2s over every field, each text with its length before it, and last what is left of the row.
+/// Returns the BLAKE2s checksum over every field. Each text is preceded by its length; `rest` comes
+/// last.
 pub(super) fn sum(table: &str, texts: &[&str], numbers: &[u64], rest: &[u8]) -> Sum {
     let mut hash = Blake2s256::new().chain_update(table);
     for text in texts {
@@ -19,10 +20,11 @@ pub(super) fn sum(table: &str, texts: &[&str], numbers: &[u64], rest: &[u8]) -> 
         hash.update(number.to_be_bytes());
     }
     hash.update(rest);
-    *hash.finalize().first_chunk().expect("a hash of 32 bytes")
+    *hash.finalize().first_chunk().expect("a hash has 32 bytes")
 }
 
-/// BLAKE2s over every field as SQLite has it: its type, and what has a length with its length before it.
+/// Returns the BLAKE2s checksum over every field as SQLite stores it: the type, then the value.
+/// Texts and blobs are preceded by their length.
 pub(super) fn sum_of_values(table: &str, values: &[ValueRef<'_>]) -> Sum {
     let mut hash = Blake2s256::new().chain_update(table);
     for value in values {
@@ -37,10 +39,10 @@ pub(super) fn sum_of_values(table: &str, values: &[ValueRef<'_>]) -> Sum {
         hash.update(number.to_be_bytes());
         hash.update(bytes);
     }
-    *hash.finalize().first_chunk().expect("a hash of 32 bytes")
+    *hash.finalize().first_chunk().expect("a hash has 32 bytes")
 }
 
-/// A number of 64 bits without a sign, kept in SQLite's signed ones.
+/// Reads an unsigned 64-bit number, which SQLite stores as a signed one.
 pub(super) fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|n| n as u64)
 }

@@ -1,5 +1,6 @@
-//! `udp_failed.toml` in a member's folder: the relays that UDP did not get through to, and when. A hint for the next run,
-//! so a file that cannot be read says nothing, and one that cannot be written keeps nothing back.
+//! `udp_failed.toml` in a member's folder: relays that UDP did not reach, and when. It is a hint
+//! for the next run. A file that cannot be read counts as empty, and a failed write has no
+//! consequence.
 //!
 //! ```toml
 //! "127.0.0.1:8081" = 1767225600000
@@ -16,10 +17,11 @@ const HEADER: &str = "\
 # Relays that UDP did not get through to, and when, in milliseconds since 1970: TCP is tried beside it at once.
 # Written by queqiao; it may be deleted.
 ";
-/// Relays in the file; beyond it the oldest failure goes.
+/// Maximum relays in the file, far more than a member uses. Beyond it the oldest failure is
+/// removed.
 const RELAYS_MAX: usize = 256;
 
-/// What the file says.
+/// Content of the file.
 #[derive(Debug)]
 pub(super) struct UdpFailed {
     path: PathBuf,
@@ -27,7 +29,7 @@ pub(super) struct UdpFailed {
 }
 
 impl UdpFailed {
-    /// Reads the file in this folder, if there is one.
+    /// Reads the file in this folder, if it exists.
     pub(super) fn load(dir: &Path) -> UdpFailed {
         let path = dir.join("udp_failed.toml");
         let bytes = read_small(&path).ok().flatten().map(|(_, bytes)| bytes).unwrap_or_default();
@@ -38,7 +40,7 @@ impl UdpFailed {
         &self.by_relay
     }
 
-    /// Takes over when UDP failed to that relay, or that it gets through.
+    /// Records when UDP failed for this relay. `None` records that UDP works.
     pub(super) fn set(&mut self, relay: &HostPort, at: Option<Wall>) {
         match at {
             Some(at) => self.by_relay.insert(relay.clone(), at),
@@ -50,11 +52,11 @@ impl UdpFailed {
         }
     }
 
-    /// Writes the file anew.
+    /// Writes the whole file.
     pub(super) fn write(&self) {
         let mut text = HEADER.to_owned();
         for (relay, Wall(at)) in &self.by_relay {
-            writeln!(text, "\"{relay}\" = {at}").expect("writing to a string");
+            writeln!(text, "\"{relay}\" = {at}").expect("writing to a string cannot fail");
         }
         if let Err(phrase) = write_atomically(&self.path, text.as_bytes()) {
             log::debug!("{phrase}");
@@ -74,9 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_kept_for_the_next_run_until_udp_is_proved() {
+    fn failures_are_kept_for_next_run_until_udp_works() {
         let dir = tempfile::tempdir().unwrap();
-        let (here, there): (HostPort, HostPort) = ("h:1".parse().unwrap(), "[::1]:2".parse().unwrap());
+        let here: HostPort = "h:1".parse().unwrap();
+        let there: HostPort = "[::1]:2".parse().unwrap();
         let mut failed = UdpFailed::load(dir.path());
         assert!(failed.by_relay().is_empty());
         failed.set(&here, Some(Wall(7)));
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_failure_gives_way_at_the_bound() {
+    fn oldest_failure_is_removed_at_limit() {
         let mut failed = UdpFailed { path: PathBuf::new(), by_relay: BTreeMap::new() };
         for n in 1..=RELAYS_MAX as u64 + 1 {
             failed.set(&format!("h{n}:1").parse().unwrap(), Some(Wall(n)));
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_says_nothing() {
+    fn damaged_file_counts_as_empty() {
         for bytes in [&b"\xff"[..], b"x", b"\"h:1\" = \"yesterday\"", b"\"h\" = 1", b"\"h:1\" = -1"] {
             assert!(parse(bytes).is_empty(), "{bytes:?}");
         }

@@ -1,5 +1,5 @@
-//! Unused names, and when each was registered: a row leaves as soon as a letter is written to or by
-//! its member. The relay frees the others after a while.
+//! Unused names and their registration times. A name is removed once a letter is written to or by
+//! its member. The relay frees the remaining names after a while.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -7,7 +7,7 @@ use super::members_table::add_one;
 use super::sums::{Sum, sum, unsigned};
 use crate::base::{Name, PublicKey};
 
-/// `since` is on the relay's own clock, in milliseconds.
+/// `since` is in milliseconds of the relay's own clock.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE unused(
   name TEXT PRIMARY KEY NOT NULL,
@@ -15,8 +15,8 @@ CREATE TABLE unused(
   sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;";
 
-/// Adds a member, whose name is unused; `false` if the name has another key already, which keeps
-/// it. A member that is there already stays what it was.
+/// Adds a member whose name is unused. Returns `false` if the name has another key, which is then
+/// kept. A member that exists already is left unchanged.
 pub(super) fn add_member(
     tx: &Transaction<'_>,
     name: &Name,
@@ -32,16 +32,17 @@ pub(super) fn add_member(
     add_one(tx, name, key)
 }
 
-/// The name is used now, or its member is gone.
+/// Removes a name that is in use, or whose member is gone.
 pub(super) fn remove(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM unused WHERE name = ?1")?.execute([name.as_str()]).map(drop)
 }
 
-/// Every such name; `None` if a row is damaged.
+/// Reads all unused names. Returns `None` if a row is damaged.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, u64)>>> {
     let mut select = db.prepare("SELECT name, since, sum FROM unused ORDER BY name")?;
     let rows = select.query_map([], |row| {
-        let (name, since): (String, u64) = (row.get(0)?, unsigned(row, 1)?);
+        let name: String = row.get(0)?;
+        let since = unsigned(row, 1)?;
         let is_whole = row.get::<_, Sum>(2)? == row_sum(&name, since);
         Ok(name.parse().ok().filter(|_| is_whole).map(|name| (name, since)))
     })?;

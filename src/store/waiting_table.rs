@@ -1,5 +1,5 @@
-//! How many letters of whom wait for whom: a row for each outbox and recipient, written with the letters themselves, so
-//! that a start counts no letters.
+//! Counts of waiting letters: one row for each outbox and recipient, written together with the
+//! letters, so that a start need not count them.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +11,8 @@ use super::sums::{Sum, sum, unsigned};
 use crate::base::{Mark, Name, OutboxId};
 use crate::relay::{KeptLetter, Waiting};
 
-/// `last_number` is the highest of all letters that waited since there were none, `last_since` the
-/// latest time, and `last_mark` the highest mark.
+/// `last_number`, `last_since` and `last_mark` are maxima over all letters since the row was
+/// created.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE waiting(
   recipient TEXT NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE waiting(
   PRIMARY KEY(recipient, author, outbox)
 ) STRICT, WITHOUT ROWID;";
 
-/// Recipient, author, outbox.
+/// Recipient, sender, outbox.
 type Key = (String, String, u64);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,16 +39,17 @@ struct Count {
     last_mark: Mark,
 }
 
-/// What one transaction changes, by recipient, author and outbox.
+/// Changes by one transaction, by recipient, sender and outbox.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     counts: BTreeMap<Key, Count>,
-    /// Recipients whose letters are counted one by one: some of them are damaged, and what they say of themselves.
+    /// Recipients whose letters must be counted from scratch, because the fields of a damaged
+    /// letter are unreliable.
     anew: BTreeSet<String>,
 }
 
 impl Changes {
-    /// This letter waits for `to` now.
+    /// Counts a letter that waits for `to`.
     pub(super) fn add(&mut self, to: &Name, letter: &KeptLetter) {
         let key = (to.as_str().to_owned(), letter.from.as_str().to_owned(), letter.id.outbox.0);
         let count = self.counts.entry(key).or_default();
@@ -59,24 +60,26 @@ impl Changes {
         count.last_mark = count.last_mark.max(letter.mark);
     }
 
-    /// A letter for `to` is known as damaged from now on.
+    /// Requests a new count for `to`, because one of its letters is known to be damaged.
     pub(super) fn count_anew(&mut self, to: &Name) {
         self.anew.insert(to.as_str().to_owned());
     }
 
-    /// A letter that was found where it waits.
+    /// Counts a letter found in a mailbox.
     pub(super) fn add_read(&mut self, to: String, from: String, outbox: u64, len: u64) {
         let count = self.counts.entry((to, from, outbox)).or_default();
-        (count.letters, count.bytes) = (count.letters + 1, count.bytes + len as i64);
+        count.letters += 1;
+        count.bytes += len as i64;
     }
 
-    /// A letter of this length waits no longer.
+    /// Subtracts a letter of this length that no longer waits.
     pub(super) fn remove(&mut self, to: String, from: String, outbox: u64, len: u64) {
         let count = self.counts.entry((to, from, outbox)).or_default();
-        (count.letters, count.bytes) = (count.letters - 1, count.bytes - len as i64);
+        count.letters -= 1;
+        count.bytes -= len as i64;
     }
 
-    /// Whether these letters, all there are, are those that `waiting` counts.
+    /// Whether these letters, which must be all, match the counts in `waiting`.
     pub(super) fn agrees_with(mut self, waiting: &[Waiting]) -> bool {
         let mut agrees = |row: &Waiting| {
             let key = (row.to.as_str().to_owned(), row.from.as_str().to_owned(), row.outbox.0);
@@ -84,16 +87,17 @@ impl Changes {
                 Entry::Vacant(_) => false,
                 Entry::Occupied(count) => {
                     let count = count.remove();
-                    (count.letters, count.bytes) == (row.letters as i64, row.bytes as i64)
+                    count.letters == row.letters as i64 && count.bytes == row.bytes as i64
                 }
             }
         };
         waiting.iter().all(&mut agrees) && self.counts.is_empty()
     }
 
-    /// Writes the rows as they are now.
+    /// Writes the changed rows.
     ///
-    /// Errors: also if a row is damaged.
+    /// # Errors
+    /// Returns errors of SQLite, also if a row is damaged.
     pub(super) fn write(mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         let anew = std::mem::take(&mut self.anew);
         self.write_changes(tx)?;
@@ -106,12 +110,11 @@ impl Changes {
         }
         let mut select = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM waiting {OF_FLOW}"))?;
         for (key, change) in self.counts {
-            let (to, from, outbox) = (&key.0, &key.1, key.2);
-            let flow = params![to, from, outbox as i64];
+            let flow = params![key.0, key.1, key.2 as i64];
             let found = select.query_row(flow, |row| read_count(row, 0, &key)).optional()?;
             let before = found.map_or(Some(Count::default()), |count| count);
             let Some(count) = before.and_then(|before| before.plus(change)) else {
-                return Err(damaged(to));
+                return Err(damaged(&key.0));
             };
             put(tx, &key, count)?;
         }
@@ -123,7 +126,9 @@ const COLUMNS: &str = "letters, bytes, last_number, last_since, last_mark, sum";
 const OF_FLOW: &str = "WHERE recipient = ?1 AND author = ?2 AND outbox = ?3";
 
 fn put(tx: &Transaction<'_>, key: &Key, count: Count) -> rusqlite::Result<()> {
-    let (to, from, outbox) = (&key.0, &key.1, key.2 as i64);
+    let to = &key.0;
+    let from = &key.1;
+    let outbox = key.2 as i64;
     if count.letters == 0 {
         let delete = format!("DELETE FROM waiting {OF_FLOW}");
         return tx.prepare_cached(&delete)?.execute(params![to, from, outbox]).map(drop);
@@ -134,8 +139,8 @@ fn put(tx: &Transaction<'_>, key: &Key, count: Count) -> rusqlite::Result<()> {
     tx.prepare_cached(put)?.execute(row).map(drop)
 }
 
-/// Counts the letters of one mailbox that are not known to be damaged. What damaged ones that are not known yet say of
-/// themselves may be anything: no row is made for it.
+/// Counts the letters of one mailbox that are not known to be damaged. Fields of other damaged
+/// letters may contain anything, so no new row is created from them.
 fn count_anew(tx: &Transaction<'_>, to: &str) -> rusqlite::Result<()> {
     let select = "SELECT author, outbox, count(*), CAST(total(len) AS INTEGER) FROM letters
                   WHERE recipient = ?1 AND id NOT IN (SELECT id FROM damaged) GROUP BY author, outbox";
@@ -165,7 +170,7 @@ fn damaged(to: &str) -> rusqlite::Error {
 }
 
 impl Count {
-    /// `None` if letters would be gone that were never there.
+    /// Adds a change. Returns `None` if more letters would be removed than were counted.
     fn plus(self, change: Count) -> Option<Count> {
         let count = Count {
             letters: self.letters.checked_add(change.letters)?,
@@ -188,17 +193,18 @@ impl Count {
     }
 }
 
-/// The numbers that begin at `column`; `None` if the row is damaged.
+/// Reads the numbers from `column` on. Returns `None` if the row is damaged.
 fn read_count(row: &rusqlite::Row<'_>, column: usize, key: &Key) -> rusqlite::Result<Option<Count>> {
     let [last_number, last_since] = [unsigned(row, column + 2)?, unsigned(row, column + 3)?];
     let last_mark = Mark(unsigned(row, column + 4)? as u32);
-    let (letters, bytes) = (row.get(column)?, row.get(column + 1)?);
+    let letters = row.get(column)?;
+    let bytes = row.get(column + 1)?;
     let count = Count { letters, bytes, last_number, last_since, last_mark };
     let is_whole = row.get::<_, Sum>(column + 5)? == count.sum(key);
     Ok((is_whole && count.letters > 0 && count.bytes >= 0).then_some(count))
 }
 
-/// Every row; `None` if one is damaged.
+/// Reads every row. Returns `None` if one is damaged.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<Waiting>>> {
     let mut select = db.prepare(&format!("SELECT recipient, author, outbox, {COLUMNS} FROM waiting"))?;
     let rows = select.query_map([], |row| {

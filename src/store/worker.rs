@@ -1,7 +1,9 @@
-//! The store's thread: group commit.
+//! The store thread: group commit.
 //!
-//! A record is committed at once when the thread is idle; what arrives meanwhile forms the next commit. There is no
-//! timer, so a lone record waits for its own commit only, and a burst pays for few.
+//! Must not depend on: the kind of records. Invariant: a record is reported as committed only after
+//! its commit is durable. A record is committed at once if the thread is idle. Records that arrive
+//! during a commit form the next one. There is no timer, so a single record waits only for its own
+//! commit, and a burst needs few commits.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -12,70 +14,74 @@ use std::thread::{self, JoinHandle};
 
 use crate::base::{Phrase, Query, Row, Ticket};
 
-/// At most this many records in one commit: a few milliseconds of SQLite's work, so that the first of a flood is
-/// answered soon.
+/// Maximum records in one commit: a few milliseconds of SQLite's work, so that the first of a burst
+/// is answered soon.
 pub const BATCH_RECORDS_MAX: usize = 4_096;
 
-/// At most this many records wait for the thread: one commit being gathered and one behind it. At the bound
-/// [`Worker::persist`] takes nothing more.
+/// Maximum records that wait for the thread: one commit being gathered and the one after it. At the
+/// limit [`Worker::persist`] takes no more.
 pub const QUEUE_RECORDS_MAX: usize = 2 * BATCH_RECORDS_MAX;
 
-/// At most so many bytes of records ([`Backend::weight`]) in one commit, by one record more at most.
+/// Maximum bytes of records ([`Backend::weight`]) in one commit. The last record may exceed it.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// At most so many bytes of records wait for the thread, and one record always may; at the bound as with
-/// [`QUEUE_RECORDS_MAX`]. A disk that stalls for a second at 16 MiB/s is outlived.
+/// Maximum bytes of records that wait for the thread; a single record may always wait. The limit
+/// works as [`QUEUE_RECORDS_MAX`]. Survives a disk that stalls for 1 s at 16 MiB/s.
 pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Where records become durable.
+/// Durable storage of records.
 pub trait Backend<R>: Send + 'static {
-    /// Makes all of `records` durable, or none if it fails. Those it will never take (they contradict what is stored)
-    /// are left out; their indexes are appended to `refused` in rising order.
+    /// Makes all of `records` durable, or none if it fails. Leaves out records that contradict the
+    /// stored state and can never be taken. Appends their indexes to `refused` in rising order.
     ///
     /// # Errors
-    /// [`Fault::Passing`] if a later commit may succeed, [`Fault::Broken`] if what is on disk is no longer known.
+    /// [`Fault::Passing`] if a later commit may succeed, [`Fault::Broken`] if the state on disk is
+    /// unknown.
     fn commit(&mut self, records: &[R], refused: &mut Vec<usize>) -> Result<(), Fault>;
 
-    /// Reads rows; everything committed before is in them. A backend that keeps no rows has none.
+    /// Reads rows, including everything committed before. A backend without rows returns none.
     ///
     /// # Errors
-    /// [`Fault::Passing`] if a later one may succeed, [`Fault::Broken`] if the disk cannot be read or is damaged.
+    /// [`Fault::Passing`] if a later load may succeed, [`Fault::Broken`] if the disk cannot be read
+    /// or is damaged.
     fn load(&mut self, _query: &Query) -> Result<Vec<Row>, Fault> {
         Ok(Vec::new())
     }
 
-    /// About how many bytes a record keeps in memory.
+    /// Returns the approximate memory of a record, in bytes.
     fn weight(_record: &R) -> usize {
         0
     }
 }
 
-/// Why a commit failed.
+/// Cause of a failed commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing of it is on disk, and a later one may succeed: the disk is full.
+    /// Nothing of the commit is on disk, and a later one may succeed, for example after a full
+    /// disk.
     Passing(Phrase),
-    /// The disk failed at a write or an fsync; what it holds is known only after a restart.
+    /// A write or fsync failed. The state on disk is known only after a restart.
     Broken(Phrase),
 }
 
-/// What the store's thread tells the loop.
+/// A reply of the store thread to the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     /// The record is durable.
     Committed(Ticket),
     /// The record is not durable and will not become so.
     Failed(Ticket),
-    /// The rows asked for. A load that failed is [`Done::Failed`].
+    /// The requested rows. A failed load is [`Done::Failed`].
     Rows(Ticket, Vec<Row>),
-    /// Why records are failing; told before the first of them, and again only after a commit succeeded between.
+    /// Cause of failing records. Sent before the first of them, and again only if a commit has
+    /// succeeded since.
     Trouble(Phrase),
-    /// The disk failed, and the thread has ended: the relay's process ends with status 74. Tickets without an answer
-    /// get none.
+    /// The disk failed and the thread has ended: the relay's process exits with status 74. Open
+    /// tickets get no reply.
     Broken(Phrase),
 }
 
-/// Why a record was not taken.
+/// Reason why a record was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTaken {
     /// [`QUEUE_RECORDS_MAX`] records or [`QUEUE_BYTES_MAX`] bytes are waiting.
@@ -85,12 +91,13 @@ pub enum NotTaken {
 }
 
 enum Job<R> {
-    /// A record, and what it weighs.
+    /// A record and its weight in bytes.
     Persist(R, usize),
     Load(Query),
 }
 
-/// A thread that makes records durable. Dropping it commits what is waiting, then waits for the thread's end.
+/// A thread that makes records durable. Dropping it commits the waiting records, then waits for the
+/// thread to end.
 pub struct Worker<R> {
     queue: Option<SyncSender<(Ticket, Job<R>)>>,
     waiting_bytes: Arc<AtomicUsize>,
@@ -99,11 +106,11 @@ pub struct Worker<R> {
 }
 
 impl<R: Send + 'static> Worker<R> {
-    /// Starts the thread. `done` is called on it, for each ticket, in the order of [`Worker::persist`]; it must not
-    /// wait, and wakes the loop at most when its own queue was empty.
+    /// Starts the thread. It calls `done` for each ticket, in the order of [`Worker::persist`].
+    /// `done` must not block, and must wake the loop only if its own queue was empty.
     ///
     /// # Errors
-    /// `store-no-thread` if the system has no thread left.
+    /// Returns `store-no-thread` if the system has no thread left.
     pub fn spawn<B: Backend<R>>(
         backend: B,
         done: impl FnMut(Done) + Send + 'static,
@@ -118,11 +125,11 @@ impl<R: Send + 'static> Worker<R> {
         Ok(Worker { queue: Some(queue), waiting_bytes, weigh: B::weight, thread: Some(thread) })
     }
 
-    /// Hands a record over; never waits.
+    /// Submits a record without blocking.
     ///
     /// # Errors
-    /// The record was not taken and its ticket gets no [`Done`]: the caller answers the core with
-    /// [`crate::base::Input::NotCommitted`].
+    /// Returns an error if the record was not accepted. Its ticket then gets no [`Done`]: the
+    /// caller must answer the core with [`crate::base::Input::NotCommitted`].
     pub fn persist(&self, ticket: Ticket, record: R) -> Result<(), NotTaken> {
         let bytes = (self.weigh)(&record);
         let waiting = self.waiting_bytes.load(Ordering::Relaxed);
@@ -135,23 +142,25 @@ impl<R: Send + 'static> Worker<R> {
         })
     }
 
-    /// Asks for rows; never waits. Everything handed over before is committed first, or has failed.
+    /// Requests rows without blocking. Everything submitted earlier is committed or has failed
+    /// first.
     ///
     /// # Errors
-    /// As with [`Worker::persist`].
+    /// As [`Worker::persist`].
     pub fn load(&self, ticket: Ticket, query: Query) -> Result<(), NotTaken> {
         self.hand_over(ticket, Job::Load(query))
     }
 
     fn hand_over(&self, ticket: Ticket, job: Job<R>) -> Result<(), NotTaken> {
-        let queue = self.queue.as_ref().expect("only drop takes the queue away");
+        let queue = self.queue.as_ref().expect("only drop removes the queue");
         queue.try_send((ticket, job)).map_err(|error| match error {
             TrySendError::Full(_) => NotTaken::Full,
             TrySendError::Disconnected(_) => NotTaken::Ended,
         })
     }
 
-    /// Commits what is waiting, answers it, and ends the thread; the backend and its locks are gone afterwards.
+    /// Commits and answers the waiting records, and ends the thread. Afterwards the backend and its
+    /// locks are released.
     pub fn finish(self) {}
 }
 
@@ -179,7 +188,7 @@ struct Committer<R, B, D> {
     waiting_bytes: Arc<AtomicUsize>,
     tickets: Vec<Ticket>,
     records: Vec<R>,
-    /// What the records weigh together.
+    /// Weight of all records together, in bytes.
     bytes: usize,
     refused: Vec<usize>,
     in_trouble: bool,
@@ -187,8 +196,16 @@ struct Committer<R, B, D> {
 
 impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
     fn new(backend: B, done: D, waiting_bytes: Arc<AtomicUsize>) -> Self {
-        let (tickets, records, refused) = (Vec::new(), Vec::new(), Vec::new());
-        Committer { backend, done, waiting_bytes, tickets, records, bytes: 0, refused, in_trouble: false }
+        Committer {
+            backend,
+            done,
+            waiting_bytes,
+            tickets: Vec::new(),
+            records: Vec::new(),
+            bytes: 0,
+            refused: Vec::new(),
+            in_trouble: false,
+        }
     }
 
     fn run(mut self, queue: Receiver<(Ticket, Job<R>)>) {
@@ -199,14 +216,14 @@ impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
                 Err(why) => Err(why),
             };
             if let Err(why) = done {
-                // Nothing is taken any more by the time anybody hears of it.
+                // The queue must be closed before the loop learns of the failure.
                 drop(queue);
                 return (self.done)(Done::Broken(why));
             }
         }
     }
 
-    /// Takes what waits, up to the bounds of a commit or to a load, which is answered.
+    /// Takes the waiting jobs up to the limits of a commit, or up to a load, which is returned.
     fn gather(
         &mut self,
         first: (Ticket, Job<R>),
@@ -283,7 +300,7 @@ mod tests {
 
     use super::*;
 
-    /// Commits when it is told to, and tells what it was given.
+    /// A backend that reports the records it gets, and commits when the test permits.
     struct Gate {
         entered: Sender<Vec<u32>>,
         verdicts: Receiver<Result<Vec<usize>, Fault>>,
@@ -326,12 +343,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_record_is_committed_at_once_and_what_comes_meanwhile_forms_bounded_commits() {
+    fn single_record_commits_at_once_others_are_batched() {
         let bench = bench();
         bench.persist(0..1);
         assert_eq!(bench.entered.recv().unwrap(), [0]);
         bench.persist(1..5_001);
-        assert!(bench.done.try_recv().is_err(), "nothing is answered before its commit");
+        assert!(bench.done.try_recv().is_err(), "no record is answered before its commit");
         bench.verdicts.send(Ok(vec![])).unwrap();
         assert_eq!(bench.entered.recv().unwrap(), Vec::from_iter(1..4_097));
         bench.verdicts.send(Ok(vec![])).unwrap();
@@ -342,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_takes_nothing_more_and_loses_nothing() {
+    fn full_queue_refuses_records_and_loses_none() {
         let bench = bench();
         bench.persist(0..1);
         bench.entered.recv().unwrap();
@@ -357,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_record_fails_alone() {
+    fn refused_record_fails_alone() {
         let bench = bench();
         bench.persist(0..1);
         bench.entered.recv().unwrap();
@@ -373,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_once_until_a_commit_succeeds() {
+    fn failure_is_reported_once_until_commit_succeeds() {
         let bench = bench();
         let full = || Err(Fault::Passing(Phrase::new("full")));
         for (n, verdict) in [full(), full(), Ok(vec![]), full()].into_iter().enumerate() {
@@ -389,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_disk_ends_the_thread_and_answers_nothing_more() {
+    fn broken_disk_ends_thread_without_further_replies() {
         let bench = bench();
         bench.persist(0..1);
         bench.entered.recv().unwrap();

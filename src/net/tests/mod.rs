@@ -1,4 +1,4 @@
-//! The room as its users see it, over real loopback sockets.
+//! Tests of the module's interface, over real loopback sockets.
 
 mod others;
 mod tcp;
@@ -13,10 +13,11 @@ use crate::base::{ConnId, Effect, HostPort, Inbox, Input, Outputs, Path, Ticket,
 
 type Out = Outputs<&'static str, &'static str>;
 
-/// Far more than anything on loopback takes: a test that gets here has failed.
+/// Longest wait for an event, far longer than anything on loopback takes. A test that reaches it
+/// has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An input as a value.
+/// An input as an owned value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Got {
     Packet(Path, Vec<u8>),
@@ -32,7 +33,7 @@ enum Got {
     Command(u32),
 }
 
-/// A process's outside and what came in.
+/// A [`Net`] with the inputs it received.
 struct End {
     net: Net<u32>,
     out: Out,
@@ -53,7 +54,7 @@ impl End {
         End::new(NetConfig::client())
     }
 
-    /// One turn, that waits a moment at most.
+    /// Runs one turn that waits 1 ms at most.
     fn turn(&mut self) {
         let deadline = self.net.now().tick + Duration::from_millis(1);
         self.net.wait(Some(deadline));
@@ -69,7 +70,7 @@ impl End {
                 Input::Unsent(path, len) => Got::Unsent(path, len),
                 Input::Committed(ticket) => Got::Committed(ticket),
                 Input::NotCommitted(ticket) => Got::NotCommitted(ticket),
-                Input::Rows(ticket, _) => panic!("nobody asked for the rows of {ticket:?}"),
+                Input::Rows(ticket, _) => panic!("no rows were requested with {ticket:?}"),
                 Input::Resolved(host, addrs) => Got::Resolved(host, addrs),
                 Input::Command(command) => Got::Command(command),
             });
@@ -78,7 +79,7 @@ impl End {
     }
 
     fn carry_out(&mut self) {
-        self.net.carry_out(&mut self.out, |effect| panic!("not of this test: {effect:?}"));
+        self.net.carry_out(&mut self.out, |effect| panic!("unexpected effect: {effect:?}"));
     }
 
     fn send(&mut self, path: Path, packets: &[Vec<u8>]) {
@@ -91,7 +92,7 @@ impl End {
         self.carry_out();
     }
 
-    /// Turns until something `wanted` came, and hands it over.
+    /// Runs turns until a `wanted` input arrives, and returns it.
     fn until(&mut self, wanted: impl Fn(&Got) -> bool) -> Got {
         self.turn_until(|end| end.got.iter().find(|got| wanted(got)).cloned())
     }
@@ -102,7 +103,7 @@ impl End {
             if let Some(value) = done(self) {
                 return value;
             }
-            assert!(self.net.now().tick < patience, "never came; instead {:?}", self.got);
+            assert!(self.net.now().tick < patience, "no such input; received {:?}", self.got);
             self.turn();
         }
     }
@@ -119,7 +120,7 @@ impl End {
         self.turn_until(|end| Some(end.packets()).filter(|packets| packets.len() >= count))
     }
 
-    /// The path a packet came on.
+    /// Returns the path on which a packet arrives.
     fn path_of_a_packet(&mut self) -> Path {
         match self.until(|got| matches!(got, Got::Packet(..))) {
             Got::Packet(path, _) => path,

@@ -1,10 +1,11 @@
-//! Waiting, other threads, look-ups, signals.
+//! Waiting, other threads, look-ups and signals.
 
 use super::*;
 
 #[test]
-fn at_rest_a_wait_ends_at_its_deadline_and_not_before() {
-    let (mut client, mut relay) = (End::client(), End::relay());
+fn idle_wait_ends_at_deadline_and_not_before() {
+    let mut client = End::client();
+    let mut relay = End::relay();
     let udp = relay.udp_path();
     client.act(Effect::OpenTcp(ConnId(1), relay.net.tcp_addr().unwrap()));
     client.opened();
@@ -19,19 +20,19 @@ fn at_rest_a_wait_ends_at_its_deadline_and_not_before() {
         let deadline = end.net.now().tick + Duration::from_millis(30);
         assert!(end.net.wait(Some(deadline)).tick >= deadline);
         assert!(end.net.next_input().is_none());
-        assert!(end.net.stats().polls - polls <= 4, "it slept all the time");
+        assert!(end.net.stats().polls - polls <= 4, "the loop slept until its deadline");
     }
 }
 
 #[test]
-fn a_deadline_that_has_passed_ends_the_wait_at_once() {
+fn past_deadline_ends_wait_at_once() {
     let mut end = End::client();
     assert!(end.net.wait(Some(Tick::ZERO)).tick > Tick::ZERO);
     assert_eq!(end.net.stats().polls, 1);
 }
 
 #[test]
-fn another_thread_wakes_the_loop() {
+fn other_thread_wakes_loop() {
     let mut end = End::client();
     let inlet = end.net.inlet();
     let thread = std::thread::spawn(move || {
@@ -46,7 +47,7 @@ fn another_thread_wakes_the_loop() {
 }
 
 #[test]
-fn many_commands_come_in_order_and_leave_room_for_packets() {
+fn many_commands_arrive_in_order_without_starving_packets() {
     let mut end = End::relay();
     let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let inlet = end.net.inlet();
@@ -59,9 +60,10 @@ fn many_commands_come_in_order_and_leave_room_for_packets() {
     assert!(packet < 1000, "it came after {packet} commands");
 }
 
-/// The wake-up for the last of them comes while others wait that were taken before.
+/// The wake-up for the last command comes while earlier commands, already taken from the inlet,
+/// still wait.
 #[test]
-fn what_comes_between_two_turns_is_heard_though_more_was_left_than_a_turn_takes() {
+fn command_between_turns_is_taken_despite_full_turn() {
     let mut end = End::client();
     let inlet = end.net.inlet();
     (0..2000).for_each(|i| inlet.try_command(i).unwrap());
@@ -75,14 +77,14 @@ fn what_comes_between_two_turns_is_heard_though_more_was_left_than_a_turn_takes(
 }
 
 #[test]
-fn a_loop_that_is_gone_takes_no_commands() {
+fn ended_loop_takes_no_commands() {
     let inlet = End::client().net.inlet();
     assert_eq!(inlet.try_command(1), Err(1));
     assert!(!inlet.command(1));
 }
 
 #[test]
-fn hosts_are_looked_up_and_addresses_answered_at_once() {
+fn hosts_are_looked_up_and_addresses_resolve_at_once() {
     let mut end = End::client();
     let host = |text: &str| text.parse::<HostPort>().unwrap();
     end.act(Effect::LookUp(host("[::1]:5")));
@@ -97,7 +99,7 @@ fn hosts_are_looked_up_and_addresses_answered_at_once() {
 }
 
 #[test]
-fn what_is_not_of_this_room_is_handed_on_in_order() {
+fn effects_of_other_layers_are_passed_on_in_order() {
     let mut end = End::client();
     let mut seen = Vec::new();
     end.out.show("first");
@@ -109,7 +111,7 @@ fn what_is_not_of_this_room_is_handed_on_in_order() {
 }
 
 #[test]
-fn a_signal_becomes_a_command() {
+fn signal_becomes_command() {
     let on_signal = |signal| match signal {
         Signal::Interrupt => 1,
         Signal::Terminate => 2,

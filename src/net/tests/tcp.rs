@@ -10,7 +10,7 @@ use crate::wire::record::frame_record;
 const ID: ConnId = ConnId(7);
 const PATH: Path = Path::Tcp(ID);
 
-/// A bare connection to a relay.
+/// Opens a plain TCP connection to a relay.
 fn raw(relay: &End) -> TcpStream {
     let stream = TcpStream::connect(relay.net.tcp_addr().unwrap()).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -18,9 +18,10 @@ fn raw(relay: &End) -> TcpStream {
     stream
 }
 
-/// A client and a relay with an open connection, and its path at the relay.
+/// Returns a client and a relay with an open connection, and the relay's path.
 fn joined() -> (End, End, Path) {
-    let (mut client, mut relay) = (End::client(), End::relay());
+    let mut client = End::client();
+    let mut relay = End::relay();
     let addr = relay.net.tcp_addr().unwrap();
     client.act(Effect::OpenTcp(ID, addr));
     assert_eq!(client.opened(), (PATH, addr));
@@ -35,7 +36,7 @@ fn stream_of(packets: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn packets_pass_both_ways_whole_and_in_order() {
+fn packets_arrive_whole_and_in_order_both_ways() {
     let (mut client, mut relay, path) = joined();
     let mut sent = numbered(60, 1200);
     sent.push(vec![9; TCP_PACKET_MAX]);
@@ -44,11 +45,13 @@ fn packets_pass_both_ways_whole_and_in_order() {
     relay.send(path, &sent);
     assert_eq!(client.packets_until(61), sent);
     let stats = relay.net.stats();
-    assert_eq!((stats.accepted, stats.records_in, stats.records_out), (1, 61, 61));
+    assert_eq!(stats.accepted, 1);
+    assert_eq!(stats.records_in, 61);
+    assert_eq!(stats.records_out, 61);
 }
 
 #[test]
-fn records_that_are_held_leave_with_the_release() {
+fn held_records_leave_on_release() {
     let (mut client, mut relay, path) = joined();
     relay.net.hold();
     relay.send(path, &[b"later".to_vec()]);
@@ -59,17 +62,20 @@ fn records_that_are_held_leave_with_the_release() {
 }
 
 #[test]
-fn packets_queued_before_the_connection_is_open_leave_when_it_is() {
-    let (mut client, mut relay) = (End::client(), End::relay());
+fn packets_queued_while_opening_leave_once_open() {
+    let mut client = End::client();
+    let mut relay = End::relay();
     client.out.effects.push(Effect::OpenTcp(ID, relay.net.tcp_addr().unwrap()));
     client.send(PATH, &[b"early".to_vec()]);
     client.opened();
     assert_eq!(relay.packets_until(1), [b"early".to_vec()]);
 }
 
+// faults.md: R40
 #[test]
-fn row_40_one_byte_at_a_time_equals_sixty_records_at_once() {
-    let (mut relay, sent) = (End::relay(), numbered(60, 9));
+fn single_bytes_and_60_records_at_once_are_equivalent() {
+    let mut relay = End::relay();
+    let sent = numbered(60, 9);
     let mut slow = raw(&relay);
     for byte in stream_of(&sent) {
         slow.write_all(&[byte]).unwrap();
@@ -82,7 +88,7 @@ fn row_40_one_byte_at_a_time_equals_sixty_records_at_once() {
 }
 
 #[test]
-fn a_relay_is_silent_until_the_magic_byte_has_come() {
+fn relay_sends_nothing_before_magic_byte() {
     let mut relay = End::relay();
     let mut stream = raw(&relay);
     let (path, _) = relay.opened();
@@ -98,7 +104,7 @@ fn a_relay_is_silent_until_the_magic_byte_has_come() {
 }
 
 #[test]
-fn greetings_of_other_protocols_are_closed_without_a_byte() {
+fn other_protocols_are_closed_without_reply() {
     for greeting in
         [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b"SSH-2.0-OpenSSH\r\n", b"\x05\x01\x00"]
     {
@@ -112,7 +118,7 @@ fn greetings_of_other_protocols_are_closed_without_a_byte() {
 }
 
 #[test]
-fn a_length_out_of_range_ends_the_connection_after_the_packets_before_it() {
+fn invalid_length_closes_connection_after_earlier_packets() {
     for header in [[0, 0], [0x40, 1], [0xFF, 0xFF]] {
         let mut relay = End::relay();
         let mut stream = raw(&relay);
@@ -125,7 +131,7 @@ fn a_length_out_of_range_ends_the_connection_after_the_packets_before_it() {
 }
 
 #[test]
-fn an_end_in_good_order_comes_after_the_last_packet() {
+fn clean_close_is_reported_after_last_packet() {
     let mut relay = End::relay();
     let mut stream = raw(&relay);
     stream.write_all(&stream_of(&numbered(3, 5))).unwrap();
@@ -136,7 +142,7 @@ fn an_end_in_good_order_comes_after_the_last_packet() {
 }
 
 #[test]
-fn a_reset_is_told_as_one() {
+fn reset_is_reported_as_reset() {
     let mut relay = End::relay();
     let stream = raw(&relay);
     let (path, _) = relay.opened();
@@ -146,7 +152,7 @@ fn a_reset_is_told_as_one() {
 }
 
 #[test]
-fn the_core_closes_after_its_last_packet_and_gets_no_answer() {
+fn close_follows_last_packet_and_is_not_reported_back() {
     let (mut client, mut relay, path) = joined();
     relay.out.send(path, b"farewell");
     relay.act(Effect::Close(path));
@@ -158,19 +164,21 @@ fn the_core_closes_after_its_last_packet_and_gets_no_answer() {
 }
 
 #[test]
-fn a_close_is_no_reset_although_the_other_end_was_still_sending() {
+fn close_is_not_reset_while_peer_is_sending() {
     let mut relay = End::relay();
     let mut stream = raw(&relay);
     let (path, _) = relay.opened();
     stream.write_all(&stream_of(&numbered(5, 100))).unwrap();
     relay.act(Effect::Close(path));
     let mut all = Vec::new();
-    stream.read_to_end(&mut all).expect("an end in good order");
+    stream.read_to_end(&mut all).expect("the connection closes cleanly");
 }
 
+// faults.md: R41
 #[test]
-fn row_41_a_peer_that_never_reads_is_stuck_and_closed() {
-    let (listener, mut client) = (TcpListener::bind("127.0.0.1:0").unwrap(), End::client());
+fn peer_that_never_reads_is_closed_as_stuck() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = End::client();
     client.act(Effect::OpenTcp(ID, listener.local_addr().unwrap()));
     let (_peer, _) = listener.accept().unwrap();
     client.opened();
@@ -184,12 +192,13 @@ fn row_41_a_peer_that_never_reads_is_stuck_and_closed() {
         assert!(largest_report(&client) <= TCP_QUEUE_MAX);
     }
     assert_eq!(client.closed(), (PATH, Why::Stuck));
-    assert!(largest_report(&client) > TCP_QUEUE_MAX / 2, "the core was told that it grew");
+    assert!(largest_report(&client) > TCP_QUEUE_MAX / 2, "growth of the queue was reported to the core");
 }
 
 #[test]
-fn reports_fall_to_nothing_when_a_late_reader_reads() {
-    let (listener, mut client) = (TcpListener::bind("127.0.0.1:0").unwrap(), End::client());
+fn reported_queue_falls_to_zero_when_late_reader_reads() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = End::client();
     client.act(Effect::OpenTcp(ID, listener.local_addr().unwrap()));
     let (mut peer, _) = listener.accept().unwrap();
     client.opened();
@@ -214,7 +223,7 @@ fn reports_fall_to_nothing_when_a_late_reader_reads() {
 }
 
 #[test]
-fn a_port_where_nothing_listens_refuses() {
+fn closed_port_refuses_connection() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut client = End::client();
     client.act(Effect::OpenTcp(ID, gone));
@@ -223,7 +232,7 @@ fn a_port_where_nothing_listens_refuses() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_closed_as_they_come() {
+fn connections_beyond_limit_are_closed_on_arrival() {
     let any = "127.0.0.1:0".parse().unwrap();
     let mut relay = End::new(NetConfig { connections_max: 2, ..NetConfig::relay(any, Some(any)) });
     let mut streams = Vec::from_iter((0..3).map(|_| raw(&relay)));
@@ -236,13 +245,14 @@ fn connections_beyond_the_limit_are_closed_as_they_come() {
     relay.turn_until(|end| (opened(end) == 3).then_some(()));
     let ids =
         relay.got.iter().filter_map(|got| if let Got::Opened(path, _) = got { Some(*path) } else { None });
-    assert_eq!(Vec::from_iter(ids), [1, 2, 3].map(|id| Path::Tcp(ConnId(id))), "ids are never used twice");
+    assert_eq!(Vec::from_iter(ids), [1, 2, 3].map(|id| Path::Tcp(ConnId(id))), "ids are never reused");
 }
 
 #[test]
-fn one_loud_connection_does_not_silence_another() {
+fn busy_connection_does_not_starve_another() {
     let mut relay = End::relay();
-    let (mut loud, mut quiet) = (raw(&relay), raw(&relay));
+    let mut loud = raw(&relay);
+    let mut quiet = raw(&relay);
     loud.set_nonblocking(true).unwrap();
     let mut flood = stream_of(&numbered(4000, 100));
     let mut pour = move |loud: &mut TcpStream| {
@@ -256,12 +266,12 @@ fn one_loud_connection_does_not_silence_another() {
     pour(&mut loud);
     quiet.write_all(&stream_of(&[b"psst".to_vec()])).unwrap();
     relay.until(|got| matches!(got, Got::Packet(_, bytes) if bytes == b"psst"));
-    assert!(relay.packets().len() < 4000, "it did not have to wait for the flood");
+    assert!(relay.packets().len() < 4000, "the packet did not wait for the flood");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn patience_with_a_connection_that_does_not_open_ends() {
+fn opening_connection_times_out() {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();
@@ -277,13 +287,15 @@ fn patience_with_a_connection_that_does_not_open_ends() {
     assert!(client.net.timers.is_empty());
 }
 
-/// Runs itself again in a process of its own, because the limit is the process's.
+// faults.md: R38
+/// Runs itself again in a separate process, because the descriptor limit applies to the whole
+/// process.
 #[cfg(target_os = "linux")]
 #[test]
-fn row_38_without_descriptors_accepting_rests_and_goes_on_later() {
+fn accepting_pauses_without_descriptors_then_resumes() {
     const INSIDE: &str = "QUEQIAO_TEST_FEW_DESCRIPTORS";
     if std::env::var_os(INSIDE).is_none() {
-        let name = "net::tests::tcp::row_38_without_descriptors_accepting_rests_and_goes_on_later";
+        let name = "net::tests::tcp::accepting_pauses_without_descriptors_then_resumes";
         let mut inside = std::process::Command::new(std::env::current_exe().unwrap());
         let output = inside.args(["--exact", name]).env(INSIDE, "1").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

@@ -11,8 +11,9 @@ fn plain_socket() -> UdpSocket {
 }
 
 #[test]
-fn a_train_arrives_whole_and_in_separate_datagrams() {
-    let (mut client, mut relay) = (End::client(), End::relay());
+fn gso_batch_arrives_whole_in_separate_datagrams() {
+    let mut client = End::client();
+    let mut relay = End::relay();
     let mut sent = numbered(200, 1200);
     sent.push(b"the last is shorter".to_vec());
     let path = relay.udp_path();
@@ -22,12 +23,13 @@ fn a_train_arrives_whole_and_in_separate_datagrams() {
     assert_eq!(stats.datagrams_out, 201);
     assert_eq!(relay.net.stats().datagrams_in, 201);
     #[cfg(target_os = "linux")]
-    assert_eq!(stats.batches_out, 4, "three trains of 54 and one of 39");
+    assert_eq!(stats.batches_out, 4, "three batches of 54 datagrams and one of 39");
 }
 
 #[test]
-fn a_train_is_separate_datagrams_for_an_ordinary_socket_too() {
-    let (mut client, peer) = (End::client(), plain_socket());
+fn gso_batch_is_separate_datagrams_for_plain_socket() {
+    let mut client = End::client();
+    let peer = plain_socket();
     let sent = numbered(60, 700);
     client.send(Path::Udp(peer.local_addr().unwrap()), &sent);
     let mut buffer = [0; 2000];
@@ -38,8 +40,9 @@ fn a_train_is_separate_datagrams_for_an_ordinary_socket_too() {
 }
 
 #[test]
-fn the_answer_goes_where_the_packet_came_from() {
-    let (mut client, mut relay) = (End::client(), End::relay());
+fn reply_goes_to_source_of_packet() {
+    let mut client = End::client();
+    let mut relay = End::relay();
     let path = relay.udp_path();
     client.send(path, &[b"question".to_vec()]);
     let back = relay.path_of_a_packet();
@@ -48,8 +51,9 @@ fn the_answer_goes_where_the_packet_came_from() {
 }
 
 #[test]
-fn one_packet_each_for_many_peers_leaves_in_few_calls_and_reaches_each() {
-    let (mut relay, peers) = (End::relay(), Vec::from_iter((0..40).map(|_| plain_socket())));
+fn packets_for_many_peers_leave_in_few_calls() {
+    let mut relay = End::relay();
+    let peers = Vec::from_iter((0..40).map(|_| plain_socket()));
     for (number, peer) in peers.iter().enumerate() {
         relay.out.send(Path::Udp(peer.local_addr().unwrap()), &[number as u8; 50]);
     }
@@ -64,9 +68,10 @@ fn one_packet_each_for_many_peers_leaves_in_few_calls_and_reaches_each() {
     assert_eq!(relay.net.stats().batches_out, 2);
 }
 
-/// Each peer takes nothing but what comes from the address it wrote to, singly, in a train or with others.
+/// Each peer accepts only datagrams from the address it wrote to, whether sent singly, in a GSO
+/// batch or with others.
 #[test]
-fn answers_leave_from_the_address_that_was_asked() {
+fn replies_leave_from_queried_address() {
     let mut relay = End::new(NetConfig::relay("0.0.0.0:0".parse().unwrap(), None));
     let port = relay.net.udp_addr().unwrap().port();
     let peers: Vec<_> = (0..40)
@@ -89,19 +94,21 @@ fn answers_leave_from_the_address_that_was_asked() {
         assert_eq!(peer.recv(&mut buffer).unwrap(), 50);
     }
     for n in 0..3 {
-        assert_eq!((peers[39].recv(&mut buffer).unwrap(), buffer[0]), (1200, n));
+        assert_eq!(peers[39].recv(&mut buffer).unwrap(), 1200);
+        assert_eq!(buffer[0], n);
     }
     #[cfg(target_os = "linux")]
     assert_eq!(
         relay.net.stats().batches_out,
         3 + 1,
-        "twenty from one address, eleven and eight from the other, a train"
+        "twenty from one address, eleven and eight from the other, and a GSO batch"
     );
 }
 
 #[test]
-fn what_can_be_no_packet_is_dropped_and_counted() {
-    let (mut relay, peer) = (End::relay(), plain_socket());
+fn datagram_of_invalid_length_is_dropped_and_counted() {
+    let mut relay = End::relay();
+    let peer = plain_socket();
     let addr = relay.net.udp_addr().unwrap();
     for len in [0, 1201, 2000, 65_507] {
         peer.send_to(&vec![0xFF; len], addr).unwrap();
@@ -111,11 +118,13 @@ fn what_can_be_no_packet_is_dropped_and_counted() {
     assert_eq!(relay.net.stats().datagrams_misfit, 4);
 }
 
-/// The socket sends to itself, as a forged source would have it: nothing of it comes in.
+/// The socket sends to itself, as a forged source address would appear. None of it reaches the
+/// core.
 #[test]
-fn datagram_from_the_socket_itself_is_dropped_and_counted() {
+fn datagram_from_own_socket_is_dropped_and_counted() {
     for bind in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
-        let (mut relay, peer) = (End::new(NetConfig::relay(bind.parse().unwrap(), None)), plain_socket());
+        let mut relay = End::new(NetConfig::relay(bind.parse().unwrap(), None));
+        let peer = plain_socket();
         let own: SocketAddr = ([127, 0, 0, 1], relay.net.udp_addr().unwrap().port()).into();
         relay.send(Path::Udp(own), &[b"to myself".to_vec()]);
         peer.send_to(b"from a peer", own).unwrap();
@@ -126,8 +135,9 @@ fn datagram_from_the_socket_itself_is_dropped_and_counted() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_port_where_nothing_listens_is_told_and_others_do_not_suffer() {
-    let (mut relay, peer) = (End::relay(), plain_socket());
+fn closed_port_is_reported_without_affecting_other_peers() {
+    let mut relay = End::relay();
+    let peer = plain_socket();
     let gone = plain_socket().local_addr().unwrap();
     relay.send(Path::Udp(gone), &[b"anybody?".to_vec()]);
     relay.send(Path::Udp(peer.local_addr().unwrap()), &[b"hello".to_vec()]);
@@ -140,7 +150,7 @@ fn a_port_where_nothing_listens_is_told_and_others_do_not_suffer() {
 }
 
 #[test]
-fn a_family_without_a_socket_is_unreachable() {
+fn address_family_without_socket_is_unreachable() {
     let mut relay = End::relay();
     let path = Path::Udp("[2001:db8::1]:9".parse().unwrap());
     relay.send(path, &[b"x".to_vec()]);
@@ -148,9 +158,10 @@ fn a_family_without_a_socket_is_unreachable() {
 }
 
 #[test]
-fn a_socket_of_both_families_shows_and_takes_plain_ipv4() {
+fn dual_stack_socket_uses_plain_ipv4_addresses() {
     let any = "[::]:0".parse().unwrap();
-    let (mut relay, peer) = (End::new(NetConfig::relay(any, Some(any))), plain_socket());
+    let mut relay = End::new(NetConfig::relay(any, Some(any)));
+    let peer = plain_socket();
     let addr: SocketAddr = ([127, 0, 0, 1], relay.net.udp_addr().unwrap().port()).into();
     peer.send_to(b"over four", addr).unwrap();
     let back = relay.path_of_a_packet();
@@ -171,7 +182,7 @@ fn a_socket_of_both_families_shows_and_takes_plain_ipv4() {
 }
 
 #[test]
-fn two_relays_never_share_a_port() {
+fn two_relays_cannot_share_port() {
     let relay = End::relay();
     let addr = relay.net.udp_addr().unwrap();
     assert_eq!(relay.net.tcp_addr(), Some(addr), "port 0 is one port for both");

@@ -1,4 +1,4 @@
-//! Erased letters are in no file any more, and letters that must stay are there.
+//! Erased letters are in no file, and letters that must stay remain.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// The outbox of a folder that is made with the seed of [`open`].
+/// The outbox of a folder created with the seed of [`open`].
 const OWN: OutboxId = OutboxId(0x0707_0707_0707_0707);
 
 fn relay() -> HostPort {
@@ -26,18 +26,20 @@ fn open(data: &Path) -> (MemberStore, MemberState) {
     MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32]).unwrap()
 }
 
-/// A text that is in no other letter, and nowhere else.
+/// Returns a text that no other letter or file contains.
 fn text(who: &str, way: &str, number: u64, len: usize) -> String {
     format!("<{who}-{way}-{number}>").repeat(1 + len / 10)
 }
 
 fn written(to: &str, number: u64, len: usize) -> Record {
-    let (relay, to_name, request) =
-        (relay(), name(to), number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>());
+    let relay = relay();
+    let request = number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>();
     let text = text(to, "sent", number, len);
     let written = Wall(number * 1_000);
     let made = Made::of_text(&text, written);
-    let (outbox, mark, to) = (OWN, Mark(1), to_name);
+    let outbox = OWN;
+    let mark = Mark(1);
+    let to = name(to);
     Record::Written { relay, to, outbox, number, mark, request, text, written, made }
 }
 
@@ -67,8 +69,14 @@ fn reached(to: &str, accepted: u64, delivered: u64) -> Record {
 }
 
 fn refused(to: &str, number: u64) -> Record {
-    let (reason, may_have_arrived) = (Reason::Full, false);
-    Record::Refused { relay: relay(), to: name(to), outbox: OWN, number, reason, may_have_arrived }
+    Record::Refused {
+        relay: relay(),
+        to: name(to),
+        outbox: OWN,
+        number,
+        reason: Reason::Full,
+        may_have_arrived: false,
+    }
 }
 
 fn told(to: &str, number: u64) -> Record {
@@ -94,7 +102,7 @@ fn forget(data: &Path, which: &Which) -> Count {
     count
 }
 
-/// Whether any file in the member's folder has these bytes.
+/// Whether any file in the member's folder contains these bytes.
 fn is_anywhere(data: &Path, bytes: &str) -> bool {
     let files = fs::read_dir(data.join("members").join(FOLDER)).unwrap().map(|entry| entry.unwrap().path());
     let mut files = files.filter(|path| path.is_file());
@@ -102,7 +110,8 @@ fn is_anywhere(data: &Path, bytes: &str) -> bool {
 }
 
 fn texts(data: &Path) -> Vec<String> {
-    let (archive, mut texts) = (Archive::open(data, FOLDER).unwrap().unwrap(), Vec::new());
+    let archive = Archive::open(data, FOLDER).unwrap().unwrap();
+    let mut texts = Vec::new();
     let read = archive.read(None, None, |said| {
         texts.push(said.text);
         Ok::<_, Phrase>(true)
@@ -112,9 +121,9 @@ fn texts(data: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_was_said_with_one_goes_and_what_others_said_stays() {
+fn letters_with_one_member_are_erased_others_stay() {
     let data = tempfile::tempdir().unwrap();
-    assert!(Eraser::open(data.path(), FOLDER).unwrap().is_none(), "nothing was ever kept");
+    assert!(Eraser::open(data.path(), FOLDER).unwrap().is_none(), "no letters were ever stored");
     let (mut store, _) = open(data.path());
     for number in 1..=20 {
         let len = number as usize * 400;
@@ -124,26 +133,26 @@ fn what_was_said_with_one_goes_and_what_others_said_stays() {
     commit(&mut store, &[reached("JACK", 20, 20)]);
     let count = forget(data.path(), &with("JACK"));
     assert_eq!(count, Count { erased: 40, waiting: 0, unseen: 0 });
-    assert!(!is_anywhere(data.path(), "<JACK-"), "while the process that has the folder runs");
+    assert!(!is_anywhere(data.path(), "<JACK-"), "even while the process that holds the folder runs");
     assert_eq!(texts(data.path()).len(), 20);
     assert!(is_anywhere(data.path(), "<MARY-came-20>"));
     assert_eq!(forget(data.path(), &Which::default()).erased, 20);
-    assert!(!is_anywhere(data.path(), "<MARY-"), "the newest row too");
+    assert!(!is_anywhere(data.path(), "<MARY-"), "the newest row is erased too");
     assert_eq!(texts(data.path()), [""; 0]);
     drop(store);
     assert_eq!(forget(data.path(), &Which::default()), Count::default());
 }
 
 #[test]
-fn nothing_that_has_not_ended_is_erased() {
+fn unfinished_letters_are_not_erased() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path());
     commit(&mut store, &Vec::from_iter((1..=8).map(|number| written("JACK", number, 50))));
     commit(&mut store, &[refused("JACK", 1), told("JACK", 1), refused("JACK", 4), reached("JACK", 5, 3)]);
     commit(&mut store, &Vec::from_iter((1..=3).map(|number| received("JACK", number, 50))));
     commit(&mut store, &[shown("JACK", 1)]);
-    // 1 was refused, and that was shown; 2 and 3 were delivered; 5 is in a mailbox: its text is not
-    // needed.
+    // Letter 1 was refused and its refusal shown; 2 and 3 were delivered; 5 is in a mailbox, so its
+    // text is not needed.
     let count = forget(data.path(), &with("JACK"));
     assert_eq!(count, Count { erased: 5, waiting: 4, unseen: 2 });
     for (way, number, stays) in [
@@ -162,31 +171,32 @@ fn nothing_that_has_not_ended_is_erased() {
     drop(store);
     let (_store, state) = open(data.path());
     let numbers: Vec<u64> = state.kept.letters.keys().map(|(.., number)| *number).collect();
-    assert_eq!(numbers, [5, 6, 7, 8], "the end of the fifth is still known");
+    assert_eq!(numbers, [5, 6, 7, 8], "the outcome of the fifth is still recorded");
     assert_eq!(state.kept.refusals.len(), 1);
-    assert!(state.damaged.is_empty(), "what has no text any more is not damaged");
+    assert!(state.damaged.is_empty(), "a letter with an erased text is not damaged");
 }
 
 #[test]
-fn numbers_by_which_duplicates_are_known_stay() {
+fn numbers_that_identify_duplicates_stay() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path());
     commit(&mut store, &[written("JACK", 1, 9), written("JACK", 2, 9), reached("JACK", 2, 2)]);
     commit(&mut store, &[received("MARY", 1, 9), received("MARY", 2, 9), shown("MARY", 1), shown("MARY", 2)]);
     assert_eq!(forget(data.path(), &Which::default()).erased, 4);
     commit(&mut store, &[received("MARY", 1, 9), received("MARY", 2, 9)]);
-    assert_eq!(texts(data.path()), [""; 0], "what comes again is not taken again");
+    assert_eq!(texts(data.path()), [""; 0], "a repeated letter is not stored again");
     commit(&mut store, &[received("MARY", 3, 9)]);
     drop(store);
     let (_store, state) = open(data.path());
     assert_eq!(state.kept.conversations[&(relay(), name("JACK"))].reach.last, 2, "numbers continue");
     let sender = state.kept.senders[&(relay(), name("MARY"), OutboxId(9))];
-    assert_eq!((sender.last, sender.read), (3, 2));
+    assert_eq!(sender.last, 3);
+    assert_eq!(sender.read, 2);
     assert_eq!(texts(data.path()), [text("MARY", "came", 3, 9)]);
 }
 
 #[test]
-fn only_what_is_older_goes() {
+fn only_older_letters_are_erased() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path());
     for number in 1..=5 {
@@ -199,12 +209,16 @@ fn only_what_is_older_goes() {
     let before = |at: u64| Which { with: None, before: Some(Wall(at)) };
     assert_eq!(forget(data.path(), &before(3_000)).erased, 2);
     assert_eq!(texts(data.path()).len(), 4);
-    assert_eq!(forget(data.path(), &before(u64::MAX)).erased, 3, "a time that no clock shows is never past");
+    assert_eq!(
+        forget(data.path(), &before(u64::MAX)).erased,
+        3,
+        "a time beyond any clock is never in the past"
+    );
     assert_eq!(forget(data.path(), &Which::default()).erased, 1);
 }
 
 #[test]
-fn what_is_erased_counts_no_longer() {
+fn erased_letters_no_longer_count_as_stored() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path());
     let held = |data: &Path| Archive::open(data, FOLDER).unwrap().unwrap().holdings().unwrap();
@@ -215,7 +229,11 @@ fn what_is_erased_counts_no_longer() {
     let of = |data: &Path, who: &str| held(data)[&relay()][&name(who)];
     assert_eq!(of(data.path(), "MARY"), 4 * letter_cost(text("MARY", "came", 1, 500).len()));
     forget(data.path(), &with("MARY"));
-    assert_eq!(of(data.path(), "MARY"), letter_cost(text("MARY", "came", 4, 500).len()), "one is not seen");
+    assert_eq!(
+        of(data.path(), "MARY"),
+        letter_cost(text("MARY", "came", 4, 500).len()),
+        "one letter was not shown"
+    );
     assert_eq!(of(data.path(), "JACK"), letter_cost(text("JACK", "came", 1, 10).len()));
     let before = held(data.path());
     drop(store);
@@ -226,7 +244,7 @@ fn what_is_erased_counts_no_longer() {
 }
 
 #[test]
-fn a_reader_of_old_times_keeps_the_log_and_that_is_said() {
+fn reader_of_old_state_keeps_log_and_is_reported() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path());
     commit(&mut store, &[received("MARY", 1, 500), shown("MARY", 1)]);
@@ -240,16 +258,17 @@ fn a_reader_of_old_times_keeps_the_log_and_that_is_said() {
     assert_eq!(eraser.finish().unwrap_err().key(), "history-in-use");
     drop(reader);
     assert_eq!(forget(data.path(), &Which::default()).erased, 0);
-    assert!(!is_anywhere(data.path(), "<MARY-"), "and it goes with the next");
+    assert!(!is_anywhere(data.path(), "<MARY-"), "the next run removes it");
 }
 
 #[test]
-fn a_log_with_missing_commits_is_left_alone() {
+fn database_with_missing_commits_is_left_unchanged() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path());
     commit(&mut store, &[received("MARY", 1, 500), shown("MARY", 1)]);
     let copy = tempfile::tempdir().unwrap();
-    let (from, to) = [data.path(), copy.path()].map(|dir| dir.join("members").join(FOLDER)).into();
+    let from = data.path().join("members").join(FOLDER);
+    let to = copy.path().join("members").join(FOLDER);
     fs::create_dir_all(&to).unwrap();
     for file in ["letters.sqlite", "letters.sqlite-commits"] {
         fs::copy(from.join(file), to.join(file)).unwrap();
@@ -268,7 +287,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (who, len) = (0..3usize, prop_oneof![0..200usize, 1_000..9_000usize]);
+    let who = 0..3usize;
+    let len = prop_oneof![0..200usize, 1_000..9_000usize];
     prop_oneof![
         8 => (who.clone(), len.clone()).prop_map(|(who, len)| Step::Say(who, len)),
         8 => (who.clone(), len).prop_map(|(who, len)| Step::Hear(who, len)),
@@ -280,15 +300,17 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever rows were moved by what was written around them: erased texts are in no file, all
-    /// others are.
+    /// Rows are moved when others are written around them. Erased texts must be in no file, all
+    /// others in some file.
     #[test]
     fn erased_texts_are_in_no_file(steps in prop::collection::vec(step(), 1..120)) {
         const NAMES: [&str; 3] = ["JO", "JACK", "MARY"];
         let data = tempfile::tempdir().unwrap();
         let (mut store, _) = open(data.path());
-        let (mut sent, mut came) = ([0u64; 3], [0u64; 3]);
-        let (mut here, mut gone): (Vec<(usize, String)>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut sent = [0_u64; 3];
+        let mut came = [0_u64; 3];
+        let mut here: Vec<(usize, String)> = Vec::new();
+        let mut gone: Vec<String> = Vec::new();
         for step in steps {
             match step {
                 Step::Say(who, len) => {

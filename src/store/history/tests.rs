@@ -1,4 +1,5 @@
-//! A member's letters on disk: reopening, kills, damage, and that what is loaded is what the records say.
+//! A member's letters on disk: reopening, kills, damage, and equality of the loaded state with the
+//! records.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,22 +26,27 @@ pub(super) fn open(data: &Path) -> Result<(MemberStore, MemberState), Phrase> {
     MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32])
 }
 
-/// The outbox of a folder that is made with the seed of [`open`].
+/// The outbox of a folder created with the seed of [`open`].
 pub(super) const OWN: OutboxId = OutboxId(0x0707_0707_0707_0707);
 
 pub(super) fn database(data: &Path) -> PathBuf {
     data.join("members").join(FOLDER).join("letters.sqlite")
 }
 
-/// Bytes that no present maker of bodies would make of a text.
+/// Returns a body that no current encoder would create from a text.
 fn made(text: &str) -> Made {
     Made { kind: 1, body: format!("as it was first sent: {text}").into_bytes().into() }
 }
 
 pub(super) fn written(to: &str, number: u64, text: &str) -> Record {
-    let (relay, to, request) = (relay(), name(to), number + 1_000 * to.len() as u64);
-    let (outbox, mark, written, made) = (OWN, Mark(1), Wall(number), made(text));
+    let request = number + 1_000 * to.len() as u64;
+    let made = made(text);
     let text = text.to_owned();
+    let mark = Mark(1);
+    let written = Wall(number);
+    let outbox = OWN;
+    let relay = relay();
+    let to = name(to);
     Record::Written { relay, to, outbox, number, mark, request, text, written, made }
 }
 
@@ -65,7 +71,8 @@ pub(super) fn shown(from: &str, number: u64, read: bool) -> Record {
 }
 
 pub(super) fn declined(from: &str, outbox: u64, number: u64, after: u64) -> Record {
-    let (id, reason) = (LetterId { outbox: OutboxId(outbox), number }, crate::client::Reason::Full);
+    let id = LetterId { outbox: OutboxId(outbox), number };
+    let reason = crate::client::Reason::Full;
     Record::Declined { relay: relay(), from: name(from), id, reason, after, mark: Mark(1) }
 }
 
@@ -93,7 +100,8 @@ pub(super) fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> 
 
 pub(super) fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<Said> {
     let archive = Archive::open(data, FOLDER).unwrap().unwrap();
-    let (relay, with) = (relay(), with.map(name));
+    let relay = relay();
+    let with = with.map(name);
     let mut said = Vec::new();
     let told = archive.read(with.as_ref().map(|with| (&relay, with)), last, |letter| {
         said.push(letter);
@@ -108,7 +116,7 @@ fn texts(said: &[Said]) -> Vec<&str> {
 }
 
 #[test]
-fn letters_and_the_outbox_survive_and_numbers_go_on() {
+fn letters_and_outbox_persist_and_numbering_continues() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, state) = open(data.path()).unwrap();
     assert_eq!(state.kept, Kept::default());
@@ -117,11 +125,17 @@ fn letters_and_the_outbox_survive_and_numbers_go_on() {
     commit(&mut store, &[reached("JACK", reach), received("一棵树", 3, 0), shown("一棵树", 3, true)]);
     drop(store);
     let (_store, again) = MemberStore::open(data.path(), &name("TOM"), FOLDER, || [9; 32]).unwrap();
-    assert_eq!((again.outbox, again.private_key), (state.outbox, [7; 32]), "both are made once");
+    assert_eq!(again.outbox, state.outbox, "the outbox is created once");
+    assert_eq!(again.private_key, [7; 32], "the key is created once");
     let key = (relay(), name("JACK"));
     assert_eq!(again.kept.conversations[&key], KeptConversation { reach, touched: 2 });
-    let (text, made) = ("在吗".to_owned(), made("在吗"));
-    let left = KeptLetter { request: 4_002, text, written: Wall(2), mark: Mark(1), made };
+    let left = KeptLetter {
+        request: 4_002,
+        text: "在吗".to_owned(),
+        written: Wall(2),
+        mark: Mark(1),
+        made: made("在吗"),
+    };
     assert_eq!(again.kept.letters, [((key.0, key.1, 2), left)].into());
     let senders = Vec::from_iter(again.kept.senders.into_values());
     assert_eq!(
@@ -131,7 +145,7 @@ fn letters_and_the_outbox_survive_and_numbers_go_on() {
 }
 
 #[test]
-fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
+fn commits_survive_kill_and_torn_end_is_cut_off() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
     let log = |data: &Path| database(data).with_extension("sqlite-wal");
@@ -148,14 +162,14 @@ fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
             fs::copy(file.path(), dir.join(file.file_name())).unwrap();
         }
         fs::OpenOptions::new().write(true).open(log(copy.path())).unwrap().set_len(len).unwrap();
-        // What a commit tells beside the database, it tells once it is whole.
+        // The counter file is written only after a complete commit.
         fs::write(count(copy.path()), &one).unwrap();
         assert_eq!(open(copy.path()).unwrap().1.kept.letters.len(), left);
     }
 }
 
 #[test]
-fn a_letter_stands_once_and_a_request_is_written_down_once() {
+fn letter_and_request_are_stored_once() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
     let twice =
@@ -176,13 +190,14 @@ fn a_letter_stands_once_and_a_request_is_written_down_once() {
     assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
 }
 
-/// Refused letters leave a bounded trace, however many outboxes their sender takes.
+/// Refused letters leave a bounded number of rows, however many outboxes their sender uses.
 #[test]
-fn refused_letters_fill_no_disk() {
+fn refused_letters_leave_bounded_rows() {
     let data = tempfile::tempdir().unwrap();
     let path = data.path().join("letters.sqlite");
     let (mut history, mut kept) = History::open(&path, || 1).unwrap();
-    let (first, many) = (received("JACK", 1, 0), crate::client::DECLINED_KEPT_MAX as u64 + 100);
+    let first = received("JACK", 1, 0);
+    let many = crate::client::DECLINED_KEPT_MAX as u64 + 100;
     let others = (0..many).map(|outbox| declined("JACK", outbox, 1 + outbox % 7, 0));
     let again = declined("JACK", many - 1, 1 + (many - 1) % 7, 0);
     let records: Vec<Record> = [first].into_iter().chain(others).chain([again]).collect();
@@ -197,7 +212,7 @@ fn refused_letters_fill_no_disk() {
 }
 
 #[test]
-fn a_letter_without_the_one_before_it_is_not_taken() {
+fn letter_without_predecessor_is_refused() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
     assert_eq!(commit(&mut store, &[received("JACK", 1, 0), received("JACK", 3, 2)]), [1]);
@@ -206,13 +221,14 @@ fn a_letter_without_the_one_before_it_is_not_taken() {
 }
 
 #[test]
-fn letters_that_nobody_was_shown_wait_in_order() {
+fn unread_letters_are_listed_in_order() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
     commit(&mut store, &Vec::from_iter((1..=5).map(|n| received("JACK", n, n - 1))));
     commit(&mut store, &[shown("JACK", 2, true), received("一棵树", 1, 0)]);
     let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
-    let (mut behind, mut waiting) = (0, Vec::new());
+    let mut behind = 0;
+    let mut waiting = Vec::new();
     loop {
         let page = archive.unshown(behind, 2).unwrap();
         let Some(last) = page.last() else { break };
@@ -220,13 +236,13 @@ fn letters_that_nobody_was_shown_wait_in_order() {
         waiting.extend(page.into_iter().map(|unshown| unshown.letter));
     }
     let Record::Received { letter: first, .. } = received("JACK", 1, 0) else { unreachable!() };
-    assert_eq!(waiting[0], first, "as it came");
+    assert_eq!(waiting[0], first);
     let texts: Vec<&str> = waiting.iter().map(|letter| letter.text.as_str()).collect();
     assert_eq!(texts, ["JACK 1", "JACK 3", "JACK 4", "JACK 5", "一棵树 1"]);
 }
 
 #[test]
-fn the_history_is_read_beside_its_writer_with_the_state_of_each_letter() {
+fn history_is_readable_while_written_with_letter_states() {
     let data = tempfile::tempdir().unwrap();
     assert!(Archive::open(data.path(), FOLDER).unwrap().is_none());
     let (mut store, _) = open(data.path()).unwrap();
@@ -238,9 +254,12 @@ fn the_history_is_read_beside_its_writer_with_the_state_of_each_letter() {
     assert_eq!(texts(&all), ["letter 2", "letter 3", "letter 4", "letter 5", "JACK 4", "一棵树 1"]);
     let states = Vec::from_iter(all.iter().map(|letter| letter.state));
     let waiting = Progress::Waiting { until: Wall(77) };
-    let (read, delivered) = (Progress::Read, Progress::Delivered);
+    let read = Progress::Read;
+    let delivered = Progress::Delivered;
     assert_eq!(states, [read, delivered, waiting, Progress::Queued, read, delivered]);
-    assert_eq!((all[4].via, all[4].missing, all[4].at), (Some(Carrier::Tcp), 1, Wall(u64::MAX - 4)));
+    assert_eq!(all[4].via, Some(Carrier::Tcp));
+    assert_eq!(all[4].missing, 1);
+    assert_eq!(all[4].at, Wall(u64::MAX - 4));
     assert_eq!(texts(&said(data.path(), Some("JACK"), Some(2))), ["letter 5", "JACK 4"]);
     assert_eq!(texts(&said(data.path(), None, Some(1))), ["一棵树 1"]);
     assert!(said(data.path(), Some("MARY"), None).is_empty());
@@ -250,11 +269,12 @@ fn the_history_is_read_beside_its_writer_with_the_state_of_each_letter() {
         told += 1;
         Ok::<_, Phrase>(false)
     });
-    assert_eq!((ended, told), (Ok(()), 1), "a reader that goes away is no failure");
+    assert_eq!(ended, Ok(()), "a reader that stops early is not an error");
+    assert_eq!(told, 1);
 }
 
 #[test]
-fn the_history_of_a_member_who_is_not_running_is_read_too() {
+fn history_of_stopped_member_is_readable() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
     commit(&mut store, &[written("JACK", 1, "one")]);
@@ -263,19 +283,20 @@ fn the_history_of_a_member_who_is_not_running_is_read_too() {
 }
 
 #[test]
-fn a_folder_of_an_earlier_version_keeps_its_key_and_counter() {
+fn folder_without_database_keeps_key_and_counter() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
     store.commit(&[Record::Counter(5)], &mut Vec::new()).unwrap();
     drop(store);
     fs::remove_file(database(data.path())).unwrap();
     let (_store, state) = open(data.path()).unwrap();
-    assert_eq!((state.private_key, state.counter_reserved), ([7; 32], 5));
+    assert_eq!(state.private_key, [7; 32]);
+    assert_eq!(state.counter_reserved, 5);
     assert_eq!(state.kept, Kept::default());
 }
 
 #[test]
-fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
+fn damaged_foreign_or_newer_database_is_left_unchanged() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path()).unwrap();
     commit(&mut store, &Vec::from_iter((1..=500).map(|n| written("JACK", n, "一棵树"))));
@@ -285,7 +306,8 @@ fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
     let told = |key: &str| {
         let before = fs::read(&path).unwrap();
         let error = open(data.path()).unwrap_err();
-        assert_eq!((error.key(), &error.args()[0].1), (key, &path.display().to_string()), "{error}");
+        assert_eq!(error.key(), key, "{error}");
+        assert_eq!(error.args()[0].1, path.display().to_string(), "{error}");
         assert_eq!(fs::read(&path).unwrap(), before);
         fs::write(&path, &whole).unwrap();
     };
@@ -309,7 +331,7 @@ fn what_is_damaged_foreign_or_newer_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_full_disk_fails_one_commit_whole_and_the_next_with_room_succeeds() {
+fn full_disk_fails_whole_commit_and_later_one_succeeds() {
     let data = tempfile::tempdir().unwrap();
     let path = data.path().join("letters.sqlite");
     let (mut history, _) = History::open(&path, || 1).unwrap();
@@ -325,7 +347,7 @@ fn a_full_disk_fails_one_commit_whole_and_the_next_with_room_succeeds() {
     assert_eq!(history.load().unwrap().letters.len(), 2);
 }
 
-/// The same of another outbox of the member.
+/// Moves a record to another outbox of the member.
 fn in_outbox(mut record: Record, own: OutboxId) -> Record {
     if let Record::Written { request, .. } = &mut record {
         *request += 100_000 * (own.0 - OWN.0);
@@ -374,12 +396,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn what_is_loaded_is_what_the_records_say(steps in prop::collection::vec(step(), 0..40)) {
+    fn loaded_state_equals_applied_records(steps in prop::collection::vec(step(), 0..40)) {
         const NAMES: [&str; 3] = ["JO", "JACK", "一棵树"];
         let data: TempDir = tempfile::tempdir().unwrap();
         let path = data.path().join("letters.sqlite");
         let (mut history, mut kept) = History::open(&path, || OWN.0).unwrap();
-        let (mut numbers, mut own, mut mark) = ([0; 3], OWN, 0);
+        let mut numbers = [0; 3];
+        let mut own = OWN;
+        let mut mark = 0;
         for step in steps {
             let record = match step {
                 Step::Write(who) => {
@@ -405,8 +429,10 @@ proptest! {
                     Record::SigningIn { relay: relay(), outbox: own, said }
                 }
                 Step::Switch(early) => {
-                    (own, numbers, mark) = (OutboxId(own.0 + 1), [0; 3], 0);
-                    // What is written may be durable before the record of the switch.
+                    own = OutboxId(own.0 + 1);
+                    numbers = [0; 3];
+                    mark = 0;
+                    // A letter may be durable before the record of the switch.
                     let record = Record::OldCopy { relay: relay(), outbox: own };
                     if early {
                         numbers[0] += 1;
@@ -416,8 +442,9 @@ proptest! {
                     }
                 }
                 Step::Close(who, mark) => {
-                    let (relay, from, outbox) = (relay(), name(NAMES[who]), OutboxId(u64::MAX));
-                    Record::Closed { relay, from, outbox, mark: Mark(mark) }
+                    let from = name(NAMES[who]);
+                    let outbox = OutboxId(u64::MAX);
+                    Record::Closed { relay: relay(), from, outbox, mark: Mark(mark) }
                 }
                 Step::Decline(who, outbox, number, after) => declined(NAMES[who], u64::MAX - outbox, number, after),
             };
@@ -433,7 +460,7 @@ proptest! {
 }
 
 #[test]
-fn a_request_finds_what_became_of_its_letter() {
+fn request_number_finds_outcome_of_its_letter() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, state) = open(data.path()).unwrap();
     let letters: Vec<Record> = (1..=5).map(|number| written("JACK", number, "hi")).collect();

@@ -1,4 +1,4 @@
-//! Letters that the disk has damaged while nobody looked: what is known of them, and what becomes of the others.
+//! Letters damaged on disk between runs: their header, and the effect on the other letters.
 
 use std::fs;
 
@@ -17,9 +17,9 @@ fn id(place: u64) -> LetterId {
     LetterId { outbox: OUTBOX, number: place + 100 }
 }
 
-/// A letter as relays write it; its body is its place, again and again.
+/// Returns a letter as relays write it. Its body repeats its sequence number.
 fn letter(place: u64) -> KeptLetter {
-    // A delivery: its type, the name, the id, the number before, the time, the mark, a text.
+    // A delivery: type, name, id, previous number, time, mark, text.
     let mut message = b"\x50\x03TOM".to_vec();
     for number in [OUTBOX.0, id(place).number, 0, 1] {
         message.extend(number.to_be_bytes());
@@ -37,7 +37,7 @@ fn letter(place: u64) -> KeptLetter {
     }
 }
 
-/// A folder with three letters for JACK.
+/// Returns a folder with three letters for JACK.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
@@ -60,18 +60,22 @@ fn load(db: &Connection, path: &Path, owner: Option<Name>) -> Result<Vec<(u64, H
 }
 
 fn at(bytes: &[u8], part: &[u8]) -> usize {
-    bytes.windows(part.len()).position(|window| window == part).expect("it is there")
+    bytes.windows(part.len()).position(|window| window == part).expect("the file contains the part")
 }
 
+// faults.md: R71
+/// Any flipped bit of a letter: the others are intact, and its header is correct or missing.
 #[test]
-fn row_71_whatever_bit_of_a_letter_flips_the_others_are_whole_and_its_label_is_right_or_none() {
+fn any_flipped_bit_leaves_header_correct_or_missing() {
     let dir = folder();
     let path = dir.path().join(RELAY_DATABASE);
     let bytes = fs::read(&path).unwrap();
     let body = at(&bytes, &[2; LEN]);
     let row = bytes[..body].windows(7).rposition(|window| window == b"JACKTOM").unwrap();
-    let (mut labelled, mut nameless, mut broken) = (0, 0, 0);
-    // The row's header of lengths and types is before its texts.
+    let mut labelled = 0;
+    let mut nameless = 0;
+    let mut broken = 0;
+    // The row's header of lengths and types precedes its texts.
     for bit in ((row - 12) * 8..(body + LEN) * 8).step_by(3) {
         let mut harmed = bytes.clone();
         harmed[bit / 8] ^= 1 << (bit % 8);
@@ -85,7 +89,7 @@ fn row_71_whatever_bit_of_a_letter_flips_the_others_are_whole_and_its_label_is_r
                     continue;
                 }
             };
-            // Some bits of a header mean nothing.
+            // Some bits of a header have no meaning.
             if rows == [whole(1), whole(2), whole(3)] {
                 continue;
             }
@@ -97,16 +101,20 @@ fn row_71_whatever_bit_of_a_letter_flips_the_others_are_whole_and_its_label_is_r
                     labelled += 1;
                 }
                 Some(_) => nameless += 1,
-                None => assert_eq!(owner, None, "{bit}: its reader meets it, whatever it says"),
+                None => {
+                    assert_eq!(owner, None, "{bit}: a query for its mailbox returns it whatever it contains")
+                }
             }
         }
     }
     assert!(labelled > 200 && nameless > 20 && broken < nameless, "{labelled} {nameless} {broken}");
 }
 
-/// As the relay does it: the letter is put aside, and stays in the file byte for byte.
+// faults.md: R71
+/// Records the damage as the relay does. The letter leaves its mailbox and stays in the file byte
+/// for byte.
 #[test]
-fn row_71_a_letter_that_was_put_aside_waits_for_nobody_and_stays_in_the_file() {
+fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
     let dir = folder();
     let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
     store.db.execute("UPDATE letters SET author = x'ff', len = 7 WHERE id = 2", []).unwrap_err();
@@ -121,19 +129,24 @@ fn row_71_a_letter_that_was_put_aside_waits_for_nobody_and_stays_in_the_file() {
     drop(store);
     let (mut store, state) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
     let waiting = &state.mail.waiting;
-    assert_eq!((waiting.len(), waiting[0].letters, waiting[0].bytes), (1, 2, 2 * LEN));
-    assert_eq!((state.mail.last_place, state.mail.refusals), (3, vec![owed]));
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].letters, 2);
+    assert_eq!(waiting[0].bytes, 2 * LEN);
+    assert_eq!(state.mail.last_place, 3);
+    assert_eq!(state.mail.refusals, [owed]);
     let stored = Record::Progress { marks: None, stored: vec![1, 3] };
     store.commit(&[stored], &mut Vec::new()).unwrap();
     drop(store);
     let (store, state) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
-    assert_eq!((state.mail.waiting.len(), state.mail.last_place), (0, 2), "its place is never used again");
+    assert_eq!(state.mail.waiting.len(), 0);
+    assert_eq!(state.mail.last_place, 2, "its sequence number is never reused");
     let author = store.db.query_row("SELECT author FROM letters", [], |row| row.get::<_, String>(0));
     assert_eq!(author.unwrap(), "TOn");
 }
 
+// faults.md: R71
 #[test]
-fn row_71_only_what_is_damaged_is_hidden() {
+fn intact_letter_is_never_hidden() {
     let dir = folder();
     let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
     store.commit(&[Record::Damaged { place: 2, to: name("JACK"), owed: None }], &mut Vec::new()).unwrap();

@@ -1,4 +1,4 @@
-//! The relay's mail on disk: what comes back, in which order, after which harm.
+//! The relay's mail on disk: content and order after reopening and damage.
 
 use std::fs;
 use std::sync::mpsc::channel;
@@ -36,15 +36,30 @@ fn letters(to: &str, from: &str, places: std::ops::RangeInclusive<u64>, len: usi
 }
 
 fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Waiting {
-    let (to, from) = (name(to), name(from));
-    let (last_number, last_since, last_mark) = (last + 100, last * 10, Mark(last as u32));
-    Waiting { to, from, outbox: OUTBOX, letters, bytes, last_number, last_since, last_mark }
+    Waiting {
+        to: name(to),
+        from: name(from),
+        outbox: OUTBOX,
+        letters,
+        bytes,
+        last_number: last + 100,
+        last_since: last * 10,
+        last_mark: Mark(last as u32),
+    }
 }
 
 fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Marks {
-    let (from, to, since, mark) = (name(from), name(to), accepted, Mark(delivered as u32));
-    let at_full_second = read == 0;
-    Marks { from, outbox: OUTBOX, to, accepted, delivered, read, since, mark, at_full_second }
+    Marks {
+        from: name(from),
+        outbox: OUTBOX,
+        to: name(to),
+        accepted,
+        delivered,
+        read,
+        since: accepted,
+        mark: Mark(delivered as u32),
+        at_full_second: read == 0,
+    }
 }
 
 fn owed(place: u64) -> OwedRefusal {
@@ -67,7 +82,7 @@ fn places(store: &mut RelayStore, owner: Option<&str>, after: u64, bytes_max: us
         store.load(&Query { owner: owner.map(name), places: Places::Behind(after), bytes_max }).unwrap();
     for row in &rows {
         assert_eq!(row.since, row.place * 10);
-        let Held::Whole(bytes) = &row.held else { panic!("it is whole: {row:?}") };
+        let Held::Whole(bytes) = &row.held else { panic!("the row is damaged: {row:?}") };
         assert!(bytes.iter().all(|byte| *byte == row.place as u8));
         assert!(owner.is_none_or(|owner| row.owner.as_str() == owner));
     }
@@ -75,7 +90,7 @@ fn places(store: &mut RelayStore, owner: Option<&str>, after: u64, bytes_max: us
 }
 
 #[test]
-fn letters_come_back_in_order_a_few_at_a_time() {
+fn letters_are_loaded_in_order_up_to_byte_limit() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=4, 100), letters("一棵树", "TOM", 5..=6, 100)]);
@@ -92,11 +107,12 @@ fn letters_come_back_in_order_a_few_at_a_time() {
         waiting("JACK", "echo", 3, 300, 9),
         waiting("一棵树", "TOM", 2, 200, 6),
     ];
-    assert_eq!((mail.last_place, mail.waiting), (9, wanted));
+    assert_eq!(mail.last_place, 9);
+    assert_eq!(mail.waiting, wanted);
 }
 
 #[test]
-fn watermarks_refusals_and_the_clock_are_kept() {
+fn watermarks_refusals_and_clock_persist() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=5, 10), Record::Clock(7)]);
@@ -119,8 +135,9 @@ fn watermarks_refusals_and_the_clock_are_kept() {
     assert_eq!(mail, wanted);
 }
 
+// faults.md: R71
 #[test]
-fn row_71_what_was_accepted_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
+fn accepted_letters_survive_kill_and_torn_end_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=3, 5_000)]);
@@ -134,8 +151,9 @@ fn row_71_what_was_accepted_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
     }
 }
 
+// faults.md: R71
 #[test]
-fn row_71_no_flipped_bit_changes_the_mail() {
+fn flipped_bit_never_changes_mail() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     let progress = Record::Progress { marks: Some(marks("TOM", "JACK", 9, 8, 7)), stored: vec![1] };
@@ -147,8 +165,9 @@ fn row_71_no_flipped_bit_changes_the_mail() {
     assert!(refused > 40, "{refused}");
 }
 
+// faults.md: R72
 #[test]
-fn row_72_a_full_disk_takes_nothing_and_still_serves_what_it_has() {
+fn full_disk_refuses_commits_but_still_serves_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     let path = dir.path().join("relay.sqlite");
@@ -166,8 +185,9 @@ fn row_72_a_full_disk_takes_nothing_and_still_serves_what_it_has() {
     assert_eq!(open(dir.path()).unwrap().1.mail.waiting[0].letters, 8);
 }
 
+// faults.md: R31
 #[test]
-fn row_31_where_sessions_were_is_kept_until_they_end() {
+fn session_addresses_persist_until_session_ends() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     let note = |index, addr: &str| SessionNote { index, addr: addr.parse().unwrap(), asked: None };
@@ -183,7 +203,7 @@ fn row_31_where_sessions_were_is_kept_until_they_end() {
 }
 
 #[test]
-fn letters_at_places_come_back_from_their_mailbox_only() {
+fn letters_by_sequence_number_load_from_own_mailbox_only() {
     let (mut store, _) = RelayStore::in_memory([4; 32]).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=6, 100)]);
     commit(&mut store, &[letters("MARY", "TOM", 7..=7, 100)]);
@@ -194,12 +214,13 @@ fn letters_at_places_come_back_from_their_mailbox_only() {
     };
     assert_eq!(at(&[2, 5, 9], 9_999), [(2, true), (5, true)]);
     assert_eq!(at(&[2, 4, 5], 101), [(2, true), (4, true)]);
-    assert_eq!(at(&[7], 9_999), [(7, false)], "a letter that is not where it was put is damaged");
+    assert_eq!(at(&[7], 9_999), [(7, false)], "a letter in another mailbox counts as damaged");
 }
 
-/// What a start counts is what a count of all letters gives, whatever came and went in whichever order.
+/// The counts read at start equal a count of all letters, in whatever order letters arrived and
+/// left.
 #[test]
-fn a_start_knows_how_much_waits_without_reading_the_letters() {
+fn waiting_counts_are_known_without_reading_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     let gone = |stored: Vec<u64>| Record::Progress { marks: None, stored };
@@ -218,9 +239,10 @@ fn a_start_knows_how_much_waits_without_reading_the_letters() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// A start of a small database compares its counts with the letters, and refuses one where they differ.
+    /// The start of a small database compares its counts with the letters, and fails if they
+    /// differ.
     #[test]
-    fn counts_are_those_of_the_letters_whatever_came_and_went(
+    fn waiting_counts_match_letters_after_any_changes(
         commits in prop::collection::vec(prop::collection::vec((0..3_u8, 0..4_usize, 1..60_u64), 1..8), 1..12),
     ) {
         const NAMES: [&str; 4] = ["TOM", "JACK", "MARY", "一棵树"];
@@ -246,8 +268,9 @@ proptest! {
     }
 }
 
+// faults.md: R71
 #[test]
-fn row_71_counts_that_are_not_those_of_the_letters_are_named() {
+fn wrong_waiting_counts_are_reported() {
     for harm in ["DELETE FROM letters WHERE id = 2", "DELETE FROM waiting"] {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, _) = open(dir.path()).unwrap();
@@ -259,15 +282,16 @@ fn row_71_counts_that_are_not_those_of_the_letters_are_named() {
 }
 
 #[test]
-fn a_store_in_memory_keeps_mail_for_as_long_as_it_lives() {
+fn store_in_memory_keeps_mail_while_it_exists() {
     let (mut store, state) = RelayStore::in_memory([4; 32]).unwrap();
-    assert_eq!((state.private_key, state.mail), ([4; 32], Mail::default()));
+    assert_eq!(state.private_key, [4; 32]);
+    assert_eq!(state.mail, Mail::default());
     commit(&mut store, &[letters("JACK", "TOM", 1..=3, 10)]);
     assert_eq!(places(&mut store, Some("JACK"), 1, 9_999), [2, 3]);
 }
 
 #[test]
-fn rows_are_read_after_everything_that_was_handed_over_before() {
+fn load_returns_all_earlier_records() {
     let (store, _) = RelayStore::in_memory([4; 32]).unwrap();
     let (done_in, done) = channel();
     let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
@@ -288,7 +312,7 @@ fn rows_are_read_after_everything_that_was_handed_over_before() {
 }
 
 #[test]
-fn more_bytes_than_the_queue_may_hold_are_not_taken() {
+fn records_beyond_queue_bytes_are_refused() {
     let (store, _) = RelayStore::in_memory([4; 32]).unwrap();
     let worker = Worker::spawn(store, |_| {}).unwrap();
     let huge = || letters("JACK", "TOM", 1..=1, QUEUE_BYTES_MAX);
@@ -296,6 +320,6 @@ fn more_bytes_than_the_queue_may_hold_are_not_taken() {
     while worker.persist(Ticket(taken), huge()).is_ok() {
         taken += 1;
     }
-    assert!(taken >= 1, "one record always may wait");
+    assert!(taken >= 1, "one record may always wait");
     worker.finish();
 }

@@ -1,4 +1,4 @@
-//! The roll in the relay's database: what is written is read again, whole or not at all.
+//! Membership in the relay's database: round trips, atomicity and damage.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ fn open(dir: &Path) -> Result<(RelayStore, RelayState), Phrase> {
     RelayStore::open(dir, || [1; 32])
 }
 
-/// Writes changes down; those that were refused.
+/// Commits changes and returns the indexes of refused ones.
 fn commit(store: &mut RelayStore, changes: &[Change]) -> Vec<usize> {
-    let (records, mut refused): (Vec<Record>, _) =
-        (changes.iter().cloned().map(Record::Roll).collect(), Vec::new());
+    let records: Vec<Record> = changes.iter().cloned().map(Record::Roll).collect();
+    let mut refused = Vec::new();
     store.commit(&records, &mut refused).unwrap();
     refused
 }
@@ -29,11 +29,13 @@ fn invitation(id: u8, text: Option<&str>, until: u64) -> Invitation {
 }
 
 #[test]
-fn the_roll_is_read_as_it_was_written() {
+fn membership_round_trips() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, state) = open(dir.path()).unwrap();
     assert_eq!(state.roll, Roll::default());
-    let (tom, jack, key) = (name("TOM"), name("JACK"), PublicKey([7; 32]));
+    let tom = name("TOM");
+    let jack = name("JACK");
+    let key = PublicKey([7; 32]);
     let blocks = |names: &[&str]| Change::Blocks {
         owner: name("TOM"),
         blocked: names.iter().copied().map(name).collect(),
@@ -57,18 +59,21 @@ fn the_roll_is_read_as_it_was_written() {
     assert_eq!(state.roll.invitations, waiting, "one for each name");
     assert_eq!(state.roll.blocks, [(tom.clone(), vec![name("ann"), name("武大郎")])]);
     let (listed, invited) = members_list(dir.path()).unwrap();
-    assert_eq!((&listed[0].name, listed[0].key, listed[0].seen), (&tom, key, Some(Wall(5))));
+    assert_eq!(listed[0].name, tom);
+    assert_eq!(listed[0].key, key);
+    assert_eq!(listed[0].seen, Some(Wall(5)));
     assert_eq!(invited, waiting);
     let by = InvitationId([1; 32]);
     let used = Change::Joined { name: jack.clone(), key: PublicKey([8; 32]), by, since: 9 };
-    assert_eq!(commit(&mut store, &[used]), [0], "it was used up");
+    assert_eq!(commit(&mut store, &[used]), [0], "the invitation was used");
     let other =
         Change::Joined { name: tom.clone(), key: PublicKey([8; 32]), by: InvitationId([2; 32]), since: 9 };
     assert_eq!(commit(&mut store, &[other]), [0], "the name is another key's");
     assert_eq!(commit(&mut store, &[Change::Removed { name: tom.clone(), key }]), [0; 0]);
     drop(store);
     let (mut store, state) = open(dir.path()).unwrap();
-    assert_eq!((state.members, state.roll.blocks), (vec![], vec![]));
+    assert_eq!(state.members, []);
+    assert_eq!(state.roll.blocks, []);
     assert_eq!(state.roll.removed, [(tom.clone(), key)]);
     let again = [
         Change::Invited(invitation(9, Some("TOM"), 1_000)),
@@ -77,13 +82,14 @@ fn the_roll_is_read_as_it_was_written() {
     assert_eq!(commit(&mut store, &again), [0; 0]);
     drop(store);
     let state = open(dir.path()).unwrap().1;
-    assert_eq!((state.members, state.roll.removed), (vec![(tom, PublicKey([8; 32]))], vec![]));
+    assert_eq!(state.members, [(tom, PublicKey([8; 32]))]);
+    assert_eq!(state.roll.removed, []);
 }
 
-/// A name is unused from its registration on, whichever way its member came, until it is used or
-/// gone; and a member that is freed leaves nothing.
+/// A name is unused from its registration, with or without an invitation, until it is used or
+/// removed. A freed member leaves no rows.
 #[test]
-fn unused_name_is_kept_until_it_is_used_freed_or_removed() {
+fn unused_name_is_kept_until_used_freed_or_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     let key = |n: u8| PublicKey([n; 32]);
@@ -122,7 +128,7 @@ fn unused_name_is_kept_until_it_is_used_freed_or_removed() {
 }
 
 #[test]
-fn a_damaged_row_of_the_roll_is_found_when_the_relay_starts() {
+fn damaged_membership_row_is_detected_at_start() {
     let harms = [
         ("UPDATE invitations SET until = until + 1", "invitations"),
         ("UPDATE invitations SET name = 'ann'", "invitations"),
@@ -133,7 +139,8 @@ fn a_damaged_row_of_the_roll_is_found_when_the_relay_starts() {
     for (harm, table) in harms {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, _) = open(dir.path()).unwrap();
-        let (owner, key) = (name("TOM"), PublicKey([7; 32]));
+        let owner = name("TOM");
+        let key = PublicKey([7; 32]);
         let changes = [
             Change::Invited(invitation(1, None, 1_000)),
             Change::Removed { name: name("JACK"), key },
@@ -145,6 +152,7 @@ fn a_damaged_row_of_the_roll_is_found_when_the_relay_starts() {
         store.db.execute(harm, []).unwrap();
         drop(store);
         let error = open(dir.path()).unwrap_err();
-        assert_eq!((error.key(), error.args()[1].1.as_str()), ("store-database-damaged", table), "{harm}");
+        assert_eq!(error.key(), "store-database-damaged", "{harm}");
+        assert_eq!(error.args()[1].1, table, "{harm}");
     }
 }

@@ -20,7 +20,7 @@ fn open(dir: &Path, seed: u8) -> Result<(RelayStore, RelayState), Phrase> {
     RelayStore::open(dir, || [seed; 32])
 }
 
-/// A folder with the key `[1; 32]` and a thousand members, closed in good order.
+/// Returns a cleanly closed folder with the key `[1; 32]` and 1,000 members.
 fn folder_with_members() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path(), 1).unwrap();
@@ -29,7 +29,8 @@ fn folder_with_members() -> tempfile::TempDir {
     dir
 }
 
-/// A copy of the files as a killed process leaves them, the log not yet in the database and cut to so many bytes.
+/// Copies the files as a killed process leaves them: the log is not yet in the database, and is
+/// truncated to `log_len` bytes.
 pub(super) fn killed(dir: &Path, log_len: u64) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in ["relay.key", "relay.id", "relay.sqlite", "relay.sqlite-wal"] {
@@ -40,13 +41,13 @@ pub(super) fn killed(dir: &Path, log_len: u64) -> tempfile::TempDir {
     copy
 }
 
-/// Flips a bit of the database, and then another one; what still opens must pass `check`, and what does not must name
-/// the file. How many did not.
+/// Flips one bit of the database at a time. If it still opens, it must pass `check`; otherwise the
+/// error must name the file. Returns the number of errors.
 pub(super) fn refused_with_a_flipped_bit(dir: &Path, check: impl Fn(usize, RelayState)) -> usize {
     let path = dir.join("relay.sqlite");
     let whole = fs::read(&path).unwrap();
     let mut refused = 0;
-    // A prime, so that every field of a row is met.
+    // A prime step, so that every field of a row is affected.
     for bit in (0..whole.len() * 8).step_by(1_999) {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -71,7 +72,7 @@ fn told(key: &'static str, error: &Phrase, path: &Path) {
 }
 
 #[test]
-fn members_and_key_survive_and_the_first_key_is_kept() {
+fn members_and_key_persist_and_first_key_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("relay");
     let (store, state) = open(&data, 1).unwrap();
@@ -94,21 +95,22 @@ fn members_and_key_survive_and_the_first_key_is_kept() {
 }
 
 #[test]
-fn what_was_committed_is_there_after_a_kill_and_a_torn_end_is_cut_off() {
+fn commits_survive_kill_and_torn_end_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path(), 1).unwrap();
     store.commit(&[member("TOM", 3)], &mut Vec::new()).unwrap();
     store.commit(&[member("JACK", 4)], &mut Vec::new()).unwrap();
     let log_len = fs::metadata(dir.path().join("relay.sqlite-wal")).unwrap().len();
-    let (tom, jack) = ((name("TOM"), PublicKey([3; 32])), (name("JACK"), PublicKey([4; 32])));
+    let tom = (name("TOM"), PublicKey([3; 32]));
+    let jack = (name("JACK"), PublicKey([4; 32]));
     for (len, members) in [(log_len - 1, vec![tom.clone()]), (log_len, vec![jack, tom])] {
         let copy = killed(dir.path(), len);
         assert_eq!(open(copy.path(), 2).unwrap().1, state_of(members));
     }
 }
 
-/// State of a folder made with seed 1 that has these members: their names are unused since the
-/// time of [`member`].
+/// Returns the state of a folder created with seed 1 and these members. Their names are unused
+/// since the time of [`member`].
 fn state_of(members: Vec<(Name, PublicKey)>) -> RelayState {
     let unused = members.iter().map(|(name, _)| (name.clone(), 7)).collect();
     RelayState {
@@ -120,19 +122,20 @@ fn state_of(members: Vec<(Name, PublicKey)>) -> RelayState {
     }
 }
 
+// faults.md: R77
 #[test]
-fn row_77_a_second_relay_on_a_folder_is_told_who_has_it() {
+fn second_relay_on_folder_gets_pid_of_holder() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path(), 1).unwrap();
-    let (folder, pid) = (dir.path().display(), std::process::id());
-    let busy = Phrase::new("relay-busy").with("folder", folder).with("pid", pid);
+    let busy = Phrase::new("relay-busy").with("folder", dir.path().display());
+    let busy = busy.with("pid", std::process::id());
     assert_eq!(open(dir.path(), 1).unwrap_err(), busy);
     drop(held);
     open(dir.path(), 1).unwrap();
 }
 
 #[test]
-fn a_truncated_database_is_named_and_left_alone() {
+fn truncated_database_is_reported_and_left_unchanged() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.sqlite");
     let whole = fs::read(&path).unwrap();
@@ -156,7 +159,7 @@ fn a_truncated_database_is_named_and_left_alone() {
 }
 
 #[test]
-fn no_flipped_bit_changes_who_is_a_member() {
+fn flipped_bit_never_changes_members() {
     let dir = folder_with_members();
     let members = open(dir.path(), 2).unwrap().1.members;
     let refused =
@@ -164,8 +167,9 @@ fn no_flipped_bit_changes_who_is_a_member() {
     assert!(refused > 100, "{refused}");
 }
 
+// faults.md: R71
 #[test]
-fn row_71_databases_of_others_and_of_newer_versions_are_not_touched() {
+fn foreign_or_newer_database_is_left_unchanged() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.sqlite");
     for (pragma, number, key) in [
@@ -184,7 +188,7 @@ fn row_71_databases_of_others_and_of_newer_versions_are_not_touched() {
 }
 
 #[test]
-fn a_key_that_is_damaged_open_or_gone_is_named_and_never_replaced() {
+fn damaged_exposed_or_missing_key_is_never_replaced() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.key");
     let whole = fs::read(&path).unwrap();
@@ -199,7 +203,7 @@ fn a_key_that_is_damaged_open_or_gone_is_named_and_never_replaced() {
 }
 
 #[test]
-fn a_start_that_was_killed_before_the_key_goes_on() {
+fn start_killed_before_key_was_written_is_resumed() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path(), 1).unwrap());
     fs::remove_file(dir.path().join("relay.key")).unwrap();
@@ -207,7 +211,7 @@ fn a_start_that_was_killed_before_the_key_goes_on() {
 }
 
 #[test]
-fn a_file_in_place_of_the_folder_or_a_folder_in_place_of_a_file_is_named() {
+fn file_and_folder_mixed_up_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
