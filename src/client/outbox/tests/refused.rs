@@ -1,0 +1,49 @@
+//! Refusals of letters that may have arrived, and of an earlier run.
+
+use super::*;
+
+#[test]
+fn expired_letter_tried_before_acceptance_may_have_arrived() {
+    let mut outbox = outbox(1);
+    offered(&mut outbox);
+    outbox.session_lost();
+    assert_eq!(offered(&mut outbox), [(1, 0)]);
+    told(&mut outbox, receipt(1, 0, 0, 9));
+    assert!(refuse(&mut outbox, 1, Reason::Expired));
+    assert!(outbox.refusal_recorded(&jack(), id(1)).unwrap().may_have_arrived);
+}
+
+/// A process ended before it had shown them.
+#[test]
+fn refusals_of_earlier_run_are_shown_in_order() {
+    let mut outbox = outbox(0);
+    for number in 3..6 {
+        let letter = KeptLetter {
+            request: number,
+            text: number.to_string(),
+            written: Wall(0),
+            mark: Mark(1),
+            made: Made::default(),
+        };
+        let refusal = KeptRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
+        outbox.restore_refusal(jack(), id(number), refusal);
+    }
+    let told: Vec<u64> =
+        std::iter::from_fn(|| outbox.next_old_refusal()).map(|(_, refusal)| refusal.id.number).collect();
+    assert_eq!(told, [3, 4, 5]);
+}
+
+/// The relay took the letter, was killed, and took it again: it accepts it as new, and the reader
+/// that refuses it may be another machine than the one that had stored it.
+#[test]
+fn letter_resent_and_accepted_may_have_arrived_if_its_reader_refuses() {
+    for reason in [Reason::Full, Reason::Unsupported, Reason::Expired] {
+        let mut outbox = outbox(1);
+        offered(&mut outbox);
+        outbox.session_lost();
+        offered(&mut outbox);
+        told(&mut outbox, receipt(1, 0, 0, 9));
+        assert!(refuse(&mut outbox, 1, reason));
+        assert!(outbox.refusal_recorded(&jack(), id(1)).unwrap().may_have_arrived, "{reason:?}");
+    }
+}
