@@ -15,7 +15,7 @@ use super::clock::Clock;
 use crate::base::{Now, Phrase, Tick};
 use crate::wire::limits::UDP_PACKET_MAX;
 
-/// Receives in one system call.
+/// Maximum receives in one system call.
 const BATCH_LEN: usize = 32;
 /// Buffer size of one receive, in bytes. GRO merges up to 64 datagrams into one.
 const RECEIVE_LEN: usize = 64 * UDP_PACKET_MAX;

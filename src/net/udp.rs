@@ -18,7 +18,7 @@ use super::tcp::ReadEnd;
 use crate::base::{Path, Why};
 use crate::wire::limits::UDP_PACKET_MAX;
 
-/// Receives in one system call.
+/// Maximum receives in one system call.
 const BATCH_LEN: usize = 16;
 /// Buffer size of one receive, in bytes. GRO merges up to 64 datagrams, and the kernel silently
 /// truncates what does not fit. The size also exceeds the largest single datagram (65,507 bytes),
