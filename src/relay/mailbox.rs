@@ -438,7 +438,7 @@ mod tests {
     /// A row that cannot be deleted may be loaded again, or be too old. Without a flow only its
     /// sequence number tells that its recipient has the letter.
     #[test]
-    fn stored_letter_of_echo_counts_as_delivered_until_its_row_is_gone() {
+    fn stored_letter_of_echo_is_delivered_until_its_row_is_gone() {
         let mut relay = relay_of_two(Mail::default());
         let id = LetterId { outbox: OutboxId(1), number: 1 };
         let entry = Entry::new(Author::Echo, id, 5, Tick::ZERO, 0, vec![].into()).kept(392);

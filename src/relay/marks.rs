@@ -318,8 +318,8 @@ impl Relay {
         self.welcome(now, slot, member, !durable, out);
     }
 
-    /// Schedules another try for the mark of the member's latest session. The failure for an earlier
-    /// session may arrive after the one for the latest, and must not replace it.
+    /// Schedules another try for the mark of the member's latest session. The failure for an
+    /// earlier session may arrive after the one for the latest, and must not replace it.
     fn mark_later(&mut self, member: MemberId, marking: Marking) {
         let mut latest = marking;
         if let Some(mut other) = self.post.marking_again.remove(&member) {

@@ -147,7 +147,7 @@ impl Relay {
     pub(super) fn write_delivered(&mut self, author: Author, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         match author {
             Author::Member(author) => self.write_marks(author, flow, stored, out),
-            // The record that says so is on its way, or will be written again.
+            // The record that removes them is pending, or will be written again.
             Author::Echo | Author::Guest(_) => {}
         }
     }

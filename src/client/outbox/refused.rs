@@ -222,9 +222,10 @@ impl OutLetter {
 
     /// Whether an earlier session may have delivered the letter without an answer.
     ///
-    /// The relay may not know of it, even if it has accepted the letter since: an earlier process of
-    /// the relay may have delivered the letter and ended before it could answer. For letters that an
-    /// earlier run of this client knew to be accepted, only expiry and damage raise this doubt.
+    /// The relay may not know of it, even if it has accepted the letter since: an earlier process
+    /// of the relay may have delivered the letter and ended before it could answer. For letters
+    /// that an earlier run of this client knew to be accepted, only expiry and damage raise this
+    /// doubt.
     const fn is_in_doubt(&self, reason: Reason) -> bool {
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
         self.unanswered_before && (!self.accepted_before || is_late) && !was_never_taken(reason)

@@ -36,7 +36,7 @@ fn refusals_of_earlier_run_are_shown_in_order() {
 /// The relay took the letter, was killed, and took it again: it accepts it as new, and the reader
 /// that refuses it may be another machine than the one that had stored it.
 #[test]
-fn letter_resent_and_accepted_may_have_arrived_if_its_reader_refuses() {
+fn refusal_of_resent_and_accepted_letter_may_have_arrived() {
     for reason in [Reason::Full, Reason::Unsupported, Reason::Expired] {
         let mut outbox = outbox(1);
         offered(&mut outbox);
