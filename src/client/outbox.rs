@@ -228,7 +228,7 @@ impl Outbox {
             accepted: number <= conversation.reach.accepted,
             until: Wall(0),
             unanswered_before: true,
-            accepted_before: number <= conversation.reach.accepted,
+            lost_unanswered: false,
         });
     }
 
@@ -279,7 +279,7 @@ impl Outbox {
             accepted: false,
             until: Wall(0),
             unanswered_before: false,
-            accepted_before: false,
+            lost_unanswered: false,
         });
         number
     }
@@ -343,7 +343,9 @@ impl Outbox {
     pub(super) fn session_lost(&mut self) {
         for conversation in self.conversations.values_mut() {
             for letter in conversation.letters.iter_mut().filter(|letter| !letter.accepted) {
-                letter.unanswered_before |= std::mem::take(&mut letter.sent);
+                let was_sent = std::mem::take(&mut letter.sent);
+                letter.unanswered_before |= was_sent;
+                letter.lost_unanswered |= was_sent;
             }
             conversation.sent_letters = 0;
             conversation.sent_bytes = 0;

@@ -1,7 +1,7 @@
 //! A relay bound to every address of its machine, addressed at one that the system would not answer
 //! from.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 
 use crate::guests::Udp;
 use crate::world::{Home, UdpProxy};
@@ -58,4 +58,24 @@ fn member_is_answered_from_address_it_wrote_to() {
         proxy.change_address();
         home.run(&["send", "--as", "TOM", "--udp", "--wait", "delivered", &echo, "moved"]).with(0);
     }
+}
+
+/// The other address of the name accepts connections and datagrams and never answers. A machine may
+/// resolve `localhost` to one address only.
+#[test]
+fn relay_is_reached_if_another_address_of_its_name_is_silent() {
+    let is_ipv6 = |addr: SocketAddr| addr.ip() == Ipv6Addr::LOCALHOST;
+    if !("localhost", 1).to_socket_addrs().is_ok_and(|mut all| all.any(is_ipv6)) {
+        return;
+    }
+    let home = Home::new();
+    let relay = home.relay(&["--tcp"]);
+    let tcp_port = relay.tcp.expect("it serves TCP").port();
+    let silent_udp = UdpSocket::bind((Ipv6Addr::LOCALHOST, relay.udp.port())).unwrap();
+    let silent_tcp = TcpListener::bind((Ipv6Addr::LOCALHOST, tcp_port)).unwrap();
+    for (carrier, port) in [("--udp", relay.udp.port()), ("--tcp", tcp_port)] {
+        let echo = format!("echo@localhost:{port}");
+        home.run(&["send", "--as", "TOM", carrier, "--wait", "delivered", &echo, "hello"]).with(0);
+    }
+    drop((silent_udp, silent_tcp));
 }

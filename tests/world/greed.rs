@@ -24,9 +24,10 @@ use super::world::World;
 const LISTS: u32 = 130;
 /// Minimum cost of a list, in control messages.
 const LIST_COST: u64 = 100;
-/// Lists that the disk refused and that are written again while the flood is read, at most one a
-/// second.
-const WRITTEN_AGAIN: u64 = 8;
+/// Lists that the disk refused and that are written again at once, beyond one a second.
+const AGAIN_BURST: u64 = 8;
+/// One list in millionths, the unit of a [`Bucket`].
+const ONE: u64 = 1_000_000;
 /// Single bytes on each stream: twice as many as the runs of one byte that a relay keeps.
 const BYTES_ALONE: u64 = 512;
 /// Frames in one packet.
@@ -46,24 +47,52 @@ pub fn flood_control(world: &mut World, peer: &mut Peer) {
     }
 }
 
-/// Lists that the relay has written for each member, as a bucket that drains at the control rate.
-/// It is full for members that demand the maximum.
+/// Lists that the relay has written for each member.
 #[derive(Default)]
 pub struct Written {
-    /// Level in millionths of a message, and when it was computed.
-    by_owner: BTreeMap<Name, (u64, Tick)>,
+    by_owner: BTreeMap<Name, WrittenLists>,
+}
+
+/// The lists of one member: new ones at the rate of its control messages, and those written again
+/// because the disk had refused one.
+#[derive(Default)]
+struct WrittenLists {
+    last: Vec<Name>,
+    new: Bucket,
+    again: Bucket,
+}
+
+/// A level that drains at a fixed rate, in millionths.
+#[derive(Default)]
+struct Bucket {
+    level: u64,
+    at: Tick,
+}
+
+impl Bucket {
+    /// Adds `amount` after draining `per_second` a second. Returns the level.
+    fn add(&mut self, now: Tick, amount: u64, per_second: u64) -> u64 {
+        let drained = now.since(self.at).as_micros() as u64 * per_second;
+        self.level = self.level.saturating_sub(drained) + amount * ONE;
+        self.at = now;
+        self.level
+    }
 }
 
 impl Written {
     /// Checks a record that a relay with these limits submits to its disk.
     pub fn look(&mut self, now: Tick, limits: &Limits, record: &Record) {
-        let Record::Roll(Change::Blocks { owner, .. }) = record else { return };
-        let (level, at) = self.by_owner.entry(owner.clone()).or_insert((0, now));
-        let ran_out = now.since(*at).as_micros() as u64 * u64::from(limits.control_per_second);
-        *level = level.saturating_sub(ran_out) + LIST_COST * 1_000_000;
-        *at = now;
-        let most = (u64::from(limits.control_burst) + LIST_COST * (1 + WRITTEN_AGAIN)) * 1_000_000;
-        assert!(*level <= most, "{owner} has more lists written than its rate allows");
+        let Record::Roll(Change::Blocks { owner, blocked }) = record else { return };
+        let lists = self.by_owner.entry(owner.clone()).or_default();
+        if lists.last == *blocked {
+            let level = lists.again.add(now, 1, 1);
+            assert!(level <= (1 + AGAIN_BURST) * ONE, "a list of {owner} is written again too often");
+            return;
+        }
+        lists.last = blocked.clone();
+        let level = lists.new.add(now, LIST_COST, u64::from(limits.control_per_second));
+        let most = (u64::from(limits.control_burst) + LIST_COST) * ONE;
+        assert!(level <= most, "{owner} has more lists written than its rate allows");
     }
 }
 

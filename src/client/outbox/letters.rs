@@ -27,9 +27,8 @@ pub(super) struct OutLetter {
     pub(super) until: Wall,
     /// An earlier session accepted it, or may have, and its fate is unknown.
     pub(super) unanswered_before: bool,
-    /// An earlier run of this client knew that it was accepted, and not whether a session before
-    /// that had sent it without an answer.
-    pub(super) accepted_before: bool,
+    /// A session of this run sent it and was lost before an answer.
+    pub(super) lost_unanswered: bool,
 }
 
 impl OutLetter {
@@ -134,7 +133,7 @@ mod tests {
             accepted: false,
             until: Wall(0),
             unanswered_before: false,
-            accepted_before: false,
+            lost_unanswered: false,
         }
     }
 

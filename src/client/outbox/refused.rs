@@ -166,7 +166,7 @@ impl Conversation {
         }
         let ended = |letter: OutLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
-            let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason);
+            let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);
             // The relay waits for the acknowledgement of an accepted letter's refusal. A letter not
             // known to be accepted may be accepted nevertheless. But if the relay refuses the whole
             // conversation, it has only read the letter; if it had accepted it, it repeats the
@@ -222,13 +222,13 @@ impl OutLetter {
 
     /// Whether an earlier session may have delivered the letter without an answer.
     ///
-    /// The relay may not know of it, even if it has accepted the letter since: an earlier process
-    /// of the relay may have delivered the letter and ended before it could answer. For letters
-    /// that an earlier run of this client knew to be accepted, only expiry and damage raise this
-    /// doubt.
-    const fn is_in_doubt(&self, reason: Reason) -> bool {
+    /// The relay knows the state of a letter that it `accepted`, with two exceptions. An earlier
+    /// process of the relay may have delivered a letter that a lost session had sent, and ended
+    /// before it could answer. The same holds for expired and damaged letters of an earlier run.
+    const fn is_in_doubt(&self, reason: Reason, accepted: bool) -> bool {
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
-        self.unanswered_before && (!self.accepted_before || is_late) && !was_never_taken(reason)
+        let may_be_unknown = !accepted || is_late || self.lost_unanswered;
+        self.unanswered_before && may_be_unknown && !was_never_taken(reason)
     }
 
     pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
