@@ -96,7 +96,16 @@ pub const BAN_LIST: &[Phrase] = phrases! {
 };
 
 /// Documents that users read. In the others `letter` is a word of the protocol.
-const USER_DOCUMENTS: &[&str] = &["README.md", "README.zh-CN.md", "docs/limits.md"];
+const USER_DOCUMENTS: &[&str] = &[
+    "README.md",
+    "README.zh-CN.md",
+    "docs/commands.md",
+    "docs/guests.md",
+    "docs/limits.md",
+    "docs/operating.md",
+    "docs/paths.md",
+    "docs/troubleshooting.md",
+];
 
 /// Lines that stay as they are.
 const EXCEPTIONS: &[Exception] = &[Exception {
