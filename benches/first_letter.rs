@@ -9,15 +9,15 @@
 //! Exits with status 1 if a median misses its goal at a round trip of at most 100 ms.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
-mod stage;
+mod process_harness;
 
 use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use process_harness::harness::{Machine, Process, Relay};
+use process_harness::netem::{LinkConditions, NetworkEmulator};
 use queqiao::base::Rng;
-use stage::line::{Line, Weather};
-use stage::world::{Home, Relay, Running};
 
 /// Default number of runs: the minimum for a distribution.
 const RUNS: usize = 20;
@@ -34,37 +34,38 @@ const DEAD_FOR_MS: u64 = 1_500;
 const LETTERS_BEFORE: usize = 4;
 
 /// A relay, and TOM and JACK, each behind a network emulator.
-struct Stage {
-    home: Home,
+struct FirstLetterTest {
+    machine: Machine,
     relay: Relay,
-    tom: Line,
-    jack: Line,
+    tom: NetworkEmulator,
+    jack: NetworkEmulator,
     round_trip: Duration,
     rng: Rng,
 }
 
-impl Stage {
-    fn open(round_trip: Duration) -> Stage {
-        let home = Home::new();
-        let relay = home.relay(&["--tcp"]);
-        let [tom, jack] = [1, 2].map(|seed| Line::open(relay.udp, seed, Weather::distant(round_trip)));
-        home.book(&["TOM", "JACK"], tom.addr);
-        home.write("jack.toml", format!("[contacts]\nTOM = \"{}\"\n", jack.addr));
-        Stage { home, relay, tom, jack, round_trip, rng: Rng::from_seed([7; 32]) }
+impl FirstLetterTest {
+    fn open(round_trip: Duration) -> FirstLetterTest {
+        let machine = Machine::new();
+        let relay = machine.relay(&["--tcp"]);
+        let [tom, jack] =
+            [1, 2].map(|seed| NetworkEmulator::open(relay.udp, seed, LinkConditions::distant(round_trip)));
+        machine.book(&["TOM", "JACK"], tom.addr);
+        machine.write("jack.toml", format!("[contacts]\nTOM = \"{}\"\n", jack.addr));
+        FirstLetterTest { machine, relay, tom, jack, round_trip, rng: Rng::from_seed([7; 32]) }
     }
 
-    fn listen(&self) -> Running {
-        self.home.listen("JACK", &["--contacts", "jack.toml"])
+    fn listen(&self) -> Process {
+        self.machine.listen("JACK", &["--contacts", "jack.toml"])
     }
 
     /// Drops datagrams in these directions from now on.
     fn hole(&self, up: bool, down: bool) {
-        self.tom.set(Weather::distant(self.round_trip).with_hole(up, down));
+        self.tom.set(LinkConditions::distant(self.round_trip).with_hole(up, down));
     }
 
     /// Deletes the stored state of UDP, so that runs are independent.
-    fn forget(&self) {
-        let members = self.home.path(".local/share/queqiao/members");
+    fn clear_udp_failures(&self) {
+        let members = self.machine.path(".local/share/queqiao/members");
         for member in fs::read_dir(members).into_iter().flatten().flatten() {
             let _ = fs::remove_file(member.path().join("udp_failed.toml"));
         }
@@ -72,18 +73,18 @@ impl Stage {
 
     /// Measures the first letter of a process that has the relay's key. `remembers`: it also knows
     /// that UDP failed last time.
-    fn with_key(&self, remembers: bool) -> Duration {
+    fn first_letter_with_key(&self, remembers: bool) -> Duration {
         self.hole(false, false);
-        self.home.send("TOM", "JACK", "the key is known from now on").with(0);
+        self.machine.send("TOM", "JACK", "the key is known from now on").with(0);
         if !remembers {
-            self.forget();
+            self.clear_udp_failures();
         }
         self.hole(true, true);
         self.accepted(&["send", "--as", "TOM", "JACK", "hello"])
     }
 
     /// Measures the first letter of a new member.
-    fn without_key(&self, run: usize) -> Duration {
+    fn first_letter_without_key(&self, run: usize) -> Duration {
         self.hole(true, true);
         let name = format!("NEW{run}");
         self.accepted(&["send", "--as", &name, "--data", &name, "JACK", "hello"])
@@ -92,38 +93,38 @@ impl Stage {
     /// Measures a command until it reports its letter as accepted or delivered.
     fn accepted(&self, args: &[&str]) -> Duration {
         let start = Instant::now();
-        let mut running = self.home.start(args);
-        let told = running.out_within(FAILED).expect("the letter is accepted");
+        let mut process = self.machine.start(args);
+        let line = process.out_within(FAILED).expect("the letter is accepted");
         let took = start.elapsed();
-        assert!(told.starts_with("accepted ") || told.starts_with("delivered "), "{told}");
-        running.end().with(0);
+        assert!(line.starts_with("accepted ") || line.starts_with("delivered "), "{line}");
+        process.end().with(0);
         took
     }
 
     /// Measures the first letter after UDP has died.
-    fn midway(&mut self, up: bool, down: bool) -> Duration {
+    fn letter_after_udp_death(&mut self, up: bool, down: bool) -> Duration {
         self.hole(false, false);
-        self.forget();
-        let mut running = self.home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+        self.clear_udp_failures();
+        let mut process = self.machine.start(&["send", "--as", "TOM", "--lines", "JACK"]);
         for _ in 0..LETTERS_BEFORE {
-            running.write("hello\n");
-            running.out_within(FAILED).expect("UDP works");
+            process.write("hello\n");
+            process.out_within(FAILED).expect("UDP works");
         }
         self.hole(up, down);
         let dead_for = Duration::from_millis(self.rng.below(DEAD_FOR_MS));
-        assert_eq!(running.out_within(dead_for), None);
+        assert_eq!(process.out_within(dead_for), None);
         let start = Instant::now();
-        running.write("are you there\n");
-        running.out_within(FAILED).expect("the letter is accepted over TCP");
+        process.write("are you there\n");
+        process.out_within(FAILED).expect("the letter is accepted over TCP");
         let took = start.elapsed();
-        running.feed(b"");
-        running.end().with(0);
+        process.write_and_close(b"");
+        process.end().with(0);
         took
     }
 }
 
 /// Prints the distribution on one line. Returns whether the median is below the goal.
-fn tell(what: &str, goal: Option<Duration>, mut took: Vec<Duration>) -> bool {
+fn report(what: &str, goal: Option<Duration>, mut took: Vec<Duration>) -> bool {
     took.sort_unstable();
     let at = |share: usize| took[(took.len() - 1) * share / 100].as_millis();
     let median = (took[(took.len() - 1) / 2] + took[took.len() / 2]) / 2;
@@ -151,25 +152,25 @@ fn main() -> ExitCode {
         "{:<44} {:>4} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6}",
         "", "runs", "least", "25 %", "median", "75 %", "90 %", "most", "goal"
     );
-    let mut stage = Stage::open(Duration::from_millis(round_trip));
-    let jack = stage.listen();
+    let mut test = FirstLetterTest::open(Duration::from_millis(round_trip));
+    let jack = test.listen();
     let times = |one: Box<dyn FnMut(usize) -> Duration + '_>| (0..runs).map(one).collect();
     let mut good = true;
-    let known = times(Box::new(|_| stage.with_key(false)));
-    good &= tell("first letter, key known, reader online", goal(FIRST_GOAL), known);
-    let remembered = times(Box::new(|_| stage.with_key(true)));
-    good &= tell("the same, failure of UDP remembered", goal(FIRST_GOAL), remembered);
-    let unknown = times(Box::new(|run| stage.without_key(run)));
-    good &= tell("first letter, key not known, reader online", None, unknown);
+    let known = times(Box::new(|_| test.first_letter_with_key(false)));
+    good &= report("first letter, key known, reader online", goal(FIRST_GOAL), known);
+    let remembered = times(Box::new(|_| test.first_letter_with_key(true)));
+    good &= report("the same, failure of UDP remembered", goal(FIRST_GOAL), remembered);
+    let unknown = times(Box::new(|run| test.first_letter_without_key(run)));
+    good &= report("first letter, key not known, reader online", None, unknown);
     for (up, down, what) in [(true, true, "both ways"), (true, false, "upwards"), (false, true, "downwards")]
     {
-        let midway = times(Box::new(|_| stage.midway(up, down)));
-        good &= tell(&format!("UDP dies midway, {what}"), goal(MIDWAY_GOAL), midway);
+        let letter_after_udp_death = times(Box::new(|_| test.letter_after_udp_death(up, down)));
+        good &= report(&format!("UDP dies midway, {what}"), goal(MIDWAY_GOAL), letter_after_udp_death);
     }
     jack.terminate().with(130);
-    let away = times(Box::new(|_| stage.with_key(false)));
-    good &= tell("first letter, key known, reader away", goal(FIRST_GOAL), away);
-    drop((stage.jack, stage.tom));
-    stage.relay.stop().with(0);
+    let away = times(Box::new(|_| test.first_letter_with_key(false)));
+    good &= report("first letter, key known, reader away", goal(FIRST_GOAL), away);
+    drop((test.jack, test.tom));
+    test.relay.stop().with(0);
     ExitCode::from(u8::from(!good))
 }

@@ -14,16 +14,16 @@
 //! counted.
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]
 
-mod bridge;
-mod hall;
+mod idle_sim;
+mod pair_sim;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use bridge::Bridge;
-use hall::Hall;
+use idle_sim::IdleSim;
+use pair_sim::PairSim;
 
 /// A figure; each has a line in the golden file.
 #[derive(Clone, Copy)]
@@ -101,10 +101,12 @@ impl Figure {
     /// Runs the work of this figure `times` times.
     fn run(self, times: u64) {
         match self {
-            Figure::Letter { window } => Bridge::open(1, TEXT_LEN).carry(times, window),
+            Figure::Letter { window } => PairSim::open(1, TEXT_LEN).exchange(times, window),
             Figure::KeepAlive => keep_alive(times),
-            Figure::Lines => Bridge::open(PAIRS, TEXT_LEN).carry(times.div_ceil(PAIRS as u64), 1),
-            Figure::Unknown { members } => Bridge::open_among(1, TEXT_LEN, members).mistype(times, members),
+            Figure::Lines => PairSim::open(PAIRS, TEXT_LEN).exchange(times.div_ceil(PAIRS as u64), 1),
+            Figure::Unknown { members } => {
+                PairSim::open_among(1, TEXT_LEN, members).send_to_mistyped(times, members)
+            }
         }
     }
 
@@ -134,11 +136,11 @@ impl Figure {
 
 /// Runs `times` keep-alives of idle members.
 fn keep_alive(times: u64) {
-    let mut hall = Hall::open(|work| work());
-    hall.come(MEMBERS, Duration::from_millis(300));
-    hall.run(Duration::from_secs(2));
-    assert_eq!(hall.online(), MEMBERS, "all sign in");
-    hall.run_until_sent(times);
+    let mut sim = IdleSim::open(|work| work());
+    sim.add_members(MEMBERS, Duration::from_millis(300));
+    sim.run(Duration::from_secs(2));
+    assert_eq!(sim.online(), MEMBERS, "all sign in");
+    sim.run_until_sent(times);
 }
 
 /// Returns the figure with this number, per letter or keep-alive.
@@ -179,8 +181,8 @@ fn out_file(number: usize, times: u64) -> PathBuf {
 
 fn compiler() -> String {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let told = Command::new(rustc).arg("--version").output().expect("rustc has built this");
-    String::from_utf8_lossy(&told.stdout).trim().to_owned()
+    let output = Command::new(rustc).arg("--version").output().expect("rustc has built this");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn written(figures: &[(Figure, u64)]) -> String {

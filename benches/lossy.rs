@@ -10,15 +10,15 @@
 //! goal is missed.
 #![allow(clippy::disallowed_types, reason = "real processes live in real time")]
 
-mod stage;
+mod process_harness;
 
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use process_harness::harness::{Machine, Relay};
+use process_harness::netem::{LinkConditions, LinkDirection, NetworkEmulator};
 use serde_json::Value;
-use stage::line::{Lane, Line, Weather};
-use stage::world::{Home, Relay};
 
 /// Loss each way in parts per thousand. Then the goals: minimum letters per second and maximum p99
 /// in milliseconds.
@@ -37,28 +37,28 @@ const APART: Duration = Duration::from_millis(250);
 /// A member that takes longer counts as not signed in.
 const GIVEN_UP: Duration = Duration::from_secs(25);
 
-fn lossy(loss: u64) -> Weather {
-    Weather::both(Lane { loss, ..Lane::default() })
+fn lossy(loss: u64) -> LinkConditions {
+    LinkConditions::both(LinkDirection { loss, ..LinkDirection::default() })
 }
 
 /// Measures and prints one line of the table of letters. Returns whether the goal is met.
-fn letters(home: &Home, relay: &Relay, loss: u64, goal: Option<(f64, f64)>, seconds: u64) -> bool {
-    let line = Line::open(relay.udp, loss, lossy(loss));
+fn letters(machine: &Machine, relay: &Relay, loss: u64, goal: Option<(f64, f64)>, seconds: u64) -> bool {
+    let line = NetworkEmulator::open(relay.udp, loss, lossy(loss));
     let addr = line.addr.to_string();
     let secs = seconds.to_string();
-    let pid = relay.running.pid();
+    let pid = relay.process.pid();
     let args = ["bench", "--relay", &addr, "--pairs", PAIRS, "--window", "1", "--secs", &secs];
-    let ended = home.run(&[&args[..], &["--relay-pid", &pid, "--json"]].concat());
-    let Some(report) = ended.out.last().and_then(|line| serde_json::from_str::<Value>(line).ok()) else {
-        println!("{:>5} %  {:?}", loss / 10, ended.err);
+    let exited = machine.run(&[&args[..], &["--relay-pid", &pid, "--json"]].concat());
+    let Some(report) = exited.out.last().and_then(|line| serde_json::from_str::<Value>(line).ok()) else {
+        println!("{:>5} %  {:?}", loss / 10, exited.err);
         return false;
     };
     let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
     let rate = number("letters_per_second");
     let p99 = number("p99_us") / 1e3;
-    let told = goal.map_or("-".to_owned(), |(rate, p99)| format!("{rate:.0}/s, {p99:.0} ms"));
+    let goal_text = goal.map_or("-".to_owned(), |(rate, p99)| format!("{rate:.0}/s, {p99:.0} ms"));
     println!(
-        "{:>5} % {rate:>10.0} {:>9.2} {:>9.2} {p99:>9.2} {:>9.2} {:>9.2} {:>9.2}   {told}",
+        "{:>5} % {rate:>10.0} {:>9.2} {:>9.2} {p99:>9.2} {:>9.2} {:>9.2} {:>9.2}   {goal_text}",
         loss / 10,
         number("p50_us") / 1e3,
         number("p90_us") / 1e3,
@@ -66,23 +66,23 @@ fn letters(home: &Home, relay: &Relay, loss: u64, goal: Option<(f64, f64)>, seco
         number("packets_in_per_letter"),
         number("packets_out_per_letter"),
     );
-    ended.code == 0 && goal.is_none_or(|goal| rate >= goal.0 && p99 <= goal.1)
+    exited.code == 0 && goal.is_none_or(|goal| rate >= goal.0 && p99 <= goal.1)
 }
 
 /// Returns the sign-in time of each member; `None` for a member that did not sign in.
-fn sign_ins(home: &Home, relay: &Relay) -> Vec<Option<Duration>> {
-    let line = Line::open(relay.udp, 7, Weather::default());
-    home.book(&["JACK"], line.addr);
-    home.listen("JACK", &["--udp"]).terminate();
+fn sign_ins(machine: &Machine, relay: &Relay) -> Vec<Option<Duration>> {
+    let line = NetworkEmulator::open(relay.udp, 7, LinkConditions::default());
+    machine.book(&["JACK"], line.addr);
+    machine.listen("JACK", &["--udp"]).terminate();
     line.set(lossy(SIGN_IN_LOSS));
     let one = |member: usize| {
         let name = format!("M{member}");
         let start = Instant::now();
-        let mut running = home.start(&["listen", "--as", &name, "--udp"]);
+        let mut process = machine.start(&["listen", "--as", &name, "--udp"]);
         thread::spawn(move || {
             loop {
                 let left = GIVEN_UP.checked_sub(start.elapsed())?;
-                if running.err_within(left)?.contains("connected to") {
+                if process.err_within(left)?.contains("connected to") {
                     return Some(start.elapsed());
                 }
             }
@@ -98,8 +98,8 @@ fn sign_ins(home: &Home, relay: &Relay) -> Vec<Option<Duration>> {
 
 fn main() -> ExitCode {
     let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(SECONDS);
-    let home = Home::new();
-    let relay = home.relay(&["--limits", "off"]);
+    let machine = Machine::new();
+    let relay = machine.relay(&["--limits", "off"]);
     println!(
         "{PAIRS} pairs with one letter in flight, {seconds} s each; latencies in ms; packets for each letter"
     );
@@ -109,9 +109,9 @@ fn main() -> ExitCode {
     );
     let mut good = true;
     for (loss, goal) in ROWS {
-        good &= letters(&home, &relay, loss, goal, seconds);
+        good &= letters(&machine, &relay, loss, goal, seconds);
     }
-    let mut took: Vec<Duration> = sign_ins(&home, &relay).into_iter().flatten().collect();
+    let mut took: Vec<Duration> = sign_ins(&machine, &relay).into_iter().flatten().collect();
     took.sort_unstable();
     println!("{MEMBERS} members with a pinned key sign in at {} % loss", SIGN_IN_LOSS / 10);
     for (within, goal) in SIGN_IN_GOALS {

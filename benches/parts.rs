@@ -2,16 +2,16 @@
 #![allow(clippy::disallowed_types, reason = "a bench is a process, not a core")]
 
 #[allow(dead_code, reason = "the other bench counts unknown names too")]
-mod bridge;
+mod pair_sim;
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use bridge::Bridge;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use pair_sim::PairSim;
 use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Tick};
 use queqiao::link::{Link, Params};
-use queqiao::relay::{KeptLetter, Record};
+use queqiao::relay::{MailboxLetter, Record};
 use queqiao::session::Keys;
 use queqiao::store::{Backend, RelayStore};
 use queqiao::wire::frame::{Frame, Frames, StreamId};
@@ -77,15 +77,15 @@ fn coding(c: &mut Criterion) {
 }
 
 /// Two links without a session between them.
-struct Pair {
+struct TwoLinks {
     ends: [Link; 2],
     tick: Tick,
     buf: Vec<u8>,
     message: Vec<u8>,
 }
 
-impl Pair {
-    fn new() -> Pair {
+impl TwoLinks {
+    fn new() -> TwoLinks {
         let tick = Tick::from_micros(1_000_000);
         let link = |port, is_client| {
             let path = Path::Udp(([198, 18, 0, 1], port).into());
@@ -93,8 +93,8 @@ impl Pair {
             Link::new(path, tick, Params { initial_rtt, is_client, jitter: 0 })
         };
         let ends = [link(1, true), link(2, false)];
-        let mut pair = Pair { ends, tick, buf: Vec::new(), message: Vec::new() };
-        pair.ends[1].give_credit();
+        let mut pair = TwoLinks { ends, tick, buf: Vec::new(), message: Vec::new() };
+        pair.ends[1].grant_credit();
         pair.pass(1);
         pair
     }
@@ -141,9 +141,9 @@ impl Pair {
 
 fn linking(c: &mut Criterion) {
     let mut group = c.benchmark_group("link");
-    let mut pair = Pair::new();
+    let mut pair = TwoLinks::new();
     group.bench_function("send, receive and acknowledge one letter", |b| b.iter(|| pair.round(1)));
-    let mut pair = Pair::new();
+    let mut pair = TwoLinks::new();
     group.throughput(Throughput::Elements(ROUND));
     group.bench_function("the same with 64 letters", |b| b.iter(|| pair.round(ROUND)));
     group.finish();
@@ -151,13 +151,13 @@ fn linking(c: &mut Criterion) {
 
 fn relaying(c: &mut Criterion) {
     let mut group = c.benchmark_group("relay");
-    let mut bridge = Bridge::open(1, 100);
+    let mut sim = PairSim::open(1, 100);
     group.bench_function("one letter from member to member, all three ends", |b| {
-        b.iter(|| bridge.carry(1, 1))
+        b.iter(|| sim.exchange(1, 1))
     });
-    let mut bridge = Bridge::open(1, 100);
+    let mut sim = PairSim::open(1, 100);
     group.throughput(Throughput::Elements(ROUND));
-    group.bench_function("64 letters at once, all three ends", |b| b.iter(|| bridge.carry(ROUND, ROUND)));
+    group.bench_function("64 letters at once, all three ends", |b| b.iter(|| sim.exchange(ROUND, ROUND)));
     group.finish();
 }
 
@@ -182,9 +182,9 @@ fn committing(c: &mut Criterion) {
 
 /// Returns the record of one commit, whose letters are numbered from `place` on.
 fn letters(place: u64) -> Record {
-    let letter = |place| KeptLetter {
-        place,
-        since: 0,
+    let letter = |place| MailboxLetter {
+        seq: place,
+        stored_at: 0,
         from: "TOM".parse().expect("a name"),
         id: LetterId { outbox: OutboxId(1), number: place },
         len: 100,

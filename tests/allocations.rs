@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use queqiao::app::RelayServer;
-use queqiao::base::{Effect, HostPort, Inbox, Input, OutboxId, Outputs, Tick, turn};
-use queqiao::client::{Carriers, Client, Command, Config, Event, Progress, Record, RelaySpec};
-use queqiao::net::{self, Group, Net, NetConfig};
+use queqiao::base::{Effect, HostPort, Input, InputSource, OutboxId, Outputs, Tick, turn};
+use queqiao::client::{Carriers, Client, Command, Config, Event, Progress, Record, RelayConfig};
+use queqiao::net::{self, Net, NetConfig, PollGroup};
 use queqiao::relay::{Command as RelayCommand, Limits};
 use queqiao::store::RelayStore;
 
@@ -52,7 +52,7 @@ fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     let config = NetConfig::relay(loopback, Some(loopback));
     let server = RelayServer::open(config, store, state, limits).unwrap();
     let relay = HostPort::from(server.udp_addr());
-    let inlet = server.inlet();
+    let inlet = server.loop_handle();
     let (tell, told) = channel();
     let counter = thread::spawn(move || count(server, &tell));
     Talk::new(relay, carriers).run(window, &told);
@@ -90,7 +90,7 @@ struct End {
 
 struct Fed<'a>(&'a mut VecDeque<Command>, &'a mut Net<Command>);
 
-impl Inbox<Command> for Fed<'_> {
+impl InputSource<Command> for Fed<'_> {
     fn next_input(&mut self) -> Option<Input<'_, Command>> {
         match self.0.pop_front() {
             Some(command) => Some(Input::Command(command)),
@@ -107,11 +107,11 @@ impl End {
             outbox: OutboxId(7),
             carriers,
             counter_reserved: 0,
-            kept: None,
+            persisted: None,
             strangers_bytes_max: 0,
             seed: net::seed(),
         };
-        let spec = RelaySpec { addr: relay.clone(), tcp: None, key: None, fingerprint: None };
+        let spec = RelayConfig { addr: relay.clone(), tcp: None, key: None, fingerprint: None };
         End {
             client: Client::new(config),
             net: Net::new(NetConfig::client()).unwrap(),
@@ -128,7 +128,7 @@ impl End {
         let deadline =
             turn(&mut self.client, now, &mut Fed(&mut self.commands, &mut self.net), &mut self.out);
         let events = &mut self.events;
-        let inlet = self.net.inlet();
+        let inlet = self.net.loop_handle();
         self.net.carry_out(&mut self.out, |effect| match effect {
             Effect::Persist(ticket, _) => inlet.committed(ticket),
             Effect::Show(event) => events.push(event),
@@ -141,7 +141,7 @@ impl End {
 /// Two clients on this thread. The first writes to the second.
 struct Talk {
     relay: HostPort,
-    group: Group,
+    group: PollGroup,
     ends: [End; 2],
     online: usize,
     in_flight: u64,
@@ -151,7 +151,7 @@ struct Talk {
 impl Talk {
     fn new(relay: HostPort, carriers: Carriers) -> Talk {
         let mut ends = ["TOM", "JACK"].map(|name| End::new(name, &relay, carriers));
-        let mut group = Group::new().unwrap();
+        let mut group = PollGroup::new().unwrap();
         ends.iter_mut().enumerate().for_each(|(number, end)| group.join(number, &mut end.net).unwrap());
         Talk { relay, group, ends, online: 0, in_flight: 0, written: 0 }
     }

@@ -1,12 +1,12 @@
 //! Memory of an idle member at a relay: counts all allocations of the relay's core.
 
-#[path = "../benches/hall/mod.rs"]
-mod hall;
+#[path = "../benches/idle_sim/mod.rs"]
+mod idle_sim;
 
 use std::cell::Cell;
 use std::time::Duration;
 
-use hall::Hall;
+use idle_sim::IdleSim;
 
 /// Members that sign in. Only the second half is counted: by then tables of a fixed size exist, and
 /// tables that double grow once.
@@ -46,20 +46,20 @@ fn counted(work: &mut dyn FnMut()) {
 
 #[test]
 fn idle_member_takes_less_than_1_kib() {
-    let mut hall = Hall::open(counted);
-    hall.come(MEMBERS / 2, RUSH);
-    hall.run(AWAKE_FOR);
+    let mut sim = IdleSim::open(counted);
+    sim.add_members(MEMBERS / 2, RUSH);
+    sim.run(AWAKE_FOR);
     let at_half = bytes_held();
-    hall.come(MEMBERS / 2, RUSH);
-    hall.run(AWAKE_FOR);
+    sim.add_members(MEMBERS / 2, RUSH);
+    sim.run(AWAKE_FOR);
     let at_rest = bytes_held();
     let each = (at_rest - at_half) / (MEMBERS / 2) as i64;
     println!("{each} bytes for each member; {} in the rush", (PEAK.get() - at_half) / (MEMBERS / 2) as i64);
     assert!(each < BYTES_MAX, "{each} bytes");
     PEAK.set(0);
     // Every member sends keep-alives, and the deadline of every session passes.
-    hall.run(Duration::from_secs(80));
-    assert_eq!(hall.online(), MEMBERS);
+    sim.run(Duration::from_secs(80));
+    assert_eq!(sim.online(), MEMBERS);
     let grown = PEAK.get() - at_rest;
     println!("{grown} bytes more at most while they keep alive");
     assert!(grown < 64 * 1_024, "{grown} bytes more: some were awake");
@@ -67,14 +67,14 @@ fn idle_member_takes_less_than_1_kib() {
 
 #[test]
 fn stopping_relay_wakes_hibernated_sessions_one_by_one() {
-    let mut hall = Hall::open(counted);
-    hall.come(MEMBERS, RUSH);
-    hall.run(AWAKE_FOR);
+    let mut sim = IdleSim::open(counted);
+    sim.add_members(MEMBERS, RUSH);
+    sim.run(AWAKE_FOR);
     let at_rest = bytes_held();
     PEAK.set(0);
-    assert_eq!(hall.stop(), MEMBERS, "each is notified that the relay stops");
+    assert_eq!(sim.stop(), MEMBERS, "each is notified that the relay stops");
     let each = (PEAK.get() - at_rest) / MEMBERS as i64;
     println!("{each} bytes more for each member at most while the relay stops");
     assert!(each < STOP_BYTES_MAX, "{each} bytes: some were awake together");
-    assert_eq!(hall.online(), 0);
+    assert_eq!(sim.online(), 0);
 }

@@ -6,10 +6,10 @@ use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Wall};
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
-use queqiao::wire::letter::{Content, GuestNote, Made, decode_text, encode_text};
+use queqiao::wire::letter::{Content, GuestEvent, LetterBody, decode_text, encode_text};
 use queqiao::wire::message::{
-    Delivery, Earlier, KIND_TEXT, Letter, NameReason, Names, Nearest, OutboxMark, Reason, Receipt, Refused,
-    Said, ToClient, ToRelay,
+    Delivery, EarlierMarks, KIND_TEXT, Letter, MarkToken, NameList, NameReason, Nearest, OutboxMark, Reason,
+    Receipt, Refused, ToClient, ToRelay,
 };
 use queqiao::wire::packet::{self, Packet};
 use queqiao::wire::record::{Deframer, frame_record};
@@ -84,32 +84,32 @@ fn acks_have_bytes_of_rfc_9000() {
 #[test]
 fn client_messages_have_fixed_bytes() {
     let letter = Letter { to: "鹊", id: ID, prev: 6, mark: Mark(5), kind: KIND_TEXT, body: b"hi" };
-    let said = Said { mark: Mark(5), token: 0xa1b2_c3d4 };
-    let earlier = Earlier::new(&[0, 0, 0, 3, 9, 8, 7, 6]);
-    let outbox = Some(OutboxMark { outbox: ID.outbox, said, earlier });
+    let said = MarkToken { mark: Mark(5), token: 0xa1b2_c3d4 };
+    let earlier = EarlierMarks::new(&[0, 0, 0, 3, 9, 8, 7, 6]);
+    let outbox = Some(OutboxMark { outbox: ID.outbox, mark_token: said, earlier });
     let features = Features::OURS;
     let table = [
         (
-            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features },
+            ToRelay::SignIn { name: "TOM", invite: &[], block_list_follows: false, outbox: None, features },
             "01 03 544f4d 00 00 00000000",
         ),
         (
             ToRelay::SignIn {
                 name: "TOM",
                 invite: &[0xab; 16],
-                screen_follows: true,
+                block_list_follows: true,
                 outbox: None,
                 features: Features(0x0102_0304),
             },
             "01 03 544f4d 10 abababababababababababababababab 01 01020304",
         ),
         (
-            ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox, features },
+            ToRelay::SignIn { name: "TOM", invite: &[], block_list_follows: true, outbox, features },
             "01 03 544f4d 00 03 0123456789abcdef 00000005 a1b2c3d4 01 00000003 09080706 00000000",
         ),
-        (ToRelay::Mark { outbox: ID.outbox, said }, "07 0123456789abcdef 00000005 a1b2c3d4"),
+        (ToRelay::Mark { outbox: ID.outbox, mark_token: said }, "07 0123456789abcdef 00000005 a1b2c3d4"),
         (
-            ToRelay::Screen { flags: 3, names: Names::new(b"\x03TOM\x03\xe9\xb9\x8a") },
+            ToRelay::BlockList { flags: 3, names: NameList::new(b"\x03TOM\x03\xe9\xb9\x8a") },
             "06 03 03 544f4d 03 e9b98a",
         ),
         (stored(false), "02 04 4a41434b 0123456789abcdef 0000000000000007 00000005 00"),
@@ -221,8 +221,8 @@ fn every_reason_has_fixed_number_and_word() {
         ToClient::Refused(refused).encode(&mut written);
         assert_eq!(written[26], code);
         assert_eq!(&*reason.word(), word);
-        assert_eq!(Reason::of_word(word), Some(reason));
-        assert_eq!(Reason::of_code(code), reason);
+        assert_eq!(Reason::from_word(word), Some(reason));
+        assert_eq!(Reason::from_code(code), reason);
     }
 }
 
@@ -242,15 +242,15 @@ fn text_is_cbor_map() {
 #[test]
 fn guest_event_is_cbor_map() {
     for (note, body) in
-        [(GuestNote::Ended, "a1 00 01"), (GuestNote::Left, "a1 00 02"), (GuestNote::Close, "a1 00 03")]
+        [(GuestEvent::Ended, "a1 00 01"), (GuestEvent::Left, "a1 00 02"), (GuestEvent::Close, "a1 00 03")]
     {
-        let made = Made::of_note(note);
+        let made = LetterBody::from_guest_event(note);
         assert_eq!(made.kind, 8);
         assert_eq!(HEXLOWER.encode(&made.body), HEXLOWER.encode(&hex(body)));
     }
     assert_eq!(
         Content::read(8, &hex("a2 00 02 18 2a 01")),
-        Ok(Content::Note(GuestNote::Left)),
+        Ok(Content::GuestEvent(GuestEvent::Left)),
         "later fields are skipped"
     );
 }

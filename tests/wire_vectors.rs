@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, Path, Rng, Tick};
 use queqiao::session::{
-    AccessSecret, Answered, HandshakeLimits, Hello, Identity, Initiator, KeyQuery, Keyring, Lifetime,
-    Responder, SessionId, Verdict, Welcome, answer_key_query,
+    AccessSecret, HandshakeLimits, Identity, InitOutcome, InitPayload, Initiator, KeyQuery, Keyring,
+    Lifetime, Responder, ResponseOutcome, SessionGrant, SessionId, answer_key_query,
 };
 use queqiao::wire::limits::DATA_HEADER_LEN;
 
@@ -51,7 +51,7 @@ fn handshake() -> Vectors {
     vectors.add("KEY_QUERY", query.packet());
     vectors.add("KEY_ANSWER", &answer);
 
-    let hello = Hello { counter: 0x0000_0190_0000_0001, continues: Some(SessionId([0x55; 16])) };
+    let hello = InitPayload { counter: 0x0000_0190_0000_0001, continues: Some(SessionId([0x55; 16])) };
     let mut begun =
         Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap();
     vectors.add("INIT", begun.packet());
@@ -60,19 +60,19 @@ fn handshake() -> Vectors {
     let mut response = Vec::new();
     let mut responder = Responder::new(relay, psk, HandshakeLimits::On, rng.fork());
     let verdict = responder.handle_init(Tick::ZERO, path, SOURCE, begun.packet(), &mut response);
-    let Verdict::Offer(offer) = verdict else { panic!("an offer, not {verdict:?}") };
+    let InitOutcome::Pending(offer) = verdict else { panic!("an offer, not {verdict:?}") };
     assert_eq!(offer.client, client.public());
-    assert_eq!(offer.hello, hello);
-    let welcome = Welcome { session: SessionId([0x55; 16]), continued: true, member: false };
+    assert_eq!(offer.payload, hello);
+    let welcome = SessionGrant { session: SessionId([0x55; 16]), continued: true, member: false };
     let relay_keys = responder.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome, &mut response);
     vectors.add("RESPONSE", &response);
 
-    let Ok(Answered::Established(established)) = begun.handle_response(&response) else {
+    let Ok(ResponseOutcome::Established(established)) = begun.handle_response(&response) else {
         panic!("a session")
     };
-    assert_eq!(established.welcome, welcome);
+    assert_eq!(established.grant, welcome);
     let mut up = Keyring::new(Tick::ZERO, established.keys, Lifetime::default());
-    let mut down = Keyring::waiting(relay_keys, Lifetime::default());
+    let mut down = Keyring::new_unconfirmed(relay_keys, Lifetime::default());
     data(&mut vectors, "first DATA of the client, number 7", 7, &mut up, &mut down);
     data(&mut vectors, "first DATA of the relay, number 8", 8, &mut down, &mut up);
     vectors
@@ -88,7 +88,7 @@ fn cookie() -> Vectors {
     let key = relay.public();
     let mut responder = Responder::new(relay, psk.clone(), HandshakeLimits::On, rng.fork());
     let mut init = |counter: u64| {
-        let hello = Hello { counter, continues: None };
+        let hello = InitPayload { counter, continues: None };
         Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap()
     };
     let others = init(1);
@@ -103,11 +103,11 @@ fn cookie() -> Vectors {
     }
     vectors.add("INIT", ours.packet());
     let (verdict, answer) = ask(4000, ours.packet());
-    assert!(matches!(verdict, Verdict::Cookie));
+    assert!(matches!(verdict, InitOutcome::CookieSent));
     vectors.add("COOKIE", &answer);
     assert_eq!(ours.handle_cookie(&answer), Ok(true));
     vectors.add("INIT with mac2", ours.packet());
-    assert!(matches!(ask(4000, ours.packet()).0, Verdict::Offer(_)));
+    assert!(matches!(ask(4000, ours.packet()).0, InitOutcome::Pending(_)));
 
     let (mac1, mac2) = ours.packet()[1_168..].split_at(16);
     let cookie = open_by_the_book(&key.0, mac1, &answer);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use queqiao::base::Rng;
 use queqiao::wire::packet::{HANDSHAKE_LEN, HEADER_LEN, MAC_LEN};
 
-use super::stage::world::Home;
+use super::process_harness::harness::Machine;
 use super::{Attack, Measured, Options, measure};
 
 /// Default datagrams per second.
@@ -27,17 +27,17 @@ const LEN_MAX: u64 = 1_500;
 const SOURCES: u8 = 16;
 
 pub fn run(options: &Options) -> Option<Measured> {
-    let home = Home::new();
-    let relay = home.relay(&[]);
+    let machine = Machine::new();
+    let relay = machine.relay(&[]);
     let addr = relay.udp;
     let per_second = options.per_second;
-    let attack = Attack::start(move |sent, over| pour(addr, per_second, sent, over));
-    let measured = measure("garbage", &home, &relay, options.seconds, Some(attack));
+    let attack = Attack::start(move |sent, over| send_flood(addr, per_second, sent, over));
+    let measured = measure("garbage", &machine, &relay, options.seconds, Some(attack));
     relay.stop();
     measured
 }
 
-fn pour(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &AtomicBool) {
+fn send_flood(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &AtomicBool) {
     let mut rng = Rng::from_seed([5; 32]);
     let datagrams: Vec<Vec<u8>> = (0..DATAGRAMS).map(|number| garbage(number, &mut rng)).collect();
     let sources = (1..=SOURCES).map(|host| UdpSocket::bind((IpAddr::from([127, 255, 255, host]), 0)));

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use queqiao::base::{Carrier, PublicKey, Rng};
-use queqiao::session::{AccessSecret, Hello, Identity, Initiator, KeyQuery};
+use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, KeyQuery};
 
-use super::stage::world::Home;
+use super::process_harness::harness::Machine;
 use super::{Attack, Measured, Options, measure};
 
 /// First messages per second. Each address sends one every 200 ms.
@@ -23,7 +23,7 @@ const HEAD_START: Duration = Duration::from_secs(2);
 /// Interval between two bursts of first messages.
 const BURST_EVERY: Duration = Duration::from_millis(1);
 /// Time limit for the answer to the key query.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One address with its present handshake.
 struct Stranger {
@@ -35,18 +35,18 @@ struct Stranger {
 
 /// Runs the attack. With `--loopback-too` the relay limits loopback like any other network.
 pub fn run(options: &Options) -> Option<Measured> {
-    let home = Home::new();
-    let relay = home.relay(&["--loopback-too"]);
+    let machine = Machine::new();
+    let relay = machine.relay(&["--loopback-too"]);
     let addr = relay.udp;
-    let attack = Attack::start(move |sent, over| shake_hands(addr, PER_SECOND, sent, over));
-    let measured = measure("handshakes", &home, &relay, options.seconds, Some(attack));
+    let attack = Attack::start(move |sent, over| send_flood(addr, PER_SECOND, sent, over));
+    let measured = measure("handshakes", &machine, &relay, options.seconds, Some(attack));
     relay.stop();
     measured
 }
 
 /// Performs handshakes until the attack is over. After an answer a client starts another one;
 /// without an answer it repeats its message.
-fn shake_hands(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &AtomicBool) {
+fn send_flood(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &AtomicBool) {
     let mut rng = Rng::from_seed([6; 32]);
     let key = key_of(relay, &mut rng);
     let mut strangers: Vec<Stranger> =
@@ -57,7 +57,7 @@ fn shake_hands(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &Atom
     while !over.load(Ordering::Relaxed) {
         let due = begin.elapsed().as_micros() as u64 * per_second / 1_000_000;
         for _ in 0..due.saturating_sub(done).min(ADDRESSES) {
-            strangers[(done % ADDRESSES) as usize].knock(&key, &mut rng);
+            strangers[(done % ADDRESSES) as usize].send_init(&key, &mut rng);
             done += 1;
         }
         sent.store(done, Ordering::Relaxed);
@@ -69,7 +69,7 @@ fn shake_hands(relay: SocketAddr, per_second: u64, sent: &AtomicU64, over: &Atom
 fn key_of(relay: SocketAddr, rng: &mut Rng) -> PublicKey {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
     let query = KeyQuery::new(Carrier::Udp, rng);
-    socket.set_read_timeout(Some(PATIENCE)).expect("the timeout is not zero");
+    socket.set_read_timeout(Some(RESPONSE_TIMEOUT)).expect("the timeout is not zero");
     let mut bytes = [0; 1_500];
     loop {
         socket.send_to(query.packet(), relay).expect("loopback accepts datagrams");
@@ -92,7 +92,7 @@ impl Stranger {
     }
 
     /// Handles received answers, and sends the first message.
-    fn knock(&mut self, key: &PublicKey, rng: &mut Rng) {
+    fn send_init(&mut self, key: &PublicKey, rng: &mut Rng) {
         let mut bytes = [0; 1_500];
         loop {
             match self.socket.recv(&mut bytes) {
@@ -112,7 +112,7 @@ impl Stranger {
 
 fn begin(identity: &Identity, key: &PublicKey, counter: u64, rng: &mut Rng) -> Initiator {
     let secret = AccessSecret::default();
-    let hello = Hello { counter, continues: None };
+    let hello = InitPayload { counter, continues: None };
     Initiator::new(identity, key, &secret, &hello, counter as u32 | 1, Carrier::Udp, rng)
         .expect("the relay's key is valid")
 }

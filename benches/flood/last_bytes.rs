@@ -7,72 +7,73 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use queqiao::base::{Carrier, PublicKey, Rng};
-use queqiao::session::{AccessSecret, Answered, Hello, Identity, Initiator, KeyQuery, Keys};
+use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, KeyQuery, Keys, ResponseOutcome};
 use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, DATA_HEADER_LEN};
 
-use super::stage::world::Home;
+use super::process_harness::harness::Machine;
 use super::{Attack, Measured, Options, measure};
 
 /// Identities; they repeat after this many.
 const STRANGERS: u64 = 2_048;
 /// Handshakes under way at a time, each from a different address.
-const AT_ONCE: u8 = 128;
+const SOCKETS: u8 = 128;
 /// Time limit for an answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// One address with its present handshake.
-struct Seat {
+struct AttackSocket {
     socket: UdpSocket,
-    shaking: Option<(Initiator, Instant)>,
+    handshake: Option<(Initiator, Instant)>,
 }
 
 pub fn run(options: &Options) -> Option<Measured> {
-    let home = Home::new();
+    let machine = Machine::new();
     // Limit handshakes over loopback like any others. Without a limit they would take a whole core.
-    let relay = home.relay(&["--loopback-too"]);
+    let relay = machine.relay(&["--loopback-too"]);
     let addr = relay.udp;
-    let attack = Attack::start(move |sent, over| pour(addr, sent, over));
-    let measured = measure("last-bytes", &home, &relay, options.seconds, Some(attack));
+    let attack = Attack::start(move |sent, over| send_flood(addr, sent, over));
+    let measured = measure("last-bytes", &machine, &relay, options.seconds, Some(attack));
     relay.stop();
     measured
 }
 
 /// Performs handshakes until `over`. `sent` counts the last bytes.
-fn pour(relay: SocketAddr, sent: &AtomicU64, over: &AtomicBool) {
-    let key = ask_key(relay);
-    let mut seats: Vec<Seat> = (1..=AT_ONCE).map(seat).collect();
+fn send_flood(relay: SocketAddr, sent: &AtomicU64, over: &AtomicBool) {
+    let key = query_key(relay);
+    let mut sockets: Vec<AttackSocket> = (1..=SOCKETS).map(socket_at).collect();
     let mut next = 0;
     let mut buf = [0; 2_048];
     while !over.load(Ordering::Relaxed) {
-        for seat in &mut seats {
-            while let Ok((len, from)) = seat.socket.recv_from(&mut buf) {
-                if from == relay && hear(seat, relay, &buf[..len]) {
+        for socket_at in &mut sockets {
+            while let Ok((len, from)) = socket_at.socket.recv_from(&mut buf) {
+                if from == relay && handle_reply(socket_at, relay, &buf[..len]) {
                     sent.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            let is_free = seat.shaking.as_ref().is_none_or(|(_, since)| since.elapsed() > PATIENCE);
+            let is_free =
+                socket_at.handshake.as_ref().is_none_or(|(_, since)| since.elapsed() > RESPONSE_TIMEOUT);
             if is_free && !over.load(Ordering::Relaxed) {
-                let initiator = shake(next % STRANGERS, &key);
+                let initiator = new_initiator(next % STRANGERS, &key);
                 next += 1;
-                let _ = seat.socket.send_to(initiator.packet(), relay);
-                seat.shaking = Some((initiator, Instant::now()));
+                let _ = socket_at.socket.send_to(initiator.packet(), relay);
+                socket_at.handshake = Some((initiator, Instant::now()));
             }
         }
         thread::sleep(PAUSE);
     }
 }
 
-fn seat(host: u8) -> Seat {
+fn socket_at(host: u8) -> AttackSocket {
     let socket = UdpSocket::bind((IpAddr::from([127, 255, 254, host]), 0)).expect("a loopback address");
     socket.set_nonblocking(true).expect("sockets can be nonblocking");
-    Seat { socket, shaking: None }
+    AttackSocket { socket, handshake: None }
 }
 
-fn shake(who: u64, key: &PublicKey) -> Initiator {
+fn new_initiator(who: u64, key: &PublicKey) -> Initiator {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let hello = Hello { counter: since.as_micros() as u64, continues: None };
+    let hello = InitPayload { counter: since.as_micros() as u64, continues: None };
     let mut private = [7; 32];
     private[..8].copy_from_slice(&who.to_be_bytes());
     let identity = Identity::from_private(private);
@@ -83,16 +84,16 @@ fn shake(who: u64, key: &PublicKey) -> Initiator {
 }
 
 /// Handles an answer. Returns whether the handshake succeeded and the last byte was sent.
-fn hear(seat: &mut Seat, relay: SocketAddr, bytes: &[u8]) -> bool {
-    let Some((initiator, _)) = &mut seat.shaking else { return false };
+fn handle_reply(socket_at: &mut AttackSocket, relay: SocketAddr, bytes: &[u8]) -> bool {
+    let Some((initiator, _)) = &mut socket_at.handshake else { return false };
     if initiator.handle_cookie(bytes) == Ok(true) {
-        let _ = seat.socket.send_to(initiator.packet(), relay);
+        let _ = socket_at.socket.send_to(initiator.packet(), relay);
         return false;
     }
     let Ok(answered) = initiator.handle_response(bytes) else { return false };
-    seat.shaking = None;
-    let Answered::Established(established) = answered else { return false };
-    seat.socket.send_to(&last_byte(&established.keys), relay).is_ok()
+    socket_at.handshake = None;
+    let ResponseOutcome::Established(established) = answered else { return false };
+    socket_at.socket.send_to(&last_byte(&established.keys), relay).is_ok()
 }
 
 fn last_byte(keys: &Keys) -> Vec<u8> {
@@ -104,7 +105,7 @@ fn last_byte(keys: &Keys) -> Vec<u8> {
     packet
 }
 
-fn ask_key(relay: SocketAddr) -> PublicKey {
+fn query_key(relay: SocketAddr) -> PublicKey {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("the timeout is not zero");
     let query = KeyQuery::new(Carrier::Udp, &mut Rng::from_seed([2; 32]));

@@ -14,9 +14,9 @@
 mod garbage;
 mod handshakes;
 mod last_bytes;
+#[path = "../process_harness/mod.rs"]
+mod process_harness;
 mod refused;
-#[path = "../stage/mod.rs"]
-mod stage;
 mod unknown_names;
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use process_harness::harness::{Machine, Relay};
 use serde_json::Value;
-use stage::world::{Home, Relay};
 
 const SECONDS: u64 = 10;
 /// Processors of the guarantee.
@@ -80,12 +80,12 @@ struct Attack {
 }
 
 impl Attack {
-    fn start(pour: impl FnOnce(&AtomicU64, &AtomicBool) + Send + 'static) -> Attack {
+    fn start(send_flood: impl FnOnce(&AtomicU64, &AtomicBool) + Send + 'static) -> Attack {
         let sent = Arc::new(AtomicU64::new(0));
         let over = Arc::new(AtomicBool::new(false));
         let counter = sent.clone();
         let stop = over.clone();
-        let thread = thread::spawn(move || pour(&counter, &stop));
+        let thread = thread::spawn(move || send_flood(&counter, &stop));
         Attack { sent, over, thread }
     }
 
@@ -97,28 +97,34 @@ impl Attack {
 }
 
 fn quiet(options: &Options) -> Option<Measured> {
-    let home = Home::new();
-    let relay = home.relay(&[]);
-    let measured = measure("quiet", &home, &relay, options.seconds, None);
+    let machine = Machine::new();
+    let relay = machine.relay(&[]);
+    let measured = measure("quiet", &machine, &relay, options.seconds, None);
     relay.stop();
     measured
 }
 
 /// Measures once and prints one line. `None` if letters were lost, repeated, or changed.
-fn measure(what: &str, home: &Home, relay: &Relay, seconds: u64, attack: Option<Attack>) -> Option<Measured> {
+fn measure(
+    what: &str,
+    machine: &Machine,
+    relay: &Relay,
+    seconds: u64,
+    attack: Option<Attack>,
+) -> Option<Measured> {
     let before = overflowed(relay.udp).unwrap_or(0);
     let start = Instant::now();
     let addr = relay.udp.to_string();
     let secs = seconds.to_string();
-    let pid = relay.running.pid();
+    let pid = relay.process.pid();
     let args = ["bench", "--relay", &addr, "--pairs", PAIRS, "--rate", RATE, "--secs", &secs];
-    let ended = home.run(&[&args[..], &["--relay-pid", &pid, "--json"]].concat());
+    let exited = machine.run(&[&args[..], &["--relay-pid", &pid, "--json"]].concat());
     let sent = attack.map_or(0, Attack::stop);
     let took = start.elapsed().as_secs_f64();
     let lost = overflowed(relay.udp).map(|after| after - before);
-    let report = ended.out.last().and_then(|line| serde_json::from_str::<Value>(line).ok());
-    let Some(report) = report.filter(|_| ended.code == 0) else {
-        println!("{what:<13} {:?} {:?}", ended.out, ended.err);
+    let report = exited.out.last().and_then(|line| serde_json::from_str::<Value>(line).ok());
+    let Some(report) = report.filter(|_| exited.code == 0) else {
+        println!("{what:<13} {:?} {:?}", exited.out, exited.err);
         return None;
     };
     let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
@@ -150,7 +156,7 @@ fn overflowed(relay: SocketAddr) -> Option<u64> {
 }
 
 fn memory_max_mb(relay: &Relay) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", relay.running.pid())).ok()?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", relay.process.pid())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes / 1_024.0)
 }

@@ -8,7 +8,7 @@ use queqiao::base::{Name, PublicKey};
 use queqiao::relay::Record;
 use queqiao::store::{Backend, RelayStore};
 
-use super::stage::world::Home;
+use super::process_harness::harness::Machine;
 use super::{Attack, Measured, Options, measure};
 
 /// Names at the relay, which share their first six characters.
@@ -18,28 +18,28 @@ const NAMES: u64 = 20_000;
 const WRITERS: u64 = 20;
 
 pub fn run(options: &Options) -> Option<Measured> {
-    let home = Home::new();
-    register(&home);
-    let relay = home.relay(&["--data", "r", "--members-max", "40000"]);
-    home.book(&["JACK"], relay.udp);
+    let machine = Machine::new();
+    register(&machine);
+    let relay = machine.relay(&["--data", "r", "--members-max", "40000"]);
+    machine.book(&["JACK"], relay.udp);
     let addr = relay.udp;
     let command = |number: u64| {
         let writer = format!("writer{}", number % WRITERS);
         let wanted = format!("member{number:06}x@{addr}");
-        home.command(&["send", "--as", &writer, "--timeout", "5s", &wanted, "hello"])
+        machine.command(&["send", "--as", &writer, "--timeout", "5s", &wanted, "hello"])
     };
     // Each writer signs in once before the measurement.
     (0..WRITERS).for_each(|number| drop(command(number).output()));
     let commands: Vec<Command> = (0..10_000).map(command).collect();
-    let attack = Attack::start(move |sent, over| pour(commands, sent, over));
-    let measured = measure("unknown-names", &home, &relay, options.seconds, Some(attack));
+    let attack = Attack::start(move |sent, over| send_flood(commands, sent, over));
+    let measured = measure("unknown-names", &machine, &relay, options.seconds, Some(attack));
     relay.stop();
     measured
 }
 
 /// Writes the names into the relay's database, as if their owners had registered.
-fn register(home: &Home) {
-    let (mut store, _) = RelayStore::open(&home.path("r"), || [3; 32]).expect("the folder is new");
+fn register(machine: &Machine) {
+    let (mut store, _) = RelayStore::open(&machine.path("r"), || [3; 32]).expect("the folder is new");
     let records: Vec<Record> = (0..NAMES)
         .map(|number| {
             let name: Name = format!("member{number:06}").parse().expect("a valid name");
@@ -52,7 +52,7 @@ fn register(home: &Home) {
 }
 
 /// Writes to one unknown name after the other, each a mistype of an existing name.
-fn pour(commands: Vec<Command>, sent: &AtomicU64, over: &AtomicBool) {
+fn send_flood(commands: Vec<Command>, sent: &AtomicU64, over: &AtomicBool) {
     for mut command in commands {
         if over.load(Ordering::Relaxed) {
             return;

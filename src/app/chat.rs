@@ -6,18 +6,18 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::base::{HostPort, Name, Now, Phrase, Tick};
-use crate::client::{Command, Event, RelaySpec};
-use crate::contacts::Book;
-use crate::ui::clock::Clock;
-use crate::ui::line::{Do, LineMode, Resolved, Settings};
-use crate::ui::terminal::{Output, Screen, Written, width, write_err};
-use crate::ui::{Color, Paint, Typed};
+use crate::client::{Command, Event, RelayConfig};
+use crate::contacts::AddressBook;
+use crate::ui::line::{Action, LineMode, LineModeOptions, ResolvedContact};
+use crate::ui::terminal::{InputReader, Output, WriteResult, width, write_err};
+use crate::ui::time_format::TimeFormat;
+use crate::ui::{Color, Style, UserInput};
 
+use super::client_host::{ClientHost, FrontendInput, FrontendKind, HostInput, TurnOutput};
 use super::contacts::set_blocked;
-use super::desk::{Ask, Desk, Mail, News, Part};
 use super::listen::follow;
-use super::printer::{FINISH_WITHIN, Printer, fared, finish};
-use super::{Failure, Outcome, Setup, Status, say};
+use super::output_thread::{FINISH_WITHIN, OutputThread, check_written, finish};
+use super::{CommandResult, ExitStatus, Failure, Setup, say};
 
 /// Maximum wait at the end for letters that are not yet accepted.
 const LINGER: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`Failure`] if it cannot start, or every relay refuses the user.
-pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
+pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> CommandResult {
     let location = setup.location();
     let book = location.load()?;
     let name = match setup.name(&book)? {
@@ -34,23 +34,23 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> Outcome {
         None => ask_name(setup)?,
     };
     let target = contact.map(|text| book.resolve(text)).transpose()?;
-    let target = target.map(|who| Resolved { label: who.label, relay: who.relay, member: who.member });
+    let target = target.map(|who| ResolvedContact { label: who.label, relay: who.relay, member: who.member });
     let relays = setup.relays(&book)?;
-    let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
-    let _watcher = desk.watch(setup, location);
-    desk.command(Command::Screen(setup.screens(&book)));
-    let outcome =
-        converse(setup, &mut desk, Begin { me: &name, book, relays, target, is_desk: false, color });
-    desk.leave();
-    outcome
+    let mut host = ClientHost::open(setup, name.clone(), FrontendKind::Display)?;
+    let _watcher = host.watch(setup, location);
+    host.command(Command::Screen(setup.block_lists(&book)));
+    let result =
+        run_chat(setup, &mut host, ChatOptions { me: &name, book, relays, target, is_desk: false, color });
+    host.leave();
+    result
 }
 
 /// Options of a conversation.
-pub(super) struct Begin<'a> {
+pub(super) struct ChatOptions<'a> {
     pub(super) me: &'a Name,
-    pub(super) book: Book,
-    pub(super) relays: Vec<RelaySpec>,
-    pub(super) target: Option<Resolved>,
+    pub(super) book: AddressBook,
+    pub(super) relays: Vec<RelayConfig>,
+    pub(super) target: Option<ResolvedContact>,
     /// Answer the guest that has waited longest.
     pub(super) is_desk: bool,
     pub(super) color: Color,
@@ -77,30 +77,30 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
 }
 
 /// Runs a conversation on this process's terminal, until the user ends it.
-pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outcome {
-    let Begin { me, book, relays, target, is_desk, color } = begin;
-    let settings = Settings {
-        first_request: desk.first_request(),
+pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOptions<'_>) -> CommandResult {
+    let ChatOptions { me, book, relays, target, is_desk, color } = options;
+    let settings = LineModeOptions {
+        first_request: host.first_request(),
         strings: setup.strings.clone(),
         me: me.to_string(),
         carriers: setup.carriers,
-        clock: Clock::new(TimeZone::system()),
-        desk: is_desk,
+        time_format: TimeFormat::new(TimeZone::system()),
+        is_desk,
     };
     let line = LineMode::new(settings, book, target);
-    let inlet = desk.inlet();
-    let (screen, pen) = Screen::open(move |typed| {
-        inlet.command(Mail::Ask(Ask::Typed(typed)));
+    let loop_handle = host.loop_handle();
+    let (reader, writer) = InputReader::open(move |input| {
+        loop_handle.command(HostInput::Frontend(FrontendInput::Typed(input)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
-    let printer = Printer::open(desk.inlet(), pen)?;
+    let output_thread = OutputThread::open(host.loop_handle(), writer)?;
     let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
     let read = io::stdout().is_terminal();
-    let mut talk = Talk {
+    let mut command = ChatCommand {
         setup,
         line,
-        screen: &screen,
-        printer,
+        reader: &reader,
+        output_thread,
         held: false,
         asked: false,
         colored,
@@ -109,19 +109,19 @@ pub(super) fn converse(setup: &Setup, desk: &mut Desk, begin: Begin<'_>) -> Outc
         beyond: Vec::new(),
         quitting: None,
     };
-    let mut news = News::default();
-    let outcome = talk.run(desk, &mut news);
-    talk.finish(desk, &mut news, &outcome);
-    screen.finish();
-    outcome
+    let mut output = TurnOutput::default();
+    let result = command.run(host, &mut output);
+    command.finish(host, &mut output, &result);
+    reader.finish();
+    result
 }
 
 /// A running conversation.
-struct Talk<'a> {
+struct ChatCommand<'a> {
     setup: &'a Setup,
-    line: LineMode<Book>,
-    screen: &'a Screen,
-    printer: Printer,
+    line: LineMode<AddressBook>,
+    reader: &'a InputReader,
+    output_thread: OutputThread,
     /// Letters stay on disk, because too much output waits to be printed.
     held: bool,
     /// An input line is being read.
@@ -130,76 +130,77 @@ struct Talk<'a> {
     /// Whether output goes to a terminal, so that a user sees it.
     read: bool,
     /// Relays in use, and in `beyond` those of them that are not in the book.
-    relays: Vec<RelaySpec>,
-    beyond: Vec<RelaySpec>,
+    relays: Vec<RelayConfig>,
+    beyond: Vec<RelayConfig>,
     /// Exit status, and the time limit until which pending letters may still be accepted.
-    quitting: Option<(Status, Tick)>,
+    quitting: Option<(ExitStatus, Tick)>,
 }
 
-impl Talk<'_> {
-    fn run(&mut self, desk: &mut Desk, news: &mut News) -> Outcome {
-        desk.command(Command::Relays(self.relays.clone()));
-        self.ask();
+impl ChatCommand<'_> {
+    fn run(&mut self, host: &mut ClientHost, output: &mut TurnOutput) -> CommandResult {
+        host.command(Command::Relays(self.relays.clone()));
+        self.show_prompt();
         loop {
             if let Some((status, end)) = self.quitting
-                && (self.line.unaccepted() == 0 || status != Status::Done || desk.now().tick >= end)
+                && (self.line.unaccepted() == 0 || status != ExitStatus::Done || host.now().tick >= end)
             {
                 return self.end(status);
             }
             let until = [self.line.next_deadline(), self.quitting.map(|q| q.1)].into_iter().flatten().min();
-            let now = desk.turn(until, news);
-            if !self.take(desk, news, now)? {
-                return Ok(Status::Done);
+            let now = host.turn(until, output);
+            if !self.take(host, output, now)? {
+                return Ok(ExitStatus::Done);
             }
         }
     }
 
     /// Shows an event. A letter is marked as shown once it is printed, so that a kill between the
     /// two shows it again.
-    fn show(&mut self, desk: &mut Desk, event: Event, now: Now) -> Result<(), Failure> {
-        let dos = self.line.handle_event(&event, now);
+    fn show(&mut self, host: &mut ClientHost, event: Event, now: Now) -> Result<(), Failure> {
+        let actions = self.line.handle_event(&event, now);
         match event {
             Event::Letter(letter) => {
-                self.carry_out(desk, dos, now)?;
-                self.printer.put_letter(letter, String::new());
+                self.carry_out(host, actions, now)?;
+                self.output_thread.put_letter(letter, String::new());
             }
-            Event::Refused { .. } | Event::Unkept { .. } => self.carry_out(desk, dos, now)?,
+            Event::Refused { .. } | Event::Unkept { .. } => self.carry_out(host, actions, now)?,
             _ => {
-                let crammed = self.printer.is_crammed();
-                let words = |wanted: &Do| matches!(wanted, Do::Print(_) | Do::Tell(_));
-                let dos = dos.into_iter().filter(|wanted| !(crammed && words(wanted))).collect();
-                self.carry_out(desk, dos, now)?;
+                let crammed = self.output_thread.is_over_notice_limit();
+                let words =
+                    |wanted: &Action| matches!(wanted, Action::PrintMessage(_) | Action::PrintNotice(_));
+                let actions = actions.into_iter().filter(|wanted| !(crammed && words(wanted))).collect();
+                self.carry_out(host, actions, now)?;
             }
         }
         Ok(())
     }
 
     /// Handles the output of one turn. Returns `false` if stdout has no reader left.
-    fn take(&mut self, desk: &mut Desk, news: &mut News, now: Now) -> Result<bool, Failure> {
-        for event in news.events.drain(..) {
-            self.show(desk, event, now)?;
+    fn take(&mut self, host: &mut ClientHost, output: &mut TurnOutput, now: Now) -> Result<bool, Failure> {
+        for event in output.events.drain(..) {
+            self.show(host, event, now)?;
         }
-        let mut dos = Vec::new();
-        while let Some(ask) = news.next_ask() {
-            if let Some(failure) = ask.end() {
+        let mut actions = Vec::new();
+        while let Some(input) = output.next_input() {
+            if let Some(failure) = input.end() {
                 return Err(failure);
             }
-            match ask {
-                Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
-                Ask::Printed(to, written) => {
-                    let letter = self.printer.printed();
-                    if fared(to, written)? == Written::Closed {
+            match input {
+                FrontendInput::End | FrontendInput::Broken(_) | FrontendInput::Failed(_) => {}
+                FrontendInput::Printed(to, written) => {
+                    let letter = self.output_thread.take_printed();
+                    if check_written(to, written)? == WriteResult::Closed {
                         return Ok(false);
                     }
-                    letter.iter().for_each(|letter| desk.shown(letter, self.read));
+                    letter.iter().for_each(|letter| host.mark_shown(letter, self.read));
                 }
-                Ask::Trouble(phrase) => self.say(&phrase),
-                Ask::Typed(typed) => {
-                    self.asked = typed == Typed::EndOfInput;
-                    dos.extend(self.line.handle_typed(typed, now));
+                FrontendInput::Trouble(phrase) => self.say(&phrase),
+                FrontendInput::Typed(input) => {
+                    self.asked = input == UserInput::EndOfInput;
+                    actions.extend(self.line.handle_input(input, now));
                 }
-                Ask::Book(read) => {
-                    let (phrase, followed) = follow(self.setup, desk, *read, &self.beyond);
+                FrontendInput::Book(read) => {
+                    let (phrase, followed) = follow(self.setup, host, *read, &self.beyond);
                     self.say(&phrase);
                     if let Some((book, relays)) = followed {
                         *self.line.book_mut() = book;
@@ -208,38 +209,38 @@ impl Talk<'_> {
                 }
             }
         }
-        dos.extend(self.line.handle_time(now.tick));
-        self.carry_out(desk, dos, now)?;
-        self.printer.hold(desk, &mut self.held);
+        actions.extend(self.line.handle_time(now.tick));
+        self.carry_out(host, actions, now)?;
+        self.output_thread.pause_if_full(host, &mut self.held);
         if !self.asked && self.quitting.is_none() && !self.held {
-            self.ask();
+            self.show_prompt();
         }
         Ok(true)
     }
 
-    fn carry_out(&mut self, desk: &mut Desk, dos: Vec<Do>, now: Now) -> Result<(), Failure> {
-        for wanted in dos {
+    fn carry_out(&mut self, host: &mut ClientHost, actions: Vec<Action>, now: Now) -> Result<(), Failure> {
+        for wanted in actions {
             match wanted {
-                Do::Print(styled) => {
-                    let paint = Paint { color: self.colored, width: width() };
-                    self.printer.put(Output::Out, styled.render(paint));
+                Action::PrintMessage(styled) => {
+                    let style = Style { color: self.colored, width: width() };
+                    self.output_thread.put(Output::Out, styled.render(style));
                 }
-                Do::Tell(words) => self.printer.put(Output::Err, format!("{words}\n")),
-                Do::Send { request, relay, to, text } => {
-                    self.reach(desk, &relay)?;
-                    desk.command(Command::Send { request, relay, to, text });
+                Action::PrintNotice(words) => self.output_thread.put(Output::Err, format!("{words}\n")),
+                Action::Send { request, relay, to, text } => {
+                    self.reach(host, &relay)?;
+                    host.command(Command::Send { request, relay, to, text });
                 }
-                Do::Close { request, relay, to } => {
-                    self.reach(desk, &relay)?;
-                    desk.command(Command::Close { request, relay, to });
+                Action::Close { request, relay, to } => {
+                    self.reach(host, &relay)?;
+                    host.command(Command::Close { request, relay, to });
                 }
-                Do::Carriers(carriers) => desk.command(Command::Carriers(carriers)),
-                Do::Block { who, blocked } => self.block(desk, &who, blocked),
-                Do::Quit { status } => {
+                Action::Carriers(carriers) => host.command(Command::Carriers(carriers)),
+                Action::Block { who, blocked } => self.block(host, &who, blocked),
+                Action::Quit { status } => {
                     let status = match status {
-                        0 => Status::Done,
-                        130 => Status::Interrupted,
-                        _ => Status::Failed,
+                        0 => ExitStatus::Done,
+                        130 => ExitStatus::Interrupted,
+                        _ => ExitStatus::Failed,
                     };
                     self.quitting = Some((status, now.tick + LINGER));
                 }
@@ -250,12 +251,12 @@ impl Talk<'_> {
 
     /// Blocks or unblocks a contact. The address book records it, so that every program of the user
     /// knows.
-    fn block(&mut self, desk: &mut Desk, who: &Resolved, blocked: bool) {
+    fn block(&mut self, host: &mut ClientHost, who: &ResolvedContact, blocked: bool) {
         let location = self.setup.location();
         let changed = set_blocked(&location, self.line.book_mut(), who, blocked);
         match changed.and_then(|phrase| Ok((phrase, location.load()?))) {
             Ok((phrase, book)) => {
-                desk.command(Command::Screen(self.setup.screens(&book)));
+                host.command(Command::Screen(self.setup.block_lists(&book)));
                 *self.line.book_mut() = book;
                 self.say(&phrase);
             }
@@ -265,19 +266,19 @@ impl Talk<'_> {
 
     /// Adds a relay that was named with a contact and is not in the book, until the end of the
     /// conversation.
-    fn reach(&mut self, desk: &mut Desk, relay: &HostPort) -> Result<(), Failure> {
-        if !self.relays.iter().any(|spec| spec.addr == *relay) {
-            let spec = self.setup.relay_at(relay.clone(), None)?;
-            self.beyond.push(spec.clone());
-            self.relays.push(spec);
-            desk.command(Command::Relays(self.relays.clone()));
+    fn reach(&mut self, host: &mut ClientHost, relay: &HostPort) -> Result<(), Failure> {
+        if !self.relays.iter().any(|config| config.addr == *relay) {
+            let config = self.setup.relay_at(relay.clone(), None)?;
+            self.beyond.push(config.clone());
+            self.relays.push(config);
+            host.command(Command::Relays(self.relays.clone()));
         }
         Ok(())
     }
 
-    fn end(&self, status: Status) -> Outcome {
+    fn end(&self, status: ExitStatus) -> CommandResult {
         let left = self.line.unaccepted();
-        if left > 0 && status == Status::Done {
+        if left > 0 && status == ExitStatus::Done {
             let phrase = Phrase::new("chat-left-unsent").with("count", left);
             return Err(Failure::later(phrase));
         }
@@ -286,19 +287,19 @@ impl Talk<'_> {
 
     /// Waits for output to be printed, unless interrupted. On a terminal that takes microseconds,
     /// or the user is searching the input history; any other reader may be slow.
-    fn finish(&mut self, desk: &mut Desk, news: &mut News, outcome: &Outcome) {
-        let patient = matches!(outcome, Ok(Status::Done | Status::Failed)) && !self.read;
+    fn finish(&mut self, host: &mut ClientHost, output: &mut TurnOutput, result: &CommandResult) {
+        let patient = matches!(result, Ok(ExitStatus::Done | ExitStatus::Failed)) && !self.read;
         let within = if patient { LINGER } else { FINISH_WITHIN };
-        finish(desk, news, &mut [&mut self.printer], within, self.read, &self.setup.strings);
+        finish(host, output, &mut [&mut self.output_thread], within, self.read, &self.setup.strings);
     }
 
     fn say(&mut self, phrase: &Phrase) {
         let words = self.setup.strings.say(phrase);
-        self.printer.put(Output::Err, format!("{words}\n"));
+        self.output_thread.put(Output::Err, format!("{words}\n"));
     }
 
-    fn ask(&mut self) {
+    fn show_prompt(&mut self) {
         self.asked = true;
-        self.screen.ask(self.line.prompt(), self.line.candidates());
+        self.reader.prompt(self.line.prompt(), self.line.candidates());
     }
 }

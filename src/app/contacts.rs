@@ -1,10 +1,10 @@
 //! `queqiao contacts`: the address book from the command line.
 
-use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase, harmless_line};
-use crate::contacts::{Book, Contact, Location};
-use crate::ui::Resolved;
+use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase, sanitize_line};
+use crate::contacts::{AddressBook, Contact, Location};
+use crate::ui::ResolvedContact;
 
-use super::{Failure, Outcome, Setup, Status, print, say};
+use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
 
 /// A contact as given on the command line, not yet checked.
 #[derive(Clone, Debug, Default)]
@@ -44,11 +44,11 @@ pub enum ContactsAction {
 ///
 /// # Errors
 /// [`Failure`]: 2 for an invalid contact, 1 for a book that cannot be read or written.
-pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
+pub fn contacts(setup: &Setup, action: &ContactsAction) -> CommandResult {
     let location = setup.location();
     let changed = |key: &'static str, name: &str| {
         say(&setup.strings, &Phrase::new(key).with("name", name).with("file", location.file()));
-        Ok(Status::Done)
+        Ok(ExitStatus::Done)
     };
     match action {
         ContactsAction::List => list(&location.load()?),
@@ -62,7 +62,7 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
                 Phrase::new("book-good").with("file", location.file()).with("count", book.contacts.len());
             print(&setup.strings.say(&phrase))?;
             warn_of_alike(setup, &book, |_| true);
-            Ok(Status::Done)
+            Ok(ExitStatus::Done)
         }
         ContactsAction::Add(new) => {
             let contact = checked(new, &location.load_or_new()?)?;
@@ -76,9 +76,9 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
         ContactsAction::Block(name, blocked) => {
             let book = location.load()?;
             let who = book.resolve(name)?;
-            let who = Resolved { label: who.label, relay: who.relay, member: who.member };
+            let who = ResolvedContact { label: who.label, relay: who.relay, member: who.member };
             say(&setup.strings, &set_blocked(&location, &book, &who, *blocked)?);
-            Ok(Status::Done)
+            Ok(ExitStatus::Done)
         }
         ContactsAction::Remove(name) => {
             location.remove(name)?;
@@ -88,7 +88,7 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> Outcome {
 }
 
 /// Warns about contacts whose labels look alike, if one of the two `is_meant`.
-fn warn_of_alike(setup: &Setup, book: &Book, is_meant: impl Fn(&Name) -> bool) {
+fn warn_of_alike(setup: &Setup, book: &AddressBook, is_meant: impl Fn(&Name) -> bool) {
     for (contact, other) in book.alike() {
         if is_meant(&contact.label) || is_meant(&other.label) {
             let phrase = Phrase::new("contact-alike").with("name", &contact.label);
@@ -104,8 +104,8 @@ fn warn_of_alike(setup: &Setup, book: &Book, is_meant: impl Fn(&Name) -> bool) {
 /// Those of editing the book.
 pub(super) fn set_blocked(
     location: &Location,
-    book: &Book,
-    who: &Resolved,
+    book: &AddressBook,
+    who: &ResolvedContact,
     blocked: bool,
 ) -> Result<Phrase, Phrase> {
     let name = match book.contact_of(&who.relay, &who.member) {
@@ -125,7 +125,7 @@ pub(super) fn set_blocked(
 }
 
 /// Prints one contact per line, in columns: label, relay, and the optional fields.
-fn list(book: &Book) -> Outcome {
+fn list(book: &AddressBook) -> CommandResult {
     let cells = |name: &Name| unicode_width::UnicodeWidthStr::width(name.as_str());
     let widest = book.contacts.iter().map(|contact| cells(&contact.label)).max().unwrap_or(0);
     for contact in &book.contacts {
@@ -146,7 +146,7 @@ fn list(book: &Book) -> Outcome {
         ];
         for (word, value) in words {
             if let Some(value) = &value {
-                line += &format!("  {word}={}", harmless_line(value));
+                line += &format!("  {word}={}", sanitize_line(value));
             }
         }
         if contact.blocked {
@@ -154,10 +154,10 @@ fn list(book: &Book) -> Outcome {
         }
         print(&line)?;
     }
-    Ok(Status::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn checked(new: &NewContact, book: &Book) -> Result<Contact, Failure> {
+fn checked(new: &NewContact, book: &AddressBook) -> Result<Contact, Failure> {
     let name = |text: &str| text.parse::<Name>().map_err(|why: NameError| Failure::usage(why.phrase()));
     let address = |text: &str| {
         let wrong = |why: HostPortError| Failure::usage(Phrase::new(why.key()).with("address", text));

@@ -5,11 +5,11 @@
 //! happen in time ends the demo with status 1.
 //!
 //! Relay, clients and sockets are those of the real commands. Only the stores keep nothing, and the
-//! link between one member and the relay can be cut (`wire`).
+//! link between one member and the relay can be cut (`proxy`).
 
 mod player;
+mod proxy;
 mod script;
-mod wire;
 
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,19 +17,19 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
 use crate::base::{Name, Phrase};
-use crate::client::{Carriers, RelaySpec};
-use crate::contacts::{Book, Contact};
-use crate::net::{self, Inlet, NetConfig};
+use crate::client::{Carriers, RelayConfig};
+use crate::contacts::{AddressBook, Contact};
+use crate::net::{self, LoopHandle, NetConfig};
 use crate::relay::{self, Limits};
 use crate::store::RelayStore;
 use crate::ui::Color;
 
-use super::chat::{Begin, converse};
-use super::desk::Desk;
+use super::chat::{ChatOptions, run_chat};
+use super::client_host::ClientHost;
 use super::server::RelayServer;
-use super::{Failure, Outcome, Setup};
-use player::{Player, Role};
-use script::tell;
+use super::{CommandResult, Failure, Setup};
+use player::{DemoMember, Player};
+use script::run_script;
 
 /// The members, and which carrier each uses.
 const CAST: [(&str, Carriers); 4] =
@@ -41,74 +41,77 @@ const USER: &str = "TOM";
 ///
 /// # Errors
 /// [`Failure`]: status 1 if a step fails.
-pub fn demo(setup: &Setup, color: Color) -> Outcome {
-    let house = House::open()?;
-    let outcome = match io::stdin().is_terminal() && io::stdout().is_terminal() {
-        true => house.talk(setup, color),
-        false => tell(&house, setup),
+pub fn demo(setup: &Setup, color: Color) -> CommandResult {
+    let demo_relay = DemoRelay::open()?;
+    let result = match io::stdin().is_terminal() && io::stdout().is_terminal() {
+        true => demo_relay.talk(setup, color),
+        false => run_script(&demo_relay, setup),
     };
-    house.close();
-    outcome
+    demo_relay.close();
+    result
 }
 
 /// The relay of the demo, on its own thread.
-struct House {
-    spec: RelaySpec,
-    inlet: Inlet<relay::Command>,
+struct DemoRelay {
+    config: RelayConfig,
+    loop_handle: LoopHandle<relay::Command>,
     thread: JoinHandle<Result<(), Phrase>>,
 }
 
-impl House {
-    fn open() -> Result<House, Failure> {
+impl DemoRelay {
+    fn open() -> Result<DemoRelay, Failure> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (store, state) = RelayStore::in_memory(net::seed())?;
         let config = NetConfig::relay(loopback, Some(loopback));
         let server = RelayServer::open(config, store, state, Limits::default())?;
-        let spec = RelaySpec {
+        let config = RelayConfig {
             addr: server.udp_addr().into(),
             tcp: None,
             key: Some(server.public_key()),
             fingerprint: None,
         };
-        let inlet = server.inlet();
+        let loop_handle = server.loop_handle();
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || server.run(|_| {}));
         let thread = thread.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
-        Ok(House { spec, inlet, thread })
+        Ok(DemoRelay { config, loop_handle, thread })
     }
 
     fn close(self) {
-        self.inlet.command(relay::Command::Stop);
+        self.loop_handle.command(relay::Command::Stop);
         // If the relay failed, the conversation failed too and has reported it.
         let _ = self.thread.join();
     }
 
     /// Runs line mode for the user; the other members answer automatically.
-    fn talk(&self, setup: &Setup, color: Color) -> Outcome {
-        let mut book = Book::default();
+    fn talk(&self, setup: &Setup, color: Color) -> CommandResult {
+        let mut book = AddressBook::default();
         let me = setup.name(&book)?.unwrap_or_else(|| name(USER));
         let (told, _) = channel();
         let replies = setup.strings.say(&Phrase::new("demo-replies"));
         let replies: Vec<String> = replies.split('|').map(str::to_owned).collect();
         let mut players = Vec::new();
         for (other, carriers) in CAST.into_iter().filter(|(other, _)| name(other) != me) {
-            players.push(Player::enter(self.role(other, carriers), told.clone(), replies.clone())?);
+            players.push(Player::enter(self.member(other, carriers), told.clone(), replies.clone())?);
         }
         for player in &players {
-            book.contacts.push(Contact::new(player.role.name.clone(), self.spec.addr.clone()));
+            book.contacts.push(Contact::new(player.member.name.clone(), self.config.addr.clone()));
         }
-        let mut desk = Desk::open_ephemeral(Some(me.clone()), setup.carriers)?;
+        let mut host = ClientHost::open_ephemeral(Some(me.clone()), setup.carriers)?;
         super::say(&setup.strings, &Phrase::new("demo-among").with("name", &me));
-        let relays = vec![self.spec.clone()];
-        let outcome =
-            converse(setup, &mut desk, Begin { me: &me, book, relays, target: None, is_desk: false, color });
-        desk.leave();
+        let relays = vec![self.config.clone()];
+        let result = run_chat(
+            setup,
+            &mut host,
+            ChatOptions { me: &me, book, relays, target: None, is_desk: false, color },
+        );
+        host.leave();
         players.into_iter().for_each(|player| drop(player.leave()));
-        outcome
+        result
     }
 
     /// Returns one of the members, with a new key.
-    fn role(&self, who: &str, carriers: Carriers) -> Role {
-        Role { name: name(who), private_key: net::seed(), carriers, relay: self.spec.clone() }
+    fn member(&self, who: &str, carriers: Carriers) -> DemoMember {
+        DemoMember { name: name(who), private_key: net::seed(), carriers, relay: self.config.clone() }
     }
 }
 

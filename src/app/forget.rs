@@ -5,13 +5,13 @@ use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
 
 use crate::base::{Phrase, Wall};
-use crate::contacts::Book;
+use crate::contacts::AddressBook;
 use crate::net;
-use crate::store::{Count, Eraser, Which};
-use crate::ui::terminal::{Written, write_err};
+use crate::store::{EraseCounts, EraseFilter, Eraser};
+use crate::ui::terminal::{WriteResult, write_err};
 
-use super::desk::tell_forgotten;
-use super::{Failure, Outcome, Setup, Status, print, say};
+use super::client_host::tell_forgotten;
+use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
 
 /// Options of `history --forget`.
 #[derive(Clone, Debug, Default)]
@@ -30,14 +30,14 @@ pub struct ForgetOptions {
 /// # Errors
 /// [`Failure`]: 1 if the letters cannot be erased or the user declines. 2 for an unknown contact,
 /// or for a script without `--yes`. 75 if another process keeps the log of the file in use.
-pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
+pub fn forget(setup: &Setup, options: &ForgetOptions) -> CommandResult {
     let book = setup.location().load()?;
     let me = setup.name_needed(&book)?;
     let which = which(&book, options)?;
     let data_dir = setup.data_dir()?;
     let folder = me.folder();
     let Some(mut eraser) = Eraser::open(&data_dir, &folder)? else {
-        return told(setup, Count::default());
+        return told(setup, EraseCounts::default());
     };
     if options.contact.is_none() && options.older.is_none() && !options.yes {
         confirm(setup, eraser.count(&which)?)?;
@@ -54,18 +54,18 @@ pub fn forget(setup: &Setup, options: &ForgetOptions) -> Outcome {
     }
 }
 
-fn which(book: &Book, options: &ForgetOptions) -> Result<Which, Failure> {
-    let target = options.contact.as_deref().map(|contact| book.resolve(contact)).transpose()?;
+fn which(book: &AddressBook, options: &ForgetOptions) -> Result<EraseFilter, Failure> {
+    let recipient = options.contact.as_deref().map(|contact| book.resolve(contact)).transpose()?;
     let before = |older: Duration| {
         let millis = u64::try_from(older.as_millis()).unwrap_or(u64::MAX);
         Wall(net::wall().0.saturating_sub(millis))
     };
-    let with = target.map(|target| (target.relay, target.member));
-    Ok(Which { with, before: options.older.map(before) })
+    let with = recipient.map(|recipient| (recipient.relay, recipient.member));
+    Ok(EraseFilter { with, before: options.older.map(before) })
 }
 
 /// Asks whether to erase everything. A script must use `--yes`.
-fn confirm(setup: &Setup, count: Count) -> Result<(), Failure> {
+fn confirm(setup: &Setup, count: EraseCounts) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(Phrase::new("history-forget-all")));
     }
@@ -79,12 +79,12 @@ fn confirm(setup: &Setup, count: Count) -> Result<(), Failure> {
     }
 }
 
-fn told(setup: &Setup, count: Count) -> Outcome {
+fn told(setup: &Setup, count: EraseCounts) -> CommandResult {
     let stays = [("history-waiting-stay", count.waiting), ("history-unseen-stay", count.unseen)];
     for (key, count) in stays.into_iter().filter(|(_, count)| *count > 0) {
         say(&setup.strings, &Phrase::new(key).with("count", count));
     }
     match print(&format!("erased {}", count.erased))? {
-        Written::Yes | Written::Closed => Ok(Status::Done),
+        WriteResult::Yes | WriteResult::Closed => Ok(ExitStatus::Done),
     }
 }

@@ -5,14 +5,14 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use jiff::tz::TimeZone;
 
 use crate::base::{Name, Phrase, Wall};
-use crate::client::Said;
-use crate::contacts::Book;
+use crate::client::HistoryEntry;
+use crate::contacts::AddressBook;
 use crate::net;
 use crate::store::Archive;
-use crate::ui::clock::Clock;
+use crate::ui::time_format::TimeFormat;
 use crate::ui::{json, plain};
 
-use super::{Failure, Outcome, Setup, Status};
+use super::{CommandResult, ExitStatus, Failure, Setup};
 
 /// Options of `history`.
 #[derive(Clone, Debug, Default)]
@@ -29,16 +29,17 @@ pub struct HistoryOptions {
 ///
 /// # Errors
 /// [`Failure`]: 1 if the letters cannot be read, 2 for an unknown contact.
-pub fn history(setup: &Setup, options: &HistoryOptions) -> Outcome {
+pub fn history(setup: &Setup, options: &HistoryOptions) -> CommandResult {
     let book = setup.location().load()?;
     let me = setup.name_needed(&book)?;
-    let target = options.contact.as_deref().map(|contact| book.resolve(contact)).transpose()?;
-    let Some(archive) = Archive::open(&setup.data_dir()?, &me.folder())? else { return Ok(Status::Done) };
-    let with = target.as_ref().map(|target| (&target.relay, &target.member));
-    let clock = Clock::new(TimeZone::system());
-    let mut telling = Telling { setup, options, book, me, clock, now: net::wall(), out: buffered() };
-    archive.read(with, options.last, |said| telling.tell(&said))?;
-    telling.written(Output::flush).map(|_| Status::Done)
+    let recipient = options.contact.as_deref().map(|contact| book.resolve(contact)).transpose()?;
+    let Some(archive) = Archive::open(&setup.data_dir()?, &me.folder())? else { return Ok(ExitStatus::Done) };
+    let with = recipient.as_ref().map(|recipient| (&recipient.relay, &recipient.member));
+    let time_format = TimeFormat::new(TimeZone::system());
+    let mut printer =
+        HistoryPrinter { setup, options, book, me, time_format, now: net::wall(), out: buffered() };
+    archive.read(with, options.last, |entry| printer.print_entry(&entry))?;
+    printer.written(Output::flush).map(|_| ExitStatus::Done)
 }
 
 type Output = BufWriter<io::StdoutLock<'static>>;
@@ -47,25 +48,26 @@ fn buffered() -> Output {
     BufWriter::new(io::stdout().lock())
 }
 
-struct Telling<'a> {
+struct HistoryPrinter<'a> {
     setup: &'a Setup,
     options: &'a HistoryOptions,
-    book: Book,
+    book: AddressBook,
     me: Name,
-    clock: Clock,
+    time_format: TimeFormat,
     now: Wall,
     out: Output,
 }
 
-impl Telling<'_> {
+impl HistoryPrinter<'_> {
     /// Prints one letter. Returns `false` if the reader has closed the pipe.
-    fn tell(&mut self, said: &Said) -> Result<bool, Failure> {
+    fn print_entry(&mut self, entry: &HistoryEntry) -> Result<bool, Failure> {
         let lines = if self.options.json {
-            json::said(said, self.me.as_str())
+            json::history_entry(entry, self.me.as_str())
         } else {
-            let who = self.book.contact_of(&said.relay, &said.member).map_or(&said.member, |c| &c.label);
-            let line = plain::said(said, self.me.as_str(), who.as_str(), &self.clock, self.now);
-            match said.missing {
+            let who = self.book.contact_of(&entry.relay, &entry.member).map_or(&entry.member, |c| &c.label);
+            let line =
+                plain::history_entry(entry, self.me.as_str(), who.as_str(), &self.time_format, self.now);
+            match entry.missing {
                 0 => line,
                 missing => {
                     let gap = Phrase::new("chat-missing").with("count", missing);

@@ -6,14 +6,14 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use crate::base::{HostPort, Name, NameError, Phrase};
-use crate::client::{Command, Event, RelaySpec, Unreached};
-use crate::contacts::{Book, Invite, Location};
+use crate::client::{Command, ConnectFailure, Event, RelayConfig};
+use crate::contacts::{AddressBook, Invite, Location};
 use crate::ui::notice;
 use crate::wire::message::NameReason;
 
-use super::desk::{Ask, Desk, News, Part};
+use super::client_host::{ClientHost, FrontendInput, FrontendKind, TurnOutput};
 use super::send::shown;
-use super::{Failure, Outcome, Setup, Status, print, question, say};
+use super::{CommandResult, ExitStatus, Failure, Setup, print, question, say};
 
 /// Time limit for the relay to accept the new member.
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const INPUT_LEN_MAX: u64 = 64 * 1024;
 /// # Errors
 /// [`Failure`]: 2 for an invalid invitation. 1 if the relay has another key or refuses the name. 75
 /// if it does not answer in time.
-pub fn join(setup: &Setup, argument: Option<&str>) -> Outcome {
+pub fn join(setup: &Setup, argument: Option<&str>) -> CommandResult {
     if argument.is_some() {
         say(&setup.strings, &Phrase::new("join-on-command-line"));
     }
@@ -39,7 +39,7 @@ pub fn join(setup: &Setup, argument: Option<&str>) -> Outcome {
     let book = location.load_or_new()?;
     // A conflict with the invitation is reported before anything is sent.
     setup.check_key(&invite.relay, invite.key)?;
-    location.try_put_relay(&invite.spec())?;
+    location.try_put_relay(&invite.relay_entry())?;
     let name = name_of(setup, &book, &invite)?;
     sign_in(setup, &book, &invite, &name)?;
     finish(setup, &location, &invite, &name)
@@ -67,7 +67,7 @@ fn read_line(setup: &Setup) -> Result<String, Failure> {
 
 /// Returns the name to register: from `--as`, else from the invitation, else from the book, else
 /// the user is asked.
-fn name_of(setup: &Setup, book: &Book, invite: &Invite) -> Result<Name, Failure> {
+fn name_of(setup: &Setup, book: &AddressBook, invite: &Invite) -> Result<Name, Failure> {
     let given = setup.name.as_ref().map(|text| text.parse::<Name>()).transpose();
     let given = given.map_err(|why: NameError| Failure::usage(why.phrase()))?;
     match (given, &invite.name) {
@@ -99,27 +99,27 @@ fn ask_name(setup: &Setup) -> Result<Name, Failure> {
 }
 
 /// Registers the name at the relay, which must prove that it has the invitation's key.
-fn sign_in(setup: &Setup, book: &Book, invite: &Invite, name: &Name) -> Result<(), Failure> {
+fn sign_in(setup: &Setup, book: &AddressBook, invite: &Invite, name: &Name) -> Result<(), Failure> {
     let with_code = Setup { invite: Some(Invite::code_of(&invite.secret)), ..setup.clone() };
     let known = setup.relay_in(book, invite.relay.clone())?;
-    let tcp = known.tcp.or_else(|| invite.spec().tcp);
-    let spec = RelaySpec { tcp, fingerprint: Some(invite.key), ..known };
-    let mut desk = Desk::open(&with_code, name.clone(), Part::Sends)?;
+    let tcp = known.tcp.or_else(|| invite.relay_entry().tcp);
+    let config = RelayConfig { tcp, fingerprint: Some(invite.key), ..known };
+    let mut host = ClientHost::open(&with_code, name.clone(), FrontendKind::SendOnly)?;
     // Returned texts are left to a command that sends or shows letters.
-    desk.command(Command::HoldRefusals);
-    desk.command(Command::Screen(setup.screens(book)));
-    desk.command(Command::Relays(vec![spec]));
-    let outcome = await_online(setup, &mut desk, &invite.relay, name);
-    desk.leave();
-    outcome
+    host.command(Command::HoldRefusals);
+    host.command(Command::Screen(setup.block_lists(book)));
+    host.command(Command::Relays(vec![config]));
+    let result = await_online(setup, &mut host, &invite.relay, name);
+    host.leave();
+    result
 }
 
-fn await_online(setup: &Setup, desk: &mut Desk, relay: &HostPort, name: &Name) -> Result<(), Failure> {
-    let mut news = News::default();
-    let end = desk.now().tick + SIGN_IN_WITHIN;
+fn await_online(setup: &Setup, host: &mut ClientHost, relay: &HostPort, name: &Name) -> Result<(), Failure> {
+    let mut output = TurnOutput::default();
+    let end = host.now().tick + SIGN_IN_WITHIN;
     loop {
-        let now = desk.turn(Some(end), &mut news);
-        for event in news.events.drain(..) {
+        let now = host.turn(Some(end), &mut output);
+        for event in output.events.drain(..) {
             match &event {
                 Event::Online { relay: at, .. } if at == relay => return Ok(()),
                 Event::NameRefused { relay: at, reason: NameReason::Closed, .. } if at == relay => {
@@ -127,11 +127,11 @@ fn await_online(setup: &Setup, desk: &mut Desk, relay: &HostPort, name: &Name) -
                 }
                 Event::NameRefused { relay: at, .. } | Event::Replaced { relay: at } if at == relay => {
                     let why = notice::of_event(&event, name.as_str());
-                    return Err(Failure { status: Status::Failed, phrase: why });
+                    return Err(Failure { status: ExitStatus::Failed, phrase: why });
                 }
                 Event::Unreached { relay: at, why } if at == relay => {
-                    let phrase = notice::unreached(relay, why);
-                    if why.is_other_key() || *why == Unreached::HandshakeRefused {
+                    let phrase = notice::connect_failure(relay, why);
+                    if why.is_other_key() || *why == ConnectFailure::HandshakeRefused {
                         return Err(phrase.into());
                     }
                     say(&setup.strings, &phrase);
@@ -139,11 +139,11 @@ fn await_online(setup: &Setup, desk: &mut Desk, relay: &HostPort, name: &Name) -
                 _ => {}
             }
         }
-        while let Some(ask) = news.next_ask() {
-            if let Some(failure) = ask.end() {
+        while let Some(input) = output.next_input() {
+            if let Some(failure) = input.end() {
                 return Err(failure);
             }
-            if let Ask::Trouble(phrase) = ask {
+            if let FrontendInput::Trouble(phrase) = input {
                 say(&setup.strings, &phrase);
             }
         }
@@ -155,10 +155,10 @@ fn await_online(setup: &Setup, desk: &mut Desk, relay: &HostPort, name: &Name) -
 }
 
 /// Adds the relay to the book, and reports the next step.
-fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> Outcome {
-    let spec = invite.spec();
-    let relay_name = location.put_relay(&spec).map_err(|why| {
-        let line = crate::contacts::relay_entry(&spec);
+fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> CommandResult {
+    let config = invite.relay_entry();
+    let relay_name = location.put_relay(&config).map_err(|why| {
+        let line = crate::contacts::relay_entry(&config);
         let phrase = Phrase::new("join-not-written").with("name", name).with("relay", &invite.relay);
         phrase.with("line", line).with("why", setup.strings.say(&why))
     })?;
@@ -170,5 +170,5 @@ fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> O
     let is_only = location.load_or_new()?.relays().len() == 1;
     let at = if is_only { String::new() } else { format!("@{}", invite.relay) };
     say(&setup.strings, &Phrase::new("join-next").with("name", name).with("at", at));
-    Ok(Status::Done)
+    Ok(ExitStatus::Done)
 }

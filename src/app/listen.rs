@@ -6,16 +6,16 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::base::{Name, Now, Phrase};
-use crate::client::{Command, Event, Incoming, RelaySpec};
-use crate::contacts::Book;
-use crate::ui::clock::Clock;
-use crate::ui::terminal::{Output, Pen, Written};
-use crate::ui::{NotReached, json, notice, plain};
+use crate::client::{Command, Event, Incoming, RelayConfig};
+use crate::contacts::AddressBook;
+use crate::ui::terminal::{Output, OutputWriter, WriteResult};
+use crate::ui::time_format::TimeFormat;
+use crate::ui::{ConnectFailures, json, notice, plain};
 
-use super::desk::{Ask, Desk, News, Part};
-use super::printer::{FINISH_WITHIN, Printer, fared, finish, given_back};
+use super::client_host::{ClientHost, FrontendInput, FrontendKind, TurnOutput};
+use super::output_thread::{FINISH_WITHIN, OutputThread, check_written, finish, given_back};
 use super::send::end_of;
-use super::{Failure, Outcome, Setup, Status};
+use super::{CommandResult, ExitStatus, Failure, Setup};
 
 /// Maximum remembered senders that were distinguished from a contact. At the limit all are
 /// forgotten, and reported once more.
@@ -36,7 +36,7 @@ pub struct ListenOptions {
 ///
 /// # Errors
 /// [`Failure`]: 75 if fewer than `count` letters arrived in `time`, 130 if interrupted.
-pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
+pub fn listen(setup: &Setup, options: &ListenOptions) -> CommandResult {
     let location = setup.location();
     let book = location.load()?;
     let name = setup.name_needed(&book)?;
@@ -44,83 +44,83 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> Outcome {
         return Err(Phrase::new("book-no-relays").with("file", location.file()).into());
     }
     let relays = setup.relays(&book)?;
-    let mut desk = Desk::open(setup, name.clone(), Part::Shows)?;
-    let _watcher = desk.watch(setup, location);
-    desk.command(Command::Screen(setup.screens(&book)));
-    let clock = Clock::new(TimeZone::system());
-    let printer = Printer::open(desk.inlet(), Pen::default())?;
-    let talk = Printer::open(desk.inlet(), Pen::default())?;
-    let mut listening = Listening {
+    let mut host = ClientHost::open(setup, name.clone(), FrontendKind::Display)?;
+    let _watcher = host.watch(setup, location);
+    host.command(Command::Screen(setup.block_lists(&book)));
+    let time_format = TimeFormat::new(TimeZone::system());
+    let letters = OutputThread::open(host.loop_handle(), OutputWriter::default())?;
+    let notices = OutputThread::open(host.loop_handle(), OutputWriter::default())?;
+    let mut command = ListenCommand {
         setup,
         options,
         me: name.to_string(),
         book,
-        clock,
-        printer,
-        talk,
+        time_format,
+        letters,
+        notices,
         held: false,
         heard: 0,
         stopped: 0,
-        not_reached: NotReached::default(),
+        connect_failures: ConnectFailures::default(),
         warned: BTreeSet::new(),
     };
-    desk.command(Command::Relays(relays));
-    let mut news = News::default();
-    let outcome = listening.run(&mut desk, &mut news);
-    let printers = &mut [&mut listening.printer, &mut listening.talk];
-    finish(&mut desk, &mut news, printers, FINISH_WITHIN, true, &setup.strings);
-    desk.leave();
-    outcome
+    host.command(Command::Relays(relays));
+    let mut output = TurnOutput::default();
+    let result = command.run(&mut host, &mut output);
+    let threads = &mut [&mut command.letters, &mut command.notices];
+    finish(&mut host, &mut output, threads, FINISH_WITHIN, true, &setup.strings);
+    host.leave();
+    result
 }
 
-struct Listening<'a> {
+struct ListenCommand<'a> {
     setup: &'a Setup,
     options: &'a ListenOptions,
     me: String,
-    book: Book,
-    clock: Clock,
-    printer: Printer,
+    book: AddressBook,
+    time_format: TimeFormat,
+    letters: OutputThread,
     /// A separate printer for notices, so that a slow reader of letters does not delay them.
-    talk: Printer,
+    notices: OutputThread,
     /// Letters stay on disk, because too many lines wait to be printed.
     held: bool,
     /// Letters printed.
     heard: u64,
     /// Relays that refuse us.
     stopped: usize,
-    not_reached: NotReached,
+    connect_failures: ConnectFailures,
     /// Senders that were already distinguished from a contact.
     warned: BTreeSet<Name>,
 }
 
-impl Listening<'_> {
-    fn run(&mut self, desk: &mut Desk, news: &mut News) -> Outcome {
-        let end = end_of(desk.now().tick, self.options.time);
+impl ListenCommand<'_> {
+    fn run(&mut self, host: &mut ClientHost, output: &mut TurnOutput) -> CommandResult {
+        let end = end_of(host.now().tick, self.options.time);
         while self.options.count != Some(self.heard) {
-            let until = [end, self.not_reached.next_deadline()].into_iter().flatten().min();
-            let now = desk.turn(until, news);
-            if let Some(phrase) = self.not_reached.handle_time(now.tick) {
+            let until = [end, self.connect_failures.next_deadline()].into_iter().flatten().min();
+            let now = host.turn(until, output);
+            if let Some(phrase) = self.connect_failures.handle_time(now.tick) {
                 self.say(&phrase);
             }
-            for event in news.events.drain(..) {
+            for event in output.events.drain(..) {
                 self.handle(event, now)?;
             }
-            while let Some(ask) = news.next_ask() {
-                if self.answer(desk, ask)? == Written::Closed {
-                    return Ok(Status::Done);
+            while let Some(input) = output.next_input() {
+                if self.answer(host, input)? == WriteResult::Closed {
+                    return Ok(ExitStatus::Done);
                 }
             }
-            self.printer.hold(desk, &mut self.held);
+            self.letters.pause_if_full(host, &mut self.held);
             if end.is_some_and(|end| now.tick >= end) && self.options.count != Some(self.heard) {
                 return self.end_of_time();
             }
         }
-        Ok(Status::Done)
+        Ok(ExitStatus::Done)
     }
 
-    fn end_of_time(&self) -> Outcome {
+    fn end_of_time(&self) -> CommandResult {
         match self.options.count {
-            None => Ok(Status::Done),
+            None => Ok(ExitStatus::Done),
             Some(_) => Err(Failure::later(Phrase::new("listen-time-ran-out").with("count", self.heard))),
         }
     }
@@ -128,13 +128,13 @@ impl Listening<'_> {
     fn handle(&mut self, event: Event, now: Now) -> Result<(), Failure> {
         match event {
             // One letter more than requested is left to the next command that shows letters.
-            Event::Letter(_) if self.options.count == Some(self.heard + self.printer.letters_waiting()) => {}
+            Event::Letter(_) if self.options.count == Some(self.heard + self.letters.letters_waiting()) => {}
             Event::Letter(letter) => self.print(letter, now),
             Event::Refused { to, reason, may_have_arrived, nearest, text, .. } => {
                 let who = (to.as_str(), self.book.relay_of_member(&to));
                 let phrases = notice::letter_refused(reason, who, may_have_arrived, &nearest);
                 phrases.iter().for_each(|phrase| self.say(phrase));
-                self.talk.put(Output::Err, given_back(&self.setup.strings, &text));
+                self.notices.put(Output::Err, given_back(&self.setup.strings, &text));
             }
             Event::NameRefused { .. } | Event::Replaced { .. } => {
                 self.stopped += 1;
@@ -146,13 +146,13 @@ impl Listening<'_> {
             }
             Event::Unreached { relay, why } => {
                 let relays = self.book.relays().len();
-                if let Some(phrase) = self.not_reached.put(now.tick, &relay, &why, relays) {
+                if let Some(phrase) = self.connect_failures.put(now.tick, &relay, &why, relays) {
                     self.say(&phrase);
                 }
             }
             event => {
                 if let Some(phrase) = notice::of_event(&event, &self.me) {
-                    let time = self.clock.show(now.wall, now.wall);
+                    let time = self.time_format.format(now.wall, now.wall);
                     let phrase = notice::timed(&self.setup.strings, phrase, &event, &time);
                     self.say(&phrase);
                 }
@@ -172,31 +172,31 @@ impl Listening<'_> {
         } else {
             self.warn_of(&letter);
             let who = self.book.contact_of(&letter.relay, &letter.from).map_or(&letter.from, |c| &c.label);
-            plain::letter(&letter, who.as_str(), &self.clock, now.wall)
+            plain::letter(&letter, who.as_str(), &self.time_format, now.wall)
         };
-        self.printer.put_letter(letter, format!("{line}\n"));
+        self.letters.put_letter(letter, format!("{line}\n"));
     }
 
     fn printed(
         &mut self,
-        desk: &mut Desk,
+        host: &mut ClientHost,
         to: Output,
-        written: Result<Written, Phrase>,
-    ) -> Result<Written, Failure> {
-        let printer = if to == Output::Out { &mut self.printer } else { &mut self.talk };
-        let letter = printer.printed();
-        let written = fared(to, written)?;
-        if let (Some(letter), Written::Yes) = (letter, written) {
+        written: Result<WriteResult, Phrase>,
+    ) -> Result<WriteResult, Failure> {
+        let letters = if to == Output::Out { &mut self.letters } else { &mut self.notices };
+        let letter = letters.take_printed();
+        let written = check_written(to, written)?;
+        if let (Some(letter), WriteResult::Yes) = (letter, written) {
             self.heard += 1;
-            desk.shown(&letter, true);
+            host.mark_shown(&letter, true);
         }
         Ok(written)
     }
 
     fn say(&mut self, phrase: &Phrase) {
-        if !self.talk.is_crammed() {
+        if !self.notices.is_over_notice_limit() {
             let words = self.setup.strings.say(phrase);
-            self.talk.put(Output::Err, format!("{words}\n"));
+            self.notices.put(Output::Err, format!("{words}\n"));
         }
     }
 
@@ -212,50 +212,53 @@ impl Listening<'_> {
         }
     }
 
-    fn answer(&mut self, desk: &mut Desk, ask: Ask) -> Result<Written, Failure> {
-        if let Some(failure) = ask.end() {
+    fn answer(&mut self, host: &mut ClientHost, input: FrontendInput) -> Result<WriteResult, Failure> {
+        if let Some(failure) = input.end() {
             return Err(failure);
         }
-        match ask {
-            Ask::Printed(to, written) => return self.printed(desk, to, written),
-            Ask::Trouble(phrase) => self.say(&phrase),
-            Ask::Typed(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
-            Ask::Book(read) => {
-                let (phrase, followed) = follow(self.setup, desk, *read, &[]);
+        match input {
+            FrontendInput::Printed(to, written) => return self.printed(host, to, written),
+            FrontendInput::Trouble(phrase) => self.say(&phrase),
+            FrontendInput::Typed(_)
+            | FrontendInput::End
+            | FrontendInput::Broken(_)
+            | FrontendInput::Failed(_) => {}
+            FrontendInput::Book(read) => {
+                let (phrase, followed) = follow(self.setup, host, *read, &[]);
                 self.say(&phrase);
                 if let Some((book, _)) = followed {
                     self.book = book;
                 }
             }
         }
-        Ok(Written::Yes)
+        Ok(WriteResult::Yes)
     }
 }
 
 /// Returns what the address book knows about a letter's sender.
-fn of_book(book: &Book, letter: &Incoming) -> json::Sender {
+fn of_book(book: &AddressBook, letter: &Incoming) -> json::JsonSender {
     let contact = book.contact_of(&letter.relay, &letter.from).map(|contact| contact.label.to_string());
     let looks_like = match contact {
         None => book.looks_like(&letter.from).map(|contact| contact.label.to_string()),
         Some(_) => None,
     };
-    json::Sender { contact, looks_like }
+    json::JsonSender { contact, looks_like }
 }
 
 /// Applies an edit of the address book, unless it cannot be read. Keeps the relays `beyond` the
 /// book. Returns the phrase to show, and the new book with all relays.
 pub(super) fn follow(
     setup: &Setup,
-    desk: &mut Desk,
-    read: Result<Book, Phrase>,
-    beyond: &[RelaySpec],
-) -> (Phrase, Option<(Book, Vec<RelaySpec>)>) {
+    host: &mut ClientHost,
+    read: Result<AddressBook, Phrase>,
+    beyond: &[RelayConfig],
+) -> (Phrase, Option<(AddressBook, Vec<RelayConfig>)>) {
     let followed = read.and_then(|book| Ok((setup.relays(&book)?, book)));
     match followed {
         Ok((mut relays, book)) => {
             relays.extend_from_slice(beyond);
-            desk.command(Command::Screen(setup.screens(&book)));
-            desk.command(Command::Relays(relays.clone()));
+            host.command(Command::Screen(setup.block_lists(&book)));
+            host.command(Command::Relays(relays.clone()));
             (Phrase::new("book-reloaded").with("file", setup.location().file()), Some((book, relays)))
         }
         Err(phrase) => {

@@ -1,6 +1,6 @@
 //! `queqiao members`: lets the operator decide who may use a relay, in the relay's data folder.
 //!
-//! A running relay receives the request through its folder ([`Requests`]) and does all writing.
+//! A running relay receives the request through its folder ([`RequestQueue`]) and does all writing.
 //! Otherwise this process locks the folder and runs the relay's core, without a network, until the
 //! request is done.
 
@@ -14,16 +14,20 @@ use crate::base::{
 use crate::contacts::{Invite, SECRET_LEN};
 use crate::net;
 use crate::relay::{
-    Command, Config, Event, INVITATIONS_MAX, Invitation, InvitationId, Limits, Outcome, Relay, Request,
+    Command, Config, Event, INVITATIONS_MAX, Invitation, InvitationId, Limits, OperatorOutcome,
+    OperatorRequest, Relay,
 };
-use crate::store::{Asked, Backend, Fault, Listed, Reach, ReachedAt, RelayState, RelayStore, Requests};
+use crate::store::{
+    Backend, Fault, MemberListing, RelayAddress, RelayAddresses, RelayState, RelayStore, RequestQueue,
+    RequestStatus,
+};
 use crate::store::{default_data_dir, members_list};
-use crate::ui::clock::rfc3339;
+use crate::ui::time_format::rfc3339;
 use crate::ui::{Strings, json};
 use crate::wire::message::NameReason;
 
-use super::operators::read_outcome;
-use super::{Failure, Status, print, reach, say};
+use super::operator_requests::read_outcome;
+use super::{ExitStatus, Failure, print, relay_addresses, say};
 
 /// Time limit for an answer of a running relay, which takes milliseconds. A slower one is stopped
 /// or stuck.
@@ -59,7 +63,7 @@ pub enum MembersAction {
 ///
 /// # Errors
 /// [`Failure`]: 2 for an invalid name, otherwise 1.
-pub fn members(data: Option<&Path>, action: &MembersAction, strings: &Strings) -> super::Outcome {
+pub fn members(data: Option<&Path>, action: &MembersAction, strings: &Strings) -> super::CommandResult {
     let dir = match data {
         Some(dir) => dir.to_owned(),
         None => default_data_dir()?.join("relay"),
@@ -73,13 +77,13 @@ pub fn members(data: Option<&Path>, action: &MembersAction, strings: &Strings) -
     }
 }
 
-fn list(dir: &Path, as_json: bool, strings: &Strings) -> super::Outcome {
+fn list(dir: &Path, as_json: bool, strings: &Strings) -> super::CommandResult {
     let (members, invitations) = members_list(dir)?;
     let now = net::wall();
     let waiting = invitations.iter().filter(|invitation| invitation.until > now);
     let when = |at: Wall| rfc3339(at).unwrap_or_else(|| "?".to_owned());
     let widest = members.iter().map(|member| cells(&member.name)).max().unwrap_or(0);
-    for Listed { name, key, since, seen } in &members {
+    for MemberListing { name, key, since, seen } in &members {
         let padding = " ".repeat(widest - cells(name));
         let last = seen.map_or("-".to_owned(), when);
         print(&match as_json {
@@ -98,7 +102,7 @@ fn list(dir: &Path, as_json: bool, strings: &Strings) -> super::Outcome {
     if members.is_empty() && waiting.count() == 0 {
         say(strings, &Phrase::new("members-none"));
     }
-    Ok(Status::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn cells(name: &Name) -> usize {
@@ -111,7 +115,7 @@ fn invite(
     time: Duration,
     address: Option<&HostPort>,
     strings: &Strings,
-) -> super::Outcome {
+) -> super::CommandResult {
     let name = name.map(parsed).transpose()?;
     members_list(dir)?;
     let (place, key, hint) = place_of(dir, address)?;
@@ -119,8 +123,9 @@ fn invite(
     let made = net::wall();
     let until = Wall(made.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     let id = InvitationId::of(&secret);
-    let outcome = carry_out(dir, &Request::Invite(Invitation { id, name: name.clone(), made, until }))?;
-    if let (Outcome::Alike(other), Some(name)) = (&outcome, &name) {
+    let outcome =
+        carry_out(dir, &OperatorRequest::Invite(Invitation { id, name: name.clone(), made, until }))?;
+    if let (OperatorOutcome::Alike(other), Some(name)) = (&outcome, &name) {
         say(strings, &Phrase::new("members-alike").with("name", name).with("other", other));
     }
     done(outcome, dir, name.as_ref())?;
@@ -137,7 +142,7 @@ fn invite(
         .with("until", until),
     );
     print(&Invite { relay: place.address, tcp: place.tcp, key, secret, name }.to_string())?;
-    Ok(Status::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Returns the relay's address for the newcomer, its key, and a hint for the operator about that
@@ -145,14 +150,14 @@ fn invite(
 fn place_of(
     dir: &Path,
     address: Option<&HostPort>,
-) -> Result<(ReachedAt, Fingerprint, Option<Phrase>), Failure> {
+) -> Result<(RelayAddress, Fingerprint, Option<Phrase>), Failure> {
     let unknown = || Phrase::new("members-no-address").with("folder", dir.display());
-    let Reach { key, at } = Reach::load(dir)?.ok_or_else(unknown)?;
+    let RelayAddresses { key, at } = RelayAddresses::load(dir)?.ok_or_else(unknown)?;
     let mut places = at.into_iter();
     let first = places.next().ok_or_else(unknown)?;
     if let Some(address) = address {
         let tcp = first.tcp.map(|tcp| tcp.port());
-        return Ok((reach::named(address, tcp, first.address.port()), key, None));
+        return Ok((relay_addresses::named(address, tcp, first.address.port()), key, None));
     }
     let is_near = first.address.as_socket_addr().is_some_and(|addr| addr.ip().is_loopback());
     let others: Vec<String> = places.map(|place| place.address.to_string()).collect();
@@ -164,12 +169,12 @@ fn place_of(
     Ok((first, key, hint))
 }
 
-fn remove(dir: &Path, name: &str, strings: &Strings) -> super::Outcome {
+fn remove(dir: &Path, name: &str, strings: &Strings) -> super::CommandResult {
     let name = parsed(name)?;
-    let outcome = carry_out(dir, &Request::Remove(name.clone()))?;
+    let outcome = carry_out(dir, &OperatorRequest::Remove(name.clone()))?;
     done(outcome, dir, Some(&name))?;
     say(strings, &Phrase::new("members-removed").with("name", name));
-    Ok(Status::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn parsed(name: &str) -> Result<Name, Failure> {
@@ -177,16 +182,18 @@ fn parsed(name: &str) -> Result<Name, Failure> {
 }
 
 /// Turns an outcome other than success into a failure.
-fn done(outcome: Outcome, dir: &Path, name: Option<&Name>) -> Result<(), Failure> {
+fn done(outcome: OperatorOutcome, dir: &Path, name: Option<&Name>) -> Result<(), Failure> {
     let name = name.map_or("", Name::as_str);
     let (phrase, other) = match &outcome {
-        Outcome::Done | Outcome::Alike(_) => return Ok(()),
-        Outcome::Unknown => (Phrase::new("members-unknown"), None),
-        Outcome::Full => (Phrase::new("members-full").with("count", INVITATIONS_MAX), None),
-        Outcome::Disk => (Phrase::new("members-disk"), None),
-        Outcome::NotFree(NameReason::Confusable, other) => (Phrase::new("members-confusable"), Some(other)),
-        Outcome::NotFree(NameReason::Reserved, _) => (Phrase::new("members-reserved"), None),
-        Outcome::NotFree(..) => (Phrase::new("members-taken"), None),
+        OperatorOutcome::Done | OperatorOutcome::Alike(_) => return Ok(()),
+        OperatorOutcome::Unknown => (Phrase::new("members-unknown"), None),
+        OperatorOutcome::Full => (Phrase::new("members-full").with("count", INVITATIONS_MAX), None),
+        OperatorOutcome::Disk => (Phrase::new("members-disk"), None),
+        OperatorOutcome::NotFree(NameReason::Confusable, other) => {
+            (Phrase::new("members-confusable"), Some(other))
+        }
+        OperatorOutcome::NotFree(NameReason::Reserved, _) => (Phrase::new("members-reserved"), None),
+        OperatorOutcome::NotFree(..) => (Phrase::new("members-taken"), None),
     };
     let phrase = phrase.with("name", name).with("folder", dir.display());
     Err(other.map_or(phrase.clone(), |other| phrase.with("other", other)).into())
@@ -194,9 +201,9 @@ fn done(outcome: Outcome, dir: &Path, name: Option<&Name>) -> Result<(), Failure
 
 /// Executes a request: through the relay that holds the folder, or in this process if there is
 /// none.
-fn carry_out(dir: &Path, request: &Request) -> Result<Outcome, Failure> {
+fn carry_out(dir: &Path, request: &OperatorRequest) -> Result<OperatorOutcome, Failure> {
     // Opens an existing folder only: another one must not become a relay's.
-    let mut requests = Requests::open_to_ask(dir)?;
+    let mut requests = RequestQueue::open_to_ask(dir)?;
     let mut asked = None;
     let mut waited = Duration::ZERO;
     loop {
@@ -204,14 +211,14 @@ fn carry_out(dir: &Path, request: &Request) -> Result<Outcome, Failure> {
             Ok((store, state)) => {
                 // The relay may have executed it just before it ended.
                 return match asked.map(|id| requests.withdraw(id)).transpose()? {
-                    Some(Asked::Answered(answer)) => read(&answer, dir),
+                    Some(RequestStatus::Answered(answer)) => read(&answer, dir),
                     _ => Ok(alone(store, state, request)?),
                 };
             }
             Err(phrase) if phrase.key() != "relay-busy" => return Err(phrase.into()),
             Err(busy) if waited >= ANSWER_WITHIN => {
                 return match asked.map(|id| requests.withdraw(id)).transpose()? {
-                    Some(Asked::Answered(answer)) => read(&answer, dir),
+                    Some(RequestStatus::Answered(answer)) => read(&answer, dir),
                     _ => Err(silent(&busy, dir).into()),
                 };
             }
@@ -222,19 +229,19 @@ fn carry_out(dir: &Path, request: &Request) -> Result<Outcome, Failure> {
             None => *asked.insert(requests.ask(request)?),
         };
         match requests.state(id)? {
-            Asked::Answered(answer) => {
+            RequestStatus::Answered(answer) => {
                 requests.withdraw(id)?;
                 return read(&answer, dir);
             }
-            Asked::Gone => asked = None,
-            Asked::Waiting => {}
+            RequestStatus::Gone => asked = None,
+            RequestStatus::Waiting => {}
         }
         thread::sleep(LOOK_EVERY);
         waited += LOOK_EVERY;
     }
 }
 
-fn read(answer: &str, dir: &Path) -> Result<Outcome, Failure> {
+fn read(answer: &str, dir: &Path) -> Result<OperatorOutcome, Failure> {
     let file: PathBuf = dir.join("requests.sqlite");
     let unknown = || Phrase::new("store-database-damaged").with("file", file.display()).with("cause", answer);
     Ok(read_outcome(answer).ok_or_else(unknown)?)
@@ -247,15 +254,19 @@ fn silent(busy: &Phrase, dir: &Path) -> Phrase {
 
 /// Runs a relay's core without a network until the request is executed, and with it the
 /// consequences: letters that are returned to their senders.
-fn alone(mut store: RelayStore, state: RelayState, request: &Request) -> Result<Outcome, Phrase> {
+fn alone(
+    mut store: RelayStore,
+    state: RelayState,
+    request: &OperatorRequest,
+) -> Result<OperatorOutcome, Phrase> {
     let now = Now { tick: Tick::from_micros(1), wall: net::wall() };
-    let RelayState { private_key, reset_id, members, roll, mail } = state;
+    let RelayState { private_key, reset_id, members, membership: roll, mail } = state;
     let mut core = Relay::new(Config {
         private_key,
         reset_id,
         access_secret: [0; 32],
         members,
-        roll,
+        membership: roll,
         mail,
         guests: None,
         limits: Limits::default(),
@@ -263,7 +274,7 @@ fn alone(mut store: RelayStore, state: RelayState, request: &Request) -> Result<
     });
     let mut out = Outputs::default();
     let mut answered = None;
-    core.handle(now, Input::Command(Command::Ask { id: 0, request: request.clone() }), &mut out);
+    core.handle(now, Input::Command(Command::Request { id: 0, request: request.clone() }), &mut out);
     while !out.effects.is_empty() {
         for effect in std::mem::take(&mut out.effects) {
             let (ticket, done) = match effect {
@@ -282,7 +293,7 @@ fn alone(mut store: RelayStore, state: RelayState, request: &Request) -> Result<
                 Ok((true, Some(rows))) => Input::Rows(ticket, rows),
                 Ok((true, None)) => Input::Committed(ticket),
                 Ok((false, _)) => Input::NotCommitted(ticket),
-                Err(Fault::Passing(phrase) | Fault::Broken(phrase)) => return Err(phrase),
+                Err(Fault::Transient(phrase) | Fault::Broken(phrase)) => return Err(phrase),
             };
             core.handle(now, input, &mut out);
         }

@@ -10,23 +10,23 @@
 
 mod bench;
 mod chat;
+mod client_host;
 mod contacts;
 mod demo;
-mod desk;
 mod files;
 mod forget;
 mod history;
 mod join;
 mod listen;
 mod members;
-mod operators;
+mod operator_requests;
 mod outcome;
+mod output_thread;
 mod ping;
-mod printer;
 mod question;
-mod reach;
-mod reception;
 mod relay;
+mod relay_addresses;
+mod relay_console;
 mod send;
 mod server;
 mod setup;
@@ -44,7 +44,7 @@ pub use history::{HistoryOptions, history};
 pub use join::join;
 pub use listen::{ListenOptions, listen};
 pub use members::{MembersAction, members};
-pub use outcome::{Failure, Outcome, Status};
+pub use outcome::{CommandResult, ExitStatus, Failure};
 pub use ping::{PingOptions, ping};
 pub use relay::{GuestOptions, RelayOptions, relay};
 pub use send::{SendOptions, TextSource, send};
@@ -54,7 +54,7 @@ pub use trust::trust;
 
 use crate::base::Phrase;
 use crate::ui::Strings;
-use crate::ui::terminal::{Written, write_err, write_out};
+use crate::ui::terminal::{WriteResult, write_err, write_out};
 
 /// Writes a phrase to standard error. A closed stderr is not an error.
 pub fn say(strings: &Strings, phrase: &Phrase) {
@@ -65,7 +65,7 @@ pub fn say(strings: &Strings, phrase: &Phrase) {
 ///
 /// # Errors
 /// [`Failure`] if standard output cannot be written. A closed pipe is not an error: it returns
-/// `Ok(Written::Closed)`, and the command ends with success.
-pub fn print(line: &str) -> Result<Written, Failure> {
+/// `Ok(WriteResult::Closed)`, and the command ends with success.
+pub fn print(line: &str) -> Result<WriteResult, Failure> {
     write_out(&format!("{line}\n")).map_err(|why| Phrase::new("output-failed").with("cause", why).into())
 }

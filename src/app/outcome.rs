@@ -5,7 +5,7 @@ use crate::base::Phrase;
 /// Exit statuses, part of the interface for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Status {
+pub enum ExitStatus {
     /// Success.
     Done = 0,
     /// Refused or failed.
@@ -24,33 +24,33 @@ pub enum Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Exit status.
-    pub status: Status,
+    pub status: ExitStatus,
     /// Cause, unless it has been reported already.
     pub phrase: Option<Phrase>,
 }
 
 /// Result of a command.
-pub type Outcome = Result<Status, Failure>;
+pub type CommandResult = Result<ExitStatus, Failure>;
 
 impl Failure {
     /// Creates a failure for invalid arguments.
     pub fn usage(phrase: Phrase) -> Failure {
-        Failure { status: Status::Usage, phrase: Some(phrase) }
+        Failure { status: ExitStatus::Usage, phrase: Some(phrase) }
     }
 
     /// Creates a failure for a time limit.
     pub fn later(phrase: Phrase) -> Failure {
-        Failure { status: Status::Later, phrase: Some(phrase) }
+        Failure { status: ExitStatus::Later, phrase: Some(phrase) }
     }
 
     /// Creates a failure whose cause has been reported already.
-    pub const fn silent(status: Status) -> Failure {
+    pub const fn silent(status: ExitStatus) -> Failure {
         Failure { status, phrase: None }
     }
 }
 
 impl From<Phrase> for Failure {
     fn from(phrase: Phrase) -> Failure {
-        Failure { status: Status::Failed, phrase: Some(phrase) }
+        Failure { status: ExitStatus::Failed, phrase: Some(phrase) }
     }
 }

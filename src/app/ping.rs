@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use crate::base::{Carrier, Phrase, Tick};
-use crate::client::{Carriers, Command, Event, RelaySpec, Unreached};
+use crate::client::{Carriers, Command, ConnectFailure, Event, RelayConfig};
 use crate::ui::notice;
 
-use super::desk::{Ask, Desk, News};
-use super::{Failure, Outcome, Setup, Status, print, say};
+use super::client_host::{ClientHost, FrontendInput, TurnOutput};
+use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
 
 /// Time after which an unanswered probe counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub struct PingOptions {
 ///
 /// # Errors
 /// [`Failure`]: status 1 if a relay answered over no carrier, 130 if interrupted.
-pub fn ping(setup: &Setup, options: &PingOptions) -> Outcome {
+pub fn ping(setup: &Setup, options: &PingOptions) -> CommandResult {
     let carriers: &[Carriers] = match setup.carriers {
         Carriers::Auto => &[Carriers::Udp, Carriers::Tcp],
         Carriers::Udp => &[Carriers::Udp],
@@ -59,10 +59,10 @@ pub fn ping(setup: &Setup, options: &PingOptions) -> Outcome {
         }
         silent |= answered == 0;
     }
-    Ok(if silent { Status::Failed } else { Status::Done })
+    Ok(if silent { ExitStatus::Failed } else { ExitStatus::Done })
 }
 
-fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelaySpec>, Failure> {
+fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelayConfig>, Failure> {
     let book = || setup.location().load();
     let Some(target) = &options.target else {
         let relays = setup.relays(&book()?)?;
@@ -79,62 +79,64 @@ fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelaySpec>, Failur
 
 fn measure(
     setup: &Setup,
-    relay: &RelaySpec,
+    relay: &RelayConfig,
     carriers: Carriers,
     count: u32,
 ) -> Result<Vec<Duration>, Failure> {
     let mut measured = Vec::new();
-    let (mut desk, mut probing) = connect(setup, relay, carriers)?;
-    let mut renewed_at = desk.now().tick + SESSION_FOR;
+    let (mut host, mut probing) = connect(setup, relay, carriers)?;
+    let mut renewed_at = host.now().tick + SESSION_FOR;
     for _ in 0..if probing.online { count } else { 0 } {
-        if desk.now().tick >= renewed_at {
-            desk.leave();
-            (desk, probing) = connect(setup, relay, carriers)?;
-            renewed_at = desk.now().tick + SESSION_FOR;
+        if host.now().tick >= renewed_at {
+            host.leave();
+            (host, probing) = connect(setup, relay, carriers)?;
+            renewed_at = host.now().tick + SESSION_FOR;
         }
-        let start = desk.now().tick;
-        desk.command(Command::Ping { relay: relay.addr.clone() });
-        while probing.pong.is_none() && probing.turn(&mut desk, start + LOST_AFTER)? < start + LOST_AFTER {}
+        let start = host.now().tick;
+        host.command(Command::Ping { relay: relay.addr.clone() });
+        while probing.pong.is_none() && probing.turn(&mut host, start + LOST_AFTER)? < start + LOST_AFTER {}
         if let Some(rtt) = probing.pong.take() {
             measured.push(rtt);
             print(&format!("{} {} time={:.3} ms", name(carriers), relay.addr, rtt.as_secs_f64() * 1e3))?;
         }
-        let next = desk.now().tick + PAUSE;
-        while probing.turn(&mut desk, next)? < next {}
+        let next = host.now().tick + PAUSE;
+        while probing.turn(&mut host, next)? < next {}
         probing.pong = None;
     }
-    desk.leave();
+    host.leave();
     Ok(measured)
 }
 
-/// Opens a session with the relay. Waits up to [`CONNECT_WITHIN`]; `Probing::online` is set on
+/// Opens a session with the relay. Waits up to [`CONNECT_WITHIN`]; `PingCommand::online` is set on
 /// success.
 fn connect<'a>(
     setup: &'a Setup,
-    relay: &RelaySpec,
+    relay: &RelayConfig,
     carriers: Carriers,
-) -> Result<(Desk, Probing<'a>), Failure> {
-    let mut desk = Desk::open_ephemeral(None, carriers)?;
-    desk.command(Command::Relays(vec![relay.clone()]));
-    let mut probing = Probing { setup, news: News::default(), online: false, unreached: None, pong: None };
-    let end = desk.now().tick + CONNECT_WITHIN;
-    while !probing.online && probing.unreached.is_none() && probing.turn(&mut desk, end)? < end {}
-    Ok((desk, probing))
+) -> Result<(ClientHost, PingCommand<'a>), Failure> {
+    let mut host = ClientHost::open_ephemeral(None, carriers)?;
+    host.command(Command::Relays(vec![relay.clone()]));
+    let mut probing =
+        PingCommand { setup, output: TurnOutput::default(), online: false, unreached: None, pong: None };
+    let end = host.now().tick + CONNECT_WITHIN;
+    while !probing.online && probing.unreached.is_none() && probing.turn(&mut host, end)? < end {}
+    Ok((host, probing))
 }
 
 /// Returns the carrier that a client chooses if it may use both.
-fn choose(setup: &Setup, relay: &RelaySpec) -> Result<Option<Carrier>, Failure> {
-    let mut desk = Desk::open_ephemeral(None, Carriers::Auto)?;
-    desk.command(Command::Relays(vec![relay.clone()]));
-    let mut probing = Probing { setup, news: News::default(), online: false, unreached: None, pong: None };
-    let end = desk.now().tick + CHOOSE_WITHIN;
-    while desk.settled_on(&relay.addr).is_none() && probing.turn(&mut desk, end)? < end {}
-    let chosen = desk.settled_on(&relay.addr);
-    desk.leave();
+fn choose(setup: &Setup, relay: &RelayConfig) -> Result<Option<Carrier>, Failure> {
+    let mut host = ClientHost::open_ephemeral(None, Carriers::Auto)?;
+    host.command(Command::Relays(vec![relay.clone()]));
+    let mut probing =
+        PingCommand { setup, output: TurnOutput::default(), online: false, unreached: None, pong: None };
+    let end = host.now().tick + CHOOSE_WITHIN;
+    while host.selected_carrier(&relay.addr).is_none() && probing.turn(&mut host, end)? < end {}
+    let chosen = host.selected_carrier(&relay.addr);
+    host.leave();
     Ok(chosen)
 }
 
-fn report(relay: &RelaySpec, carriers: Carriers, count: u32, measured: &[Duration]) -> Result<(), Failure> {
+fn report(relay: &RelayConfig, carriers: Carriers, count: u32, measured: &[Duration]) -> Result<(), Failure> {
     let ms = |span: &Duration| span.as_secs_f64() * 1e3;
     let sent = f64::from(count);
     let answered = measured.len();
@@ -152,18 +154,18 @@ fn name(carriers: Carriers) -> Carrier {
     if carriers == Carriers::Tcp { Carrier::Tcp } else { Carrier::Udp }
 }
 
-struct Probing<'a> {
+struct PingCommand<'a> {
     setup: &'a Setup,
-    news: News,
+    output: TurnOutput,
     online: bool,
-    unreached: Option<Unreached>,
+    unreached: Option<ConnectFailure>,
     pong: Option<Duration>,
 }
 
-impl Probing<'_> {
-    fn turn(&mut self, desk: &mut Desk, until: Tick) -> Result<Tick, Failure> {
-        let now = desk.turn(Some(until), &mut self.news);
-        for event in self.news.events.drain(..) {
+impl PingCommand<'_> {
+    fn turn(&mut self, host: &mut ClientHost, until: Tick) -> Result<Tick, Failure> {
+        let now = host.turn(Some(until), &mut self.output);
+        for event in self.output.events.drain(..) {
             match &event {
                 Event::Online { .. } => self.online = true,
                 Event::Pong { rtt, .. } => self.pong = Some(*rtt),
@@ -175,8 +177,8 @@ impl Probing<'_> {
                 say(&self.setup.strings, &phrase);
             }
         }
-        if self.news.asks.drain(..).any(|ask| matches!(ask, Ask::End)) {
-            return Err(Failure::silent(Status::Interrupted));
+        if self.output.inputs.drain(..).any(|input| matches!(input, FrontendInput::End)) {
+            return Err(Failure::silent(ExitStatus::Interrupted));
         }
         Ok(now.tick)
     }

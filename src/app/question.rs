@@ -15,7 +15,7 @@ use crate::base::Phrase;
 use crate::ui::Strings;
 use crate::ui::terminal::write_err;
 
-use super::{Failure, Status};
+use super::{ExitStatus, Failure};
 
 /// Maximum answer length in bytes: the longest line of a terminal (N_TTY_BUF_SIZE on Linux).
 const ANSWER_LEN_MAX: usize = 4096;
@@ -38,7 +38,7 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
         if signals.came() {
             drop(quiet);
             let _ = write_err("\n");
-            return Err(Failure::silent(Status::Interrupted));
+            return Err(Failure::silent(ExitStatus::Interrupted));
         }
         if !is_readable().map_err(failed)? {
             continue;

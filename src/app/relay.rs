@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::net::{self, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
-use crate::store::{RELAY_DATABASE, Reach, RelayStore, default_data_dir};
+use crate::store::{RELAY_DATABASE, RelayAddresses, RelayStore, default_data_dir};
 use crate::ui::Strings;
 use crate::ui::terminal::write_err;
 
-use super::operators::Operators;
-use super::server::{RelayServer, ServerNews, Serving};
-use super::{Failure, Outcome, Status, files, print, reach, reception, say};
+use super::operator_requests::OperatorRequests;
+use super::server::{RelayServer, ServeOptions, ServerNews};
+use super::{CommandResult, ExitStatus, Failure, files, print, relay_addresses, relay_console, say};
 
 /// Connections that the sockets hold in addition to those of the core. Within one turn, these are
 /// new ones that will be closed again, or that replace others.
@@ -57,7 +57,7 @@ pub struct GuestOptions {
 ///
 /// # Errors
 /// [`Failure`]: status 1 if it cannot start, 74 if its disk fails.
-pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
+pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     // Port 0 is replaced by the port of UDP, which the system may choose.
     let tcp = options.tcp.map(|addr| addr.unwrap_or_else(|| SocketAddr::new(options.bind.ip(), 0)));
     check_limits_off(options, tcp)?;
@@ -68,7 +68,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     let (mut store, mut state) = RelayStore::open(&dir, net::seed)?;
     let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
     if let Some(guests) = at_desk {
-        reception::register(&guests.to, &dir, &mut store, &mut state)?;
+        relay_console::register(&guests.to, &dir, &mut store, &mut state)?;
     }
     let on_signal: Option<fn(Signal) -> Command> = match at_desk {
         // The operator's client handles signals, and stops the relay.
@@ -92,37 +92,38 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> Outcome {
     let mut limits = options.limits.clone();
     // A relay that is reachable from this machine only needs no limit for all addresses together.
     limits.all_names_per_hour.take_if(|_| public_addr(options, tcp).is_none());
-    let serving = Serving { limits, guests };
+    let serving = ServeOptions { limits, guests };
     let server = RelayServer::open(config, store, state, serving)?;
     // Without them the relay still serves its members.
-    let operators = Operators::start(&dir, server.inlet()).map_err(|why| say(strings, &why)).ok();
+    let operators =
+        OperatorRequests::start(&dir, server.loop_handle()).map_err(|why| say(strings, &why)).ok();
     if let Some(guests) = at_desk {
-        let place = reception::Place {
+        let console = relay_console::ConsoleTarget {
             name: guests.to.clone(),
-            data: reception::data_of(&dir),
+            data: relay_console::data_of(&dir),
             reach: reachable(server.udp_addr()),
         };
         let words = Arc::clone(strings);
         let folder = dir.clone();
         let ready = |server: &RelayServer| announce(server, options, &folder, strings);
         let tell = move |news| tell(news, operators.as_ref(), &dir, &words);
-        return reception::answer(place, strings, server, ready, tell);
+        return relay_console::answer(console, strings, server, ready, tell);
     }
     announce(&server, options, &dir, strings)?;
     match server.run(|news| tell(news, operators.as_ref(), &dir, strings)) {
-        Ok(()) => Ok(Status::Done),
-        Err(phrase) => Err(Failure { status: Status::Disk, phrase: Some(phrase) }),
+        Ok(()) => Ok(ExitStatus::Done),
+        Err(phrase) => Err(Failure { status: ExitStatus::Disk, phrase: Some(phrase) }),
     }
 }
 
-fn tell(news: ServerNews, operators: Option<&Operators>, dir: &Path, strings: &Strings) {
+fn tell(news: ServerNews, operators: Option<&OperatorRequests>, dir: &Path, strings: &Strings) {
     match news {
         ServerNews::Event(Event::Answered { id, outcome }) => {
             if let Some(operators) = operators {
                 operators.answer(id, outcome);
             }
         }
-        ServerNews::Event(Event::Damaged { place, to, from }) => {
+        ServerNews::Event(Event::Damaged { seq: place, to, from }) => {
             let phrase = match from {
                 Some(from) => Phrase::new("store-letter-damaged").with("from", from),
                 None => Phrase::new("store-letter-damaged-nameless"),
@@ -185,10 +186,10 @@ fn announce(
     let udp = server.udp_addr();
     let tcp = server.tcp_addr();
     let at = match &options.address {
-        Some(address) => vec![reach::named(address, tcp.map(|tcp| tcp.port()), udp.port())],
-        None => reach::reached_at(udp, tcp, &net::own_addresses()),
+        Some(address) => vec![relay_addresses::named(address, tcp.map(|tcp| tcp.port()), udp.port())],
+        None => relay_addresses::relay_addresses(udp, tcp, &net::own_addresses()),
     };
-    let reach = Reach { key: Fingerprint::from(&server.public_key()), at };
+    let reach = RelayAddresses { key: Fingerprint::from(&server.public_key()), at };
     if let Err(why) = reach.save(dir) {
         say(strings, &why);
     }
@@ -199,7 +200,7 @@ fn announce(
     let who = strings.say(&Phrase::new("relay-contacts-name"));
     for place in &reach.at {
         // A closed stderr is not an error.
-        let _ = write_err(&format!("{}\n", reach::contacts_line(&who, place, &reach)));
+        let _ = write_err(&format!("{}\n", relay_addresses::contacts_line(&who, place, &reach)));
     }
     Ok(())
 }

@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use crate::base::{LetterId, Phrase, Tick, Wall, harmless};
-use crate::client::{Command, Event, Incoming, Progress, Unreached};
-use crate::contacts::Target;
+use crate::base::{LetterId, Phrase, Tick, Wall, sanitize};
+use crate::client::{Command, ConnectFailure, Event, Incoming, Progress};
+use crate::contacts::Recipient;
 use crate::ui::line::ends_conversation;
-use crate::ui::terminal::{Output, Pen, Screen};
-use crate::ui::{Typed, notice, plain};
+use crate::ui::terminal::{InputReader, Output, OutputWriter};
+use crate::ui::{UserInput, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
 
-use super::desk::{Ask, Desk, Mail, News, Part};
-use super::printer::{FINISH_WITHIN, Printer, fared, finish, given_back};
-use super::{Failure, Outcome, Setup, Status};
+use super::client_host::{ClientHost, FrontendInput, FrontendKind, HostInput, TurnOutput};
+use super::output_thread::{FINISH_WITHIN, OutputThread, check_written, finish, given_back};
+use super::{CommandResult, ExitStatus, Failure, Setup};
 
 /// Lines read ahead of the letters that have ended: enough to keep the relay busy.
 const LINES_AHEAD: usize = 512;
@@ -70,9 +70,9 @@ pub struct SendOptions {
 /// # Errors
 /// [`Failure`]: 1 if a letter was refused, 75 if one was not accepted in time; the next run sends
 /// it.
-pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
+pub fn send(setup: &Setup, options: &SendOptions) -> CommandResult {
     let book = setup.location().load()?;
-    let target = book.resolve(&options.contact)?;
+    let recipient = book.resolve(&options.contact)?;
     let name = setup.name_needed(&book)?;
     let text = match &options.source {
         TextSource::Given(text) => Some(text.clone()),
@@ -82,28 +82,29 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
     if let Some(text) = &text {
         check(text)?;
     }
-    let relay = setup.relay_of(&target)?;
+    let relay = setup.relay_of(&recipient)?;
     if let Some(wanted) = relay.fingerprint {
         setup.check_key(&relay.addr, wanted)?;
     }
-    let part = if options.reply.is_some() { Part::Asks } else { Part::Sends };
-    let mut desk = Desk::open(setup, name.clone(), part)?;
-    let mut screens = setup.screens(&book);
+    let part = if options.reply.is_some() { FrontendKind::SendAndReceive } else { FrontendKind::SendOnly };
+    let mut host = ClientHost::open(setup, name.clone(), part)?;
+    let mut block_lists = setup.block_lists(&book);
     // The recipient may answer.
-    screens.admit(&target.relay, &target.member);
-    desk.command(Command::Screen(screens));
-    desk.command(Command::Relays(vec![relay]));
-    let [results, talk] = [(); 2].map(|()| Printer::open(desk.inlet(), Pen::default()));
-    let mut sending = Sending {
+    block_lists.admit(&recipient.relay, &recipient.member);
+    host.command(Command::Screen(block_lists));
+    host.command(Command::Relays(vec![relay]));
+    let [results, notices] =
+        [(); 2].map(|()| OutputThread::open(host.loop_handle(), OutputWriter::default()));
+    let mut command = SendCommand {
         setup,
         options,
-        is_listed: book.contact_of(&target.relay, &target.member).is_some(),
-        target,
+        is_listed: book.contact_of(&recipient.relay, &recipient.member).is_some(),
+        recipient,
         me: name.to_string(),
         results: results?,
-        talk: talk?,
-        waiting: BTreeMap::new(),
-        requests: desk.first_request(),
+        notices: notices?,
+        unfinished: BTreeMap::new(),
+        requests: host.first_request(),
         given: 0,
         given_at: Wall(0),
         since: None,
@@ -115,14 +116,14 @@ pub fn send(setup: &Setup, options: &SendOptions) -> Outcome {
         stopped: None,
         reply: None,
     };
-    let mut news = News::default();
-    let outcome = sending.run(&mut desk, &mut news, text);
-    let printers = &mut [&mut sending.results, &mut sending.talk];
-    let interrupted = matches!(&outcome, Err(failure) if failure.status == Status::Interrupted);
+    let mut output = TurnOutput::default();
+    let result = command.run(&mut host, &mut output, text);
+    let threads = &mut [&mut command.results, &mut command.notices];
+    let interrupted = matches!(&result, Err(failure) if failure.status == ExitStatus::Interrupted);
     let within = if interrupted { FINISH_WITHIN } else { PATIENCE };
-    finish(&mut desk, &mut news, printers, within, false, &setup.strings);
-    desk.leave();
-    outcome
+    finish(&mut host, &mut output, threads, within, false, &setup.strings);
+    host.leave();
+    result
 }
 
 fn read_input() -> Result<String, Failure> {
@@ -156,24 +157,24 @@ fn check(text: &str) -> Result<(), Failure> {
 
 /// A letter that has not ended.
 #[derive(Clone, Copy, Debug, Default)]
-struct Waiting {
+struct UnfinishedSend {
     /// It is durably in the outbox.
     queued: bool,
     accepted: Option<LetterId>,
 }
 
-struct Sending<'a> {
+struct SendCommand<'a> {
     setup: &'a Setup,
     options: &'a SendOptions,
-    target: Target,
+    recipient: Recipient,
     /// Whether the recipient is in the address book. If so, an unknown recipient needs an
     /// explanation.
     is_listed: bool,
     me: String,
     /// Printers for standard output and for standard error.
-    results: Printer,
-    talk: Printer,
-    waiting: BTreeMap<u64, Waiting>,
+    results: OutputThread,
+    notices: OutputThread,
+    unfinished: BTreeMap<u64, UnfinishedSend>,
     /// Request numbers of this run start above it.
     requests: u64,
     given: u64,
@@ -195,23 +196,23 @@ struct Sending<'a> {
     reply: Option<Incoming>,
 }
 
-impl Sending<'_> {
-    fn run(&mut self, desk: &mut Desk, news: &mut News, text: Option<String>) -> Outcome {
+impl SendCommand<'_> {
+    fn run(&mut self, host: &mut ClientHost, output: &mut TurnOutput, text: Option<String>) -> CommandResult {
         let lines = match text {
             Some(text) => {
-                self.give(desk, text);
+                self.give(host, text);
                 None
             }
-            None => Some(open_lines(desk)?),
+            None => Some(open_lines(host)?),
         };
-        let mut idle_since = desk.now().tick;
+        let mut idle_since = host.now().tick;
         let mut end = idle_since + self.options.timeout;
-        while !(self.input_ended && self.waiting.is_empty()) {
+        while !(self.input_ended && self.unfinished.is_empty()) {
             let arrived_before = self.arrived;
-            let is_idle = self.waiting.is_empty();
+            let is_idle = self.unfinished.is_empty();
             let until = if is_idle { None } else { Some(end) };
-            let now = desk.turn(until, news);
-            self.take(desk, news, lines.as_ref())?;
+            let now = host.turn(until, output);
+            self.take(host, output, lines.as_ref())?;
             let rested = is_idle && now.tick.since(idle_since) >= INPUT_RESTS;
             if !is_idle {
                 idle_since = now.tick;
@@ -223,27 +224,27 @@ impl Sending<'_> {
             }
         }
         if self.refused {
-            return Ok(Status::Failed);
+            return Ok(ExitStatus::Failed);
         }
         match self.options.reply {
-            Some(within) => self.await_reply(desk, news, within),
+            Some(within) => self.await_reply(host, output, within),
             None if self.asks_a_guest() && self.given > 0 => {
                 Err(Failure::later(Phrase::new("send-guest-confirms-nothing")))
             }
-            None => Ok(Status::Done),
+            None => Ok(ExitStatus::Done),
         }
     }
 
-    fn give(&mut self, desk: &mut Desk, text: String) {
+    fn give(&mut self, host: &mut ClientHost, text: String) {
         self.given += 1;
         if self.given == 1 {
-            self.given_at = desk.now().wall;
+            self.given_at = host.now().wall;
         }
         let request = self.requests + self.given;
-        self.waiting.insert(request, Waiting::default());
-        let relay = self.target.relay.clone();
-        let to = self.target.member.clone();
-        desk.command(match ends_conversation(&to, &text) {
+        self.unfinished.insert(request, UnfinishedSend::default());
+        let relay = self.recipient.relay.clone();
+        let to = self.recipient.member.clone();
+        host.command(match ends_conversation(&to, &text) {
             true => Command::Close { request, relay, to },
             false => Command::Send { request, relay, to, text },
         });
@@ -251,61 +252,64 @@ impl Sending<'_> {
 
     fn take(
         &mut self,
-        desk: &mut Desk,
-        news: &mut News,
-        lines: Option<&(Screen, Pen)>,
+        host: &mut ClientHost,
+        output: &mut TurnOutput,
+        lines: Option<&(InputReader, OutputWriter)>,
     ) -> Result<(), Failure> {
-        let waiting_before = self.waiting.len();
-        for event in news.events.drain(..) {
+        let waiting_before = self.unfinished.len();
+        for event in output.events.drain(..) {
             self.handle(event);
         }
-        self.settle_accepted();
+        self.end_accepted();
         if let Some(failure) = self.failure_to_go_on() {
             return Err(failure);
         }
-        let mut asked = waiting_before - self.waiting.len();
-        while let Some(ask) = news.next_ask() {
-            if let Some(failure) = ask.end() {
+        let mut asked = waiting_before - self.unfinished.len();
+        while let Some(input) = output.next_input() {
+            if let Some(failure) = input.end() {
                 return Err(failure);
             }
-            match ask {
-                Ask::Trouble(phrase) => self.say(&phrase),
-                Ask::Printed(to, written) => {
-                    if to == Output::Out { &mut self.results } else { &mut self.talk }.printed();
-                    fared(to, written)?;
+            match input {
+                FrontendInput::Trouble(phrase) => self.say(&phrase),
+                FrontendInput::Printed(to, written) => {
+                    if to == Output::Out { &mut self.results } else { &mut self.notices }.take_printed();
+                    check_written(to, written)?;
                 }
-                Ask::Book(_) | Ask::End | Ask::Broken(_) | Ask::Failed(_) => {}
-                Ask::Typed(typed) => asked += usize::from(!self.take_line(desk, typed)),
+                FrontendInput::Book(_)
+                | FrontendInput::End
+                | FrontendInput::Broken(_)
+                | FrontendInput::Failed(_) => {}
+                FrontendInput::Typed(input) => asked += usize::from(!self.take_line(host, input)),
             }
         }
         self.lines_owed += asked;
         if let (Some((lines, _)), false) = (lines, self.results.is_full()) {
-            (0..std::mem::take(&mut self.lines_owed)).for_each(|_| lines.ask("", Vec::new()));
+            (0..std::mem::take(&mut self.lines_owed)).for_each(|_| lines.prompt("", Vec::new()));
         }
         Ok(())
     }
 
     /// Sends one line. Returns `false` if it contains nothing to send.
-    fn take_line(&mut self, desk: &mut Desk, typed: Typed) -> bool {
-        match typed {
-            Typed::Line(line) if line.is_empty() => false,
-            Typed::Line(line) if line.len() <= LETTER_TEXT_MAX => {
-                self.give(desk, line);
+    fn take_line(&mut self, host: &mut ClientHost, input: UserInput) -> bool {
+        match input {
+            UserInput::Line(line) if line.is_empty() => false,
+            UserInput::Line(line) if line.len() <= LETTER_TEXT_MAX => {
+                self.give(host, line);
                 true
             }
-            Typed::Line(line) => {
+            UserInput::Line(line) => {
                 self.refused = true;
                 let phrase =
                     Phrase::new("send-too-long").with("len", line.len()).with("max", LETTER_TEXT_MAX);
                 self.say(&phrase);
                 false
             }
-            Typed::Refused(phrase) => {
+            UserInput::Refused(phrase) => {
                 self.refused = true;
                 self.say(&phrase);
                 false
             }
-            Typed::EndOfInput | Typed::Interrupted => {
+            UserInput::EndOfInput | UserInput::Interrupted => {
                 self.input_ended = true;
                 true
             }
@@ -315,29 +319,29 @@ impl Sending<'_> {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Progress { request, progress: Progress::Queued, .. } => {
-                if let Some(waiting) = self.waiting.get_mut(&request) {
+                if let Some(waiting) = self.unfinished.get_mut(&request) {
                     waiting.queued = true;
                 }
             }
             Event::Progress { request, id, progress: Progress::Accepted, taken, .. } => {
-                if let Some(waiting) = self.waiting.get_mut(&request) {
+                if let Some(waiting) = self.unfinished.get_mut(&request) {
                     waiting.accepted = Some(id);
                     self.accepted_at(taken);
                 }
             }
             Event::Progress { request, id, progress: Progress::Delivered, .. } => {
-                if self.waiting.remove(&request).is_some() {
+                if self.unfinished.remove(&request).is_some() {
                     self.arrived += 1;
                     self.print(&plain::delivered(id));
                 }
             }
             Event::Refused { request, id, reason, may_have_arrived, nearest, text, .. } => {
-                let ours = self.waiting.remove(&request).is_some();
+                let ours = self.unfinished.remove(&request).is_some();
                 self.refused |= ours;
                 self.tell_refused(id, reason, may_have_arrived, &nearest);
                 if ours && reason == Reason::Unknown && self.is_listed {
-                    let who = Phrase::new("refused-unknown").with("who", &self.target.label);
-                    self.say(&who.with("relay", &self.target.relay));
+                    let who = Phrase::new("refused-unknown").with("who", &self.recipient.label);
+                    self.say(&who.with("relay", &self.recipient.relay));
                 }
                 // A text of an old copy may be needed long after its command line is gone.
                 let is_kept =
@@ -347,9 +351,9 @@ impl Sending<'_> {
                 }
             }
             Event::Unkept { request, to, why, text } => {
-                self.waiting.remove(&request);
+                self.unfinished.remove(&request);
                 self.refused = true;
-                self.say(&notice::unkept(why, to.as_str()));
+                self.say(&notice::not_queued(why, to.as_str()));
                 if !matches!(self.options.source, TextSource::Given(_)) {
                     self.give_back(&text);
                 }
@@ -362,17 +366,17 @@ impl Sending<'_> {
     /// Whether the letter is waited for beyond the last state that will be known: guests confirm
     /// nothing.
     fn asks_a_guest(&self) -> bool {
-        self.options.wait == Progress::Delivered && self.target.member.guest_address().is_some()
+        self.options.wait == Progress::Delivered && self.recipient.member.guest_address().is_some()
     }
 
     /// Ends the letters that have reached `accepted`, if that is what is waited for.
-    fn settle_accepted(&mut self) {
+    fn end_accepted(&mut self) {
         if self.options.wait == Progress::Delivered && !self.asks_a_guest() {
             return;
         }
-        let settled: Vec<_> = self.waiting.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
+        let settled: Vec<_> = self.unfinished.iter().filter_map(|(r, w)| Some((*r, w.accepted?))).collect();
         for (request, id) in settled {
-            self.waiting.remove(&request);
+            self.unfinished.remove(&request);
             self.arrived += 1;
             self.print(&plain::accepted(id));
         }
@@ -386,7 +390,7 @@ impl Sending<'_> {
         nearest: &[crate::base::Name],
     ) {
         let line = plain::refused(id, reason, may_have_arrived);
-        self.talk.put(Output::Err, format!("{line}\n"));
+        self.notices.put(Output::Err, format!("{line}\n"));
         if !nearest.is_empty() {
             let names: Vec<String> = nearest.iter().map(ToString::to_string).collect();
             self.say(&Phrase::new("refused-nearest").with("names", names.join(", ")));
@@ -398,7 +402,7 @@ impl Sending<'_> {
     /// letter may arrive before the report of ours. All others are stored for the next command that
     /// shows letters.
     fn handle_letter(&mut self, letter: Incoming) {
-        let from_contact = letter.relay == self.target.relay && letter.from == self.target.member;
+        let from_contact = letter.relay == self.recipient.relay && letter.from == self.recipient.member;
         let is_said = letter.note.is_none();
         if from_contact && is_said && self.options.reply.is_some() && self.early.len() < EARLY_MAX {
             self.early.push(letter);
@@ -425,7 +429,7 @@ impl Sending<'_> {
             Event::Online { .. } => {}
             Event::NameRefused { .. }
             | Event::Replaced { .. }
-            | Event::Unreached { why: Unreached::HandshakeRefused, .. } => self.stopped = Some(phrase),
+            | Event::Unreached { why: ConnectFailure::HandshakeRefused, .. } => self.stopped = Some(phrase),
             Event::Unreached { why, .. } if why.is_other_key() => self.stopped = Some(phrase),
             _ => self.say(&phrase),
         }
@@ -435,7 +439,7 @@ impl Sending<'_> {
     /// must not be sent again, so the user must learn that it stays there.
     fn failure_to_go_on(&self) -> Option<Failure> {
         let why = self.stopped.as_ref()?;
-        let mut unaccepted = self.waiting.values().filter(|waiting| waiting.accepted.is_none()).peekable();
+        let mut unaccepted = self.unfinished.values().filter(|waiting| waiting.accepted.is_none()).peekable();
         if unaccepted.peek().is_none() {
             return Some(why.clone().into());
         }
@@ -443,7 +447,7 @@ impl Sending<'_> {
         unaccepted.all(|waiting| waiting.queued).then(|| stays().into())
     }
 
-    fn run_out_of_time(&mut self) -> Outcome {
+    fn run_out_of_time(&mut self) -> CommandResult {
         if let Some(why) = self.stopped.take() {
             self.say(&why);
         }
@@ -451,7 +455,7 @@ impl Sending<'_> {
         let mut unaccepted = !self.input_ended;
         let mut unkept = false;
         let mut accepted = Vec::new();
-        for waiting in self.waiting.values() {
+        for waiting in self.unfinished.values() {
             unkept |= !waiting.queued;
             match waiting.accepted {
                 Some(id) => accepted.push(plain::accepted(id)),
@@ -467,20 +471,25 @@ impl Sending<'_> {
         Err(Failure::later(Phrase::new(key).with("time", time)))
     }
 
-    fn await_reply(&mut self, desk: &mut Desk, news: &mut News, within: Duration) -> Outcome {
-        let end = desk.now().tick + within;
+    fn await_reply(
+        &mut self,
+        host: &mut ClientHost,
+        output: &mut TurnOutput,
+        within: Duration,
+    ) -> CommandResult {
+        let end = host.now().tick + within;
         while self.reply.is_none() {
-            let now = desk.turn(Some(end), news);
-            self.take(desk, news, None)?;
+            let now = host.turn(Some(end), output);
+            self.take(host, output, None)?;
             if self.reply.is_none() && now.tick >= end {
                 return Err(Failure::later(Phrase::new("send-no-reply").with("time", shown(within))));
             }
         }
         if let Some(reply) = self.reply.take() {
-            let line = format!("{}\n", harmless(&reply.text));
+            let line = format!("{}\n", sanitize(&reply.text));
             self.results.put_letter(reply, line);
         }
-        Ok(Status::Done)
+        Ok(ExitStatus::Done)
     }
 
     fn print(&mut self, line: &str) {
@@ -489,26 +498,26 @@ impl Sending<'_> {
 
     fn say(&mut self, phrase: &Phrase) {
         let words = self.setup.strings.say(phrase);
-        self.talk.put(Output::Err, format!("{words}\n"));
+        self.notices.put(Output::Err, format!("{words}\n"));
     }
 
     /// Returns a text to the user, so that no draft is lost.
     fn give_back(&mut self, text: &str) {
-        self.talk.put(Output::Err, given_back(&self.setup.strings, text));
+        self.notices.put(Output::Err, given_back(&self.setup.strings, text));
     }
 }
 
 /// Reads lines ahead on a separate thread.
-fn open_lines(desk: &Desk) -> Result<(Screen, Pen), Failure> {
-    let inlet = desk.inlet();
-    let (screen, pen) = Screen::open(move |typed| {
-        inlet.command(Mail::Ask(Ask::Typed(typed)));
+fn open_lines(host: &ClientHost) -> Result<(InputReader, OutputWriter), Failure> {
+    let loop_handle = host.loop_handle();
+    let (reader, writer) = InputReader::open(move |input| {
+        loop_handle.command(HostInput::Frontend(FrontendInput::Typed(input)));
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     for _ in 0..LINES_AHEAD {
-        screen.ask("", Vec::new());
+        reader.prompt("", Vec::new());
     }
-    Ok((screen, pen))
+    Ok((reader, writer))
 }
 
 /// Formats a duration as users type it: `10s`, `1.5s`.

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::base::{Core, Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
-use crate::net::{self, Inlet, Net, NetConfig};
+use crate::net::{self, LoopHandle, Net, NetConfig};
 use crate::relay::{Command, Config, Event, GuestRules, Limits, Record, Relay, Stats};
-use crate::store::{Backend, Done, RelayState, Worker};
+use crate::store::{Backend, RelayState, StoreReply, Worker};
 
 /// Output of a running relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,16 +21,16 @@ pub enum ServerNews {
 
 /// Options of a relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Serving {
+pub struct ServeOptions {
     /// Resource limits.
     pub limits: Limits,
     /// Rules for guests with plain text, if they are allowed.
     pub guests: Option<GuestRules>,
 }
 
-impl From<Limits> for Serving {
-    fn from(limits: Limits) -> Serving {
-        Serving { limits, guests: None }
+impl From<Limits> for ServeOptions {
+    fn from(limits: Limits) -> ServeOptions {
+        ServeOptions { limits, guests: None }
     }
 }
 
@@ -39,7 +39,7 @@ pub struct RelayServer {
     core: Relay,
     net: Net<Command>,
     worker: Worker<Record>,
-    trouble: Receiver<Trouble>,
+    trouble: Receiver<ServerError>,
     out: Outputs<Record, Event>,
     deadline: Option<Tick>,
     refused: Vec<Ticket>,
@@ -47,8 +47,8 @@ pub struct RelayServer {
 }
 
 #[derive(Debug)]
-enum Trouble {
-    Passing(Phrase),
+enum ServerError {
+    Transient(Phrase),
     Broken(Phrase),
 }
 
@@ -62,23 +62,23 @@ impl RelayServer {
         config: NetConfig<Command>,
         backend: impl Backend<Record>,
         state: RelayState,
-        serving: impl Into<Serving>,
+        serving: impl Into<ServeOptions>,
     ) -> Result<RelayServer, Phrase> {
         assert!(!config.udp.is_empty(), "a relay is bound to UDP");
-        let Serving { limits, guests } = serving.into();
+        let ServeOptions { limits, guests } = serving.into();
         let net = Net::new(NetConfig { text_too: guests.is_some(), ..config })?;
         let core = Relay::new(Config {
             private_key: state.private_key,
             reset_id: state.reset_id,
             access_secret: [0; 32],
             members: state.members,
-            roll: state.roll,
+            membership: state.membership,
             mail: state.mail,
             limits,
             guests,
             seed: net::seed(),
         });
-        let (worker, trouble) = start_store(backend, net.inlet())?;
+        let (worker, trouble) = start_store(backend, net.loop_handle())?;
         let deadline = core.next_deadline();
         Ok(RelayServer {
             core,
@@ -108,8 +108,8 @@ impl RelayServer {
     }
 
     /// Returns a handle for other threads. [`Command::Stop`] ends [`RelayServer::run`].
-    pub fn inlet(&self) -> Inlet<Command> {
-        self.net.inlet()
+    pub fn loop_handle(&self) -> LoopHandle<Command> {
+        self.net.loop_handle()
     }
 
     /// Returns the counters of the core.
@@ -146,11 +146,11 @@ impl RelayServer {
             }
             _ => {}
         });
-        self.refused.drain(..).for_each(|ticket| self.net.inlet().not_committed(ticket));
+        self.refused.drain(..).for_each(|ticket| self.net.loop_handle().not_committed(ticket));
         while let Ok(trouble) = self.trouble.try_recv() {
             match trouble {
-                Trouble::Passing(phrase) => tell(ServerNews::Trouble(phrase)),
-                Trouble::Broken(phrase) => return Err(phrase),
+                ServerError::Transient(phrase) => tell(ServerNews::Trouble(phrase)),
+                ServerError::Broken(phrase) => return Err(phrase),
             }
         }
         Ok(!self.stopped)
@@ -174,22 +174,25 @@ impl fmt::Debug for RelayServer {
     }
 }
 
-type StoreThread = (Worker<Record>, Receiver<Trouble>);
+type StoreThread = (Worker<Record>, Receiver<ServerError>);
 
 /// Starts the store's thread, which answers through the inlet. If the disk fails, it stops the loop
 /// and sends the cause to the receiver.
-fn start_store(backend: impl Backend<Record>, inlet: Inlet<Command>) -> Result<StoreThread, Phrase> {
+fn start_store(
+    backend: impl Backend<Record>,
+    loop_handle: LoopHandle<Command>,
+) -> Result<StoreThread, Phrase> {
     let (told, trouble) = channel();
     let worker = Worker::spawn(backend, move |done| match done {
-        Done::Committed(ticket) => inlet.committed(ticket),
-        Done::Failed(ticket) => inlet.not_committed(ticket),
-        Done::Rows(ticket, rows) => inlet.rows(ticket, rows),
-        Done::Trouble(phrase) => {
-            let _ = told.send(Trouble::Passing(phrase));
+        StoreReply::Committed(ticket) => loop_handle.committed(ticket),
+        StoreReply::Failed(ticket) => loop_handle.not_committed(ticket),
+        StoreReply::Rows(ticket, rows) => loop_handle.rows(ticket, rows),
+        StoreReply::Trouble(phrase) => {
+            let _ = told.send(ServerError::Transient(phrase));
         }
-        Done::Broken(phrase) => {
-            let _ = told.send(Trouble::Broken(phrase));
-            inlet.command(Command::Stop);
+        StoreReply::Broken(phrase) => {
+            let _ = told.send(ServerError::Broken(phrase));
+            loop_handle.command(Command::Stop);
         }
     })?;
     Ok((worker, trouble))

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
-use crate::client::{Carriers, Contacts, RelaySpec, Screen, Screens, Unreached};
-use crate::contacts::{self, Book, Invite, Location, Target, locate};
+use crate::client::{BlockList, BlockLists, Carriers, ConnectFailure, Contacts, RelayConfig};
+use crate::contacts::{self, AddressBook, Invite, Location, Recipient, locate};
 use crate::store::{Pins, default_data_dir};
 use crate::ui::{Strings, notice};
 
@@ -53,7 +53,7 @@ impl Setup {
     ///
     /// # Errors
     /// A usage failure if `--as` is not a valid name.
-    pub fn name(&self, book: &Book) -> Result<Option<Name>, Failure> {
+    pub fn name(&self, book: &AddressBook) -> Result<Option<Name>, Failure> {
         match &self.name {
             Some(text) => {
                 text.parse().map(Some).map_err(|why: crate::base::NameError| Failure::usage(why.phrase()))
@@ -66,7 +66,7 @@ impl Setup {
     ///
     /// # Errors
     /// A usage failure if the name is missing.
-    pub fn name_needed(&self, book: &Book) -> Result<Name, Failure> {
+    pub fn name_needed(&self, book: &AddressBook) -> Result<Name, Failure> {
         self.name(book)?.ok_or_else(|| Failure::usage(Phrase::new("name-not-given")))
     }
 
@@ -81,20 +81,20 @@ impl Setup {
     }
 
     /// Returns the block lists of the book and of the command line.
-    pub fn screens(&self, book: &Book) -> Screens {
+    pub fn block_lists(&self, book: &AddressBook) -> BlockLists {
         let contacts_only = self.contacts_only || book.contacts_only;
-        let mut relays = BTreeMap::<_, Screen>::new();
+        let mut relays = BTreeMap::<_, BlockList>::new();
         for contact in &book.contacts {
-            let screen = relays.entry(contact.relay.clone()).or_default();
+            let block_list = relays.entry(contact.relay.clone()).or_default();
             if contact.blocked {
-                screen.blocked.push(contact.member.clone());
+                block_list.blocked.push(contact.member.clone());
             }
             if contacts_only {
-                screen.only.get_or_insert_default().push(contact.member.clone());
+                block_list.only.get_or_insert_default().push(contact.member.clone());
             }
         }
-        let others = contacts_only.then(|| Screen { blocked: Vec::new(), only: Some(Vec::new()) });
-        Screens { relays, others, contacts: Some(contacts_of(book)) }
+        let others = contacts_only.then(|| BlockList { blocked: Vec::new(), only: Some(Vec::new()) });
+        BlockLists { relays, others, contacts: Some(contacts_of(book)) }
     }
 
     /// Loads the relay keys that this machine has pinned.
@@ -109,26 +109,26 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relays(&self, book: &Book) -> Result<Vec<RelaySpec>, Phrase> {
+    pub fn relays(&self, book: &AddressBook) -> Result<Vec<RelayConfig>, Phrase> {
         let pins = self.pins()?;
-        Ok(book.relays().iter().map(|relay| spec_of(relay, &pins)).collect())
+        Ok(book.relays().iter().map(|relay| config_of(relay, &pins)).collect())
     }
 
     /// Returns the relay at an address, with its pinned key and its entry in the book.
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relay_in(&self, book: &Book, addr: HostPort) -> Result<RelaySpec, Phrase> {
+    pub fn relay_in(&self, book: &AddressBook, addr: HostPort) -> Result<RelayConfig, Phrase> {
         let pins = self.pins()?;
-        let unknown = || contacts::RelaySpec { address: addr.clone(), tcp: None, key: None };
-        Ok(spec_of(&book.relay(&addr).cloned().unwrap_or_else(unknown), &pins))
+        let unknown = || contacts::RelayEntry { address: addr.clone(), tcp: None, key: None };
+        Ok(config_of(&book.relay(&addr).cloned().unwrap_or_else(unknown), &pins))
     }
 
     /// Returns the relay of a contact, or the one with this name in the book.
     ///
     /// # Errors
-    /// Those of [`Book::resolve`] and of [`Setup::pins`].
-    pub fn relay_meant(&self, book: &Book, text: &str) -> Result<RelaySpec, Phrase> {
+    /// Those of [`AddressBook::resolve`] and of [`Setup::pins`].
+    pub fn relay_meant(&self, book: &AddressBook, text: &str) -> Result<RelayConfig, Phrase> {
         let name = text.parse::<Name>().ok().filter(|name| book.contact(name).is_none());
         match name.and_then(|name| book.relay_named(&name)) {
             Some(named) => self.relay_in(book, named.relay.address.clone()),
@@ -143,7 +143,9 @@ impl Setup {
     pub fn check_key(&self, relay: &HostPort, wanted: Fingerprint) -> Result<(), Phrase> {
         let pinned = self.pins()?.get(relay).map(|pin| pin.key);
         match pinned.filter(|pinned| !wanted.is_of(pinned)) {
-            Some(pinned) => Err(notice::unreached(relay, &Unreached::BookUnlikePin { wanted, pinned })),
+            Some(pinned) => {
+                Err(notice::connect_failure(relay, &ConnectFailure::BookUnlikePin { wanted, pinned }))
+            }
             None => Ok(()),
         }
     }
@@ -152,7 +154,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::check_key`].
-    pub fn check_keys(&self, book: &Book) -> Result<(), Phrase> {
+    pub fn check_keys(&self, book: &AddressBook) -> Result<(), Phrase> {
         let keys = book.relays().iter().filter_map(|relay| Some((&relay.address, relay.key?)));
         keys.into_iter().try_for_each(|(relay, key)| self.check_key(relay, key))
     }
@@ -161,23 +163,23 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relay_of(&self, target: &Target) -> Result<RelaySpec, Phrase> {
-        let relay = self.relay_at(target.relay.clone(), target.tcp.clone())?;
-        Ok(RelaySpec { fingerprint: target.relay_key, ..relay })
+    pub fn relay_of(&self, recipient: &Recipient) -> Result<RelayConfig, Phrase> {
+        let relay = self.relay_at(recipient.relay.clone(), recipient.tcp.clone())?;
+        Ok(RelayConfig { fingerprint: recipient.relay_key, ..relay })
     }
 
     /// Returns the relay at an address, with its pinned key, regardless of the book.
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relay_at(&self, addr: HostPort, tcp: Option<HostPort>) -> Result<RelaySpec, Phrase> {
+    pub fn relay_at(&self, addr: HostPort, tcp: Option<HostPort>) -> Result<RelayConfig, Phrase> {
         let key = self.pins()?.get(&addr).map(|pin| pin.key);
-        Ok(RelaySpec { addr, tcp, key, fingerprint: None })
+        Ok(RelayConfig { addr, tcp, key, fingerprint: None })
     }
 }
 
-fn spec_of(relay: &contacts::RelaySpec, pins: &Pins) -> RelaySpec {
-    RelaySpec {
+fn config_of(relay: &contacts::RelayEntry, pins: &Pins) -> RelayConfig {
+    RelayConfig {
         key: pins.get(&relay.address).map(|pin| pin.key),
         addr: relay.address.clone(),
         tcp: relay.tcp.clone(),
@@ -186,7 +188,7 @@ fn spec_of(relay: &contacts::RelaySpec, pins: &Pins) -> RelaySpec {
 }
 
 /// Returns the members in the book, by relay.
-fn contacts_of(book: &Book) -> Contacts {
+fn contacts_of(book: &AddressBook) -> Contacts {
     let mut contacts: Contacts = BTreeMap::new();
     for contact in &book.contacts {
         contacts.entry(contact.relay.clone()).or_default().insert(contact.member.clone());

@@ -63,7 +63,7 @@ impl OutboxId {
     /// take two different letters for one. The hash is FNV-1a (64 bits) over the relay's address.
     /// Changing it would rename letters in flight.
     #[must_use]
-    pub fn through(self, relay: &HostPort) -> OutboxId {
+    pub fn for_relay(self, relay: &HostPort) -> OutboxId {
         let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let hash = relay.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
         OutboxId(self.0 ^ hash)
@@ -107,11 +107,11 @@ mod tests {
 
     #[test]
     fn outbox_id_differs_per_relay() {
-        let at = |relay: &str| OutboxId(7).through(&relay.parse().unwrap());
+        let at = |relay: &str| OutboxId(7).for_relay(&relay.parse().unwrap());
         assert_eq!(at("127.0.0.1:8081"), at("127.0.0.1:8081"));
         assert_ne!(at("127.0.0.1:8081"), at("[::1]:8081"));
         assert_ne!(at("127.0.0.1:8081"), at("127.0.0.1:8082"));
-        assert_ne!(at("127.0.0.1:8081"), OutboxId(8).through(&"127.0.0.1:8081".parse().unwrap()));
+        assert_ne!(at("127.0.0.1:8081"), OutboxId(8).for_relay(&"127.0.0.1:8081".parse().unwrap()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Layer 0: types that all other modules use.
 //!
 //! Time ([`Tick`], [`Now`]), network paths ([`Path`]), identities ([`Name`], [`PublicKey`],
-//! [`LetterId`]), seeded randomness ([`Rng`]), lazily boxed state ([`Seldom`]), localisable
+//! [`LetterId`]), seeded randomness ([`Rng`]), lazily boxed state ([`LazyBox`]), localisable
 //! sentences ([`Phrase`]). Also the contract of a sans-IO state machine: [`Core`], [`Input`],
 //! [`Outputs`], [`turn()`].
 //!
@@ -9,32 +9,33 @@
 //!
 //! Invariant: only plain values; nothing reads a clock, a file or the system's randomness.
 
-mod as_text;
 mod fingerprint;
-mod harmless;
 mod ids;
+mod lazy_box;
 mod name;
 mod packed;
 mod path;
 mod phrase;
 mod rng;
-mod seldom;
+mod sanitize;
+mod serde_text;
 mod sorted_chunks;
 mod time;
 mod turn;
 
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use harmless::{harmless, harmless_line};
 pub use ids::{KeyError, LetterId, Mark, OutboxId, PublicKey};
+pub(crate) use lazy_box::empty_value;
+pub use lazy_box::{EmptyValue, LazyBox};
 pub use name::{Folded, Looks, Name, NameError};
-pub use packed::{Beats, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
-pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, Why};
+pub use packed::{KeepAliveCount, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
+pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, PathError};
 pub use phrase::Phrase;
-pub use rng::{Rng, StillRng};
-pub(crate) use seldom::blank;
-pub use seldom::{Blank, Seldom};
+pub use rng::{Rng, RngState};
+pub use sanitize::{sanitize, sanitize_line};
 pub use sorted_chunks::SortedChunks;
 pub use time::{Now, Tick, Wall};
 pub use turn::{
-    Core, Effect, Held, Inbox, Input, Label, Outputs, Places, Query, Row, TURN_INPUTS_MAX, Ticket, turn,
+    Core, Effect, Input, InputSource, LetterHeader, Outputs, Payload, Query, Row, SeqFilter, TURN_INPUTS_MAX,
+    Ticket, turn,
 };

@@ -23,7 +23,7 @@ pub use looks::Looks;
 pub use nearest::Folded;
 
 use super::Phrase;
-use super::harmless::MARKS_PER_BASE_MAX;
+use super::sanitize::MARKS_PER_BASE_MAX;
 
 /// A member's name: NFC, 1–32 grapheme clusters and at most 96 bytes.
 ///
@@ -97,12 +97,12 @@ impl Name {
         Looks::new(&self.0)
     }
 
-    /// Whether a user would confuse the two names ([`Looks::meet`]).
+    /// Whether a user would confuse the two names ([`Looks::matches`]).
     ///
     /// A relay that has registered one refuses the other, and an address book warns of such
     /// strangers.
     pub fn looks_like(&self, other: &Name) -> bool {
-        self.looks().meet(&other.looks())
+        self.looks().matches(&other.looks())
     }
 
     /// Whether no member may register it; letters to it are allowed.
@@ -111,8 +111,8 @@ impl Name {
     /// these.
     pub fn is_reserved(&self) -> bool {
         let mine = self.looks();
-        RESERVED.iter().any(|name| mine.meet(&Looks::new(name)))
-            || mine.begin_with(&Looks::new(RESERVED_PREFIX))
+        RESERVED.iter().any(|name| mine.matches(&Looks::new(name)))
+            || mine.starts_with(&Looks::new(RESERVED_PREFIX))
     }
 
     /// Returns the name in one case, for comparisons that ignore case.

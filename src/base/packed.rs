@@ -51,17 +51,17 @@ pub fn pack_path(into: &mut Vec<u8>, path: Path) {
             pack_number(into, addr.scope_id().into());
         }
         Path::UdpAt(pair) => {
-            match (pair.peer().ip(), pair.asked()) {
-                (IpAddr::V4(peer), IpAddr::V4(asked)) => {
+            match (pair.peer().ip(), pair.local()) {
+                (IpAddr::V4(peer), IpAddr::V4(local)) => {
                     into.push(UDP_PAIR_V4);
                     into.extend_from_slice(&peer.octets());
-                    into.extend_from_slice(&asked.octets());
+                    into.extend_from_slice(&local.octets());
                 }
                 _ => {
-                    let (peer, asked) = pair.as_ipv6();
+                    let (peer, local) = pair.as_ipv6();
                     into.push(UDP_PAIR_V6);
                     into.extend_from_slice(&peer);
-                    into.extend_from_slice(&asked);
+                    into.extend_from_slice(&local);
                 }
             }
             into.extend_from_slice(&pair.peer().port().to_be_bytes());
@@ -77,14 +77,14 @@ pub fn pack_path(into: &mut Vec<u8>, path: Path) {
 ///
 /// Each was the next packet of the other end, and its answer the next packet of ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beats {
+pub struct KeepAliveCount {
     /// Number of keep-alives.
     pub count: u32,
     /// When the last one arrived; meaningless if `count` is 0.
     pub last: Tick,
 }
 
-impl Beats {
+impl KeepAliveCount {
     /// Returns when the last one arrived, if any did.
     pub fn last(self) -> Option<Tick> {
         (self.count > 0).then_some(self.last)
@@ -163,15 +163,15 @@ impl<'a> Unpacker<'a> {
             }
             [UDP_PAIR_V4] => {
                 let peer = IpAddr::from(self.bytes::<4>());
-                let asked = IpAddr::from(self.bytes::<4>());
+                let local = IpAddr::from(self.bytes::<4>());
                 let port = u16::from_be_bytes(self.bytes());
-                Path::udp(SocketAddr::new(peer, port), Some(asked))
+                Path::udp(SocketAddr::new(peer, port), Some(local))
             }
             [UDP_PAIR_V6] => {
                 let peer = IpAddr::from(self.bytes::<16>()).to_canonical();
-                let asked = IpAddr::from(self.bytes::<16>()).to_canonical();
+                let local = IpAddr::from(self.bytes::<16>()).to_canonical();
                 let port = u16::from_be_bytes(self.bytes());
-                Path::udp(SocketAddr::new(peer, port), Some(asked))
+                Path::udp(SocketAddr::new(peer, port), Some(local))
             }
             _ => Path::Tcp(ConnId(self.number())),
         }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn packed_times_and_paths_round_trip() {
         let v6 = SocketAddrV6::new("fe80::1".parse().unwrap(), 8081, 7, u32::MAX);
-        let pair = |peer: &str, asked: &str| Path::udp(peer.parse().unwrap(), Some(asked.parse().unwrap()));
+        let pair = |peer: &str, local: &str| Path::udp(peer.parse().unwrap(), Some(local.parse().unwrap()));
         let paths = [
             Path::Udp(([192, 0, 2, 1], 65_535).into()),
             Path::Udp(v6.into()),

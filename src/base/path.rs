@@ -56,8 +56,8 @@ impl Path {
     /// Returns the path between `peer` and our UDP socket.
     ///
     /// `asked` is the local address that the other end sends to, if answers must come from it.
-    pub fn udp(peer: SocketAddr, asked: Option<IpAddr>) -> Path {
-        let pair = asked.and_then(|asked| AddrPair::new(peer, asked));
+    pub fn udp(peer: SocketAddr, local: Option<IpAddr>) -> Path {
+        let pair = local.and_then(|asked| AddrPair::new(peer, asked));
         pair.map_or(Path::Udp(peer), Path::UdpAt)
     }
 
@@ -79,9 +79,9 @@ impl Path {
     }
 
     /// Returns the local address that packets must be sent from; `None` if the system chooses it.
-    pub fn leaves_from(self) -> Option<IpAddr> {
+    pub fn local_ip(self) -> Option<IpAddr> {
         match self {
-            Path::UdpAt(pair) => Some(pair.asked()),
+            Path::UdpAt(pair) => Some(pair.local()),
             Path::Udp(_) | Path::Tcp(_) => None,
         }
     }
@@ -95,16 +95,16 @@ impl Path {
 pub struct AddrPair {
     peer: [u8; 16],
     port: u16,
-    asked: [u8; 16],
+    local: [u8; 16],
 }
 
 impl AddrPair {
     /// Returns `None` if the other end's address is scoped to one network: the system then knows
     /// its own address.
-    fn new(peer: SocketAddr, asked: IpAddr) -> Option<AddrPair> {
+    fn new(peer: SocketAddr, local: IpAddr) -> Option<AddrPair> {
         let is_scoped = matches!(peer, SocketAddr::V6(peer) if peer.scope_id() != 0 || peer.flowinfo() != 0);
         let port = peer.port();
-        (!is_scoped).then(|| AddrPair { peer: mapped(peer.ip()), port, asked: mapped(asked) })
+        (!is_scoped).then(|| AddrPair { peer: mapped(peer.ip()), port, local: mapped(local) })
     }
 
     /// Returns the other end's address.
@@ -114,12 +114,12 @@ impl AddrPair {
 
     /// Returns both IP addresses, IPv4 mapped to IPv6.
     pub const fn as_ipv6(self) -> ([u8; 16], [u8; 16]) {
-        (self.peer, self.asked)
+        (self.peer, self.local)
     }
 
     /// Returns the local address.
-    pub fn asked(self) -> IpAddr {
-        Ipv6Addr::from(self.asked).to_canonical()
+    pub fn local(self) -> IpAddr {
+        Ipv6Addr::from(self.local).to_canonical()
     }
 }
 
@@ -132,7 +132,7 @@ fn mapped(ip: IpAddr) -> [u8; 16] {
 
 /// Why a path ended or refused to send. A hint only: ICMP errors and TCP resets can be forged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum PathError {
     /// The port is closed (ECONNREFUSED, ICMP port unreachable).
     Refused,
     /// No route, or not permitted (ENETUNREACH, EHOSTUNREACH, EPERM, …).
@@ -287,7 +287,7 @@ mod tests {
             let asked: IpAddr = asked.parse().unwrap();
             let path = Path::udp(peer, Some(asked));
             assert_eq!(path.udp_peer(), Some(peer));
-            assert_eq!(path.leaves_from(), Some(asked));
+            assert_eq!(path.local_ip(), Some(asked));
             assert_eq!(path.carrier(), Carrier::Udp);
             assert_eq!(Path::udp(peer, None), Path::Udp(peer));
         }

@@ -48,17 +48,17 @@ impl Rng {
 
 /// Saved state of a stream, in 40 bytes instead of 300. For streams that are rarely used.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StillRng {
+pub struct RngState {
     seed: [u8; 32],
     /// 32-bit words drawn so far.
     drawn: u64,
 }
 
-impl StillRng {
+impl RngState {
     /// Saves the current state of the stream.
-    pub fn new(rng: &Rng) -> StillRng {
+    pub fn new(rng: &Rng) -> RngState {
         let drawn = u64::try_from(rng.0.get_word_pos()).expect("no stream reaches 2⁶⁴ words");
-        StillRng { seed: rng.0.get_seed(), drawn }
+        RngState { seed: rng.0.get_seed(), drawn }
     }
 
     /// Returns the next number of the stream.
@@ -67,7 +67,7 @@ impl StillRng {
         rng.set_word_pos(self.drawn.into());
         let mut rng = Rng(rng);
         let number = rng.next_u64();
-        *self = StillRng::new(&rng);
+        *self = RngState::new(&rng);
         number
     }
 
@@ -78,13 +78,13 @@ impl StillRng {
     }
 
     /// Reads a packed state.
-    pub fn unpack(from: &mut Unpacker<'_>) -> StillRng {
-        StillRng { seed: from.bytes(), drawn: from.number() }
+    pub fn unpack(from: &mut Unpacker<'_>) -> RngState {
+        RngState { seed: from.bytes(), drawn: from.number() }
     }
 }
 
 /// Reveals no part of the stream.
-impl fmt::Debug for StillRng {
+impl fmt::Debug for RngState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StillRng")
     }
@@ -115,10 +115,10 @@ mod tests {
         for drawn in 0..70 {
             let mut rng = Rng::from_seed([9; 32]);
             let _ = (0..drawn).map(|_| rng.next_u32()).last();
-            let mut still = StillRng::new(&rng);
+            let mut still = RngState::new(&rng);
             let mut packed = Vec::new();
             still.pack(&mut packed);
-            assert_eq!(StillRng::unpack(&mut Unpacker::new(&packed)), still);
+            assert_eq!(RngState::unpack(&mut Unpacker::new(&packed)), still);
             assert!((0..40).all(|_| still.next_u64() == rng.next_u64()));
         }
     }

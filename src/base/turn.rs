@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::{ConnId, HostPort, LetterId, Name, Now, Path, Tick, Why};
+use super::{ConnId, HostPort, LetterId, Name, Now, Path, PathError, Tick};
 
 /// Maximum inputs in one turn, so that timers and answers are delayed by at most one such batch.
 pub const TURN_INPUTS_MAX: usize = 1024;
@@ -17,9 +17,9 @@ pub struct Ticket(pub u64);
 
 /// Selects rows by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Places {
+pub enum SeqFilter {
     /// Rows at higher places than this one.
-    Behind(u64),
+    After(u64),
     /// Rows at these places, in ascending order.
     At(Vec<u64>),
 }
@@ -30,7 +30,7 @@ pub struct Query {
     /// Owner of the rows; `None` for all owners.
     pub owner: Option<Name>,
     /// Places of the rows.
-    pub places: Places,
+    pub filter: SeqFilter,
     /// Bytes after which no further row is read. The result exceeds this by at most one row.
     pub bytes_max: usize,
 }
@@ -41,25 +41,25 @@ pub struct Row {
     /// Its owner.
     pub owner: Name,
     /// Its place among all rows, chosen by the core in ascending order.
-    pub place: u64,
+    pub seq: u64,
     /// When it was stored, on a clock that belongs to the core.
-    pub since: u64,
+    pub stored_at: u64,
     /// Its content.
-    pub held: Held,
+    pub payload: Payload,
 }
 
 /// Content of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum Payload {
     /// Intact content.
-    Whole(Vec<u8>),
+    Intact(Vec<u8>),
     /// The disk has changed the content. Holds the header if it is certain.
-    Damaged(Option<Label>),
+    Damaged(Option<LetterHeader>),
 }
 
 /// Header of a letter on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label {
+pub struct LetterHeader {
     /// Its sender.
     pub from: Name,
     /// Its id in the sender's outbox.
@@ -95,10 +95,10 @@ pub enum Input<'a, C> {
         remote: SocketAddr,
     },
     /// A TCP path has closed, or could not be opened.
-    PathClosed(Path, Why),
+    PathClosed(Path, PathError),
     /// The system refused to send on a UDP path, or reported an ICMP error. A hint: the path is not
     /// closed.
-    SendRefused(Path, Why),
+    SendRefused(Path, PathError),
     /// A TCP path accepted bytes: this many are still queued in the program and the kernel.
     Unsent(Path, usize),
     /// The record of this ticket is durable.
@@ -217,7 +217,7 @@ pub trait Core {
 }
 
 /// Source of the inputs of a turn. Lends one at a time, because packets are decrypted in place.
-pub trait Inbox<C> {
+pub trait InputSource<C> {
     /// Returns the next pending input; never waits.
     fn next_input(&mut self) -> Option<Input<'_, C>>;
 }
@@ -229,12 +229,12 @@ pub trait Inbox<C> {
 pub fn turn<C: Core>(
     core: &mut C,
     now: Now,
-    inbox: &mut impl Inbox<C::Command>,
+    source: &mut impl InputSource<C::Command>,
     out: &mut Outputs<C::Record, C::Event>,
 ) -> Option<Tick> {
     core.handle_time(now, out);
     for _ in 0..TURN_INPUTS_MAX {
-        let Some(input) = inbox.next_input() else { break };
+        let Some(input) = source.next_input() else { break };
         core.handle(now, input, out);
         if core.wants_flush() {
             break;
@@ -284,7 +284,7 @@ mod tests {
         }
     }
 
-    impl Inbox<u32> for VecDeque<u32> {
+    impl InputSource<u32> for VecDeque<u32> {
         fn next_input(&mut self) -> Option<Input<'_, u32>> {
             self.pop_front().map(Input::Command)
         }

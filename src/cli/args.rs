@@ -24,14 +24,14 @@ use super::limit_args::LimitArgs;
 #[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
 pub(super) struct Args {
     #[command(subcommand)]
-    pub(super) sub: Sub,
+    pub(super) command: CliCommand,
     /// Read before all other arguments; defined here so that it is valid anywhere.
     #[arg(long, global = true, value_name = "en|zh")]
     lang: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Sub {
+pub(super) enum CliCommand {
     Demo(DemoArgs),
     Relay(RelayArgs),
     Chat(ChatArgs),
@@ -48,7 +48,7 @@ pub(super) enum Sub {
 
 /// Flags that all commands of a member share.
 #[derive(Debug, ClapArgs)]
-pub(super) struct Common {
+pub(super) struct ClientArgs {
     #[arg(long, value_name = "FILE", env = "QUEQIAO_CONTACTS", global = true)]
     pub(super) contacts: Option<PathBuf>,
     #[arg(long = "as", value_name = "NAME", env = "QUEQIAO_AS", global = true)]
@@ -63,7 +63,7 @@ pub(super) struct Common {
     pub(super) invite: Option<String>,
 }
 
-impl Common {
+impl ClientArgs {
     /// Returns the carriers to use. `QUEQIAO_UDP` and `QUEQIAO_TCP` apply only if neither flag is
     /// given, so that a flag never conflicts with the environment.
     pub(super) fn carriers(&self, env: impl Fn(&str) -> Option<String>) -> Carriers {
@@ -83,13 +83,13 @@ impl Common {
 #[derive(Debug, ClapArgs)]
 pub(super) struct DemoArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(long, value_name = "auto|always|never", default_value = "auto", env = "QUEQIAO_COLOR")]
     pub(super) color: ColorChoice,
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(group = clap::ArgGroup::new("asks_for_guests").args(["guests", "desk"]))]
+#[command(group = clap::ArgGroup::new("guest_mode").args(["guests", "desk"]))]
 pub(super) struct RelayArgs {
     #[arg(long, value_name = "ADDR:PORT", env = "QUEQIAO_BIND", default_value = "127.0.0.1:8081")]
     bind: SocketAddr,
@@ -105,13 +105,13 @@ pub(super) struct RelayArgs {
     guests: Option<String>,
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "DESK")]
     desk: Option<String>,
-    #[arg(long, value_name = "auto|utf-8|gbk", default_value = "auto", requires = "asks_for_guests")]
+    #[arg(long, value_name = "auto|utf-8|gbk", default_value = "auto", requires = "guest_mode")]
     guest_encoding: Encoding,
-    #[arg(long, value_name = "TEXT", default_value = "", requires = "asks_for_guests", value_parser = greeting)]
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "guest_mode", value_parser = greeting)]
     guest_greeting: String,
     #[arg(long, value_name = "N", default_value = "256", env = "QUEQIAO_GUEST_LIMIT")]
     guest_limit: u32,
-    #[arg(long, requires = "asks_for_guests")]
+    #[arg(long, requires = "guest_mode")]
     guest_anyone: bool,
 }
 
@@ -184,7 +184,7 @@ impl From<ColorChoice> for Color {
 #[derive(Debug, ClapArgs)]
 pub(super) struct ChatArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(value_name = "CONTACT")]
     pub(super) contact: Option<String>,
     /// Line mode. It is also the default, since there is no other mode.
@@ -205,18 +205,18 @@ enum WaitFor {
 #[derive(Debug, ClapArgs)]
 pub(super) struct SendArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(value_name = "CONTACT")]
     contact: String,
     #[arg(value_name = "TEXT", required_unless_present = "lines", conflicts_with = "lines")]
     text: Vec<String>,
     #[arg(long)]
     lines: bool,
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span, env = "QUEQIAO_TIMEOUT")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, env = "QUEQIAO_TIMEOUT")]
     timeout: Duration,
     #[arg(long, value_name = "accepted|delivered", default_value = "accepted")]
     wait: WaitFor,
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     reply: Option<Duration>,
 }
 
@@ -247,12 +247,12 @@ impl SendArgs {
 #[derive(Debug, ClapArgs)]
 pub(super) struct ListenArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(long)]
     json: bool,
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     time: Option<Duration>,
     #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
     pub(super) contacts_only: bool,
@@ -267,7 +267,7 @@ impl ListenArgs {
 #[derive(Debug, ClapArgs)]
 pub(super) struct HistoryArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(value_name = "CONTACT")]
     contact: Option<String>,
     #[arg(long)]
@@ -276,7 +276,7 @@ pub(super) struct HistoryArgs {
     last: Option<u64>,
     #[arg(long)]
     forget: bool,
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     older: Option<Duration>,
     #[arg(long)]
     yes: bool,
@@ -303,7 +303,7 @@ impl HistoryArgs {
 #[derive(Debug, ClapArgs)]
 pub(super) struct PingArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(value_name = "CONTACT or ADDR")]
     pub(super) target: Option<String>,
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -313,13 +313,13 @@ pub(super) struct PingArgs {
 #[derive(Debug, ClapArgs)]
 pub(super) struct ContactsArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[command(subcommand)]
-    pub(super) action: ContactsSub,
+    pub(super) action: ContactsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ContactsSub {
+pub(super) enum ContactsCommand {
     List,
     Add(AddArgs),
     Remove {
@@ -355,15 +355,15 @@ pub(super) struct AddArgs {
     tcp_addr: Option<String>,
 }
 
-impl From<ContactsSub> for ContactsAction {
-    fn from(sub: ContactsSub) -> ContactsAction {
+impl From<ContactsCommand> for ContactsAction {
+    fn from(sub: ContactsCommand) -> ContactsAction {
         match sub {
-            ContactsSub::List => ContactsAction::List,
-            ContactsSub::Check => ContactsAction::Check,
-            ContactsSub::Remove { name } => ContactsAction::Remove(name),
-            ContactsSub::Block { name } => ContactsAction::Block(name, true),
-            ContactsSub::Unblock { name } => ContactsAction::Block(name, false),
-            ContactsSub::Add(AddArgs { name, relay, member, relay_key, note, group, tcp_addr }) => {
+            ContactsCommand::List => ContactsAction::List,
+            ContactsCommand::Check => ContactsAction::Check,
+            ContactsCommand::Remove { name } => ContactsAction::Remove(name),
+            ContactsCommand::Block { name } => ContactsAction::Block(name, true),
+            ContactsCommand::Unblock { name } => ContactsAction::Block(name, false),
+            ContactsCommand::Add(AddArgs { name, relay, member, relay_key, note, group, tcp_addr }) => {
                 ContactsAction::Add(NewContact { name, relay, member, relay_key, note, group, tcp_addr })
             }
         }
@@ -375,11 +375,11 @@ pub(super) struct MembersArgs {
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
     pub(super) data: Option<PathBuf>,
     #[command(subcommand)]
-    pub(super) action: MembersSub,
+    pub(super) action: MembersCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum MembersSub {
+pub(super) enum MembersCommand {
     List {
         #[arg(long)]
         json: bool,
@@ -387,7 +387,7 @@ pub(super) enum MembersSub {
     Invite {
         #[arg(value_name = "NAME")]
         name: Option<String>,
-        #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = span)]
+        #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = parse_duration)]
         time: Duration,
         #[arg(long, value_name = "HOST:PORT", value_parser = address)]
         address: Option<HostPort>,
@@ -398,12 +398,12 @@ pub(super) enum MembersSub {
     },
 }
 
-impl From<MembersSub> for MembersAction {
-    fn from(sub: MembersSub) -> MembersAction {
+impl From<MembersCommand> for MembersAction {
+    fn from(sub: MembersCommand) -> MembersAction {
         match sub {
-            MembersSub::List { json } => MembersAction::List { json },
-            MembersSub::Invite { name, time, address } => MembersAction::Invite { name, time, address },
-            MembersSub::Remove { name } => MembersAction::Remove { name },
+            MembersCommand::List { json } => MembersAction::List { json },
+            MembersCommand::Invite { name, time, address } => MembersAction::Invite { name, time, address },
+            MembersCommand::Remove { name } => MembersAction::Remove { name },
         }
     }
 }
@@ -411,7 +411,7 @@ impl From<MembersSub> for MembersAction {
 #[derive(Debug, ClapArgs)]
 pub(super) struct JoinArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(value_name = "INVITATION")]
     pub(super) invitation: Option<String>,
 }
@@ -419,7 +419,7 @@ pub(super) struct JoinArgs {
 #[derive(Debug, ClapArgs)]
 pub(super) struct TrustArgs {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: ClientArgs,
     #[arg(value_name = "RELAY or CONTACT")]
     pub(super) relay: Option<String>,
     #[arg(value_name = "FINGERPRINT", requires = "relay")]
@@ -432,7 +432,7 @@ fn address(text: &str) -> Result<HostPort, String> {
 }
 
 /// Parses a duration: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().map_err(|_| "10s, 500ms, 2m, 1h".to_owned())?;
@@ -453,19 +453,19 @@ mod tests {
 
     #[test]
     fn spans_are_parsed_with_units_or_as_seconds() {
-        assert_eq!(span("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(span("1.5"), Ok(Duration::from_millis(1_500)));
-        assert_eq!(span("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(span("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
         for wrong in ["", "s", "10x", "-1s", "1..2s"] {
-            assert!(span(wrong).is_err(), "{wrong}");
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn carrier_flag_overrides_environment() {
-        let common = |tcp, udp| Common { contacts: None, name: None, data: None, tcp, udp, invite: None };
+        let common = |tcp, udp| ClientArgs { contacts: None, name: None, data: None, tcp, udp, invite: None };
         let only = |wanted: &'static str, value: &'static str| {
             move |name: &str| (name == wanted).then(|| value.to_owned())
         };

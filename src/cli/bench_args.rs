@@ -8,7 +8,7 @@ use crate::app::{BENCH_SIZE_MIN, BenchMode, BenchOptions, BenchServer, Failure, 
 use crate::base::Phrase;
 use crate::wire::limits::{LETTER_TEXT_MAX, UDP_PACKET_MAX};
 
-use super::args::span;
+use super::args::parse_duration;
 
 const RELAY: &str = "127.0.0.1:8081";
 const PAIRS: u64 = 4;
@@ -24,7 +24,7 @@ pub(super) struct BenchArgs {
     window: Option<u64>,
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = count(BENCH_SIZE_MIN, LETTER_TEXT_MAX))]
     size: u64,
-    #[arg(long, value_name = "S", default_value = "5", value_parser = span)]
+    #[arg(long, value_name = "S", default_value = "5", value_parser = parse_duration)]
     secs: Duration,
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
@@ -99,7 +99,7 @@ impl BenchArgs {
         }
         let mode = match self.as_server {
             Some(Server::Relay) => BenchMode::Serve(BenchServer::Relay),
-            Some(Server::Bare) => BenchMode::Serve(BenchServer::Bare),
+            Some(Server::Bare) => BenchMode::Serve(BenchServer::Baseline),
             None if self.bare => {
                 BenchMode::Compare { one_shape: self.pairs.is_some() || self.window.is_some() }
             }
@@ -150,7 +150,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::app::Status;
+    use crate::app::ExitStatus;
 
     #[derive(Debug, Parser)]
     struct Command {
@@ -167,7 +167,7 @@ mod tests {
     fn conflicting_arguments_are_refused_by_name() {
         let wrong = |line: &str| {
             let failure = options(line).expect_err(line);
-            assert_eq!(failure.status, Status::Usage, "{line}");
+            assert_eq!(failure.status, ExitStatus::Usage, "{line}");
             let phrase = failure.phrase.expect("a usage failure has a phrase");
             (phrase.key(), phrase.args().iter().map(|(_, value)| value.as_str()).collect::<String>())
         };

@@ -5,27 +5,28 @@ use clap::Command;
 use crate::ui::Strings;
 
 /// Sets the help texts in the grammar.
-pub(super) fn speak(command: Command, strings: &Strings) -> Command {
-    speak_under(command, "help", strings)
+pub(super) fn localize(command: Command, strings: &Strings) -> Command {
+    localize_under(command, "help", strings)
 }
 
-fn speak_under(mut command: Command, prefix: &str, strings: &Strings) -> Command {
-    command = command.about(sentence(strings, prefix));
+fn localize_under(mut command: Command, prefix: &str, strings: &Strings) -> Command {
+    command = command.about(help_text(strings, prefix));
     let args: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
     for id in args.iter().filter(|id| *id != "help" && *id != "version") {
-        let text = sentence(strings, &format!("{prefix}--{}", id.replace('_', "-")));
+        let text = help_text(strings, &format!("{prefix}--{}", id.replace('_', "-")));
         command = command.mut_arg(id, |arg| arg.help(text));
     }
     let subs: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in subs {
-        command = command.mut_subcommand(&name, |sub| speak_under(sub, &format!("{prefix}-{name}"), strings));
+        command =
+            command.mut_subcommand(&name, |sub| localize_under(sub, &format!("{prefix}-{name}"), strings));
     }
     command
 }
 
 /// Returns the text of a command or argument. An argument of several commands may have one shared
 /// text.
-fn sentence(strings: &Strings, key: &str) -> String {
+fn help_text(strings: &Strings, key: &str) -> String {
     let shared = key.rsplit_once("--").map(|(_, arg)| format!("help--{arg}"));
     let own = strings.find(key);
     own.or_else(|| shared.and_then(|shared| strings.find(&shared))).unwrap_or_else(|| {
@@ -59,7 +60,7 @@ mod tests {
         for lang in [Lang::En, Lang::Zh] {
             let mut lacking = Vec::new();
             let command =
-                speak(<super::super::args::Args as clap::CommandFactory>::command(), &Strings::new(lang));
+                localize(<super::super::args::Args as clap::CommandFactory>::command(), &Strings::new(lang));
             walk(&command, &mut lacking);
             assert!(lacking.is_empty(), "{lang:?}: {lacking:?}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::args::span;
+use super::args::parse_duration;
 use crate::app::Failure;
 use crate::base::Phrase;
 use crate::relay::Limits;
@@ -15,12 +15,12 @@ use crate::relay::Limits;
 #[derive(Debug, ClapArgs)]
 pub(super) struct LimitArgs {
     #[arg(long, value_name = "on|off", default_value = "on", env = "QUEQIAO_LIMITS")]
-    limits: Switch,
+    limits: OnOff,
     #[arg(long, env = "QUEQIAO_LOOPBACK_TOO")]
     loopback_too: bool,
     #[arg(long, env = "QUEQIAO_CLOSED")]
     closed: bool,
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span, env = "QUEQIAO_KEEP")]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_duration, env = "QUEQIAO_KEEP")]
     keep: Duration,
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count, env = "QUEQIAO_MAILBOX_LETTERS")]
     mailbox_letters: u32,
@@ -67,7 +67,7 @@ pub(super) struct LimitArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Switch {
+enum OnOff {
     On,
     Off,
 }
@@ -79,14 +79,14 @@ impl LimitArgs {
     /// `relay-no-message-fits` if not even one message would fit.
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let limits = Limits {
-            per_sender: self.limits == Switch::On,
+            per_sender: self.limits == OnOff::On,
             loopback_too: self.loopback_too,
             letters_per_second: self.letters_per_second,
             letters_burst: self.letters_burst,
             control_per_second: self.control_per_second,
             control_burst: self.control_burst,
-            queue_letters: self.mailbox_letters as usize,
-            queue_bytes: self.mailbox_bytes,
+            mailbox_letters: self.mailbox_letters as usize,
+            mailbox_bytes: self.mailbox_bytes,
             pair_letters: self.pair_letters.min(self.mailbox_letters) as usize,
             pair_bytes: self.pair_bytes.min(self.mailbox_bytes),
             sender_bytes: self.sender_bytes,

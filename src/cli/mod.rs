@@ -15,23 +15,23 @@ use std::sync::Arc;
 
 use clap::FromArgMatches;
 
-use crate::app::{self, Failure, Outcome, Setup, Status};
+use crate::app::{self, CommandResult, ExitStatus, Failure, Setup};
 use crate::ui::{Lang, Strings};
 
-use args::{Args, Common, Sub};
+use args::{Args, CliCommand, ClientArgs};
 
 /// Runs the program: reads the arguments, executes the command, and reports a failure in at most
 /// one phrase.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_default_env().format_timestamp_millis().init();
-    forgive_file_size_signal();
+    ignore_file_size_signal();
     let strings = Arc::new(Strings::new(language()));
-    let command = help::speak(<Args as clap::CommandFactory>::command(), &strings);
+    let command = help::localize(<Args as clap::CommandFactory>::command(), &strings);
     let args = match command.try_get_matches().and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    let status = match run(args.sub, &strings) {
+    let status = match run(args.command, &strings) {
         Ok(status) => status,
         Err(Failure { status, phrase }) => {
             if let Some(phrase) = phrase {
@@ -65,62 +65,62 @@ fn language() -> Lang {
 fn usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is not an error.
     let _ = error.print();
-    ExitCode::from(if error.use_stderr() { Status::Usage as u8 } else { Status::Done as u8 })
+    ExitCode::from(if error.use_stderr() { ExitStatus::Usage as u8 } else { ExitStatus::Done as u8 })
 }
 
 /// Handles SIGXFSZ, so that reaching the file size limit is a write error and does not kill the
 /// process.
-fn forgive_file_size_signal() {
+fn ignore_file_size_signal() {
     let seen = Arc::new(std::sync::atomic::AtomicBool::new(false));
     // Registration fails if the system has no such signal; then there is nothing to handle.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen);
 }
 
-fn setup(common: Common, strings: &Arc<Strings>) -> Setup {
+fn setup(common: ClientArgs, strings: &Arc<Strings>) -> Setup {
     let carriers = common.carriers(|name| std::env::var(name).ok());
-    let Common { contacts, name, data, invite, .. } = common;
+    let ClientArgs { contacts, name, data, invite, .. } = common;
     let contacts_only = false;
     Setup { contacts, name, data, carriers, invite, contacts_only, strings: strings.clone() }
 }
 
-fn run(sub: Sub, strings: &Arc<Strings>) -> Outcome {
-    match sub {
-        Sub::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
-        Sub::Relay(args) => app::relay(&args.options()?, strings),
-        Sub::Chat(args) => {
+fn run(command: CliCommand, strings: &Arc<Strings>) -> CommandResult {
+    match command {
+        CliCommand::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
+        CliCommand::Relay(args) => app::relay(&args.options()?, strings),
+        CliCommand::Chat(args) => {
             let color = args.color.into();
             let contacts_only = args.contacts_only;
             let setup = Setup { contacts_only, ..setup(args.common, strings) };
             app::chat(&setup, args.contact.as_deref(), color)
         }
-        Sub::Send(args) => {
+        CliCommand::Send(args) => {
             let options = args.options()?;
             app::send(&setup(args.common, strings), &options)
         }
-        Sub::Listen(args) => {
+        CliCommand::Listen(args) => {
             let options = args.options();
             let contacts_only = args.contacts_only;
             app::listen(&Setup { contacts_only, ..setup(args.common, strings) }, &options)
         }
-        Sub::History(args) => {
+        CliCommand::History(args) => {
             if let Some(options) = args.forget()? {
                 return app::forget(&setup(args.common, strings), &options);
             }
             let options = args.options()?;
             app::history(&setup(args.common, strings), &options)
         }
-        Sub::Ping(args) => {
+        CliCommand::Ping(args) => {
             let options = app::PingOptions { target: args.target, count: args.count };
             app::ping(&setup(args.common, strings), &options)
         }
-        Sub::Bench(args) => match args.idle()? {
+        CliCommand::Bench(args) => match args.idle()? {
             Some(options) => app::bench_idle(&options),
             None => app::bench(&args.options()?, strings),
         },
-        Sub::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
-        Sub::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
-        Sub::Join(args) => app::join(&setup(args.common, strings), args.invitation.as_deref()),
-        Sub::Trust(args) => {
+        CliCommand::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
+        CliCommand::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
+        CliCommand::Join(args) => app::join(&setup(args.common, strings), args.invitation.as_deref()),
+        CliCommand::Trust(args) => {
             app::trust(&setup(args.common, strings), args.relay.as_deref(), args.fingerprint.as_deref())
         }
     }

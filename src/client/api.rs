@@ -5,16 +5,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Carrier, Fingerprint, HostPort, LetterId, Mark, Name, OutboxId, PublicKey, Wall};
-use crate::wire::letter::{GuestNote, Made};
-use crate::wire::message::{NameReason, Reason, Said as SignedIn};
+use crate::wire::letter::{GuestEvent, LetterBody};
+use crate::wire::message::{MarkToken as SignedIn, NameReason, Reason};
 
-use super::kept::{Kept, Reach};
-use super::screen::Screens;
+use super::block_list::BlockLists;
+use super::persisted::{PersistedClient, Reach};
 use super::strangers::Holdings;
 
 /// One relay of the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RelaySpec {
+pub struct RelayConfig {
     /// Its address over UDP, and over TCP unless `tcp` is set. Also its name in events.
     pub addr: HostPort,
     /// Its TCP address.
@@ -44,14 +44,15 @@ pub struct Config {
     pub name: Option<Name>,
     /// The member's private X25519 key.
     pub private_key: [u8; 32],
-    /// The outbox for its letters, unless [`Kept::outboxes`] has another one for the relay.
+    /// The outbox for its letters, unless [`PersistedClient::outboxes`] has another one for the
+    /// relay.
     pub outbox: OutboxId,
     /// The permitted carriers.
     pub carriers: Carriers,
     /// The highest handshake counter that is durably reserved; 0 at the first run.
     pub counter_reserved: u64,
     /// State of earlier runs; `None` without a disk, where letters wait for no commit.
-    pub kept: Option<Kept>,
+    pub persisted: Option<PersistedClient>,
     /// Maximum bytes kept of all members outside the address book; usually
     /// [`super::STRANGERS_BYTES_MAX`].
     pub strangers_bytes_max: u64,
@@ -63,7 +64,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Sets the complete list of relays. Sessions with any other relay end.
-    Relays(Vec<RelaySpec>),
+    Relays(Vec<RelayConfig>),
     /// Sends a letter. `request` is in every event about it, also in later runs. A request that is
     /// already under way is ignored.
     Send {
@@ -106,7 +107,7 @@ pub enum Command {
     Invitation(Vec<u8>),
     /// Sets the block lists; each session begins with them. Also bounds the storage of members
     /// outside the address book.
-    Screen(Screens),
+    Screen(BlockLists),
     /// Sets the bytes stored of each sender, after some of them were erased.
     Held(Holdings),
     /// Sets the permitted carriers.
@@ -151,7 +152,7 @@ pub enum Record {
         /// The outbox of letters that go through it.
         outbox: OutboxId,
         /// Contents of the sign-in.
-        said: SignedIn,
+        sign_in: SignedIn,
     },
     /// This relay's outbox is an old copy. A new outbox replaces it, and waiting letters are
     /// refused with that reason.
@@ -181,7 +182,7 @@ pub enum Record {
         /// Time of writing.
         written: Wall,
         /// Kind and body in the form that is sent, now and in every repetition.
-        made: Made,
+        made: LetterBody,
     },
     /// Progress of a conversation's letters: watermarks, which only rise. Retried.
     Reached {
@@ -210,7 +211,7 @@ pub enum Record {
         may_have_arrived: bool,
     },
     /// The user has seen a refusal. Every run shows it until then. Retried.
-    Told {
+    RefusalShown {
         /// The relay that refused the letter.
         relay: HostPort,
         /// The recipient.
@@ -286,7 +287,7 @@ impl Record {
             | Record::Written { relay, .. }
             | Record::Reached { relay, .. }
             | Record::Refused { relay, .. }
-            | Record::Told { relay, .. }
+            | Record::RefusalShown { relay, .. }
             | Record::Declined { relay, .. }
             | Record::Shown { relay, .. } => Some(relay),
         }
@@ -326,7 +327,7 @@ pub enum Progress {
 
 /// Why a letter did not enter the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Unkept {
+pub enum NotQueued {
     /// Writing it to disk failed.
     Disk,
     /// The outbox holds [`OUTBOX_LETTERS_MAX`](super::OUTBOX_LETTERS_MAX) letters or
@@ -346,7 +347,7 @@ pub struct Incoming {
     /// Its text; empty if there is a note.
     pub text: String,
     /// The relay's note about its sender, a guest.
-    pub note: Option<GuestNote>,
+    pub note: Option<GuestEvent>,
     /// When the relay accepted it.
     pub at: Wall,
     /// The carrier it came on.
@@ -359,7 +360,7 @@ pub struct Incoming {
 
 /// One letter of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct HistoryEntry {
     /// Whether this member wrote it.
     pub by_me: bool,
     /// The relay it went through.
@@ -371,7 +372,7 @@ pub struct Said {
     /// Its text; empty if there is a note.
     pub text: String,
     /// The note about the conversation with the other member, a guest.
-    pub note: Option<GuestNote>,
+    pub note: Option<GuestEvent>,
     /// When it was written, or when the relay accepted it.
     pub at: Wall,
     /// Its progress. Incoming letters are delivered, and read once shown.
@@ -388,7 +389,7 @@ pub struct Said {
 
 /// Why a client cannot reach a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Unreached {
+pub enum ConnectFailure {
     /// The host name has no address.
     NoSuchHost,
     /// Every permitted carrier was refused or stayed silent.
@@ -423,19 +424,21 @@ pub enum Unreached {
     NameNotWritten,
 }
 
-impl Unreached {
+impl ConnectFailure {
     /// Whether the relay's key differs from the known one, so that the user must decide.
     pub const fn is_other_key(&self) -> bool {
         matches!(
             self,
-            Unreached::KeyChanged { .. } | Unreached::KeyUnlikeBook { .. } | Unreached::BookUnlikePin { .. }
+            ConnectFailure::KeyChanged { .. }
+                | ConnectFailure::KeyUnlikeBook { .. }
+                | ConnectFailure::BookUnlikePin { .. }
         )
     }
 }
 
 /// Why a conversation changed its carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MovedWhy {
+pub enum MoveReason {
     /// UDP has fallen silent.
     Silent,
     /// UDP loses too many packets, or all long ones.
@@ -509,7 +512,7 @@ pub enum Event {
         /// The recipient.
         to: Name,
         /// The reason.
-        why: Unkept,
+        why: NotQueued,
         /// Its text.
         text: String,
     },
@@ -527,7 +530,7 @@ pub enum Event {
         /// The new carrier.
         via: Carrier,
         /// The reason.
-        why: MovedWhy,
+        why: MoveReason,
     },
     /// The relay refuses the client under this name. The client stops trying.
     NameRefused {
@@ -551,7 +554,7 @@ pub enum Event {
         /// The relay.
         relay: HostPort,
         /// The reason.
-        why: Unreached,
+        why: ConnectFailure,
     },
     /// A session that was online is gone. The client is connecting again.
     Lost {

@@ -13,7 +13,7 @@ use crate::base::{Carrier, ConnId, Path, Rng, Tick};
 use crate::link::RTT_IN_DOUBT;
 use crate::session::{Initiator, KeyQuery};
 
-use super::uplink::Out;
+use super::relay_connection::Out;
 
 /// Send times of a UDP packet, in milliseconds after the first. The last leaves one second for an
 /// answer before the attempt ends.
@@ -32,7 +32,7 @@ const CHECK_KEY_FROM: usize = 2;
 
 /// Stage of an attempt.
 #[derive(Debug)]
-pub(super) enum Stage {
+pub(super) enum AttemptStage {
     /// The TCP connection is being opened.
     Connecting,
     /// Waits for a handshake counter.
@@ -40,17 +40,17 @@ pub(super) enum Stage {
     /// The relay's key was queried.
     Querying(KeyQuery),
     /// The first handshake packet is on its way, perhaps with a key query.
-    Shaking(Initiator, Option<KeyQuery>),
+    Handshaking(Initiator, Option<KeyQuery>),
 }
 
 /// An attempt over one carrier.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct ConnectAttempt {
     pub(super) carrier: Carrier,
-    pub(super) stage: Stage,
+    pub(super) stage: AttemptStage,
     /// Tried in turn.
     addrs: Vec<SocketAddr>,
-    turn: usize,
+    addr_index: usize,
     conn: Option<ConnId>,
     /// Packets sent in this stage.
     sent: usize,
@@ -65,8 +65,8 @@ pub(super) struct Attempt {
 
 /// Next action of an attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Nothing until [`Attempt::next_deadline`].
+pub(super) enum AttemptAction {
+    /// Nothing until [`ConnectAttempt::next_deadline`].
     Wait,
     /// Send the stage's packets on this path.
     Send(Path),
@@ -74,13 +74,13 @@ pub(super) enum Step {
     GiveUp,
 }
 
-impl Attempt {
-    pub(super) fn new(carrier: Carrier, addrs: Vec<SocketAddr>, now: Tick) -> Attempt {
-        Attempt {
+impl ConnectAttempt {
+    pub(super) fn new(carrier: Carrier, addrs: Vec<SocketAddr>, now: Tick) -> ConnectAttempt {
+        ConnectAttempt {
             carrier,
-            stage: Stage::Ready,
+            stage: AttemptStage::Ready,
             addrs,
-            turn: 0,
+            addr_index: 0,
             conn: None,
             sent: 0,
             stage_since: now,
@@ -96,14 +96,14 @@ impl Attempt {
     }
 
     /// Makes the attempt wait for this connection to open.
-    pub(super) fn connecting(mut self, conn: ConnId) -> Attempt {
+    pub(super) fn connecting(mut self, conn: ConnId) -> ConnectAttempt {
         self.conn = Some(conn);
-        self.stage = Stage::Connecting;
+        self.stage = AttemptStage::Connecting;
         self
     }
 
     /// Puts the attempt on a connection that is already open.
-    pub(super) fn on(mut self, conn: ConnId) -> Attempt {
+    pub(super) fn on(mut self, conn: ConnId) -> ConnectAttempt {
         self.conn = Some(conn);
         self
     }
@@ -114,7 +114,7 @@ impl Attempt {
 
     /// Returns the address for the next packet.
     pub(super) fn addr(&self) -> Option<SocketAddr> {
-        self.addrs.get(self.turn % self.addrs.len().max(1)).copied()
+        self.addrs.get(self.addr_index % self.addrs.len().max(1)).copied()
     }
 
     /// Sends the next packet to `path` too: the relay has answered from there.
@@ -122,7 +122,7 @@ impl Attempt {
         if let Path::Udp(addr) = path
             && let Some(turn) = self.addrs.iter().position(|known| *known == addr)
         {
-            self.turn = turn;
+            self.addr_index = turn;
         }
     }
 
@@ -135,7 +135,7 @@ impl Attempt {
     }
 
     /// Enters a new stage, whose packets are sent from `now` on.
-    pub(super) fn enter(&mut self, now: Tick, stage: Stage) {
+    pub(super) fn enter(&mut self, now: Tick, stage: AttemptStage) {
         self.stage = stage;
         self.sent = 0;
         self.stage_since = now;
@@ -148,7 +148,7 @@ impl Attempt {
         if self.stales > STALES_MAX {
             self.give_up_at = now;
         }
-        self.enter(now, Stage::Ready);
+        self.enter(now, AttemptStage::Ready);
     }
 
     /// Returns the initial RTT estimate from the answer that has just come. If the packet was sent
@@ -163,7 +163,7 @@ impl Attempt {
     }
 
     /// Sends again immediately what was sent a while ago: the relay is known to be reachable.
-    pub(super) fn hurry(&mut self, now: Tick) {
+    pub(super) fn retry_now(&mut self, now: Tick) {
         if self.carrier == Carrier::Udp && now.since(self.sent_at) >= Duration::from_millis(SCHEDULE_MS[1]) {
             self.next_at = self.next_at.min(now);
         }
@@ -172,7 +172,7 @@ impl Attempt {
     /// Handles a cookie from a relay under load. Returns `true` if the first message is due again,
     /// with the cookie, in place of a later repetition.
     pub(super) fn handle_cookie(&mut self, now: Tick, path: Path, bytes: &[u8]) -> bool {
-        let Stage::Shaking(initiator, _) = &mut self.stage else { return false };
+        let AttemptStage::Handshaking(initiator, _) = &mut self.stage else { return false };
         let again = initiator.handle_cookie(bytes) == Ok(true) && self.sent < SCHEDULE_MS.len();
         if again {
             self.next_at = now;
@@ -183,21 +183,21 @@ impl Attempt {
 
     /// Whether its connection is open.
     pub(super) fn is_open(&self) -> bool {
-        !matches!(self.stage, Stage::Connecting)
+        !matches!(self.stage, AttemptStage::Connecting)
     }
 
     /// Whether the key should be queried along with the handshake. On TCP each packet is sent once,
     /// so the query is sent at once.
-    pub(super) fn doubts_key(&self) -> bool {
+    pub(super) fn should_query_key(&self) -> bool {
         let asks = self.carrier == Carrier::Tcp || self.sent > CHECK_KEY_FROM;
-        asks && matches!(self.stage, Stage::Shaking(_, None))
+        asks && matches!(self.stage, AttemptStage::Handshaking(_, None))
     }
 
     /// Sends the stage's packets.
     pub(super) fn send(&self, path: Path, out: &mut Out) {
         match &self.stage {
-            Stage::Querying(query) => out.send(path, query.packet()),
-            Stage::Shaking(initiator, check) => {
+            AttemptStage::Querying(query) => out.send(path, query.packet()),
+            AttemptStage::Handshaking(initiator, check) => {
                 // Query first: a relay with another key closes a TCP connection whose handshake it
                 // cannot read.
                 if let Some(check) = check {
@@ -205,25 +205,25 @@ impl Attempt {
                 }
                 out.send(path, initiator.packet());
             }
-            Stage::Connecting | Stage::Ready => {}
+            AttemptStage::Connecting | AttemptStage::Ready => {}
         }
     }
 
     /// Returns the next action at time `now`.
-    pub(super) fn step(&mut self, now: Tick, rng: &mut Rng) -> Step {
+    pub(super) fn next_action(&mut self, now: Tick, rng: &mut Rng) -> AttemptAction {
         if now >= self.give_up_at {
-            return Step::GiveUp;
+            return AttemptAction::GiveUp;
         }
-        if matches!(self.stage, Stage::Connecting | Stage::Ready) || now < self.next_at {
-            return Step::Wait;
+        if matches!(self.stage, AttemptStage::Connecting | AttemptStage::Ready) || now < self.next_at {
+            return AttemptAction::Wait;
         }
-        let Some(path) = self.path() else { return Step::GiveUp };
-        if let Stage::Shaking(initiator, _) = &mut self.stage {
+        let Some(path) = self.path() else { return AttemptAction::GiveUp };
+        if let AttemptStage::Handshaking(initiator, _) = &mut self.stage {
             initiator.begin_sending();
         }
         self.sent += 1;
         self.sent_at = now;
-        self.turn += usize::from(self.carrier == Carrier::Udp);
+        self.addr_index += usize::from(self.carrier == Carrier::Udp);
         self.next_at = match SCHEDULE_MS.get(self.sent).filter(|_| self.carrier == Carrier::Udp) {
             Some(after) => now.max(self.stage_since + jittered(*after, rng)),
             None => self.give_up_at,
@@ -233,14 +233,14 @@ impl Attempt {
         if self.next_at <= now {
             self.next_at = now + Duration::from_millis(SCHEDULE_MS[1]);
         }
-        Step::Send(path)
+        AttemptAction::Send(path)
     }
 
     pub(super) fn next_deadline(&self) -> Tick {
         let next = match self.stage {
-            Stage::Connecting => self.give_up_at,
-            Stage::Ready => self.give_up_at,
-            Stage::Querying(_) | Stage::Shaking(..) => self.next_at,
+            AttemptStage::Connecting => self.give_up_at,
+            AttemptStage::Ready => self.give_up_at,
+            AttemptStage::Querying(_) | AttemptStage::Handshaking(..) => self.next_at,
         };
         next.min(self.give_up_at)
     }
@@ -261,19 +261,19 @@ pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{AccessSecret, HandshakeLimits, Hello, Identity, Responder};
+    use crate::session::{AccessSecret, HandshakeLimits, Identity, InitPayload, Responder};
 
     fn udp(addr: &str) -> Path {
         Path::Udp(addr.parse().unwrap())
     }
 
-    fn attempt(addrs: &[&str]) -> (Attempt, Rng) {
+    fn attempt(addrs: &[&str]) -> (ConnectAttempt, Rng) {
         let addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
         let mut rng = Rng::from_seed([1; 32]);
         let start = Tick::from_micros(1_000_000);
-        let mut attempt = Attempt::new(Carrier::Udp, addrs, start);
+        let mut attempt = ConnectAttempt::new(Carrier::Udp, addrs, start);
         let query = KeyQuery::new(Carrier::Udp, &mut rng);
-        attempt.enter(start, Stage::Querying(query));
+        attempt.enter(start, AttemptStage::Querying(query));
         (attempt, rng)
     }
 
@@ -284,10 +284,10 @@ mod tests {
         let mut now = start;
         let mut sent = Vec::new();
         loop {
-            match attempt.step(now, &mut rng) {
-                Step::Send(_) => sent.push(now.since(start).as_millis() as u64),
-                Step::GiveUp => break,
-                Step::Wait => {
+            match attempt.next_action(now, &mut rng) {
+                AttemptAction::Send(_) => sent.push(now.since(start).as_millis() as u64),
+                AttemptAction::GiveUp => break,
+                AttemptAction::Wait => {
                     assert!(attempt.next_deadline() > now, "it never spins");
                     now = attempt.next_deadline();
                 }
@@ -305,10 +305,10 @@ mod tests {
         let (mut attempt, mut rng) = attempt(&["127.0.0.1:1"]);
         let ms = Duration::from_millis;
         let start = Tick::from_micros(1_000_000);
-        attempt.step(start, &mut rng);
+        attempt.next_action(start, &mut rng);
         assert_eq!(attempt.rtt(start + ms(9)), ms(9));
         let again = attempt.next_deadline();
-        assert!(matches!(attempt.step(again, &mut rng), Step::Send(_)));
+        assert!(matches!(attempt.next_action(again, &mut rng), AttemptAction::Send(_)));
         assert_eq!(attempt.rtt(again + ms(9)), RTT_IN_DOUBT);
         assert_eq!(attempt.rtt(again + ms(200)), ms(200));
     }
@@ -320,17 +320,18 @@ mod tests {
             let mut now = Tick::from_micros(1_000_000);
             let identity = Identity::from_private([7; 32]);
             let key = Identity::from_private([9; 32]).public();
-            let hello = Hello { counter: 1, continues: None };
+            let hello = InitPayload { counter: 1, continues: None };
             let initiator =
                 Initiator::new(&identity, &key, &AccessSecret::default(), &hello, 1, carrier, &mut rng)
                     .unwrap();
-            let mut attempt = Attempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now).on(ConnId(1));
-            attempt.enter(now, Stage::Shaking(initiator, None));
+            let mut attempt =
+                ConnectAttempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now).on(ConnId(1));
+            attempt.enter(now, AttemptStage::Handshaking(initiator, None));
             for sent in 1..=doubted_from {
-                while attempt.step(now, &mut rng) == Step::Wait {
+                while attempt.next_action(now, &mut rng) == AttemptAction::Wait {
                     now = attempt.next_deadline();
                 }
-                assert_eq!(attempt.doubts_key(), sent == doubted_from, "{carrier:?} {sent}");
+                assert_eq!(attempt.should_query_key(), sent == doubted_from, "{carrier:?} {sent}");
             }
         }
     }
@@ -351,15 +352,15 @@ mod tests {
             relay.handle_init(start, Path::Udp(addr), addr, packet, &mut out);
             out
         };
-        let hello = Hello { counter: 1, continues: None };
+        let hello = InitPayload { counter: 1, continues: None };
         let initiator = Initiator::new(&identity, &key, &secret, &hello, 1, Carrier::Udp, &mut rng).unwrap();
         let first = initiator.packet().to_vec();
         (0..200).for_each(|port| drop(ask(port, &first)));
         let (mut attempt, _) = attempt(&["192.0.2.9:1"]);
-        attempt.enter(start, Stage::Shaking(initiator, None));
+        attempt.enter(start, AttemptStage::Handshaking(initiator, None));
         let mut sent = 0;
         for port in 1_000..1_100 {
-            sent += usize::from(matches!(attempt.step(start, &mut rng), Step::Send(_)));
+            sent += usize::from(matches!(attempt.next_action(start, &mut rng), AttemptAction::Send(_)));
             let again = attempt.handle_cookie(start, udp("192.0.2.9:1"), &ask(port, &first));
             assert_eq!(again, sent < SCHEDULE_MS.len(), "after {sent} packets");
         }
@@ -372,8 +373,8 @@ mod tests {
         let mut paths = Vec::new();
         let mut now = Tick::from_micros(1_000_000);
         while paths.len() < 4 {
-            match attempt.step(now, &mut rng) {
-                Step::Send(path) => paths.push(path),
+            match attempt.next_action(now, &mut rng) {
+                AttemptAction::Send(path) => paths.push(path),
                 _ => now = attempt.next_deadline(),
             }
         }
@@ -384,14 +385,14 @@ mod tests {
     fn next_packet_goes_where_last_answer_came_from() {
         let (mut attempt, mut rng) = attempt(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
         let start = Tick::from_micros(1_000_000);
-        assert_eq!(attempt.step(start, &mut rng), Step::Send(udp("127.0.0.1:1")));
+        assert_eq!(attempt.next_action(start, &mut rng), AttemptAction::Send(udp("127.0.0.1:1")));
         for (from, next) in
             [("127.0.0.1:3", "127.0.0.1:3"), ("127.0.0.1:2", "127.0.0.1:2"), ("[::1]:9", "127.0.0.1:3")]
         {
             attempt.go_on_at(udp(from));
             let query = KeyQuery::new(Carrier::Udp, &mut rng);
-            attempt.enter(start, Stage::Querying(query));
-            assert_eq!(attempt.step(start, &mut rng), Step::Send(udp(next)), "after {from}");
+            attempt.enter(start, AttemptStage::Querying(query));
+            assert_eq!(attempt.next_action(start, &mut rng), AttemptAction::Send(udp(next)), "after {from}");
         }
     }
 }

@@ -11,23 +11,24 @@
 //! next after 250 ms without an answer (RFC 8305 §5).
 
 mod addresses;
+mod handshake;
 mod known_key;
 mod loss_backoff;
-mod shake;
-mod turns;
+mod pacing;
+mod round_end;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Carrier, ConnId, Effect, HostPort, Now, Path, PublicKey, Rng, Tick, Why};
+use crate::base::{Carrier, ConnId, Effect, HostPort, Now, Path, PathError, PublicKey, Rng, Tick};
 use crate::peer::Peer;
 use crate::session::KeyQuery;
 
-use super::api::{Carriers, Event, Unreached};
-use super::attempt::{Attempt, Stage, Step, pause};
-use super::dials::Turn;
-use super::pace::Asked;
-use super::uplink::{Out, Shared, Told, Uplink, close_conn};
+use super::api::{Carriers, ConnectFailure};
+use super::attempt::{AttemptAction, AttemptStage, ConnectAttempt, pause};
+use super::dials::DialRequest;
+use super::pace::PaceRequest;
+use super::relay_connection::{ClientContext, Out, RelayConnection, close_conn};
 use addresses::Addresses;
 use loss_backoff::LossBackoff;
 
@@ -62,20 +63,20 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(180);
 
 /// Reason for a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Round {
+pub(super) enum ConnectReason {
     /// No session exists.
-    Fresh,
+    Initial,
     /// The session's path is closed or silent.
-    Repair,
+    Recovery,
     /// The session's keys must be renewed.
     Rekey,
 }
 
 /// State of connecting to one relay.
 #[derive(Debug, Default)]
-pub(super) struct Connecting {
-    pub(super) round: Option<Round>,
-    pub(super) attempts: Vec<Attempt>,
+pub(super) struct Connector {
+    pub(super) reason: Option<ConnectReason>,
+    pub(super) attempts: Vec<ConnectAttempt>,
     since: Tick,
     udp: Addresses,
     tcp: Addresses,
@@ -84,21 +85,21 @@ pub(super) struct Connecting {
     tell_silence_at: Option<Tick>,
     /// A key that the relay has shown and not proved.
     unproven_key: Option<PublicKey>,
-    told_key_changed: bool,
+    reported_key_changed: bool,
     failures: u32,
     next_round_at: Option<Tick>,
     /// The round waits for its turn among those of all relays.
-    asked: Option<Asked>,
+    pace_request: Option<PaceRequest>,
     /// That turn has come.
     granted: bool,
     /// The connection waits for its turn.
-    dial_waits: Option<Turn>,
+    dial_request: Option<DialRequest>,
     /// The highest handshake counter that this relay is known to have. Kept for each relay, or one
     /// relay could exhaust the counters for all.
     counter: u64,
     /// Since when, and until when, a packet must come on a TCP path that may belong to a previous
     /// network.
-    doubted: Option<(Tick, Tick)>,
+    suspected: Option<(Tick, Tick)>,
     /// When the present session began.
     begun: Tick,
     /// Consecutive sessions that ended soon after they began.
@@ -107,7 +108,7 @@ pub(super) struct Connecting {
     pub(super) loss_backoff: LossBackoff,
 }
 
-impl Connecting {
+impl Connector {
     /// Ends a failed round. The next begins after a pause that doubles with each failure.
     fn back_off(&mut self, now: Tick, rng: &mut Rng) {
         let longest = (BACKOFF_MIN * (1 << self.failures.min(5))).min(BACKOFF_MAX);
@@ -117,22 +118,23 @@ impl Connecting {
     }
 
     /// Handles the end of a session. After several short sessions the pause grows as with failures.
-    pub(super) fn session_ended(&mut self, now: Tick, rng: &mut Rng) {
+    pub(super) fn handle_session_ended(&mut self, now: Tick, rng: &mut Rng) {
         let early = now.since(self.begun) < BACKOFF_MAX;
         self.failures = self.failures.max(self.early_ends);
         self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
         self.back_off(now, rng);
     }
 
-    /// Lengthens the pause after "too many requests". Call before [`Connecting::session_ended`].
+    /// Lengthens the pause after "too many requests". Call before
+    /// [`Connector::handle_session_ended`].
     pub(super) fn slow_down(&mut self) {
         self.failures = self.failures.max(FAILURES_TOO_MANY);
     }
 
     /// Shortens the pause for a relay that shut down cleanly and may restart at once, unless
     /// sessions ended early before. The random delay spreads the relay's clients. Call after
-    /// [`Connecting::session_ended`].
-    pub(super) fn hasten(&mut self, now: Tick, rng: &mut Rng) {
+    /// [`Connector::handle_session_ended`].
+    pub(super) fn retry_soon(&mut self, now: Tick, rng: &mut Rng) {
         if self.early_ends == 0 {
             self.failures = 0;
             self.next_round_at = Some(now + Duration::from_micros(rng.below(SOON.as_micros() as u64)));
@@ -140,13 +142,13 @@ impl Connecting {
     }
 
     /// Requires a packet on the TCP path between now and `until`; otherwise the path is repaired.
-    pub(super) fn doubt(&mut self, now: Tick, until: Tick) {
-        self.doubted = Some((now, until));
+    pub(super) fn suspect_path(&mut self, now: Tick, until: Tick) {
+        self.suspected = Some((now, until));
     }
 
     /// Drops that requirement: the TCP path is gone.
-    pub(super) fn forget_doubt(&mut self) {
-        self.doubted = None;
+    pub(super) fn clear_suspicion(&mut self) {
+        self.suspected = None;
     }
 
     /// Starts again with an immediate round, because the relay's address or key has changed.
@@ -158,20 +160,20 @@ impl Connecting {
     }
 
     /// Drops a pause that is no longer needed because the path works again.
-    fn forget_pause(&mut self) {
+    fn clear_backoff(&mut self) {
         if self.next_round_at.take().is_some() {
             self.failures = 0;
         }
     }
 
-    pub(super) fn succeeded(&mut self) {
+    pub(super) fn handle_success(&mut self) {
         self.failures = 0;
         self.next_round_at = None;
         self.end_round();
     }
 
     /// Shortens the time until the relay is reported as silent: one carrier was refused.
-    fn hasten_silence(&mut self, now: Tick) {
+    fn report_silence_soon(&mut self, now: Tick) {
         if let Some(at) = &mut self.tell_silence_at {
             *at = (*at).min(self.since + SILENT_AND_REFUSED).max(now + Duration::from_micros(1));
         }
@@ -180,14 +182,14 @@ impl Connecting {
     /// Restarts the TCP delay when the relay's key arrives over UDP. The handshake that begins now
     /// gets the same head start as that of a client that knew the key. If UDP is dropped no key
     /// arrives, and TCP is not delayed.
-    fn give_a_start(&mut self, now: Tick) {
+    fn delay_tcp(&mut self, now: Tick) {
         self.tcp_at = self.tcp_at.map(|at| at.max(now + TCP_CONNECT_AFTER));
     }
 
     fn end_round(&mut self) {
-        self.round = None;
+        self.reason = None;
         self.tcp_at = None;
-        self.dial_waits = None;
+        self.dial_request = None;
         self.tell_silence_at = None;
     }
 
@@ -209,7 +211,7 @@ impl Connecting {
             return false;
         }
         if carriers == Carriers::Udp {
-            self.hasten_silence(now);
+            self.report_silence_soon(now);
         }
         let early = self.tcp_at.is_some_and(|at| at > now);
         if early {
@@ -219,76 +221,77 @@ impl Connecting {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        let attempts = self.attempts.iter().map(Attempt::next_deadline);
+        let attempts = self.attempts.iter().map(ConnectAttempt::next_deadline);
         // A round begins after both pauses.
         let paused = self.next_round_at.max(self.loss_backoff.next_deadline());
-        let paused = paused.filter(|_| self.round.is_none() && self.asked.is_none());
-        let doubted = self.doubted.map(|(_, until)| until);
+        let paused = paused.filter(|_| self.reason.is_none() && self.pace_request.is_none());
+        let doubted = self.suspected.map(|(_, until)| until);
         attempts.chain([paused, self.tcp_at, self.tell_silence_at, doubted].into_iter().flatten()).min()
     }
 }
 
-impl Uplink {
+impl RelayConnection {
     /// Whether an attempt is under way.
-    pub(super) fn is_trying(&self) -> bool {
-        !self.connecting.attempts.is_empty()
+    pub(super) fn is_connecting(&self) -> bool {
+        !self.connector.attempts.is_empty()
     }
 
     /// Whether this host belongs to the relay.
-    pub(super) fn asks_for(&self, host: &HostPort) -> bool {
-        self.spec.addr == *host || self.spec.tcp.as_ref() == Some(host)
+    pub(super) fn wants_host(&self, host: &HostPort) -> bool {
+        self.config.addr == *host || self.config.tcp.as_ref() == Some(host)
     }
 
     /// Whether packets for the relay leave on this path.
-    pub(super) fn sends_to(&self, path: Path) -> bool {
-        let tries = matches!(path, Path::Udp(addr) if self.connecting.udp_addrs().contains(&addr));
+    pub(super) fn has_path(&self, path: Path) -> bool {
+        let tries = matches!(path, Path::Udp(addr) if self.connector.udp_addrs().contains(&addr));
         tries || self.peer.as_ref().and_then(Peer::path) == Some(path)
     }
 
     /// Does all connection work that is due.
-    pub(super) fn pursue(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        if self.connecting.round.is_none()
-            && let Some(round) = self.wanted_round(now.tick)
-            && (round != Round::Fresh || self.is_its_turn(now.tick, shared))
+    pub(super) fn drive(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
+        if self.connector.reason.is_none()
+            && let Some(reason) = self.connect_reason(now.tick)
+            && (reason != ConnectReason::Initial || self.may_begin(now.tick, ctx))
         {
-            match self.contradiction() {
+            match self.key_contradiction() {
                 Some(why) => {
                     self.tell_unreached(why, out);
-                    self.connecting.back_off(now.tick, &mut shared.rng);
+                    self.connector.back_off(now.tick, &mut ctx.rng);
                 }
-                None => self.begin_round(now, shared, round, out),
+                None => self.begin_round(now, ctx, reason, out),
             }
         }
-        if self.connecting.tcp_at.is_some_and(|at| at <= now.tick) {
-            self.connecting.tcp_at = None;
-            self.open_tcp(now.tick, shared, out);
+        if self.connector.tcp_at.is_some_and(|at| at <= now.tick) {
+            self.connector.tcp_at = None;
+            self.open_tcp(now.tick, ctx, out);
         }
-        if self.connecting.tell_silence_at.is_some_and(|at| at <= now.tick) {
-            self.connecting.tell_silence_at = None;
-            self.tell_unreached(Unreached::Silent, out);
+        if self.connector.tell_silence_at.is_some_and(|at| at <= now.tick) {
+            self.connector.tell_silence_at = None;
+            self.tell_unreached(ConnectFailure::Silent, out);
         }
-        self.drive_attempts(now, shared, out);
+        self.drive_attempts(now, ctx, out);
     }
 
     /// Whether a suspect TCP path stayed silent until its deadline: it belongs to a previous
     /// network.
     fn is_left_behind(&mut self, now: Tick) -> bool {
-        let doubted = self.connecting.doubted.take_if(|doubted| doubted.1 <= now);
+        let doubted = self.connector.suspected.take_if(|doubted| doubted.1 <= now);
         let heard = self.peer.as_ref().map(|peer| peer.link().last_heard());
         doubted.zip(heard).is_some_and(|((since, _), heard)| heard <= since)
     }
 
-    fn wanted_round(&mut self, now: Tick) -> Option<Round> {
-        if self.connecting.next_round_at.is_some_and(|at| at > now) || self.connecting.loss_backoff.holds(now)
+    fn connect_reason(&mut self, now: Tick) -> Option<ConnectReason> {
+        if self.connector.next_round_at.is_some_and(|at| at > now)
+            || self.connector.loss_backoff.is_holding(now)
         {
             return None;
         }
-        let is_over = self.connecting.loss_backoff.is_over(now);
-        let Some(peer) = &self.peer else { return Some(Round::Fresh) };
+        let is_over = self.connector.loss_backoff.is_over(now);
+        let Some(peer) = &self.peer else { return Some(ConnectReason::Initial) };
         match peer.path() {
-            None => Some(Round::Repair),
-            Some(_) if is_over => Some(Round::Repair),
-            Some(_) => peer.needs_rekey(now).then_some(Round::Rekey),
+            None => Some(ConnectReason::Recovery),
+            Some(_) if is_over => Some(ConnectReason::Recovery),
+            Some(_) => peer.needs_rekey(now).then_some(ConnectReason::Rekey),
         }
     }
 
@@ -304,286 +307,268 @@ impl Uplink {
     /// Starts a repair round if the path is dead; otherwise drops an unneeded pause. Call after all
     /// received input was processed: after a pause of the process timers are over, and answers may
     /// be waiting to be read.
-    pub(super) fn repair_dead_path(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+    pub(super) fn repair_dead_path(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
         let is_stalled = self.stalled_at().is_some_and(|at| at <= now.tick);
         let on_tcp = matches!(self.peer.as_ref().and_then(Peer::path), Some(Path::Tcp(_)));
         let is_left_behind = self.is_left_behind(now.tick) && on_tcp;
-        if self.connecting.round.is_some()
-            || self.connecting.next_round_at.is_some_and(|at| at > now.tick)
-            || self.connecting.loss_backoff.holds(now.tick)
+        if self.connector.reason.is_some()
+            || self.connector.next_round_at.is_some_and(|at| at > now.tick)
+            || self.connector.loss_backoff.is_holding(now.tick)
         {
             return;
         }
         if is_stalled || is_left_behind {
-            self.begin_round(now, shared, Round::Repair, out);
+            self.begin_round(now, ctx, ConnectReason::Recovery, out);
         } else {
-            self.connecting.forget_pause();
+            self.connector.clear_backoff();
         }
     }
 
-    pub(super) fn begin_round(&mut self, now: Now, shared: &mut Shared, round: Round, out: &mut Out) {
+    pub(super) fn begin_round(
+        &mut self,
+        now: Now,
+        ctx: &mut ClientContext,
+        reason: ConnectReason,
+        out: &mut Out,
+    ) {
         if self.peer.as_ref().is_some_and(|peer| now.tick.since(peer.link().last_heard()) >= FORGOTTEN_AFTER)
         {
-            self.drop_peer(now.tick, shared, out);
+            self.drop_peer(now.tick, ctx, out);
         }
-        let connecting = &mut self.connecting;
-        connecting.round = Some(round);
-        connecting.loss_backoff.is_over(now.tick);
-        connecting.next_round_at = None;
-        connecting.since = now.tick;
-        if let (Round::Rekey, Some(path)) = (round, self.peer.as_ref().and_then(Peer::path)) {
+        let connector = &mut self.connector;
+        connector.reason = Some(reason);
+        connector.loss_backoff.is_over(now.tick);
+        connector.next_round_at = None;
+        connector.since = now.tick;
+        if let (ConnectReason::Rekey, Some(path)) = (reason, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
-                Path::Tcp(conn) => Attempt::new(Carrier::Tcp, Vec::new(), now.tick).on(conn),
-                _ => Attempt::new(Carrier::Udp, path.udp_peer().into_iter().collect(), now.tick),
+                Path::Tcp(conn) => ConnectAttempt::new(Carrier::Tcp, Vec::new(), now.tick).on(conn),
+                _ => ConnectAttempt::new(Carrier::Udp, path.udp_peer().into_iter().collect(), now.tick),
             };
-            connecting.attempts.push(attempt);
+            connector.attempts.push(attempt);
             return;
         }
-        connecting.tell_silence_at = Some(now.tick + SILENT);
-        let udp = look_up(&self.spec.addr, out);
-        let tcp = match &self.spec.tcp {
+        connector.tell_silence_at = Some(now.tick + SILENT);
+        let udp = look_up(&self.config.addr, out);
+        let tcp = match &self.config.tcp {
             Some(tcp) => look_up(tcp, out),
             None => udp.clone(),
         };
-        connecting.udp.begin(udp);
-        connecting.tcp.begin(tcp);
-        self.launch(now, shared, out);
+        connector.udp.begin(udp);
+        connector.tcp.begin(tcp);
+        self.launch(now, ctx, out);
     }
 
     /// Handles the addresses of a host. Ignored if the round has attempts already.
     pub(super) fn handle_resolved(
         &mut self,
         now: Now,
-        shared: &mut Shared,
+        ctx: &mut ClientContext,
         host: &HostPort,
         addrs: &[SocketAddr],
         out: &mut Out,
     ) {
-        if self.connecting.round.is_none() || !self.connecting.attempts.is_empty() {
+        if self.connector.reason.is_none() || !self.connector.attempts.is_empty() {
             return;
         }
-        if *host == self.spec.addr {
-            self.connecting.udp.set(addrs);
+        if *host == self.config.addr {
+            self.connector.udp.set(addrs);
         }
-        if *host == *self.spec.tcp.as_ref().unwrap_or(&self.spec.addr) {
-            self.connecting.tcp.set(addrs);
+        if *host == *self.config.tcp.as_ref().unwrap_or(&self.config.addr) {
+            self.connector.tcp.set(addrs);
         }
-        self.launch(now, shared, out);
+        self.launch(now, ctx, out);
     }
 
     /// Begins the attempts once all addresses are known.
-    fn launch(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        let connecting = &mut self.connecting;
-        let Connecting { udp, tcp, .. } = &*connecting;
+    fn launch(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
+        let connector = &mut self.connector;
+        let Connector { udp, tcp, .. } = &*connector;
         if !udp.are_known() || !tcp.are_known() {
             return;
         }
-        let use_udp = shared.carriers != Carriers::Tcp && !udp.all().is_empty();
-        let use_tcp = shared.carriers != Carriers::Udp && !tcp.all().is_empty();
+        let use_udp = ctx.carriers != Carriers::Tcp && !udp.all().is_empty();
+        let use_tcp = ctx.carriers != Carriers::Udp && !tcp.all().is_empty();
         if !use_udp && !use_tcp {
-            self.tell_unreached(Unreached::NoSuchHost, out);
-            return self.connecting.back_off(now.tick, &mut shared.rng);
+            self.tell_unreached(ConnectFailure::NoSuchHost, out);
+            return self.connector.back_off(now.tick, &mut ctx.rng);
         }
         if use_udp {
-            connecting.attempts.push(Attempt::new(Carrier::Udp, udp.in_turn(), now.tick));
+            connector.attempts.push(ConnectAttempt::new(Carrier::Udp, udp.in_turn(), now.tick));
         }
         if !use_tcp {
-            self.close_beside(shared, out);
+            self.close_fallback(ctx, out);
         // Reuse the fallback connection: it is further along than a new one.
-        } else if let Some((conn, open)) = self.take_beside() {
-            self.connecting.tcp.take(self.choice.beside_failures());
-            let addr = self.connecting.tcp.at(0).into_iter().collect();
-            let attempt = Attempt::new(Carrier::Tcp, addr, now.tick);
+        } else if let Some((conn, open)) = self.take_fallback() {
+            self.connector.tcp.take(self.path_manager.fallback_failures());
+            let addr = self.connector.tcp.at(0).into_iter().collect();
+            let attempt = ConnectAttempt::new(Carrier::Tcp, addr, now.tick);
             let attempt = if open { attempt.on(conn) } else { attempt.connecting(conn) };
-            self.connecting.attempts.push(attempt);
+            self.connector.attempts.push(attempt);
             self.plan_next_addr(now.tick);
-        } else if use_udp && !self.choice.udp_failed {
-            self.connecting.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
+        } else if use_udp && !self.path_manager.udp_failed {
+            self.connector.tcp_at = Some(now.tick + TCP_CONNECT_AFTER);
         } else {
-            self.open_tcp(now.tick, shared, out);
+            self.open_tcp(now.tick, ctx, out);
         }
-        self.drive_attempts(now, shared, out);
+        self.drive_attempts(now, ctx, out);
     }
 
-    fn open_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        if self.connecting.dial_waits.is_none() && self.is_its_dial_turn(shared) {
-            self.begin_tcp(now, shared, out);
+    fn open_tcp(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
+        if self.connector.dial_request.is_none() && self.may_dial(ctx) {
+            self.begin_tcp(now, ctx, out);
         }
     }
 
-    pub(super) fn begin_tcp(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let Some(addr) = self.connecting.tcp.next() else { return };
-        let conn = self.dial(shared, addr, out);
-        self.note_trial(now, conn, shared);
-        self.connecting.attempts.push(Attempt::new(Carrier::Tcp, vec![addr], now).connecting(conn));
+    pub(super) fn begin_tcp(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
+        let Some(addr) = self.connector.tcp.next() else { return };
+        let conn = self.dial(ctx, addr, out);
+        self.record_trial(now, conn, ctx);
+        self.connector.attempts.push(ConnectAttempt::new(Carrier::Tcp, vec![addr], now).connecting(conn));
         self.plan_next_addr(now);
     }
 
     /// Schedules a connection to the next address, if any. The present one may still answer.
     fn plan_next_addr(&mut self, now: Tick) {
-        let more = self.connecting.tcp.has_more();
-        self.connecting.tcp_at = more.then(|| now + NEXT_ADDR_AFTER);
+        let more = self.connector.tcp.has_more();
+        self.connector.tcp_at = more.then(|| now + NEXT_ADDR_AFTER);
     }
 
-    pub(super) fn dial(&self, shared: &mut Shared, addr: SocketAddr, out: &mut Out) -> ConnId {
-        shared.next_conn += 1;
-        let conn = ConnId(shared.next_conn);
-        shared.conns.insert(conn, self.spec.addr.clone());
+    pub(super) fn dial(&self, ctx: &mut ClientContext, addr: SocketAddr, out: &mut Out) -> ConnId {
+        ctx.next_conn += 1;
+        let conn = ConnId(ctx.next_conn);
+        ctx.conns.insert(conn, self.config.addr.clone());
         out.effects.push(Effect::OpenTcp(conn, addr));
         conn
     }
 
-    pub(super) fn handle_opened(&mut self, now: Now, shared: &mut Shared, conn: ConnId, out: &mut Out) {
-        if self.beside_opened(conn) {
+    pub(super) fn handle_opened(&mut self, now: Now, ctx: &mut ClientContext, conn: ConnId, out: &mut Out) {
+        if self.handle_fallback_opened(conn) {
             return;
         }
-        if let Some(attempt) = self.connecting.attempts.iter_mut().find(|a| a.conn() == Some(conn)) {
-            attempt.enter(now.tick, Stage::Ready);
-            shared.pace.dials.advance(now.tick, conn);
+        if let Some(attempt) = self.connector.attempts.iter_mut().find(|a| a.conn() == Some(conn)) {
+            attempt.enter(now.tick, AttemptStage::Ready);
+            ctx.pace.dials.advance(now.tick, conn);
         }
-        self.drive_attempts(now, shared, out);
+        self.drive_attempts(now, ctx, out);
     }
 
     /// Handles the end of a TCP connection, whatever it was used for.
     pub(super) fn handle_path_closed(
         &mut self,
         now: Now,
-        shared: &mut Shared,
+        ctx: &mut ClientContext,
         conn: ConnId,
-        why: Why,
+        why: PathError,
         out: &mut Out,
     ) {
-        shared.conns.remove(&conn);
-        shared.pace.dials.end(conn);
-        self.beside_closed(now.tick, conn);
+        ctx.conns.remove(&conn);
+        ctx.pace.dials.end(conn);
+        self.handle_fallback_closed(now.tick, conn);
         if let Some(peer) = &mut self.peer {
             let had_path = peer.path().is_some();
             peer.handle_path_closed(now.tick, Path::Tcp(conn));
             if had_path && peer.path().is_none() {
-                self.connecting.loss_backoff.lost(now.tick, &mut shared.rng);
+                self.connector.loss_backoff.record_loss(now.tick, &mut ctx.rng);
             }
         }
-        if let Some(place) = self.connecting.attempts.iter().position(|a| a.conn() == Some(conn)) {
-            self.handle_attempt_closed(now, shared, place, why, out);
+        if let Some(place) = self.connector.attempts.iter().position(|a| a.conn() == Some(conn)) {
+            self.handle_attempt_closed(now, ctx, place, why, out);
         }
         if !self.stopped {
-            self.pursue(now, shared, out);
+            self.drive(now, ctx, out);
         }
     }
 
     fn handle_attempt_closed(
         &mut self,
         now: Now,
-        shared: &mut Shared,
+        ctx: &mut ClientContext,
         place: usize,
-        why: Why,
+        why: PathError,
         out: &mut Out,
     ) {
-        let attempt = self.connecting.attempts.remove(place);
-        self.free_attempt(now.tick, shared, &attempt);
-        let is_rekey = self.connecting.round == Some(Round::Rekey);
-        if self.connecting.tcp.has_more() && !is_rekey {
-            self.connecting.tcp_at = Some(now.tick);
+        let attempt = self.connector.attempts.remove(place);
+        self.free_attempt(now.tick, ctx, &attempt);
+        let is_rekey = self.connector.reason == Some(ConnectReason::Rekey);
+        if self.connector.tcp.has_more() && !is_rekey {
+            self.connector.tcp_at = Some(now.tick);
             return;
         }
-        if self.connecting.attempts.iter().any(|other| other.carrier == Carrier::Tcp) {
+        if self.connector.attempts.iter().any(|other| other.carrier == Carrier::Tcp) {
             return;
         }
-        if why == Why::Refused {
-            if shared.carriers == Carriers::Tcp {
-                self.tell_unreached(Unreached::NoTcpListener, out);
+        if why == PathError::Refused {
+            if ctx.carriers == Carriers::Tcp {
+                self.tell_unreached(ConnectFailure::NoTcpListener, out);
             } else {
-                self.connecting.hasten_silence(now.tick);
+                self.connector.report_silence_soon(now.tick);
             }
         }
-        if !self.connecting.attempts.is_empty() && !is_rekey {
-            let again = now.tick + pause(TCP_AGAIN_AFTER, &mut shared.rng);
-            self.connecting.tcp_at.get_or_insert(again);
+        if !self.connector.attempts.is_empty() && !is_rekey {
+            let again = now.tick + pause(TCP_AGAIN_AFTER, &mut ctx.rng);
+            self.connector.tcp_at.get_or_insert(again);
         }
-        self.end_failed_round(now.tick, shared, out);
+        self.end_failed_round(now.tick, ctx, out);
     }
 
     /// Advances each attempt as far as possible.
-    pub(super) fn drive_attempts(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+    pub(super) fn drive_attempts(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
         let mut place = 0;
-        while place < self.connecting.attempts.len() {
-            self.make_ready(now, shared, place, out);
-            let attempt = &mut self.connecting.attempts[place];
-            match attempt.step(now.tick, &mut shared.rng) {
-                Step::Wait => place += 1,
-                Step::Send(path) => {
-                    if attempt.doubts_key()
-                        && let Stage::Shaking(_, check) = &mut attempt.stage
+        while place < self.connector.attempts.len() {
+            self.make_ready(now, ctx, place, out);
+            let attempt = &mut self.connector.attempts[place];
+            match attempt.next_action(now.tick, &mut ctx.rng) {
+                AttemptAction::Wait => place += 1,
+                AttemptAction::Send(path) => {
+                    if attempt.should_query_key()
+                        && let AttemptStage::Handshaking(_, check) = &mut attempt.stage
                     {
-                        *check = Some(KeyQuery::new(path.carrier(), &mut shared.rng));
+                        *check = Some(KeyQuery::new(path.carrier(), &mut ctx.rng));
                     }
                     attempt.send(path, out);
                 }
-                Step::GiveUp => {
-                    let attempt = self.connecting.attempts.remove(place);
-                    self.free_attempt(now.tick, shared, &attempt);
-                    if let Some(conn) = attempt.conn().filter(|_| self.connecting.round != Some(Round::Rekey))
+                AttemptAction::GiveUp => {
+                    let attempt = self.connector.attempts.remove(place);
+                    self.free_attempt(now.tick, ctx, &attempt);
+                    if let Some(conn) =
+                        attempt.conn().filter(|_| self.connector.reason != Some(ConnectReason::Rekey))
                     {
-                        close_conn(shared, conn, out);
+                        close_conn(ctx, conn, out);
                     }
-                    self.end_failed_round(now.tick, shared, out);
+                    self.end_failed_round(now.tick, ctx, out);
                 }
             }
         }
     }
 
-    pub(super) fn cancel_attempts(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
+    pub(super) fn cancel_attempts(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
         let in_use = match self.peer.as_ref().and_then(Peer::path) {
             Some(Path::Tcp(conn)) => Some(conn),
             _ => None,
         };
-        self.cancel_attempts_but(now, shared, in_use, out);
+        self.cancel_attempts_but(now, ctx, in_use, out);
     }
 
-    fn cancel_attempts_but(&mut self, now: Tick, shared: &mut Shared, kept: Option<ConnId>, out: &mut Out) {
-        for attempt in std::mem::take(&mut self.connecting.attempts) {
-            self.free_attempt(now, shared, &attempt);
+    fn cancel_attempts_but(
+        &mut self,
+        now: Tick,
+        ctx: &mut ClientContext,
+        kept: Option<ConnId>,
+        out: &mut Out,
+    ) {
+        for attempt in std::mem::take(&mut self.connector.attempts) {
+            self.free_attempt(now, ctx, &attempt);
             if let Some(conn) = attempt.conn().filter(|conn| Some(*conn) != kept) {
-                close_conn(shared, conn, out);
+                close_conn(ctx, conn, out);
             }
         }
     }
 
-    fn free_attempt(&self, now: Tick, shared: &mut Shared, attempt: &Attempt) {
-        if let Stage::Shaking(initiator, _) = &attempt.stage {
-            shared.indexes.free(now, Duration::from_secs(3), initiator.local_index());
+    fn free_attempt(&self, now: Tick, ctx: &mut ClientContext, attempt: &ConnectAttempt) {
+        if let AttemptStage::Handshaking(initiator, _) = &attempt.stage {
+            ctx.indexes.free(now, Duration::from_secs(3), initiator.local_index());
         }
-    }
-
-    fn end_failed_round(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let waits = self.connecting.tcp_at.is_some() || self.connecting.dial_waits.is_some();
-        let more = !self.connecting.attempts.is_empty() || waits;
-        if more || self.connecting.round.is_none() {
-            return;
-        }
-        self.forget_unproven_key();
-        if self.connecting.round != Some(Round::Rekey) {
-            self.connecting.udp.handle_failed_round();
-            self.connecting.tcp.handle_failed_round();
-            self.tell_unreached(Unreached::Silent, out);
-        }
-        self.connecting.back_off(now, &mut shared.rng);
-    }
-
-    /// Reports once that the relay is unreachable or lost. A changed key is always reported.
-    fn tell_unreached(&mut self, why: Unreached, out: &mut Out) {
-        let relay = self.spec.addr.clone();
-        let loud = why.is_other_key();
-        match self.told {
-            Told::Online if !loud => out.show(Event::Lost { relay }),
-            Told::Nothing | Told::Online => out.show(Event::Unreached { relay, why }),
-            Told::Away if loud && !self.connecting.told_key_changed => {
-                out.show(Event::Unreached { relay, why })
-            }
-            Told::Away => {}
-        }
-        self.connecting.told_key_changed |= loud;
-        self.told = Told::Away;
     }
 }
 

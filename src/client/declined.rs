@@ -13,18 +13,18 @@ type Key = (Name, OutboxId);
 
 /// Refused letters of one outbox.
 #[derive(Debug, Default)]
-struct Flow {
+struct DeclinedFlow {
     numbers: BTreeMap<u64, Reason>,
     /// All of them were sent or queued in this session.
-    is_said: bool,
+    is_sent: bool,
 }
 
 /// Refused letters of one relay: the last [`REFUSALS_REMEMBERED`].
 #[derive(Debug, Default)]
 pub(super) struct Declined {
-    flows: BTreeMap<Key, Flow>,
+    flows: BTreeMap<Key, DeclinedFlow>,
     order: VecDeque<(Key, u64)>,
-    owing: BTreeSet<(Key, u64)>,
+    unsent: BTreeSet<(Key, u64)>,
 }
 
 impl Declined {
@@ -42,14 +42,14 @@ impl Declined {
     /// Adds a durable refusal and queues it for the relay.
     pub(super) fn add(&mut self, key: Key, number: u64, reason: Reason) {
         self.restore(key.clone(), number, reason);
-        self.owing.insert((key, number));
+        self.unsent.insert((key, number));
     }
 
     /// Whether this letter was refused before. If so, the refusal is queued again.
-    pub(super) fn repeats(&mut self, key: &Key, number: u64) -> bool {
+    pub(super) fn repeat(&mut self, key: &Key, number: u64) -> bool {
         let repeats = self.flows.get(key).is_some_and(|flow| flow.numbers.contains_key(&number));
         if repeats {
-            self.owing.insert((key.clone(), number));
+            self.unsent.insert((key.clone(), number));
         }
         repeats
     }
@@ -61,28 +61,28 @@ impl Declined {
 
     /// Begins a session, which has received no refusal. Queued ones stay queued: the welcome is on
     /// another stream, so a letter may come and be refused again before it.
-    pub(super) fn session_begun(&mut self) {
-        self.flows.values_mut().for_each(|flow| flow.is_said = false);
+    pub(super) fn handle_session_begun(&mut self) {
+        self.flows.values_mut().for_each(|flow| flow.is_sent = false);
     }
 
     /// Queues all refusals of a conversation whose `stored` is about to be sent.
     pub(super) fn before_stored(&mut self, key: &Key) {
-        let Some(flow) = self.flows.get_mut(key).filter(|flow| !flow.is_said) else { return };
-        flow.is_said = true;
-        self.owing.extend(flow.numbers.keys().map(|number| (key.clone(), *number)));
+        let Some(flow) = self.flows.get_mut(key).filter(|flow| !flow.is_sent) else { return };
+        flow.is_sent = true;
+        self.unsent.extend(flow.numbers.keys().map(|number| (key.clone(), *number)));
     }
 
-    /// Returns the next refusal to send: sender, outbox, number, and reason. [`Declined::paid`]
-    /// follows once it is sent.
+    /// Returns the next refusal to send: sender, outbox, number, and reason.
+    /// [`Declined::mark_sent`] follows once it is sent.
     pub(super) fn next(&self) -> Option<(&Name, OutboxId, u64, Reason)> {
-        let (key, number) = self.owing.first()?;
+        let (key, number) = self.unsent.first()?;
         let reason = *self.flows.get(key)?.numbers.get(number)?;
         Some((&key.0, key.1, *number, reason))
     }
 
     /// Removes the refusal of [`Declined::next`], which was sent.
-    pub(super) fn paid(&mut self) {
-        self.owing.pop_first();
+    pub(super) fn mark_sent(&mut self) {
+        self.unsent.pop_first();
     }
 
     fn forget_oldest(&mut self) {
@@ -93,7 +93,7 @@ impl Declined {
                 self.flows.remove(&key);
             }
         }
-        self.owing.remove(&(key, number));
+        self.unsent.remove(&(key, number));
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
         while let Some((_, outbox, number, reason)) = declined.next() {
             assert_eq!(reason, Reason::Full);
             owed.push((outbox.0, number));
-            declined.paid();
+            declined.mark_sent();
         }
         owed
     }
@@ -120,8 +120,8 @@ mod tests {
         let mut declined = Declined::default();
         declined.add(key(1), 7, Reason::Full);
         assert_eq!(owed(&mut declined), [(1, 7)]);
-        assert!(!declined.repeats(&key(1), 8) && !declined.repeats(&key(2), 7));
-        assert!(declined.repeats(&key(1), 7) && declined.repeats(&key(1), 7));
+        assert!(!declined.repeat(&key(1), 8) && !declined.repeat(&key(2), 7));
+        assert!(declined.repeat(&key(1), 7) && declined.repeat(&key(1), 7));
         assert_eq!(owed(&mut declined), [(1, 7)]);
     }
 
@@ -130,13 +130,13 @@ mod tests {
         let mut declined = Declined::default();
         declined.restore(key(1), 7, Reason::Full);
         declined.restore(key(2), 9, Reason::Full);
-        declined.session_begun();
+        declined.handle_session_begun();
         assert_eq!(owed(&mut declined), []);
         declined.before_stored(&key(1));
         assert_eq!(owed(&mut declined), [(1, 7)]);
         declined.before_stored(&key(1));
         assert_eq!(owed(&mut declined), [], "once per session");
-        declined.session_begun();
+        declined.handle_session_begun();
         declined.before_stored(&key(1));
         assert_eq!(owed(&mut declined), [(1, 7)]);
     }
@@ -146,8 +146,8 @@ mod tests {
     fn refusal_of_letter_before_welcome_stays_queued() {
         let mut declined = Declined::default();
         declined.restore(key(1), 7, Reason::Full);
-        assert!(declined.repeats(&key(1), 7));
-        declined.session_begun();
+        assert!(declined.repeat(&key(1), 7));
+        declined.handle_session_begun();
         assert_eq!(owed(&mut declined), [(1, 7)]);
     }
 
@@ -156,7 +156,7 @@ mod tests {
         let mut declined = Declined::default();
         (0..=REFUSALS_REMEMBERED as u64)
             .for_each(|number| declined.add(key(number % 3), number, Reason::Full));
-        assert!(!declined.repeats(&key(0), 0) && declined.repeats(&key(1), 1));
+        assert!(!declined.repeat(&key(0), 0) && declined.repeat(&key(1), 1));
         assert_eq!(owed(&mut declined).len(), REFUSALS_REMEMBERED);
         assert_eq!(declined.order.len(), REFUSALS_REMEMBERED);
     }

@@ -32,7 +32,7 @@ pub(super) enum Rank {
 
 /// Position in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Turn {
+pub(super) struct DialRequest {
     rank: Rank,
     number: u64,
 }
@@ -48,18 +48,18 @@ struct Trial {
 
 /// Next action of the queue.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum DialAction {
     /// This relay's round may open a connection; it has left the queue.
-    Opens(HostPort),
+    Open(HostPort),
     /// This relay's round gives up this connection.
-    Yields(HostPort, ConnId),
+    Yield(HostPort, ConnId),
 }
 
 /// Rounds waiting for a connection, and connections without an answer.
 #[derive(Debug, Default)]
 pub(super) struct Dials {
-    waiting: BTreeSet<(Turn, HostPort)>,
-    asked: u64,
+    waiting: BTreeSet<(DialRequest, HostPort)>,
+    requests: u64,
     trials: BTreeMap<ConnId, Trial>,
 }
 
@@ -75,24 +75,24 @@ impl Rank {
 impl Dials {
     /// Requests a connection while `open` of them are open. Returns the position in the queue;
     /// `None` if it may be opened at once.
-    pub(super) fn ask(&mut self, open: usize, rank: Rank, relay: &HostPort) -> Option<Turn> {
+    pub(super) fn request(&mut self, open: usize, rank: Rank, relay: &HostPort) -> Option<DialRequest> {
         let is_first = self.waiting.first().is_none_or(|(turn, _)| turn.rank > rank);
         if is_first && open < rank.conns_max() {
             return None;
         }
-        self.asked += 1;
-        let turn = Turn { rank, number: self.asked };
+        self.requests += 1;
+        let turn = DialRequest { rank, number: self.requests };
         self.waiting.insert((turn, relay.clone()));
         Some(turn)
     }
 
     /// Returns the first entry of the queue.
-    pub(super) fn first(&self) -> Option<&(Turn, HostPort)> {
+    pub(super) fn first(&self) -> Option<&(DialRequest, HostPort)> {
         self.waiting.first()
     }
 
     /// Makes a waiting relay urgent.
-    pub(super) fn raise(&mut self, turn: &mut Turn, relay: &HostPort) {
+    pub(super) fn raise(&mut self, turn: &mut DialRequest, relay: &HostPort) {
         if self.waiting.remove(&(*turn, relay.clone())) {
             turn.rank = Rank::Urgent;
             self.waiting.insert((*turn, relay.clone()));
@@ -100,7 +100,7 @@ impl Dials {
     }
 
     /// Removes a round from the queue.
-    pub(super) fn forget(&mut self, turn: Turn, relay: &HostPort) {
+    pub(super) fn cancel(&mut self, turn: DialRequest, relay: &HostPort) {
         self.waiting.remove(&(turn, relay.clone()));
     }
 
@@ -130,13 +130,13 @@ impl Dials {
 
     /// Returns the next action while `open` connections are open. The caller must close a yielded
     /// connection at once.
-    pub(super) fn next(&mut self, now: Tick, open: usize) -> Option<Next> {
+    pub(super) fn next(&mut self, now: Tick, open: usize) -> Option<DialAction> {
         let rank = self.waiting.first()?.0.rank;
         if open < rank.conns_max() {
-            return self.waiting.pop_first().map(|(_, relay)| Next::Opens(relay));
+            return self.waiting.pop_first().map(|(_, relay)| DialAction::Open(relay));
         }
         let (conn, trial) = self.yielding(rank).filter(|(_, trial)| trial.since + YIELDS_AFTER <= now)?;
-        Some(Next::Yields(trial.relay.clone(), *conn))
+        Some(DialAction::Yield(trial.relay.clone(), *conn))
     }
 
     /// Returns when time alone makes [`Dials::next`] return an action.
@@ -172,7 +172,7 @@ mod tests {
     fn full(rank: Rank) -> Dials {
         let mut dials = Dials::default();
         for n in 0..CONNS_MAX {
-            assert_eq!(dials.ask(n, rank, &relay(n)), None);
+            assert_eq!(dials.request(n, rank, &relay(n)), None);
             dials.begin(NOW + Duration::from_millis(n as u64), conn(n), rank, &relay(n));
         }
         dials
@@ -181,15 +181,15 @@ mod tests {
     #[test]
     fn oldest_trial_yields_to_relay_never_tried() {
         let mut dials = full(Rank::First);
-        dials.ask(CONNS_MAX, Rank::First, &relay(900)).unwrap();
+        dials.request(CONNS_MAX, Rank::First, &relay(900)).unwrap();
         dials.advance(NOW + Duration::from_millis(900), conn(0));
         dials.end(conn(1));
         let at = dials.next_deadline().unwrap();
         assert_eq!(at, NOW + YIELDS_AFTER + Duration::from_millis(2));
         assert_eq!(dials.next(at - Duration::from_micros(1), CONNS_MAX), None);
-        assert_eq!(dials.next(at, CONNS_MAX), Some(Next::Yields(relay(2), conn(2))));
+        assert_eq!(dials.next(at, CONNS_MAX), Some(DialAction::Yield(relay(2), conn(2))));
         dials.end(conn(2));
-        assert_eq!(dials.next(at, CONNS_MAX - 1), Some(Next::Opens(relay(900))));
+        assert_eq!(dials.next(at, CONNS_MAX - 1), Some(DialAction::Open(relay(900))));
         assert_eq!(dials.next(at, 0), None);
         assert_eq!(dials.next_deadline(), None);
     }
@@ -198,31 +198,31 @@ mod tests {
     fn nothing_is_given_up_for_relay_that_failed() {
         let mut dials = full(Rank::Again);
         let late = NOW + Duration::from_secs(8);
-        dials.ask(CONNS_MAX, Rank::Again, &relay(900));
+        dials.request(CONNS_MAX, Rank::Again, &relay(900));
         assert_eq!(dials.next(late, CONNS_MAX), None);
         assert_eq!(dials.next_deadline(), None);
-        dials.ask(CONNS_MAX, Rank::First, &relay(901));
-        assert!(matches!(dials.next(late, CONNS_MAX), Some(Next::Yields(..))));
+        dials.request(CONNS_MAX, Rank::First, &relay(901));
+        assert!(matches!(dials.next(late, CONNS_MAX), Some(DialAction::Yield(..))));
     }
 
     #[test]
     fn urgent_relay_waits_for_no_other_and_keeps_its_connection() {
         let mut dials = full(Rank::First);
-        let mut turn = dials.ask(CONNS_MAX, Rank::First, &relay(900)).unwrap();
-        assert_eq!(dials.ask(CONNS_MAX, Rank::Urgent, &relay(901)), None);
+        let mut turn = dials.request(CONNS_MAX, Rank::First, &relay(900)).unwrap();
+        assert_eq!(dials.request(CONNS_MAX, Rank::Urgent, &relay(901)), None);
         dials.begin(NOW, conn(901), Rank::Urgent, &relay(901));
         dials.hold(conn(0));
         let late = NOW + Duration::from_secs(8);
-        assert_eq!(dials.next(late, CONNS_MAX + 1), Some(Next::Yields(relay(1), conn(1))));
+        assert_eq!(dials.next(late, CONNS_MAX + 1), Some(DialAction::Yield(relay(1), conn(1))));
         dials.raise(&mut turn, &relay(900));
-        assert_eq!(dials.next(late, CONNS_MAX + 1), Some(Next::Opens(relay(900))));
+        assert_eq!(dials.next(late, CONNS_MAX + 1), Some(DialAction::Open(relay(900))));
     }
 
     #[test]
     fn forgotten_relay_gets_no_turn() {
         let mut dials = full(Rank::Again);
-        let turn = dials.ask(CONNS_MAX, Rank::First, &relay(900)).unwrap();
-        dials.forget(turn, &relay(900));
+        let turn = dials.request(CONNS_MAX, Rank::First, &relay(900)).unwrap();
+        dials.cancel(turn, &relay(900));
         assert_eq!(dials.next(NOW, 0), None);
         assert_eq!(dials.next_deadline(), None);
     }

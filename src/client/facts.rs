@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::base::{Effect, HostPort, Outputs, Tick, Ticket};
 
 use super::api::{Event, Record};
-use super::counter::Counter;
+use super::handshake_counter::HandshakeCounter;
 
 /// First pause before a retry.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ enum Kind {
 struct Fact {
     record: Record,
     /// Its ticket at the store; `None` after a failure.
-    at_disk: Option<Ticket>,
+    submitted: Option<Ticket>,
 }
 
 /// Records that are not durable yet.
@@ -45,15 +45,20 @@ impl Facts {
     }
 
     /// Submits a record to the store. It replaces an earlier one of its kind for the same relay.
-    pub(super) fn give(&mut self, record: Record, counter: &mut Counter, out: &mut Outputs<Record, Event>) {
+    pub(super) fn submit(
+        &mut self,
+        record: Record,
+        counter: &mut HandshakeCounter,
+        out: &mut Outputs<Record, Event>,
+    ) {
         let key = match &record {
             Record::Pin { relay, .. } => (relay.clone(), Kind::Pin),
             Record::UdpFailed { relay, .. } => (relay.clone(), Kind::Udp),
             _ => unreachable!("other records belong to the journal or the counter"),
         };
-        let ticket = counter.other_ticket();
+        let ticket = counter.next_ticket();
         out.effects.push(Effect::Persist(ticket, record.clone()));
-        self.by_kind.insert(key, Fact { record, at_disk: Some(ticket) });
+        self.by_kind.insert(key, Fact { record, submitted: Some(ticket) });
     }
 
     /// Drops the pin of this relay: the user has decided on its key.
@@ -64,14 +69,14 @@ impl Facts {
     /// Handles the store's answer. Returns whether it was for one of these records.
     pub(super) fn handle_committed(&mut self, now: Tick, ticket: Ticket, durable: bool) -> bool {
         let mut facts = self.by_kind.iter_mut();
-        let Some((key, fact)) = facts.find(|(_, fact)| fact.at_disk == Some(ticket)) else { return false };
+        let Some((key, fact)) = facts.find(|(_, fact)| fact.submitted == Some(ticket)) else { return false };
         if durable {
             let key = key.clone();
             self.by_kind.remove(&key);
             self.pause = RETRY_AFTER;
             return true;
         }
-        fact.at_disk = None;
+        fact.submitted = None;
         if self.retry_at.is_none() {
             self.retry_at = Some(now + self.pause);
             self.pause = (self.pause * 2).min(RETRY_AFTER_MAX);
@@ -80,13 +85,18 @@ impl Facts {
     }
 
     /// Submits failed records again when their pause is over.
-    pub(super) fn handle_time(&mut self, now: Tick, counter: &mut Counter, out: &mut Outputs<Record, Event>) {
+    pub(super) fn handle_time(
+        &mut self,
+        now: Tick,
+        counter: &mut HandshakeCounter,
+        out: &mut Outputs<Record, Event>,
+    ) {
         if self.retry_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        for fact in self.by_kind.values_mut().filter(|fact| fact.at_disk.is_none()) {
-            let ticket = counter.other_ticket();
-            fact.at_disk = Some(ticket);
+        for fact in self.by_kind.values_mut().filter(|fact| fact.submitted.is_none()) {
+            let ticket = counter.next_ticket();
+            fact.submitted = Some(ticket);
             out.effects.push(Effect::Persist(ticket, fact.record.clone()));
         }
     }
@@ -124,11 +134,11 @@ mod tests {
     #[test]
     fn failed_record_is_retried_with_latest_value() {
         let mut facts = Facts::new();
-        let mut counter = Counter::new(0);
+        let mut counter = HandshakeCounter::new(0);
         let mut out = Outputs::default();
         let at = |second: u64| Tick::from_micros(second * 1_000_000);
         for record in [udp(1), pin(), udp(2)] {
-            facts.give(record, &mut counter, &mut out);
+            facts.submit(record, &mut counter, &mut out);
         }
         let tickets: Vec<Ticket> = given(&mut out).into_iter().map(|(ticket, _)| ticket).collect();
         assert!(!facts.handle_committed(at(0), tickets[0], false), "a newer record replaced it");

@@ -14,22 +14,22 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::base::{Effect, HostPort, Mark, OutboxId, Tick, Ticket};
-use crate::wire::message::{EARLIER_MAX, Earlier, Said};
+use crate::wire::message::{EARLIER_MARKS_MAX, EarlierMarks, MarkToken};
 
 use super::api::Record;
-use super::uplink::{Out, Shared};
+use super::relay_connection::{ClientContext, Out};
 
 /// Pause before a mark that the disk refused is tried again. There is no sign-in until then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+enum NextMark {
     /// No sign-in is pending.
     None,
     /// Its record is pending.
-    Asked(Ticket, Said),
+    Pending(Ticket, MarkToken),
     /// It is durable and may be sent.
-    Ready(Said),
+    Ready(MarkToken),
     /// The disk refused it; retried at this time.
     Refused(Tick),
 }
@@ -38,9 +38,9 @@ enum Next {
 #[derive(Debug)]
 pub(super) struct Marks {
     mark: Mark,
-    /// Contents of the last sign-ins, at most [`EARLIER_MAX`].
-    said: VecDeque<Said>,
-    next: Next,
+    /// Contents of the last sign-ins, at most [`EARLIER_MARKS_MAX`].
+    sign_ins: VecDeque<MarkToken>,
+    next: NextMark,
     /// Refusals that became durable since the start.
     refusals: u64,
     /// The value of `refusals` when the mark of `next` was requested.
@@ -53,11 +53,11 @@ pub(super) struct Marks {
 
 impl Marks {
     /// Restores the marks of an outbox from the stored state.
-    pub(super) fn new(mark: Mark, said: impl IntoIterator<Item = Said>) -> Marks {
+    pub(super) fn new(mark: Mark, sign_in: impl IntoIterator<Item = MarkToken>) -> Marks {
         Marks {
             mark: Mark(mark.0.saturating_add(1)),
-            said: said.into_iter().collect(),
-            next: Next::None,
+            sign_ins: sign_in.into_iter().collect(),
+            next: NextMark::None,
             refusals: 0,
             covers: 0,
             unconfirmed: None,
@@ -77,7 +77,7 @@ impl Marks {
 
     /// Whether the disk has refused the next mark.
     pub(super) const fn is_refused(&self) -> bool {
-        matches!(self.next, Next::Refused(_))
+        matches!(self.next, NextMark::Refused(_))
     }
 
     /// Requests the next mark, unless one is pending or ready.
@@ -86,64 +86,64 @@ impl Marks {
         relay: &HostPort,
         outbox: OutboxId,
         now: Tick,
-        shared: &mut Shared,
+        ctx: &mut ClientContext,
         out: &mut Out,
     ) {
         match self.next {
-            Next::None => {}
-            Next::Refused(retry_at) if retry_at <= now => {}
+            NextMark::None => {}
+            NextMark::Refused(retry_at) if retry_at <= now => {}
             _ => return,
         }
-        let said = Said { mark: Mark(self.mark.0.saturating_add(1)), token: shared.rng.next_u32() };
+        let sign_in = MarkToken { mark: Mark(self.mark.0.saturating_add(1)), token: ctx.rng.next_u32() };
         self.covers = self.refusals;
-        if !shared.journal.keeps() {
-            return self.become_ready(said);
+        if !ctx.commit_queue.keeps() {
+            return self.become_ready(sign_in);
         }
-        let ticket = shared.counter.other_ticket();
-        self.next = Next::Asked(ticket, said);
-        let record = Record::SigningIn { relay: relay.clone(), outbox, said };
+        let ticket = ctx.counter.next_ticket();
+        self.next = NextMark::Pending(ticket, sign_in);
+        let record = Record::SigningIn { relay: relay.clone(), outbox, sign_in };
         out.effects.push(Effect::Persist(ticket, record));
     }
 
     /// Makes a durable mark available for the next sign-in.
-    fn become_ready(&mut self, said: Said) {
-        self.mark = self.mark.max(said.mark);
-        self.next = Next::Ready(said);
+    fn become_ready(&mut self, sign_in: MarkToken) {
+        self.mark = self.mark.max(sign_in.mark);
+        self.next = NextMark::Ready(sign_in);
     }
 
     /// Whether the record with this ticket is a mark's.
-    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
-        matches!(self.next, Next::Asked(asked, _) if asked == ticket)
+    pub(super) fn is_waiting_for(&self, ticket: Ticket) -> bool {
+        matches!(self.next, NextMark::Pending(asked, _) if asked == ticket)
     }
 
     /// Handles the commit of a mark, or its failure.
     pub(super) fn handle_committed(&mut self, now: Tick, durable: bool) {
-        let Next::Asked(_, said) = self.next else { return };
+        let NextMark::Pending(_, sign_in) = self.next else { return };
         match durable {
-            true => self.become_ready(said),
-            false => self.next = Next::Refused(now + RETRY_AFTER),
+            true => self.become_ready(sign_in),
+            false => self.next = NextMark::Refused(now + RETRY_AFTER),
         }
     }
 
     /// Takes the contents of the next sign-in, with the encoded earlier ones. `None` if not durable
     /// yet.
-    pub(super) fn take(&mut self) -> Option<(Said, Vec<u8>)> {
-        let Next::Ready(said) = self.next else { return None };
-        self.next = Next::None;
+    pub(super) fn take(&mut self) -> Option<(MarkToken, Vec<u8>)> {
+        let NextMark::Ready(sign_in) = self.next else { return None };
+        self.next = NextMark::None;
         let mut earlier = Vec::new();
-        self.said.iter().for_each(|said| Earlier::put(&mut earlier, *said));
-        self.said.push_back(said);
-        if self.said.len() > EARLIER_MAX {
-            self.said.pop_front();
+        self.sign_ins.iter().for_each(|sign_in| EarlierMarks::put(&mut earlier, *sign_in));
+        self.sign_ins.push_back(sign_in);
+        if self.sign_ins.len() > EARLIER_MARKS_MAX {
+            self.sign_ins.pop_front();
         }
-        self.unconfirmed = Some((said.mark, self.covers));
-        Some((said, earlier))
+        self.unconfirmed = Some((sign_in.mark, self.covers));
+        Some((sign_in, earlier))
     }
 
     // Refusals.
 
     /// Counts a durable refusal. Returns its number for [`Marks::is_confirmed`].
-    pub(super) const fn refused(&mut self) -> u64 {
+    pub(super) const fn record_refusal(&mut self) -> u64 {
         self.refusals += 1;
         self.refusals
     }
@@ -161,22 +161,22 @@ impl Marks {
     /// Whether the session needs another mark. The caller then calls [`Marks::prepare`].
     pub(super) fn want_another(&mut self) -> bool {
         let wants = self.unconfirmed.is_none() && self.confirmed < self.refusals;
-        if wants && matches!(self.next, Next::Ready(_)) && self.covers <= self.confirmed {
+        if wants && matches!(self.next, NextMark::Ready(_)) && self.covers <= self.confirmed {
             // A copy that lacks the refusals may have this mark.
-            self.next = Next::None;
+            self.next = NextMark::None;
         }
         wants
     }
 
     /// Returns the mark that the session must send next.
-    pub(super) fn next_of_session(&self) -> Option<Said> {
+    pub(super) fn next_of_session(&self) -> Option<MarkToken> {
         let wants = self.unconfirmed.is_none() && self.confirmed < self.covers;
-        if let Next::Ready(said) = self.next { Some(said).filter(|_| wants) } else { None }
+        if let NextMark::Ready(sign_in) = self.next { Some(sign_in).filter(|_| wants) } else { None }
     }
 
     /// Handles the relay's confirmation of a durable mark.
     pub(super) fn confirm(&mut self, mark: Mark) {
-        if let Some((_, covers)) = self.unconfirmed.take_if(|(said, _)| *said <= mark) {
+        if let Some((_, covers)) = self.unconfirmed.take_if(|(sign_in, _)| *sign_in <= mark) {
             self.confirmed = self.confirmed.max(covers);
         }
     }
@@ -189,7 +189,7 @@ impl Marks {
     }
 
     /// Drops the unconfirmed mark, which may not have arrived.
-    pub(super) const fn session_lost(&mut self) {
+    pub(super) const fn handle_session_lost(&mut self) {
         self.unconfirmed = None;
     }
 
@@ -199,7 +199,7 @@ impl Marks {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        if let Next::Refused(retry_at) = self.next { Some(retry_at) } else { None }
+        if let NextMark::Refused(retry_at) = self.next { Some(retry_at) } else { None }
     }
 }
 
@@ -207,13 +207,13 @@ impl Marks {
 mod tests {
     use super::*;
 
-    fn said(mark: u32) -> Said {
-        Said { mark: Mark(mark), token: mark }
+    fn sign_in(mark: u32) -> MarkToken {
+        MarkToken { mark: Mark(mark), token: mark }
     }
 
     fn signed_in() -> Marks {
         let mut marks = Marks::new(Mark(0), []);
-        marks.become_ready(said(2));
+        marks.become_ready(sign_in(2));
         assert!(marks.take().is_some());
         marks.confirm_sign_in();
         marks
@@ -221,20 +221,20 @@ mod tests {
 
     /// [`Marks::prepare`] with a disk that takes the mark at once.
     fn prepared(marks: &mut Marks, mark: u32) {
-        assert_eq!(marks.next, Next::None);
+        assert_eq!(marks.next, NextMark::None);
         marks.covers = marks.refusals;
-        marks.become_ready(said(mark));
+        marks.become_ready(sign_in(mark));
     }
 
     #[test]
     fn refusal_is_confirmed_by_mark_requested_after_it() {
         let mut marks = signed_in();
         assert!(marks.is_confirmed(0) && !marks.want_another());
-        let first = marks.refused();
+        let first = marks.record_refusal();
         assert!(!marks.is_confirmed(first) && marks.want_another());
         prepared(&mut marks, 3);
-        let second = marks.refused();
-        assert_eq!(marks.next_of_session(), Some(said(3)));
+        let second = marks.record_refusal();
+        assert_eq!(marks.next_of_session(), Some(sign_in(3)));
         assert!(marks.take().is_some() && !marks.want_another(), "one at a time");
         marks.confirm(Mark(2));
         assert!(!marks.is_confirmed(first), "that mark was the sign-in's");
@@ -248,12 +248,12 @@ mod tests {
     fn mark_requested_before_refusal_does_not_confirm_it() {
         let mut marks = signed_in();
         prepared(&mut marks, 3);
-        let refusal = marks.refused();
+        let refusal = marks.record_refusal();
         assert_eq!(marks.next_of_session(), None);
         assert!(marks.want_another());
         prepared(&mut marks, 4);
         assert!(marks.take().is_some());
-        marks.session_lost();
+        marks.handle_session_lost();
         marks.confirm(Mark(4));
         assert!(!marks.is_confirmed(refusal) && marks.want_another(), "it may not have arrived");
     }

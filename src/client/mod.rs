@@ -11,67 +11,68 @@
 //!   sender's order.
 //! - A failing relay never delays another relay's conversations.
 
-mod acquaintances;
 mod api;
 mod attempt;
-mod choice;
+mod block_list;
+mod commit_queue;
+mod commits;
 mod connect;
-mod counter;
 mod declined;
 mod delivery;
 mod dials;
 mod facts;
-mod journal;
-mod kept;
-mod ledger;
-mod mail;
+mod handshake_counter;
+mod known_senders;
 mod marks;
 mod outbox;
 mod pace;
+mod path_validation;
 mod paths;
-mod screen;
+mod persisted;
+mod received_index;
+mod relay_connection;
+mod relay_connections;
+mod relay_mail;
 mod strangers;
-mod uplink;
-mod uplinks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use api::{
-    Carriers, Command, Config, Event, Incoming, MovedWhy, Progress, Record, RelaySpec, Said, Unkept,
-    Unreached,
+    Carriers, Command, Config, ConnectFailure, Event, HistoryEntry, Incoming, MoveReason, NotQueued,
+    Progress, Record, RelayConfig,
 };
-pub use kept::{
-    DECLINED_KEPT_MAX, Kept, KeptConversation, KeptLetter, KeptOutbox, KeptRefusal, KeptSender,
-    OUTBOXES_OF_ONE_MAX, Reach,
-};
+pub use block_list::{BLOCK_LIST_MAX, BlockList, BlockLists};
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
-pub use screen::{SCREENED_MAX, Screen, Screens};
+pub use persisted::{
+    DECLINED_PERSISTED_MAX, OUTBOXES_OF_ONE_MAX, PersistedClient, PersistedConversation, PersistedLetter,
+    PersistedOutbox, PersistedRefusal, PersistedSender, Reach,
+};
 pub use strangers::{Contacts, Holdings, STRANGERS_BYTES_MAX, cost as letter_cost};
 
 use crate::base::{
-    Carrier, Core, Effect, HostPort, Input, LetterId, Name, Now, OutboxId, Path, Rng, Tick, Ticket, Wall, Why,
+    Core, Effect, HostPort, Input, LetterId, Name, Now, OutboxId, Path, PathError, Rng, Tick, Wall,
 };
 use crate::peer::Peer;
 use crate::session::{AccessSecret, Identity, Indexes};
-pub use crate::wire::letter::{GuestNote, Made};
-pub use crate::wire::message::{EARLIER_MAX, KIND_GUEST, KIND_TEXT, Reason, Said as SignedIn};
+pub use crate::wire::letter::{GuestEvent, LetterBody};
+pub use crate::wire::message::{EARLIER_MARKS_MAX, KIND_GUEST, KIND_TEXT, MarkToken as SignedIn, Reason};
 use crate::wire::packet::{self, Packet};
 
-use acquaintances::Acquaintances;
-use counter::Counter;
+use commit_queue::CommitQueue;
 use delivery::Unsupported;
-use dials::Next;
+use dials::DialAction;
 use facts::Facts;
-use journal::Journal;
-use ledger::Ledger;
-use mail::{Mail, refused_event};
+use handshake_counter::HandshakeCounter;
+use known_senders::KnownSenders;
 use marks::Marks;
 use outbox::Outbox;
 use pace::Pace;
+use received_index::ReceivedIndex;
+use relay_connection::{ClientContext, Out, RelayConnection};
+use relay_connections::RelayConnections;
+use relay_mail::RelayMail;
 use strangers::Strangers;
-use uplink::{Out, Shared, Uplink};
-use uplinks::Uplinks;
 
 /// Maximum session indexes of one client, live and lingering. A few for each relay, and two for
 /// each connection round of the last 7 s. At most 1,000 rounds a second begin ([`pace`]).
@@ -83,14 +84,14 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// The client of one member.
 pub struct Client {
-    shared: Shared,
+    ctx: ClientContext,
     outbox: OutboxId,
     /// Stored outboxes of relays without an entry in `uplinks` or `parked`.
-    outboxes: BTreeMap<HostPort, KeptOutbox>,
+    outboxes: BTreeMap<HostPort, PersistedOutbox>,
     number_floor: u64,
-    uplinks: Uplinks,
+    connections: RelayConnections,
     /// Letters of relays that are not configured at the moment.
-    parked: BTreeMap<HostPort, Mail>,
+    parked: BTreeMap<HostPort, RelayMail>,
     /// When UDP last failed to reach these relays, from earlier runs.
     udp_failed: BTreeMap<HostPort, Wall>,
     /// Refusals are not shown in this run; the next run shows them.
@@ -101,85 +102,85 @@ pub struct Client {
 impl Client {
     /// Creates a client without relays. It connects on [`Command::Relays`].
     pub fn new(config: Config) -> Client {
-        let mut kept = config.kept;
-        let held = kept.as_mut().map(|kept| std::mem::take(&mut kept.held));
-        let written_to = kept.as_mut().map(|kept| std::mem::take(&mut kept.written_to));
-        let shared = Shared {
+        let mut persisted = config.persisted;
+        let held = persisted.as_mut().map(|persisted| std::mem::take(&mut persisted.held));
+        let written_to = persisted.as_mut().map(|persisted| std::mem::take(&mut persisted.written_to));
+        let ctx = ClientContext {
             strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), held),
-            acquaintances: Acquaintances::new(config.name.clone(), written_to.unwrap_or_default()),
+            known_senders: KnownSenders::new(config.name.clone(), written_to.unwrap_or_default()),
             unsupported: Unsupported::default(),
             identity: Identity::from_private(config.private_key),
             secret: AccessSecret::default(),
             name: config.name,
             carriers: config.carriers,
             rng: Rng::from_seed(config.seed),
-            counter: Counter::new(config.counter_reserved),
-            journal: Journal::new(kept.is_some()),
+            counter: HandshakeCounter::new(config.counter_reserved),
+            commit_queue: CommitQueue::new(persisted.is_some()),
             facts: Facts::new(),
             indexes: Indexes::new(INDEXES_MAX),
             conns: BTreeMap::new(),
             next_conn: 0,
             pace: Pace::new(),
             invitation: Vec::new(),
-            screens: None,
+            block_lists: None,
         };
-        let kept = kept.unwrap_or_default();
+        let persisted = persisted.unwrap_or_default();
         let mut client = Client {
-            shared,
+            ctx,
             outbox: config.outbox,
             outboxes: BTreeMap::new(),
-            number_floor: kept.number_floor,
-            uplinks: Uplinks::default(),
+            number_floor: persisted.number_floor,
+            connections: RelayConnections::default(),
             parked: BTreeMap::new(),
             udp_failed: BTreeMap::new(),
             holds_refusals: false,
             now: Tick::ZERO,
         };
-        client.restore(kept);
+        client.restore(persisted);
         client
     }
 
-    fn restore(&mut self, kept: Kept) {
-        self.udp_failed = kept.udp_failed;
-        self.outboxes = kept.outboxes;
-        let mut conversations: Vec<_> = kept.conversations.into_iter().collect();
+    fn restore(&mut self, persisted: PersistedClient) {
+        self.udp_failed = persisted.udp_failed;
+        self.outboxes = persisted.outboxes;
+        let mut conversations: Vec<_> = persisted.conversations.into_iter().collect();
         conversations.sort_by_key(|(_, conversation)| conversation.touched);
         for ((relay, to), conversation) in conversations {
             self.mail(&relay).outbox.restore(to, conversation.reach);
         }
-        for ((relay, to, number), letter) in &kept.letters {
+        for ((relay, to, number), letter) in &persisted.letters {
             self.mail(relay).outbox.restore_letter(to, *number, letter);
         }
-        for ((relay, to, outbox, number), refusal) in kept.refusals {
-            let id = LetterId { outbox: outbox.through(&relay), number };
+        for ((relay, to, outbox, number), refusal) in persisted.refusals {
+            let id = LetterId { outbox: outbox.for_relay(&relay), number };
             self.mail(&relay).outbox.restore_refusal(to, id, refusal);
         }
-        let mut senders: Vec<_> = kept.senders.into_iter().collect();
+        let mut senders: Vec<_> = persisted.senders.into_iter().collect();
         senders.sort_by_key(|(_, sender)| sender.heard);
         for ((relay, from, outbox), sender) in senders {
-            self.mail(&relay).ledger.restore(from, outbox, sender);
+            self.mail(&relay).received.restore(from, outbox, sender);
         }
-        let mut declined: Vec<_> = kept.declined.into_iter().collect();
+        let mut declined: Vec<_> = persisted.declined.into_iter().collect();
         declined.sort_by_key(|(_, declined)| declined.0);
         for ((relay, from, outbox, number), (_, reason)) in declined {
-            self.mail(&relay).ledger.declined.restore((from, outbox), number, reason);
+            self.mail(&relay).received.declined.restore((from, outbox), number, reason);
         }
     }
 
     /// Returns the letters of this relay.
-    fn mail(&mut self, relay: &HostPort) -> &mut Mail {
-        match self.uplinks.get_mut(relay) {
-            Some(uplink) => &mut uplink.mail,
+    fn mail(&mut self, relay: &HostPort) -> &mut RelayMail {
+        match self.connections.get_mut(relay) {
+            Some(connection) => &mut connection.mail,
             None => {
                 let own = self.outbox;
                 let floor = self.number_floor;
                 let outboxes = &mut self.outboxes;
                 let mail = || {
-                    let kept = outboxes.remove(relay);
-                    let KeptOutbox { id, mark, said } =
-                        kept.unwrap_or(KeptOutbox { id: own, ..KeptOutbox::default() });
-                    let outbox = Outbox::new(id, id.through(relay), Marks::new(mark, said), floor);
-                    Mail { outbox, ledger: Ledger::default() }
+                    let persisted = outboxes.remove(relay);
+                    let PersistedOutbox { id, mark, sign_ins: said } =
+                        persisted.unwrap_or(PersistedOutbox { id: own, ..PersistedOutbox::default() });
+                    let outbox = Outbox::new(id, id.for_relay(relay), Marks::new(mark, said), floor);
+                    RelayMail { outbox, received: ReceivedIndex::default() }
                 };
                 self.parked.entry(relay.clone()).or_insert_with(mail)
             }
@@ -188,77 +189,78 @@ impl Client {
 
     /// Returns the session with a relay, for inspection.
     pub fn peer(&self, relay: &HostPort) -> Option<&Peer> {
-        self.uplinks.get(relay)?.peer.as_ref()
+        self.connections.get(relay)?.peer.as_ref()
     }
 
     /// Returns the path of the session with a relay. `None` while UDP is being validated.
-    pub fn settled_path(&self, relay: &HostPort) -> Option<Path> {
-        self.uplinks.get(relay)?.settled_path()
+    pub fn selected_path(&self, relay: &HostPort) -> Option<Path> {
+        self.connections.get(relay)?.selected_path()
     }
 
     /// Whether every letter is delivered or refused.
     pub fn is_idle(&self) -> bool {
-        self.uplinks.values().all(Uplink::is_idle)
+        self.connections.values().all(RelayConnection::is_idle)
     }
 
     /// Whether every record is durable and every relay with a session has acknowledged all data.
-    pub fn is_settled(&self) -> bool {
-        self.shared.journal.is_empty() && self.uplinks.values().all(Uplink::is_settled)
+    pub fn is_flushed(&self) -> bool {
+        self.ctx.commit_queue.is_empty() && self.connections.values().all(RelayConnection::is_flushed)
     }
 
     /// Returns the number of records given so far, and the number of records settled without a gap
     /// from the first. Effects of an earlier turn are on disk once the second number has reached
     /// that turn's first.
-    pub fn given_and_settled(&self) -> (u64, u64) {
-        self.shared.journal.given_and_settled()
+    pub fn commit_progress(&self) -> (u64, u64) {
+        self.ctx.commit_queue.commit_progress()
     }
 
     fn handle_command(&mut self, now: Now, command: Command, out: &mut Out) {
         match command {
-            Command::Relays(specs) => self.set_relays(now, specs, out),
+            Command::Relays(configs) => self.set_relays(now, configs, out),
             Command::Send { request, relay, to, text } => {
                 self.send(now, &relay, request, to, text, out);
             }
             Command::Close { request, relay, to } => self.close(now, &relay, request, to, out),
             Command::Shown { relay, from, id, read } => {
-                self.shared.journal.push(Record::Shown { relay, from, id, read });
+                self.ctx.commit_queue.push(Record::Shown { relay, from, id, read });
             }
             Command::Ping { relay } => {
-                if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.ping(&mut self.shared);
+                if let Some(connection) = self.connections.get_mut(&relay) {
+                    connection.ping(&mut self.ctx);
                 }
             }
             Command::Invitation(secret) => {
-                self.shared.invitation = secret;
-                self.uplinks.each(|uplink| uplink.handle_invitation(now, &mut self.shared, out));
+                self.ctx.invitation = secret;
+                self.connections.each(|connection| connection.handle_invitation(now, &mut self.ctx, out));
             }
-            Command::Screen(screens) => {
-                if let Some(contacts) = &screens.contacts {
-                    self.shared.strangers.set_contacts(contacts.clone());
+            Command::Screen(block_lists) => {
+                if let Some(contacts) = &block_lists.contacts {
+                    self.ctx.strangers.set_contacts(contacts.clone());
                 }
-                let before = self.shared.acquaintances.set_book(&screens);
-                self.shared.screens = Some(screens);
-                self.uplinks.each(|uplink| {
-                    uplink.handle_screens(&self.shared);
-                    uplink.handle_book(&before, &self.shared);
+                let before = self.ctx.known_senders.set_contacts(&block_lists);
+                self.ctx.block_lists = Some(block_lists);
+                self.connections.each(|connection| {
+                    connection.handle_block_lists(&self.ctx);
+                    connection.handle_contacts(&before, &self.ctx);
                 });
             }
             Command::Held(held) => {
-                let Shared { strangers, journal, .. } = &mut self.shared;
-                strangers.set_held(held, journal.coming());
+                let ClientContext { strangers, commit_queue, .. } = &mut self.ctx;
+                strangers.set_held(held, commit_queue.pending_incoming());
             }
             Command::Carriers(carriers) => {
-                self.shared.carriers = carriers;
-                self.uplinks.each(|uplink| uplink.handle_carriers(now, &mut self.shared, out));
+                self.ctx.carriers = carriers;
+                self.connections.each(|connection| connection.handle_carriers(now, &mut self.ctx, out));
             }
             Command::NetworkChanged => {
-                self.uplinks.each(|uplink| uplink.handle_network_changed(now, &mut self.shared, out));
+                self.connections
+                    .each(|connection| connection.handle_network_changed(now, &mut self.ctx, out));
             }
             Command::HoldRefusals => self.holds_refusals = true,
             Command::Leave => {
-                self.uplinks.each(|uplink| {
-                    uplink.flush(now, &self.shared, out);
-                    uplink.leave(now, &mut self.shared, out);
+                self.connections.each(|connection| {
+                    connection.flush(now, &self.ctx, out);
+                    connection.leave(now, &mut self.ctx, out);
                 });
                 out.show(Event::Left);
             }
@@ -268,12 +270,12 @@ impl Client {
     /// Passes a letter to its relay's outbox, or returns it as refused if the relay is unknown or
     /// the text too long.
     fn send(&mut self, now: Now, relay: &HostPort, request: u64, to: Name, text: String, out: &mut Out) {
-        let sent = match self.uplinks.get_mut(relay) {
-            Some(uplink) => uplink.send(now, &mut self.shared, request, to.clone(), text, out),
+        let sent = match self.connections.get_mut(relay) {
+            Some(connection) => connection.send(now, &mut self.ctx, request, to.clone(), text, out),
             None => Err((Reason::Unknown, text)),
         };
         if let Err((reason, text)) = sent {
-            let id = LetterId { outbox: self.outbox.through(relay), number: 0 };
+            let id = LetterId { outbox: self.outbox.for_relay(relay), number: 0 };
             let may_have_arrived = false;
             let nearest = Vec::new();
             out.show(Event::Refused { request, id, to, reason, may_have_arrived, nearest, text });
@@ -282,92 +284,101 @@ impl Client {
 
     /// Ends a conversation with a guest, as [`Client::send`] sends a letter.
     fn close(&mut self, now: Now, relay: &HostPort, request: u64, to: Name, out: &mut Out) {
-        match self.uplinks.get_mut(relay) {
-            Some(uplink) => uplink.close(now, &mut self.shared, request, to, out),
+        match self.connections.get_mut(relay) {
+            Some(connection) => connection.close(now, &mut self.ctx, request, to, out),
             None => self.send(now, relay, request, to, String::new(), out),
         }
     }
 
-    fn set_relays(&mut self, now: Now, specs: Vec<RelaySpec>, out: &mut Out) {
-        let wanted: BTreeMap<_, _> = specs.into_iter().map(|spec| (spec.addr.clone(), spec)).collect();
-        let gone: Vec<_> = self.uplinks.keys().filter(|addr| !wanted.contains_key(*addr)).cloned().collect();
+    fn set_relays(&mut self, now: Now, configs: Vec<RelayConfig>, out: &mut Out) {
+        let wanted: BTreeMap<_, _> =
+            configs.into_iter().map(|config| (config.addr.clone(), config)).collect();
+        let gone: Vec<_> =
+            self.connections.keys().filter(|addr| !wanted.contains_key(*addr)).cloned().collect();
         for addr in gone {
-            if let Some(mut uplink) = self.uplinks.remove(&addr) {
-                uplink.leave(now, &mut self.shared, out);
-                uplink.mail.outbox.session_lost();
-                self.udp_failed.extend(uplink.udp_failed_at().map(|at| (addr.clone(), at)));
-                self.parked.insert(addr, uplink.mail);
+            if let Some(mut connection) = self.connections.remove(&addr) {
+                connection.leave(now, &mut self.ctx, out);
+                connection.mail.outbox.handle_session_lost();
+                self.udp_failed.extend(connection.udp_failed_at().map(|at| (addr.clone(), at)));
+                self.parked.insert(addr, connection.mail);
             }
         }
-        for (addr, spec) in wanted {
-            match self.uplinks.get_mut(&addr) {
-                Some(uplink) => {
-                    uplink.spec.tcp = spec.tcp;
-                    uplink.set_key(now, spec.key, spec.fingerprint, &mut self.shared, out);
+        for (addr, config) in wanted {
+            match self.connections.get_mut(&addr) {
+                Some(connection) => {
+                    connection.config.tcp = config.tcp;
+                    connection.set_key(now, config.key, config.fingerprint, &mut self.ctx, out);
                 }
                 None => {
                     self.mail(&addr);
                     let mail = self.parked.remove(&addr).expect("it was parked just now");
-                    let mut uplink = Uplink::new(spec, mail);
-                    uplink.recall_udp(now.wall, self.udp_failed.remove(&addr));
+                    let mut connection = RelayConnection::new(config, mail);
+                    connection.recall_udp(now.wall, self.udp_failed.remove(&addr));
                     if !self.holds_refusals {
-                        uplink.tell_old_refusals(&mut self.shared.journal, out);
+                        connection.tell_old_refusals(&mut self.ctx.commit_queue, out);
                     }
-                    uplink.pursue(now, &mut self.shared, out);
-                    self.uplinks.insert(addr, uplink);
+                    connection.drive(now, &mut self.ctx, out);
+                    self.connections.insert(addr, connection);
                 }
             }
         }
     }
 
     fn handle_packet(&mut self, now: Now, path: Path, bytes: &mut [u8], out: &mut Out) {
-        let shared = &mut self.shared;
+        let ctx = &mut self.ctx;
         match packet::parse(path.carrier(), bytes) {
             Ok(Packet::Data { receiver, .. }) => {
-                let relay = shared.indexes.get(receiver).cloned();
-                let uplink = relay.and_then(|relay| self.uplinks.get_mut(&relay));
-                let taken = uplink.is_some_and(|uplink| uplink.handle_data(now, shared, path, bytes, out));
+                let relay = ctx.indexes.get(receiver).cloned();
+                let connection = relay.and_then(|relay| self.connections.get_mut(&relay));
+                let taken =
+                    connection.is_some_and(|connection| connection.handle_data(now, ctx, path, bytes, out));
                 if !taken {
-                    self.spoil(now, path, out);
+                    self.close_on_garbage(now, path, out);
                 }
             }
             Ok(Packet::Response { receiver, .. }) => {
-                let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
-                if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.handle_response(now, shared, path, bytes, out);
+                let Some(relay) = ctx.indexes.get(receiver).cloned() else { return };
+                if let Some(connection) = self.connections.get_mut(&relay) {
+                    connection.handle_response(now, ctx, path, bytes, out);
                 }
             }
             Ok(Packet::Cookie { receiver, .. }) => {
-                let Some(relay) = shared.indexes.get(receiver).cloned() else { return };
-                if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                    uplink.handle_cookie(now, shared, path, bytes, out);
+                let Some(relay) = ctx.indexes.get(receiver).cloned() else { return };
+                if let Some(connection) = self.connections.get_mut(&relay) {
+                    connection.handle_cookie(now, ctx, path, bytes, out);
                 }
             }
             Ok(Packet::KeyAnswer { .. }) => {
-                let change = |uplink: &mut Uplink| uplink.handle_key_answer(now, shared, path, bytes, out);
-                self.uplinks.each_of(Uplink::is_trying, change);
+                let change = |connection: &mut RelayConnection| {
+                    connection.handle_key_answer(now, ctx, path, bytes, out)
+                };
+                self.connections.each_of(RelayConnection::is_connecting, change);
             }
             Ok(Packet::Reset { index, token }) => {
-                let change = |uplink: &mut Uplink| uplink.handle_reset(now, shared, index, token, out);
-                self.uplinks.each_of(|uplink| uplink.peer.is_some(), change);
+                let change =
+                    |connection: &mut RelayConnection| connection.handle_reset(now, ctx, index, token, out);
+                self.connections.each_of(|connection| connection.peer.is_some(), change);
             }
-            _ => self.spoil(now, path, out),
+            _ => self.close_on_garbage(now, path, out),
         }
     }
 
     /// Closes a TCP connection that brought unreadable data. TCP loses nothing and nothing is
     /// retransmitted there, so the rest of the stream is of no use either.
-    fn spoil(&mut self, now: Now, path: Path, out: &mut Out) {
-        if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
+    fn close_on_garbage(&mut self, now: Now, path: Path, out: &mut Out) {
+        if let Some((connection, ctx, conn)) = self.connection_of_path(path) {
             out.effects.push(Effect::Close(path));
-            uplink.handle_path_closed(now, shared, conn, Why::Framing, out);
+            connection.handle_path_closed(now, ctx, conn, PathError::Framing, out);
         }
     }
 
-    fn uplink_of_conn(&mut self, path: Path) -> Option<(&mut Uplink, &mut Shared, crate::base::ConnId)> {
+    fn connection_of_path(
+        &mut self,
+        path: Path,
+    ) -> Option<(&mut RelayConnection, &mut ClientContext, crate::base::ConnId)> {
         let Path::Tcp(conn) = path else { return None };
-        let relay = self.shared.conns.get(&conn)?;
-        Some((self.uplinks.get_mut(relay)?, &mut self.shared, conn))
+        let relay = self.ctx.conns.get(&conn)?;
+        Some((self.connections.get_mut(relay)?, &mut self.ctx, conn))
     }
 }
 
@@ -379,19 +390,19 @@ impl Core for Client {
     fn handle_time(&mut self, now: Now, out: &mut Out) {
         let overslept = self.next_deadline().is_some_and(|at| now.tick.since(at) > OVERSLEPT);
         self.now = now.tick;
-        self.shared.indexes.handle_time(now.tick);
-        self.shared.journal.handle_time(now);
-        self.shared.facts.handle_time(now.tick, &mut self.shared.counter, out);
+        self.ctx.indexes.handle_time(now.tick);
+        self.ctx.commit_queue.handle_time(now);
+        self.ctx.facts.handle_time(now.tick, &mut self.ctx.counter, out);
         if overslept {
-            self.uplinks.each(|uplink| {
-                uplink.peer.iter_mut().for_each(|peer| peer.handle_woken(now.tick));
-                uplink.handle_woken(now.tick, self.shared.carriers);
-                uplink.handle_time(now, &mut self.shared, out);
+            self.connections.each(|connection| {
+                connection.peer.iter_mut().for_each(|peer| peer.handle_woken(now.tick));
+                connection.handle_woken(now.tick, self.ctx.carriers);
+                connection.handle_time(now, &mut self.ctx, out);
             });
         } else {
-            self.uplinks.each_due(now.tick, |uplink| uplink.handle_time(now, &mut self.shared, out));
+            self.connections.each_due(now.tick, |connection| connection.handle_time(now, &mut self.ctx, out));
         }
-        self.give_turns(now, out);
+        self.grant_requests(now, out);
     }
 
     fn handle(&mut self, now: Now, input: Input<'_, Command>, out: &mut Out) {
@@ -399,81 +410,84 @@ impl Core for Client {
             Input::Packet { path, bytes } => self.handle_packet(now, path, bytes, out),
             Input::Command(command) => self.handle_command(now, command, out),
             Input::PathOpened { path, .. } => {
-                if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
-                    uplink.handle_opened(now, shared, conn, out);
+                if let Some((connection, ctx, conn)) = self.connection_of_path(path) {
+                    connection.handle_opened(now, ctx, conn, out);
                 }
             }
             Input::PathClosed(path, why) => {
-                if let Some((uplink, shared, conn)) = self.uplink_of_conn(path) {
-                    uplink.handle_path_closed(now, shared, conn, why, out);
+                if let Some((connection, ctx, conn)) = self.connection_of_path(path) {
+                    connection.handle_path_closed(now, ctx, conn, why, out);
                 }
             }
             Input::Unsent(path, bytes) => {
-                if let Some((uplink, _, _)) = self.uplink_of_conn(path)
-                    && let Some(peer) = &mut uplink.peer
+                if let Some((connection, _, _)) = self.connection_of_path(path)
+                    && let Some(peer) = &mut connection.peer
                 {
                     peer.handle_unsent(now.tick, path, bytes);
                 }
             }
             Input::Resolved(host, addrs) => {
-                let shared = &mut self.shared;
-                let change = |uplink: &mut Uplink| uplink.handle_resolved(now, shared, &host, &addrs, out);
-                self.uplinks.each_of(|uplink| uplink.asks_for(&host), change);
+                let ctx = &mut self.ctx;
+                let change = |connection: &mut RelayConnection| {
+                    connection.handle_resolved(now, ctx, &host, &addrs, out)
+                };
+                self.connections.each_of(|connection| connection.wants_host(&host), change);
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
             Input::SendRefused(path, _) => {
-                let change =
-                    |uplink: &mut Uplink| uplink.handle_send_refused(now, &mut self.shared, path, out);
-                self.uplinks.each_of(|uplink| uplink.sends_to(path), change);
+                let change = |connection: &mut RelayConnection| {
+                    connection.handle_send_refused(now, &mut self.ctx, path, out)
+                };
+                self.connections.each_of(|connection| connection.has_path(path), change);
             }
             Input::Rows(..) | Input::Text { .. } | Input::TextEnded(_) => {}
         }
-        self.settle(now, out);
+        self.handle_commits(now, out);
     }
 
     fn flush(&mut self, now: Now, out: &mut Out) {
-        self.settle(now, out);
-        self.give_turns(now, out);
-        self.shared.journal.hand_over(&mut self.shared.counter, out);
-        let carriers = self.shared.carriers;
-        self.uplinks.finish(now.tick, carriers, |uplink| {
-            uplink.choose(now, &mut self.shared, out);
-            uplink.flush(now, &self.shared, out);
+        self.handle_commits(now, out);
+        self.grant_requests(now, out);
+        self.ctx.commit_queue.submit(&mut self.ctx.counter, out);
+        let carriers = self.ctx.carriers;
+        self.connections.finish(now.tick, carriers, |connection| {
+            connection.update_path(now, &mut self.ctx, out);
+            connection.flush(now, &self.ctx, out);
         });
     }
 
     fn next_deadline(&self) -> Option<Tick> {
-        let uplinks = self.uplinks.next_deadline(self.now, self.shared.carriers);
-        let shared = &self.shared;
+        let connections = self.connections.next_deadline(self.now, self.ctx.carriers);
+        let ctx = &self.ctx;
         let others = [
-            shared.indexes.next_deadline(),
-            shared.journal.next_deadline(),
-            shared.facts.next_deadline(),
-            shared.pace.next_deadline(),
+            ctx.indexes.next_deadline(),
+            ctx.commit_queue.next_deadline(),
+            ctx.facts.next_deadline(),
+            ctx.pace.next_deadline(),
         ];
-        uplinks.into_iter().chain(others.into_iter().flatten()).min()
+        connections.into_iter().chain(others.into_iter().flatten()).min()
     }
 }
 
 impl Client {
     /// Starts connection rounds and TCP connections whose turn has come.
-    fn give_turns(&mut self, now: Now, out: &mut Out) {
-        while let Some(relay) = self.shared.pace.next(now.tick) {
-            if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                uplink.handle_turn(now, &mut self.shared, out);
+    fn grant_requests(&mut self, now: Now, out: &mut Out) {
+        while let Some(relay) = self.ctx.pace.next(now.tick) {
+            if let Some(connection) = self.connections.get_mut(&relay) {
+                connection.handle_pace_grant(now, &mut self.ctx, out);
             }
         }
         while let Some(next) = self.next_dial(now.tick) {
             match next {
-                Next::Opens(relay) => {
-                    if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                        uplink.handle_dial_turn(now, &mut self.shared, out);
+                DialAction::Open(relay) => {
+                    if let Some(connection) = self.connections.get_mut(&relay) {
+                        connection.handle_dial_grant(now, &mut self.ctx, out);
                     }
                 }
-                Next::Yields(relay, conn) => match self.uplinks.get_mut(&relay) {
-                    Some(uplink) => uplink.yield_conn(now, conn, &mut self.shared, out),
-                    None => self.shared.pace.dials.end(conn),
+                DialAction::Yield(relay, conn) => match self.connections.get_mut(&relay) {
+                    Some(connection) => connection.yield_conn(now, conn, &mut self.ctx, out),
+                    None => self.ctx.pace.dials.end(conn),
                 },
             }
         }
@@ -481,105 +495,24 @@ impl Client {
 
     /// Returns the next action of the queue for TCP connections. Skips rounds that have ended, so
     /// that no connection is given up for them.
-    fn next_dial(&mut self, now: Tick) -> Option<Next> {
-        let dials = &mut self.shared.pace.dials;
+    fn next_dial(&mut self, now: Tick) -> Option<DialAction> {
+        let dials = &mut self.ctx.pace.dials;
         while let Some((turn, relay)) = dials.first() {
-            if self.uplinks.get(relay).is_some_and(|uplink| uplink.waits_to_dial(*turn)) {
+            if self.connections.get(relay).is_some_and(|connection| connection.is_waiting_to_dial(*turn)) {
                 break;
             }
             let turn = *turn;
             let relay = relay.clone();
-            dials.forget(turn, &relay);
+            dials.cancel(turn, &relay);
         }
-        dials.next(now, self.shared.conns.len())
-    }
-
-    fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
-        if self.shared.counter.handle_committed(ticket, durable) {
-            let change = |uplink: &mut Uplink| uplink.drive_attempts(now, &mut self.shared, out);
-            self.uplinks.each_of(Uplink::is_trying, change);
-            return;
-        }
-        let shared = &mut self.shared;
-        let mark = |uplink: &mut Uplink| uplink.handle_mark(now, shared, durable, out);
-        if self.uplinks.each_of(|uplink| uplink.mail.outbox.marks.awaits(ticket), mark) {
-            return;
-        }
-        if let Some(mail) = self.parked.values_mut().find(|mail| mail.outbox.marks.awaits(ticket)) {
-            return mail.outbox.marks.handle_committed(now.tick, durable);
-        }
-        if self.shared.facts.handle_committed(now.tick, ticket, durable) {
-            return;
-        }
-        let had_room = self.shared.journal.has_room();
-        self.shared.journal.handle_committed(now, ticket, durable);
-        self.settle(now, out);
-        if !had_room && self.shared.journal.has_room() {
-            let change = |uplink: &mut Uplink| uplink.read(now, &mut self.shared, out);
-            self.uplinks.each_of(|uplink| uplink.peer.is_some(), change);
-        }
-    }
-
-    /// Carries out the consequences of settled records.
-    fn settle(&mut self, now: Now, out: &mut Out) {
-        while let Some((record, durable)) = self.shared.journal.next_settled() {
-            let Some(relay) = record.relay().cloned() else { continue };
-            let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
-            if let Record::OldCopy { .. } = record {
-                self.settle_old_copy(now, &relay, out);
-            } else if let Some(event) = self.mail(&relay).settle(via, record, durable) {
-                if self.holds_refusals && matches!(event, Event::Refused { .. }) {
-                    continue;
-                }
-                let refused =
-                    if let Event::Refused { to, id, .. } = &event { Some((to.clone(), *id)) } else { None };
-                out.show(event);
-                if let Some((to, id)) = refused {
-                    self.settle_refused(relay.clone(), to, id, out);
-                    if let Some(uplink) = self.uplinks.get_mut(&relay) {
-                        uplink.mark_refusals(now.tick, &mut self.shared, out);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Handles a refusal that was shown: receipts of letters behind it may be shown now.
-    fn settle_refused(&mut self, relay: HostPort, to: Name, id: LetterId, out: &mut Out) {
-        self.shared.journal.push(told(&relay, &to, id));
-        if id.outbox != self.mail(&relay).outbox.id() {
-            return;
-        }
-        let via = self.uplinks.get(&relay).map_or(Carrier::Udp, Uplink::via);
-        let reach = self.mail(&relay).outbox.resume(&to, |step| out.show(step.event(via)));
-        let mut more = Vec::new();
-        let outbox = self.mail(&relay).outbox.base();
-        self.mail(&relay).outbox.refuse_written(&to, |to, number, reason, may_have_arrived| {
-            more.push(uplink::record_of_refusal(&relay, outbox, to, number, reason, may_have_arrived));
-        });
-        more.into_iter().for_each(|record| self.shared.journal.push(record));
-        if let Some(reach) = reach {
-            self.shared.journal.push(Record::Reached { relay, to, outbox, reach });
-        }
-    }
-
-    /// Returns the letters of an outbox that was an old copy, after its replacement became durable.
-    fn settle_old_copy(&mut self, now: Now, relay: &HostPort, out: &mut Out) {
-        let given_back = self.mail(relay).outbox.take_given_back();
-        for (to, refusal) in given_back.into_iter().filter(|_| !self.holds_refusals) {
-            self.shared.journal.push(told(relay, &to, refusal.id));
-            out.show(refused_event(to, refusal));
-        }
-        if let Some(uplink) = self.uplinks.get_mut(relay) {
-            uplink.sign_in(now.tick, &mut self.shared, out);
-        }
+        dials.next(now, self.ctx.conns.len())
     }
 }
 
-fn told(relay: &HostPort, to: &Name, id: LetterId) -> Record {
+fn refusal_shown_record(relay: &HostPort, to: &Name, id: LetterId) -> Record {
     // `through` is its own inverse: it gives the outbox's name on disk.
-    let outbox = id.outbox.through(relay);
-    Record::Told { relay: relay.clone(), to: to.clone(), outbox, number: id.number }
+    let outbox = id.outbox.for_relay(relay);
+    Record::RefusalShown { relay: relay.clone(), to: to.clone(), outbox, number: id.number }
 }
 
 #[cfg(test)]

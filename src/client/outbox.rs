@@ -8,6 +8,7 @@
 
 mod letters;
 mod old_copy;
+mod receipts;
 mod refused;
 mod watermarks;
 
@@ -15,15 +16,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use crate::base::{LetterId, Mark, Name, OutboxId, Wall};
-use crate::wire::letter::Made;
+use crate::wire::letter::LetterBody;
 use crate::wire::message::{Reason, Receipt};
 
 use super::api::Progress;
-use super::kept::{KeptLetter, KeptRefusal, Reach};
 use super::marks::Marks;
-use letters::{Letters, OutLetter};
-pub(super) use refused::Refusing;
-use refused::Verdict;
+use super::persisted::{PersistedLetter, PersistedRefusal, Reach};
+use letters::{ConversationQueue, OutboxLetter};
+pub(super) use refused::ReceivedRefusal;
+use refused::StandingRefusal;
 use watermarks::Watermarks;
 
 /// Maximum letters of one conversation on their way. At 100 bytes [`WINDOW_BYTES`] comes first.
@@ -32,7 +33,7 @@ pub(super) const WINDOW_LETTERS: usize = 1_024;
 /// relay knows their state, and one at a time would take a round trip and a commit each.
 const WINDOW_IN_DOUBT: usize = 32;
 /// Bytes that one conversation sends before the next one's turn.
-const OFFERED_BYTES: usize = 16 * 1024;
+const SEND_BYTES: usize = 16 * 1024;
 /// Maximum bytes of one conversation on their way; one letter is always allowed. Below the 256 KiB
 /// of the relay's queue and of the session, so that one slow recipient fills neither.
 pub(super) const WINDOW_BYTES: usize = 128 * 1024;
@@ -46,15 +47,15 @@ pub const OUTBOX_BYTES_MAX: usize = 256 << 20;
 /// A receipt with a number from here on is ignored, so that no relay exhausts our numbers.
 const NUMBER_MAX: u64 = 1 << 63;
 /// Maximum conversations queried in a new session, the last used first.
-const ASKED_MAX: usize = 256;
+const QUERIES_MAX: usize = 256;
 /// Maximum delivered letters of one conversation that wait for `read`. Then the oldest is dropped.
 const UNREAD_MAX: usize = 1_024;
 /// Maximum refusals to be acknowledged. Others are acknowledged when the relay repeats them.
-const HEARD_MAX: usize = 4_096;
+const RECEIVED_REFUSALS_MAX: usize = 4_096;
 
 /// Progress of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct ProgressUpdate {
     pub(super) request: u64,
     pub(super) id: LetterId,
     pub(super) progress: Progress,
@@ -71,7 +72,7 @@ pub(super) struct Refusal {
     pub(super) may_have_arrived: bool,
     pub(super) nearest: Vec<Name>,
     /// The body is empty if it was dropped.
-    pub(super) made: Made,
+    pub(super) made: LetterBody,
     /// The text, if `made` does not contain it.
     pub(super) text: Option<String>,
     /// The relay had accepted the letter and waits for an acknowledgement of the refusal.
@@ -80,23 +81,23 @@ pub(super) struct Refusal {
 
 /// The next letter to send.
 #[derive(Debug)]
-pub(super) struct Sendable<'a> {
+pub(super) struct NextLetter<'a> {
     pub(super) to: &'a Name,
     pub(super) id: LetterId,
     pub(super) prev: u64,
     pub(super) mark: Mark,
-    pub(super) made: &'a Made,
+    pub(super) made: &'a LetterBody,
 }
 
 #[derive(Debug)]
 struct Conversation {
-    letters: Letters,
+    letters: ConversationQueue,
     /// Number and request of delivered letters that are not known to be read.
     unread: VecDeque<(u64, u64)>,
     /// Refusals that are not durable yet.
     refusals: VecDeque<Refusal>,
     /// The refusal of the whole conversation, which also ends letters written before it was known.
-    verdict: Option<Verdict>,
+    standing_refusal: Option<StandingRefusal>,
     /// Receipts for letters behind those refusals, held back until these are shown.
     held: Watermarks,
     reach: Reach,
@@ -110,17 +111,17 @@ struct Conversation {
     window: usize,
     /// Value of the outbox's `clock` when a letter was last written.
     touched: u64,
-    /// Its last refusal, as counted by [`Marks::refused`].
+    /// Its last refusal, as counted by [`Marks::record_refusal`].
     refused: u64,
 }
 
 impl Default for Conversation {
     fn default() -> Conversation {
         Conversation {
-            letters: Letters::default(),
+            letters: ConversationQueue::default(),
             unread: VecDeque::new(),
             refusals: VecDeque::new(),
-            verdict: None,
+            standing_refusal: None,
             held: Watermarks::default(),
             reach: Reach::default(),
             sent_letters: 0,
@@ -134,7 +135,7 @@ impl Default for Conversation {
 
 /// Result of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Offered {
+enum SendResult {
     /// Every letter that may be sent was sent.
     All,
     /// Other conversations have their turn first.
@@ -157,13 +158,13 @@ pub(super) struct Outbox {
     bytes: usize,
     clock: u64,
     /// The conversation for which the session had no space.
-    turn: Option<Name>,
-    asks: Vec<Name>,
-    heard: VecDeque<(Name, LetterId, u64)>,
+    next_to_send: Option<Name>,
+    queries: Vec<Name>,
+    received_refusals: VecDeque<(Name, LetterId, u64)>,
     /// Refusals of an earlier run that the user may not have seen.
     old_refusals: VecDeque<(Name, Refusal)>,
     /// Letters of the previous outbox that are refused with it.
-    given_back: Vec<(Name, Refusal)>,
+    returned: Vec<(Name, Refusal)>,
     /// Refusals of the previous outbox that are not durable yet.
     ending: VecDeque<(Name, Refusal)>,
     is_switching: bool,
@@ -181,11 +182,11 @@ impl Outbox {
             letters: 0,
             bytes: 0,
             clock: 0,
-            turn: None,
-            asks: Vec::new(),
-            heard: VecDeque::new(),
+            next_to_send: None,
+            queries: Vec::new(),
+            received_refusals: VecDeque::new(),
             old_refusals: VecDeque::new(),
-            given_back: Vec::new(),
+            returned: Vec::new(),
             ending: VecDeque::new(),
             is_switching: false,
         }
@@ -210,17 +211,17 @@ impl Outbox {
     }
 
     /// Restores a letter of an earlier run, in the order of numbers.
-    pub(super) fn restore_letter(&mut self, to: &Name, number: u64, kept: &KeptLetter) {
+    pub(super) fn restore_letter(&mut self, to: &Name, number: u64, persisted: &PersistedLetter) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
-        let made = kept.made.clone();
-        let tells = made.text().is_some_and(|text| text == kept.text);
-        let text = (!tells).then(|| kept.text.clone());
+        let made = persisted.made.clone();
+        let tells = made.text().is_some_and(|text| text == persisted.text);
+        let text = (!tells).then(|| persisted.text.clone());
         self.letters += 1;
         self.bytes += made.body.len();
-        conversation.letters.push(OutLetter {
-            request: kept.request,
+        conversation.letters.push(OutboxLetter {
+            request: persisted.request,
             number,
-            mark: kept.mark,
+            mark: persisted.mark,
             made,
             text,
             recorded: true,
@@ -233,8 +234,12 @@ impl Outbox {
     }
 
     /// Restores a refusal of an earlier run that the user may not have seen.
-    pub(super) fn restore_refusal(&mut self, to: Name, id: LetterId, kept: KeptRefusal) {
-        let KeptRefusal { letter: KeptLetter { request, text, made, .. }, reason, may_have_arrived } = kept;
+    pub(super) fn restore_refusal(&mut self, to: Name, id: LetterId, persisted: PersistedRefusal) {
+        let PersistedRefusal {
+            letter: PersistedLetter { request, text, made, .. },
+            reason,
+            may_have_arrived,
+        } = persisted;
         let text = Some(text);
         let nearest = Vec::new();
         let is_owed = false;
@@ -257,8 +262,9 @@ impl Outbox {
         self.conversations.get(to).is_some_and(|c| c.letters.has_request(request))
     }
 
-    /// Takes a letter from the user and returns its number. It is sent after [`Outbox::recorded`].
-    pub(super) fn push(&mut self, request: u64, to: Name, made: Made) -> u64 {
+    /// Takes a letter from the user and returns its number. It is sent after
+    /// [`Outbox::mark_durable`].
+    pub(super) fn push(&mut self, request: u64, to: Name, made: LetterBody) -> u64 {
         self.letters += 1;
         self.bytes += made.body.len();
         self.clock += 1;
@@ -268,7 +274,7 @@ impl Outbox {
         conversation.touched = self.clock;
         conversation.reach.last += 1;
         let number = conversation.reach.last;
-        conversation.letters.push(OutLetter {
+        conversation.letters.push(OutboxLetter {
             request,
             number,
             mark: self.marks.mark(),
@@ -285,7 +291,7 @@ impl Outbox {
     }
 
     /// Marks a letter as durable, so that it may be sent.
-    pub(super) fn recorded(&mut self, to: &Name, id: LetterId) {
+    pub(super) fn mark_durable(&mut self, to: &Name, id: LetterId) {
         let number = id.number;
         if id.outbox != self.id {
             return;
@@ -298,9 +304,9 @@ impl Outbox {
     }
 
     /// Removes a letter that could not be made durable, without a trace.
-    pub(super) fn unrecorded(&mut self, to: &Name, id: LetterId) {
+    pub(super) fn remove_failed(&mut self, to: &Name, id: LetterId) {
         if id.outbox != self.id {
-            return self.unrecorded_before(to, id);
+            return self.remove_failed_before(to, id);
         }
         let number = id.number;
         let Some(conversation) = self.conversations.get_mut(to) else { return };
@@ -313,24 +319,24 @@ impl Outbox {
 
     /// Offers all letters that may be sent, each conversation's in order, until `send` returns
     /// `false`: the session is full. Conversations take turns, so that a busy one leaves space.
-    pub(super) fn offer(&mut self, mut send: impl FnMut(Sendable<'_>) -> bool) {
+    pub(super) fn send_ready(&mut self, mut send: impl FnMut(NextLetter<'_>) -> bool) {
         loop {
             let mut more = false;
-            let turn = self.turn.take();
+            let turn = self.next_to_send.take();
             let from = turn.as_ref().map_or(Bound::Unbounded, Bound::Included);
             for (to, conversation) in self.conversations.range_mut::<Name, _>((from, Bound::Unbounded)) {
-                match conversation.offer(self.id, &self.marks, to, &mut send) {
-                    Offered::NoRoom => return self.turn = Some(to.clone()),
-                    offered => more |= offered == Offered::More,
+                match conversation.send_ready(self.id, &self.marks, to, &mut send) {
+                    SendResult::NoRoom => return self.next_to_send = Some(to.clone()),
+                    offered => more |= offered == SendResult::More,
                 }
             }
             let through = turn.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let rest = (Bound::Unbounded, through);
             for (to, conversation) in self.conversations.range_mut::<Name, _>(rest).filter(|_| turn.is_some())
             {
-                match conversation.offer(self.id, &self.marks, to, &mut send) {
-                    Offered::NoRoom => return self.turn = Some(to.clone()),
-                    offered => more |= offered == Offered::More,
+                match conversation.send_ready(self.id, &self.marks, to, &mut send) {
+                    SendResult::NoRoom => return self.next_to_send = Some(to.clone()),
+                    offered => more |= offered == SendResult::More,
                 }
             }
             if !more {
@@ -340,7 +346,7 @@ impl Outbox {
     }
 
     /// Puts back all letters on their way that were not accepted: the session is gone.
-    pub(super) fn session_lost(&mut self) {
+    pub(super) fn handle_session_lost(&mut self) {
         for conversation in self.conversations.values_mut() {
             for letter in conversation.letters.iter_mut().filter(|letter| !letter.accepted) {
                 let was_sent = std::mem::take(&mut letter.sent);
@@ -349,46 +355,51 @@ impl Outbox {
             }
             conversation.sent_letters = 0;
             conversation.sent_bytes = 0;
-            conversation.verdict = None;
+            conversation.standing_refusal = None;
         }
-        self.asks.clear();
-        self.heard.clear();
-        self.marks.session_lost();
+        self.queries.clear();
+        self.received_refusals.clear();
+        self.marks.handle_session_lost();
     }
 
     /// Queues queries for conversations that an earlier session may have advanced, after a sign-in.
-    pub(super) fn signed_in(&mut self) {
+    pub(super) fn handle_signed_in(&mut self) {
         let open = self.conversations.iter().filter(|(_, conversation)| conversation.is_open());
         let mut open: Vec<(u64, &Name)> = open.map(|(to, c)| (c.touched, to)).collect();
         open.sort_unstable_by_key(|(touched, _)| std::cmp::Reverse(*touched));
-        self.asks = open.into_iter().take(ASKED_MAX).map(|(_, to)| to.clone()).rev().collect();
+        self.queries = open.into_iter().take(QUERIES_MAX).map(|(_, to)| to.clone()).rev().collect();
     }
 
-    /// Returns the next recipient and outbox to query. [`Outbox::asked`] follows once it is sent.
-    pub(super) fn next_ask(&self) -> Option<(&Name, OutboxId)> {
-        self.asks.last().map(|to| (to, self.id))
+    /// Returns the next recipient and outbox to query. [`Outbox::mark_query_sent`] follows once it
+    /// is sent.
+    pub(super) fn next_query(&self) -> Option<(&Name, OutboxId)> {
+        self.queries.last().map(|to| (to, self.id))
     }
 
-    /// Removes the query of [`Outbox::next_ask`], which was sent.
-    pub(super) fn asked(&mut self) {
-        self.asks.pop();
+    /// Removes the query of [`Outbox::next_query`], which was sent.
+    pub(super) fn mark_query_sent(&mut self) {
+        self.queries.pop();
     }
 
     /// Returns the next refusal to acknowledge to the relay: one that each copy knows that the
-    /// relay does not consider old. [`Outbox::paid_heard`] follows once it is sent.
-    pub(super) fn next_heard(&self) -> Option<(&Name, LetterId)> {
-        let next = self.heard.front().filter(|(.., refusal)| self.marks.is_confirmed(*refusal));
+    /// relay does not consider old. [`Outbox::mark_refusal_sent`] follows once it is sent.
+    pub(super) fn next_received_refusal(&self) -> Option<(&Name, LetterId)> {
+        let next = self.received_refusals.front().filter(|(.., refusal)| self.marks.is_confirmed(*refusal));
         next.map(|(to, id, _)| (to, *id))
     }
 
-    /// Removes the acknowledgement of [`Outbox::next_heard`], which was sent.
-    pub(super) fn paid_heard(&mut self) {
-        self.heard.pop_front();
+    /// Removes the acknowledgement of [`Outbox::next_received_refusal`], which was sent.
+    pub(super) fn mark_refusal_sent(&mut self) {
+        self.received_refusals.pop_front();
     }
 
     /// Applies a receipt. Returns the new watermarks if they must be stored. Receipts for letters
     /// behind a refusal take effect after the user has seen that: see [`Outbox::resume`].
-    pub(super) fn handle_receipt(&mut self, receipt: &Receipt<'_>, tell: impl FnMut(Step)) -> Option<Reach> {
+    pub(super) fn handle_receipt(
+        &mut self,
+        receipt: &Receipt<'_>,
+        tell: impl FnMut(ProgressUpdate),
+    ) -> Option<Reach> {
         // No outbox reaches such numbers. If believed, they would leave none for new letters.
         let absurd = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
         if receipt.outbox != self.id || absurd {
@@ -404,11 +415,11 @@ impl Outbox {
     }
 
     /// Applies held receipts after a refusal was shown.
-    pub(super) fn resume(&mut self, to: &Name, tell: impl FnMut(Step)) -> Option<Reach> {
+    pub(super) fn resume(&mut self, to: &Name, tell: impl FnMut(ProgressUpdate)) -> Option<Reach> {
         self.advance(to.as_str(), tell)
     }
 
-    fn advance(&mut self, to: &str, mut tell: impl FnMut(Step)) -> Option<Reach> {
+    fn advance(&mut self, to: &str, mut tell: impl FnMut(ProgressUpdate)) -> Option<Reach> {
         let conversation = self.conversations.get_mut(to)?;
         let before = conversation.reach;
         let marks = conversation.take_marks();
@@ -424,13 +435,13 @@ impl Outbox {
     }
 
     /// Whether a letter is on its way without a receipt.
-    pub(super) fn awaits_answer(&self) -> bool {
+    pub(super) fn is_awaiting_answer(&self) -> bool {
         self.conversations.values().any(|conversation| conversation.sent_letters > 0)
     }
 
     /// Whether no letter waits for its relay.
     pub(super) fn is_empty(&self) -> bool {
-        self.given_back.is_empty()
+        self.returned.is_empty()
             && self.ending.is_empty()
             && self.conversations.values().all(|c| c.letters.is_empty() && c.refusals.is_empty())
     }
@@ -439,41 +450,41 @@ impl Outbox {
 impl Conversation {
     /// Whether an earlier session may have advanced this conversation.
     fn is_open(&self) -> bool {
-        let asked = |letter: &OutLetter| letter.accepted || letter.unanswered_before;
+        let asked = |letter: &OutboxLetter| letter.accepted || letter.unanswered_before;
         self.reach.read < self.reach.taken || self.letters.iter().any(asked)
     }
 
-    /// Offers its next letters, at most [`OFFERED_BYTES`] in one call.
-    fn offer(
+    /// Offers its next letters, at most [`SEND_BYTES`] in one call.
+    fn send_ready(
         &mut self,
         outbox: OutboxId,
         marks: &Marks,
         to: &Name,
-        send: &mut impl FnMut(Sendable<'_>) -> bool,
-    ) -> Offered {
-        let is_held_up = !self.refusals.is_empty() || self.verdict.is_some();
+        send: &mut impl FnMut(NextLetter<'_>) -> bool,
+    ) -> SendResult {
+        let is_held_up = !self.refusals.is_empty() || self.standing_refusal.is_some();
         if self.letters.is_empty() || is_held_up || !marks.is_confirmed(self.refused) {
-            return Offered::All;
+            return SendResult::All;
         }
         let mut prev = self.reach.taken;
         let mut offered = 0;
         for letter in self.letters.iter_mut() {
             if !letter.recorded {
-                return Offered::All;
+                return SendResult::All;
             }
             if !letter.sent && !letter.accepted {
                 let cost = letter.cost();
                 let fits = self.sent_letters == 0 || self.sent_bytes + cost <= WINDOW_BYTES;
                 let window = self.window.max(if letter.unanswered_before { WINDOW_IN_DOUBT } else { 1 });
                 if self.sent_letters >= window || !fits {
-                    return Offered::All;
+                    return SendResult::All;
                 }
-                if offered >= OFFERED_BYTES {
-                    return Offered::More;
+                if offered >= SEND_BYTES {
+                    return SendResult::More;
                 }
                 let id = LetterId { outbox, number: letter.number };
-                if !send(Sendable { to, id, prev, mark: letter.mark, made: &letter.made }) {
-                    return Offered::NoRoom;
+                if !send(NextLetter { to, id, prev, mark: letter.mark, made: &letter.made }) {
+                    return SendResult::NoRoom;
                 }
                 letter.sent = true;
                 self.sent_letters += 1;
@@ -482,102 +493,7 @@ impl Conversation {
             }
             prev = letter.number;
         }
-        Offered::All
-    }
-
-    /// Takes the held receipts for letters before the first refusal that was not shown yet.
-    fn take_marks(&mut self) -> Watermarks {
-        match self.refusals.iter().map(|refusal| refusal.id.number).min() {
-            Some(first) => self.held.before(first),
-            None => std::mem::take(&mut self.held),
-        }
-    }
-
-    /// Marks letters as accepted, or as waiting in the mailbox, up to the watermarks.
-    fn accept(&mut self, outbox: OutboxId, marks: Watermarks, tell: &mut impl FnMut(Step)) {
-        let through = marks.accepted.max(marks.delivered).max(marks.read);
-        for place in 0..self.letters.len() {
-            let letter = &mut self.letters[place];
-            if letter.number > through {
-                break;
-            }
-            // Never sent: the relay cannot have accepted it, whatever it claims.
-            if !(letter.accepted || letter.sent || letter.unanswered_before) {
-                continue;
-            }
-            let request = letter.request;
-            let id = LetterId { outbox, number: letter.number };
-            if !letter.accepted {
-                self.put_back(place);
-                let letter = &mut self.letters[place];
-                letter.accepted = true;
-                self.verdict = self.verdict.filter(|verdict| letter.number < verdict.refused);
-                self.window = WINDOW_LETTERS.min(self.window + 1);
-                self.reach.accepted = self.reach.accepted.max(letter.number);
-                tell(Step { request, id, progress: Progress::Accepted, taken: marks.taken });
-            }
-            let letter = &mut self.letters[place];
-            if marks.until.0 > 0 && letter.number > marks.delivered && letter.until.0 == 0 {
-                letter.until = marks.until;
-                tell(Step {
-                    request,
-                    id,
-                    progress: Progress::Waiting { until: marks.until },
-                    taken: marks.taken,
-                });
-            }
-        }
-        self.reach.until = marks.until;
-    }
-
-    /// Removes the delivered letters. Returns their number and the bytes of their bodies.
-    fn deliver(
-        &mut self,
-        outbox: OutboxId,
-        marks: Watermarks,
-        tell: &mut impl FnMut(Step),
-    ) -> (usize, usize) {
-        let through = marks.delivered.max(marks.read);
-        let mut letters = 0;
-        let mut bytes = 0;
-        while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
-            let OutLetter { request, number, made, .. } = self.remove(0);
-            letters += 1;
-            bytes += made.body.len();
-            self.reach.taken = number;
-            self.reach.delivered = number;
-            if self.unread.len() == UNREAD_MAX {
-                self.unread.pop_front();
-            }
-            self.unread.push_back((number, request));
-            tell(Step {
-                request,
-                id: LetterId { outbox, number },
-                progress: Progress::Delivered,
-                taken: marks.taken,
-            });
-        }
-        (letters, bytes)
-    }
-
-    /// Reports delivered letters that were read.
-    fn read(&mut self, outbox: OutboxId, marks: Watermarks, tell: &mut impl FnMut(Step)) {
-        while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= marks.read) {
-            self.unread.pop_front();
-            tell(Step {
-                request,
-                id: LetterId { outbox, number },
-                progress: Progress::Read,
-                taken: marks.taken,
-            });
-        }
-        self.reach.read = self.reach.read.max(marks.read.min(self.reach.delivered));
-    }
-
-    /// Drops the bodies of accepted letters. Returns the bytes freed.
-    fn drop_accepted_bodies(&mut self) -> usize {
-        let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
-        accepted.map(|letter| std::mem::take(&mut letter.made.body).len()).sum()
+        SendResult::All
     }
 
     /// Removes a letter from those on their way, if it is one.
@@ -589,7 +505,7 @@ impl Conversation {
         }
     }
 
-    fn remove(&mut self, place: usize) -> OutLetter {
+    fn remove(&mut self, place: usize) -> OutboxLetter {
         self.put_back(place);
         self.letters.remove(place).expect("the caller has found it there")
     }

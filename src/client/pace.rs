@@ -31,7 +31,7 @@ pub(super) enum Lane {
 
 /// Position in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct PaceRequest {
     lane: Lane,
     urgent: bool,
     number: u64,
@@ -40,7 +40,7 @@ pub(super) struct Asked {
 /// A rate limiter (generic cell rate algorithm) with the relays that wait for it, urgent ones
 /// first.
 #[derive(Debug)]
-struct Queue {
+struct LaneQueue {
     rate: (Duration, u32),
     whole_at: Tick,
     waiting: BTreeSet<(bool, u64, HostPort)>,
@@ -49,16 +49,16 @@ struct Queue {
 /// The common rate of all rounds.
 #[derive(Debug)]
 pub(super) struct Pace {
-    first: Queue,
-    again: Queue,
-    asked: u64,
+    first: LaneQueue,
+    again: LaneQueue,
+    requests: u64,
     /// Queue for TCP connections.
     pub(super) dials: Dials,
 }
 
-impl Queue {
-    fn new(rate: (Duration, u32)) -> Queue {
-        Queue { rate, whole_at: Tick::ZERO, waiting: BTreeSet::new() }
+impl LaneQueue {
+    fn new(rate: (Duration, u32)) -> LaneQueue {
+        LaneQueue { rate, whole_at: Tick::ZERO, waiting: BTreeSet::new() }
     }
 
     fn ready_at(&self) -> Tick {
@@ -84,28 +84,34 @@ impl Queue {
 impl Pace {
     pub(super) fn new() -> Pace {
         Pace {
-            first: Queue::new(FIRST_RATE),
-            again: Queue::new(AGAIN_RATE),
-            asked: 0,
+            first: LaneQueue::new(FIRST_RATE),
+            again: LaneQueue::new(AGAIN_RATE),
+            requests: 0,
             dials: Dials::default(),
         }
     }
 
     /// Requests a round for this relay. Returns its position in the queue; `None` if the round may
     /// begin at once.
-    pub(super) fn ask(&mut self, now: Tick, lane: Lane, urgent: bool, relay: &HostPort) -> Option<Asked> {
+    pub(super) fn request(
+        &mut self,
+        now: Tick,
+        lane: Lane,
+        urgent: bool,
+        relay: &HostPort,
+    ) -> Option<PaceRequest> {
         let queue = self.queue(lane);
         if queue.waiting.is_empty() && queue.take(now) {
             return None;
         }
-        self.asked += 1;
-        let asked = Asked { lane, urgent, number: self.asked };
+        self.requests += 1;
+        let asked = PaceRequest { lane, urgent, number: self.requests };
         self.queue(lane).waiting.insert((!urgent, asked.number, relay.clone()));
         Some(asked)
     }
 
     /// Makes a waiting relay urgent.
-    pub(super) fn raise(&mut self, asked: &mut Asked, relay: &HostPort) {
+    pub(super) fn raise(&mut self, asked: &mut PaceRequest, relay: &HostPort) {
         if std::mem::replace(&mut asked.urgent, true) {
             return;
         }
@@ -116,7 +122,7 @@ impl Pace {
     }
 
     /// Removes a relay from the queue.
-    pub(super) fn forget(&mut self, asked: Asked, relay: &HostPort) {
+    pub(super) fn cancel(&mut self, asked: PaceRequest, relay: &HostPort) {
         self.queue(asked.lane).waiting.remove(&(!asked.urgent, asked.number, relay.clone()));
     }
 
@@ -128,10 +134,10 @@ impl Pace {
     /// Returns when [`Pace::next`] or [`Dials::next`] returns something.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let queues = [&self.first, &self.again].into_iter().filter(|queue| !queue.waiting.is_empty());
-        queues.map(Queue::ready_at).chain(self.dials.next_deadline()).min()
+        queues.map(LaneQueue::ready_at).chain(self.dials.next_deadline()).min()
     }
 
-    fn queue(&mut self, lane: Lane) -> &mut Queue {
+    fn queue(&mut self, lane: Lane) -> &mut LaneQueue {
         match lane {
             Lane::First => &mut self.first,
             Lane::Again => &mut self.again,
@@ -149,8 +155,8 @@ mod tests {
         format!("h:{}", n + 1).parse().unwrap()
     }
 
-    fn fill(pace: &mut Pace, lane: Lane, many: usize) -> Vec<Asked> {
-        (0..many).filter_map(|n| pace.ask(NOW, lane, false, &relay(n))).collect()
+    fn fill(pace: &mut Pace, lane: Lane, many: usize) -> Vec<PaceRequest> {
+        (0..many).filter_map(|n| pace.request(NOW, lane, false, &relay(n))).collect()
     }
 
     #[test]
@@ -159,7 +165,7 @@ mod tests {
         let mut asked = fill(&mut pace, Lane::Again, 100);
         assert_eq!(asked.len(), 100 - AGAIN_RATE.1 as usize);
         pace.raise(asked.last_mut().unwrap(), &relay(99));
-        assert!(pace.ask(NOW, Lane::Again, true, &relay(200)).is_some());
+        assert!(pace.request(NOW, Lane::Again, true, &relay(200)).is_some());
         assert_eq!(pace.next(NOW), None);
         let at = pace.next_deadline().unwrap();
         assert_eq!(at, NOW + AGAIN_RATE.0);
@@ -172,7 +178,7 @@ mod tests {
     fn first_rounds_do_not_wait_for_further_ones() {
         let mut pace = Pace::new();
         fill(&mut pace, Lane::Again, 1_000);
-        assert_eq!(pace.ask(NOW, Lane::First, false, &relay(2_000)), None);
+        assert_eq!(pace.request(NOW, Lane::First, false, &relay(2_000)), None);
         fill(&mut pace, Lane::First, 1_500);
         let waiting = |pace: &Pace| (pace.first.waiting.len(), pace.again.waiting.len());
         assert_eq!(waiting(&pace), (1_500 - FIRST_RATE.1 as usize + 1, 1_000 - AGAIN_RATE.1 as usize));
@@ -186,7 +192,7 @@ mod tests {
     fn forgotten_relay_gets_no_turn() {
         let mut pace = Pace::new();
         let asked = fill(&mut pace, Lane::Again, AGAIN_RATE.1 as usize + 1);
-        pace.forget(asked[0], &relay(AGAIN_RATE.1 as usize));
+        pace.cancel(asked[0], &relay(AGAIN_RATE.1 as usize));
         assert_eq!(pace.next_deadline(), None);
     }
 }

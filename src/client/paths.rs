@@ -16,10 +16,10 @@ use crate::base::{Carrier, ConnId, Now, Path, Tick, Wall};
 use crate::peer::Peer;
 use crate::wire::packet::RESET_TOKEN_LEN;
 
-use super::api::{Carriers, Event, MovedWhy};
-use super::choice::{Damping, Proof, Retries};
-use super::connect::Round;
-use super::uplink::{Out, Shared, Uplink, close_conn};
+use super::api::{Carriers, Event, MoveReason};
+use super::connect::ConnectReason;
+use super::path_validation::{FlapDamping, PathValidation, ProbeSchedule};
+use super::relay_connection::{ClientContext, Out, RelayConnection, close_conn};
 
 /// Consecutive PTOs on UDP after which the fallback opens and the session may fail over.
 const SILENT_PTOS: u32 = 2;
@@ -39,64 +39,64 @@ const AWAITED_PING_AFTER: Duration = Duration::from_millis(500);
 /// validation.
 const RACE_GOES_ON: Duration = Duration::from_millis(3_500);
 /// Lifetime of the TCP connection after a return to UDP, for a quick failover.
-const KEPT_AFTER_RETURN: Duration = Duration::from_secs(10);
+const FALLBACK_AFTER_RETURN: Duration = Duration::from_secs(10);
 /// Time limit for the relay's answer on a fallback connection.
-const BESIDE_WITHIN: Duration = Duration::from_secs(10);
+const FALLBACK_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after a failed fallback connection; doubles with each further failure.
-const BESIDE_PAUSE_MIN: Duration = Duration::from_secs(5);
-const BESIDE_PAUSE_MAX: Duration = Duration::from_secs(300);
+const FALLBACK_PAUSE_MIN: Duration = Duration::from_secs(5);
+const FALLBACK_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Minimum interval between two validations of a lossy path.
-const DOUBTS_EVERY: Duration = Duration::from_secs(5);
+const SUSPECTS_EVERY: Duration = Duration::from_secs(5);
 /// Interval of validations while UDP stays the path although it failed one, because TCP fails too.
-const UNPROVED_AGAIN: Duration = Duration::from_secs(30);
+const VALIDATE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// A TCP connection that is not the path, or not yet.
 #[derive(Clone, Copy, Debug)]
-struct Beside {
+struct FallbackConn {
     conn: ConnId,
-    standing: Standing,
+    state: FallbackState,
     /// It is closed at this time unless it is needed.
     until: Tick,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum FallbackState {
     Opening,
     Open,
     /// This probe was sent on it.
-    Asked([u8; 8]),
+    Probing([u8; 8]),
     /// The relay has answered the probe.
     Ready,
 }
 
-impl Beside {
+impl FallbackConn {
     fn is_answered_by(&self, conn: ConnId, id: [u8; 8]) -> bool {
-        self.conn == conn && self.standing == Standing::Asked(id)
+        self.conn == conn && self.state == FallbackState::Probing(id)
     }
 }
 
 /// State of both carriers of one relay.
 #[derive(Debug, Default)]
-pub(super) struct Choice {
+pub(super) struct PathManager {
     udp: Option<SocketAddr>,
-    proof: Option<(SocketAddr, Proof)>,
+    validation: Option<(SocketAddr, PathValidation)>,
     /// UDP is the path and has failed its last validation.
-    unproved: bool,
+    unvalidated: bool,
     /// UDP failed recently, in this run or an earlier one: the next round starts both carriers at
     /// once.
     pub(super) udp_failed: bool,
     /// Time of UDP's last failure, as stored for later runs.
     failed_on_disk: Option<Wall>,
     /// Result of the last UDP validation or failover, not yet stored.
-    verdict: Option<bool>,
+    outcome: Option<bool>,
     /// RTT of the last validation.
-    proved: Option<Duration>,
-    beside: Option<Beside>,
-    beside_failures: u32,
-    beside_not_before: Tick,
-    doubts_not_before: Tick,
-    retries: Retries,
-    damping: Damping,
+    validated: Option<Duration>,
+    fallback: Option<FallbackConn>,
+    fallback_failures: u32,
+    fallback_not_before: Tick,
+    suspects_not_before: Tick,
+    probe_schedule: ProbeSchedule,
+    flap_damping: FlapDamping,
     /// When the machine last woke up or changed its network.
     pub(super) woken_at: Option<Tick>,
     /// A letter was sent or received since the last turn.
@@ -106,80 +106,80 @@ pub(super) struct Choice {
     awaits: bool,
 }
 
-impl Choice {
+impl PathManager {
     /// Begins to validate a UDP path with this RTT.
-    fn begin_proof(&mut self, now: Tick, addr: SocketAddr, rtt: Duration) {
+    fn begin_validation(&mut self, now: Tick, addr: SocketAddr, rtt: Duration) {
         self.udp = Some(addr);
-        self.doubts_not_before = now + DOUBTS_EVERY;
-        self.proof = Some((addr, Proof::new(now, rtt)));
+        self.suspects_not_before = now + SUSPECTS_EVERY;
+        self.validation = Some((addr, PathValidation::new(now, rtt)));
     }
 
     /// Records that UDP was validated or failed.
-    fn judged(&mut self, proved: bool) {
+    fn record_validation(&mut self, proved: bool) {
         self.udp_failed = !proved;
-        self.verdict = Some(proved);
+        self.outcome = Some(proved);
     }
 
     /// Returns the number of consecutive failures of fallback connections.
-    pub(super) fn beside_failures(&self) -> usize {
-        self.beside_failures as usize
+    pub(super) fn fallback_failures(&self) -> usize {
+        self.fallback_failures as usize
     }
 
     /// Drops a failed fallback connection, and delays the next one.
-    fn beside_failed(&mut self, now: Tick) {
-        let pause = (BESIDE_PAUSE_MIN * (1 << self.beside_failures.min(6))).min(BESIDE_PAUSE_MAX);
-        self.beside_failures = self.beside_failures.saturating_add(1);
-        self.beside_not_before = now + pause;
-        self.beside = None;
+    fn back_off_fallback(&mut self, now: Tick) {
+        let pause = (FALLBACK_PAUSE_MIN * (1 << self.fallback_failures.min(6))).min(FALLBACK_PAUSE_MAX);
+        self.fallback_failures = self.fallback_failures.saturating_add(1);
+        self.fallback_not_before = now + pause;
+        self.fallback = None;
     }
 
     /// Returns when the next ping of an active conversation is due.
     fn live_ping_at(&self, peer: &Peer) -> Option<Tick> {
         let end = self.last_letter? + LIVE_FOR;
         let after = if self.awaits { AWAITED_PING_AFTER } else { LIVE_PING_AFTER };
-        let at = peer.link().unasked_since()? + after;
+        let at = peer.link().unprobed_since()? + after;
         (at <= end && matches!(peer.path(), Some(Path::Udp(_)))).then_some(at)
     }
 }
 
-impl Uplink {
+impl RelayConnection {
     /// Checks the paths, once a turn before packets are sent.
-    pub(super) fn choose(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        self.remember_verdict(now.wall, shared, out);
-        if std::mem::take(&mut self.choice.letter) {
-            self.choice.last_letter = Some(now.tick);
+    pub(super) fn update_path(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
+        self.record_udp_outcome(now.wall, ctx, out);
+        if std::mem::take(&mut self.path_manager.letter) {
+            self.path_manager.last_letter = Some(now.tick);
         }
-        self.choice.awaits = self.mail.outbox.awaits_answer();
+        self.path_manager.awaits = self.mail.outbox.is_awaiting_answer();
         if self.peer.is_none() || self.stopped {
-            self.choice.proof = None;
-            self.connecting.forget_doubt();
-            return self.close_beside(shared, out);
+            self.path_manager.validation = None;
+            self.connector.clear_suspicion();
+            return self.close_fallback(ctx, out);
         }
         self.take_probe_answers(now.tick);
-        self.judge_proof(now.tick, shared, out);
+        self.check_validation(now.tick, ctx, out);
         match self.peer.as_ref().and_then(Peer::path) {
-            Some(Path::Udp(addr)) => self.watch_udp(now.tick, addr, shared, out),
-            Some(Path::Tcp(_)) => self.watch_tcp(now.tick, shared),
+            Some(Path::Udp(addr)) => self.watch_udp(now.tick, addr, ctx, out),
+            Some(Path::Tcp(_)) => self.watch_tcp(now.tick, ctx),
             Some(Path::UdpAt(_)) | None => {}
         }
-        self.repair_dead_path(now, shared, out);
-        self.drive_beside(now.tick, shared, out);
-        self.send_probes(now.tick, shared, out);
+        self.repair_dead_path(now, ctx, out);
+        self.drive_fallback(now.tick, ctx, out);
+        self.send_probes(now.tick, ctx, out);
     }
 
     /// Assigns the relay's answers to the validation and to the fallback connection.
     fn take_probe_answers(&mut self, now: Tick) {
         let Some(peer) = &mut self.peer else { return };
         while let Some((path, id)) = peer.take_probe_answer() {
-            match (path, &mut self.choice.proof, &mut self.choice.beside) {
-                (Path::Udp(_), Some((_, proof)), _) => {
-                    if let Some(rtt) = proof.handle_answer(now, id) {
+            match (path, &mut self.path_manager.validation, &mut self.path_manager.fallback) {
+                (Path::Udp(_), Some((_, validation)), _) => {
+                    if let Some(rtt) = validation.handle_answer(now, id) {
                         peer.handle_round_trip(now, path, rtt);
                     }
                 }
-                (Path::Tcp(conn), _, Some(beside)) if beside.is_answered_by(conn, id) => {
-                    beside.standing = Standing::Ready;
-                    self.choice.beside_failures = 0;
+                (Path::Tcp(conn), _, Some(fallback)) if fallback.is_answered_by(conn, id) => {
+                    fallback.state = FallbackState::Ready;
+                    self.path_manager.fallback_failures = 0;
                 }
                 _ => {}
             }
@@ -187,27 +187,27 @@ impl Uplink {
     }
 
     /// Handles the end of a validation.
-    fn judge_proof(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let Some((addr, proof)) = &self.choice.proof else { return };
-        let Some(proved) = proof.verdict(now) else { return };
+    fn check_validation(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
+        let Some((addr, validation)) = &self.path_manager.validation else { return };
+        let Some(proved) = validation.outcome(now) else { return };
         let addr = *addr;
-        let rtt = proof.last_rtt;
+        let rtt = validation.last_rtt;
         let Some(peer) = &mut self.peer else { return };
         let path = peer.path();
-        self.choice.proof = None;
-        self.choice.judged(proved);
-        self.choice.proved = rtt.filter(|_| proved);
+        self.path_manager.validation = None;
+        self.path_manager.record_validation(proved);
+        self.path_manager.validated = rtt.filter(|_| proved);
         match path {
             Some(Path::Udp(_)) => {
-                self.choice.unproved = !proved;
+                self.path_manager.unvalidated = !proved;
                 if !proved {
-                    self.choice.doubts_not_before = now + UNPROVED_AGAIN;
+                    self.path_manager.suspects_not_before = now + VALIDATE_AGAIN_AFTER;
                 }
                 if proved {
-                    peer.forgive();
+                    peer.reset_loss_stats();
                 }
             }
-            Some(Path::Tcp(conn)) if proved && shared.carriers == Carriers::Auto => {
+            Some(Path::Tcp(conn)) if proved && ctx.carriers == Carriers::Auto => {
                 self.return_to_udp(now, addr, conn, out)
             }
             _ => {}
@@ -223,196 +223,213 @@ impl Uplink {
     }
 
     /// Returns the reason for leaving UDP, if there is one.
-    fn trouble(&self, now: Tick, carriers: Carriers) -> Option<MovedWhy> {
+    fn failover_reason(&self, now: Tick, carriers: Carriers) -> Option<MoveReason> {
         let silent = self.udp_silent_at(SILENT_PTOS, SILENT_FOR).is_some_and(|at| at <= now);
         match carriers {
             Carriers::Udp => None,
-            Carriers::Tcp => Some(MovedWhy::Asked),
-            Carriers::Auto if silent => Some(MovedWhy::Silent),
-            Carriers::Auto => self.choice.unproved.then_some(MovedWhy::Poor),
+            Carriers::Tcp => Some(MoveReason::Asked),
+            Carriers::Auto if silent => Some(MoveReason::Silent),
+            Carriers::Auto => self.path_manager.unvalidated.then_some(MoveReason::Poor),
         }
     }
 
     /// Checks the UDP path: validates it if it is lossy, pings, opens the fallback, fails over.
-    fn watch_udp(&mut self, now: Tick, addr: SocketAddr, shared: &mut Shared, out: &mut Out) {
+    fn watch_udp(&mut self, now: Tick, addr: SocketAddr, ctx: &mut ClientContext, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         // Loss alone is no reason to leave UDP, because TCP suffers from it too. A failed
         // validation is one.
-        let doubtful = peer.link().is_poor() || self.choice.unproved;
-        let may_doubt = self.choice.proof.is_none() && self.choice.doubts_not_before <= now;
-        if doubtful && may_doubt && shared.carriers == Carriers::Auto {
-            self.choice.begin_proof(now, addr, peer.link().smoothed_rtt());
+        let doubtful = peer.link().is_lossy() || self.path_manager.unvalidated;
+        let may_doubt =
+            self.path_manager.validation.is_none() && self.path_manager.suspects_not_before <= now;
+        if doubtful && may_doubt && ctx.carriers == Carriers::Auto {
+            self.path_manager.begin_validation(now, addr, peer.link().smoothed_rtt());
         }
         // A silent path is noticed by PTOs only, so an idle but active conversation must send
         // something. With TCP only, the session leaves UDP anyway.
-        let is_live = shared.carriers != Carriers::Tcp;
-        if is_live && self.choice.live_ping_at(peer).is_some_and(|at| at <= now) {
-            peer.poke();
+        let is_live = ctx.carriers != Carriers::Tcp;
+        if is_live && self.path_manager.live_ping_at(peer).is_some_and(|at| at <= now) {
+            peer.send_ping();
         }
-        let Some(why) = self.trouble(now, shared.carriers) else { return };
+        let Some(why) = self.failover_reason(now, ctx.carriers) else { return };
         // Fail over only to a connection that the relay has answered on.
-        match self.choice.beside {
-            Some(Beside { conn, standing: Standing::Ready, .. }) => self.flee(now, conn, why, shared, out),
+        match self.path_manager.fallback {
+            Some(FallbackConn { conn, state: FallbackState::Ready, .. }) => {
+                self.fail_over(now, conn, why, ctx, out)
+            }
             Some(_) => {}
-            None => self.open_beside(now, shared, out),
+            None => self.open_fallback(now, ctx, out),
         }
     }
 
     /// Begins a UDP validation while the session is on TCP, when it is due or TCP is silent.
-    fn watch_tcp(&mut self, now: Tick, shared: &Shared) {
+    fn watch_tcp(&mut self, now: Tick, ctx: &ClientContext) {
         let Some(peer) = &self.peer else { return };
-        if shared.carriers != Carriers::Auto || self.choice.proof.is_some() {
+        if ctx.carriers != Carriers::Auto || self.path_manager.validation.is_some() {
             return;
         }
-        let choice = &self.choice;
-        let silent = peer.link().pto_count() > 0 && choice.doubts_not_before <= now;
+        let choice = &self.path_manager;
+        let silent = peer.link().pto_count() > 0 && choice.suspects_not_before <= now;
         let due = self.retry_at().is_some_and(|at| at <= now);
-        let addrs = self.connecting.udp_addrs();
+        let addrs = self.connector.udp_addrs();
         let turn = choice.udp.and_then(|last| addrs.iter().position(|addr| *addr == last));
         let Some(&addr) = addrs.get(turn.map_or(0, |turn| (turn + 1) % addrs.len())) else { return };
         if due || silent {
             let rtt = peer.link().smoothed_rtt();
-            self.choice.begin_proof(now, addr, rtt);
-            self.choice.retries.tested(now);
+            self.path_manager.begin_validation(now, addr, rtt);
+            self.path_manager.probe_schedule.record_probe(now);
         }
     }
 
     /// Returns when UDP is validated next: as scheduled, and not before flap damping permits a
     /// return.
     fn retry_at(&self) -> Option<Tick> {
-        self.choice.retries.next_at().map(|at| at.max(self.choice.damping.returns_at()))
+        self.path_manager
+            .probe_schedule
+            .next_at()
+            .map(|at| at.max(self.path_manager.flap_damping.returns_at()))
     }
 
     /// Opens the fallback connection, unless the last one just failed or a round is connecting
     /// already.
-    fn open_beside(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let at_work = matches!(self.connecting.round, Some(Round::Fresh | Round::Repair));
-        let early = self.choice.beside_not_before > now;
-        if at_work || early || self.choice.beside.is_some() || shared.carriers == Carriers::Udp {
+    fn open_fallback(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
+        let at_work = matches!(self.connector.reason, Some(ConnectReason::Initial | ConnectReason::Recovery));
+        let early = self.path_manager.fallback_not_before > now;
+        if at_work || early || self.path_manager.fallback.is_some() || ctx.carriers == Carriers::Udp {
             return;
         }
-        let Some(addr) = self.connecting.tcp_addr(self.choice.beside_failures) else { return };
-        let conn = self.dial(shared, addr, out);
-        self.choice.beside_not_before = now + BESIDE_PAUSE_MIN;
-        self.choice.beside = Some(Beside { conn, standing: Standing::Opening, until: now + BESIDE_WITHIN });
+        let Some(addr) = self.connector.tcp_addr(self.path_manager.fallback_failures) else { return };
+        let conn = self.dial(ctx, addr, out);
+        self.path_manager.fallback_not_before = now + FALLBACK_PAUSE_MIN;
+        self.path_manager.fallback =
+            Some(FallbackConn { conn, state: FallbackState::Opening, until: now + FALLBACK_WITHIN });
     }
 
     /// Sends the probe on an open fallback connection, or closes one that has reached its time
     /// limit.
-    fn drive_beside(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let Some(beside) = &mut self.choice.beside else { return };
-        if beside.until <= now {
-            let answered = beside.standing == Standing::Ready;
-            self.close_beside(shared, out);
+    fn drive_fallback(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
+        let Some(fallback) = &mut self.path_manager.fallback else { return };
+        if fallback.until <= now {
+            let answered = fallback.state == FallbackState::Ready;
+            self.close_fallback(ctx, out);
             if !answered {
-                self.choice.beside_failed(now);
+                self.path_manager.back_off_fallback(now);
             }
             return;
         }
-        if let (Standing::Open, Some(peer)) = (beside.standing, &mut self.peer) {
-            let id = shared.rng.next_u64().to_be_bytes();
-            beside.standing = Standing::Asked(id);
-            peer.probe(now, Path::Tcp(beside.conn), id, out);
+        if let (FallbackState::Open, Some(peer)) = (fallback.state, &mut self.peer) {
+            let id = ctx.rng.next_u64().to_be_bytes();
+            fallback.state = FallbackState::Probing(id);
+            peer.probe(now, Path::Tcp(fallback.conn), id, out);
         }
     }
 
-    fn send_probes(&mut self, now: Tick, shared: &mut Shared, out: &mut Out) {
-        let (Some((addr, proof)), Some(peer)) = (&mut self.choice.proof, &mut self.peer) else { return };
-        while let Some(id) = proof.probe_due(now, &mut shared.rng) {
+    fn send_probes(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
+        let (Some((addr, validation)), Some(peer)) = (&mut self.path_manager.validation, &mut self.peer)
+        else {
+            return;
+        };
+        while let Some(id) = validation.take_due_probe(now, &mut ctx.rng) {
             peer.probe(now, Path::Udp(*addr), id, out);
         }
     }
 
     /// Fails over from UDP to a connection on which the relay has answered.
-    fn flee(&mut self, now: Tick, conn: ConnId, why: MovedWhy, shared: &mut Shared, out: &mut Out) {
+    fn fail_over(
+        &mut self,
+        now: Tick,
+        conn: ConnId,
+        why: MoveReason,
+        ctx: &mut ClientContext,
+        out: &mut Out,
+    ) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Tcp(conn));
-        peer.poke();
-        self.choice.beside = None;
-        self.cancel_attempts(now, shared, out);
-        self.connecting.succeeded();
-        self.fled(now);
+        peer.send_ping();
+        self.path_manager.fallback = None;
+        self.cancel_attempts(now, ctx, out);
+        self.connector.handle_success();
+        self.record_failover(now);
         self.tell_moved(Carrier::Tcp, why, out);
     }
 
-    fn fled(&mut self, now: Tick) {
-        let choice = &mut self.choice;
-        choice.proof = None;
-        choice.unproved = false;
-        choice.judged(false);
-        choice.damping.fled(now);
-        choice.retries.begin(now, false);
+    fn record_failover(&mut self, now: Tick) {
+        let choice = &mut self.path_manager;
+        choice.validation = None;
+        choice.unvalidated = false;
+        choice.record_validation(false);
+        choice.flap_damping.record_failover(now);
+        choice.probe_schedule.begin(now, false);
     }
 
     /// Returns from TCP to a validated UDP path. The TCP connection becomes the fallback.
     fn return_to_udp(&mut self, now: Tick, addr: SocketAddr, conn: ConnId, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
-        if let Some(rtt) = self.choice.proved {
+        if let Some(rtt) = self.path_manager.validated {
             peer.handle_round_trip(now, Path::Udp(addr), rtt);
         }
-        peer.poke();
-        self.choice.damping.came_to_udp(now);
-        self.choice.unproved = false;
-        let until = now + KEPT_AFTER_RETURN;
-        self.choice.beside = Some(Beside { conn, standing: Standing::Ready, until });
-        self.tell_moved(Carrier::Udp, MovedWhy::Proved, out);
+        peer.send_ping();
+        self.path_manager.flap_damping.record_return(now);
+        self.path_manager.unvalidated = false;
+        let until = now + FALLBACK_AFTER_RETURN;
+        self.path_manager.fallback = Some(FallbackConn { conn, state: FallbackState::Ready, until });
+        self.tell_moved(Carrier::Udp, MoveReason::Proved, out);
     }
 
-    fn tell_moved(&mut self, via: Carrier, why: MovedWhy, out: &mut Out) {
+    fn tell_moved(&mut self, via: Carrier, why: MoveReason, out: &mut Out) {
         if self.is_online() {
-            out.show(Event::Moved { relay: self.spec.addr.clone(), via, why });
+            out.show(Event::Moved { relay: self.config.addr.clone(), via, why });
         }
     }
 
     /// Handles the end of a handshake that put the session, new or continued, on `path`. Before it
     /// was on `before`. `beside` is a TCP connection of the same race, and whether it is open.
-    pub(super) fn settled_on(
+    pub(super) fn handle_handshake_done(
         &mut self,
         now: Tick,
         before: Option<Path>,
         path: Path,
-        beside: Option<(ConnId, bool)>,
-        shared: &mut Shared,
+        fallback: Option<(ConnId, bool)>,
+        ctx: &mut ClientContext,
         out: &mut Out,
     ) {
         // Fallback connection and validation belong to the previous path.
-        self.close_beside(shared, out);
-        self.choice.proof = None;
+        self.close_fallback(ctx, out);
+        self.path_manager.validation = None;
         match path {
             // Selected, not validated: a handshake does not show that full-size packets pass both
             // ways.
             Path::Udp(addr) => {
-                self.choice.unproved = false;
-                self.choice.damping.came_to_udp(now);
+                self.path_manager.unvalidated = false;
+                self.path_manager.flap_damping.record_return(now);
                 let rtt = self.peer.as_ref().map_or(Duration::ZERO, |peer| peer.link().smoothed_rtt());
-                self.choice.begin_proof(now, addr, rtt);
+                self.path_manager.begin_validation(now, addr, rtt);
                 // With a pinned carrier there is nothing to choose.
-                if shared.carriers != Carriers::Auto {
-                    self.choice.proof = None;
+                if ctx.carriers != Carriers::Auto {
+                    self.path_manager.validation = None;
                 }
-                let beside = beside.map(|(conn, open)| {
-                    let standing = if open { Standing::Open } else { Standing::Opening };
-                    Beside { conn, standing, until: now + RACE_GOES_ON }
+                let fallback = fallback.map(|(conn, open)| {
+                    let standing = if open { FallbackState::Open } else { FallbackState::Opening };
+                    FallbackConn { conn, state: standing, until: now + RACE_GOES_ON }
                 });
-                self.choice.beside = beside;
+                self.path_manager.fallback = fallback;
             }
             // UDP was in use: this is a failover and counts for flap damping.
-            Path::Tcp(_) if before.map(Path::carrier) == Some(Carrier::Udp) => self.fled(now),
+            Path::Tcp(_) if before.map(Path::carrier) == Some(Carrier::Udp) => self.record_failover(now),
             Path::UdpAt(_) => {}
             Path::Tcp(_) => {
-                self.choice.unproved = false;
-                self.choice.retries.begin(now, true);
+                self.path_manager.unvalidated = false;
+                self.path_manager.probe_schedule.begin(now, true);
                 // Record UDP as failed at once: a short run ends before the validation does.
-                if before.is_none() && shared.carriers == Carriers::Auto {
-                    self.choice.judged(false);
+                if before.is_none() && ctx.carriers == Carriers::Auto {
+                    self.path_manager.record_validation(false);
                 }
             }
         }
         if let Some(before) = before.filter(|before| before.carrier() != path.carrier()) {
             let why = match before.carrier() {
-                Carrier::Udp => MovedWhy::Silent,
-                Carrier::Tcp => MovedWhy::Broken,
+                Carrier::Udp => MoveReason::Silent,
+                Carrier::Tcp => MoveReason::Broken,
             };
             self.tell_moved(path.carrier(), why, out);
         }
@@ -420,34 +437,34 @@ impl Uplink {
 
     /// Takes the fallback connection, for a round that continues with it. Returns whether it is
     /// open.
-    pub(super) fn take_beside(&mut self) -> Option<(ConnId, bool)> {
-        let beside = self.choice.beside.take()?;
-        Some((beside.conn, beside.standing != Standing::Opening))
+    pub(super) fn take_fallback(&mut self) -> Option<(ConnId, bool)> {
+        let fallback = self.path_manager.fallback.take()?;
+        Some((fallback.conn, fallback.state != FallbackState::Opening))
     }
 
-    pub(super) fn close_beside(&mut self, shared: &mut Shared, out: &mut Out) {
-        if let Some(beside) = self.choice.beside.take() {
-            close_conn(shared, beside.conn, out);
+    pub(super) fn close_fallback(&mut self, ctx: &mut ClientContext, out: &mut Out) {
+        if let Some(fallback) = self.path_manager.fallback.take() {
+            close_conn(ctx, fallback.conn, out);
         }
     }
 
     /// Handles an opened connection. Returns `true` if it is the fallback.
-    pub(super) fn beside_opened(&mut self, conn: ConnId) -> bool {
-        let beside = self.choice.beside.as_mut().filter(|beside| beside.conn == conn);
-        beside.map(|beside| beside.standing = Standing::Open).is_some()
+    pub(super) fn handle_fallback_opened(&mut self, conn: ConnId) -> bool {
+        let fallback = self.path_manager.fallback.as_mut().filter(|fallback| fallback.conn == conn);
+        fallback.map(|fallback| fallback.state = FallbackState::Open).is_some()
     }
 
     /// Handles a closed connection, if it is the fallback.
-    pub(super) fn beside_closed(&mut self, now: Tick, conn: ConnId) {
-        if self.choice.beside.is_some_and(|beside| beside.conn == conn) {
-            self.choice.beside_failed(now);
+    pub(super) fn handle_fallback_closed(&mut self, now: Tick, conn: ConnId) {
+        if self.path_manager.fallback.is_some_and(|fallback| fallback.conn == conn) {
+            self.path_manager.back_off_fallback(now);
         }
     }
 
     /// Returns the TCP connection of an unanswered attempt, and whether it is open.
     pub(super) fn racing_conn(&self, carriers: Carriers) -> Option<(ConnId, bool)> {
-        let auto = carriers == Carriers::Auto && self.connecting.round != Some(Round::Rekey);
-        let attempt = self.connecting.attempts.iter().find(|attempt| auto && attempt.conn().is_some())?;
+        let auto = carriers == Carriers::Auto && self.connector.reason != Some(ConnectReason::Rekey);
+        let attempt = self.connector.attempts.iter().find(|attempt| auto && attempt.conn().is_some())?;
         Some((attempt.conn()?, attempt.is_open()))
     }
 
@@ -458,7 +475,7 @@ impl Uplink {
     pub(super) fn handle_reset(
         &mut self,
         now: Now,
-        shared: &mut Shared,
+        ctx: &mut ClientContext,
         index: u32,
         token: &[u8; RESET_TOKEN_LEN],
         out: &mut Out,
@@ -467,83 +484,85 @@ impl Uplink {
             return;
         }
         if self.stopped {
-            return self.drop_peer(now.tick, shared, out);
+            return self.drop_peer(now.tick, ctx, out);
         }
-        if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) {
-            self.connecting.attempts.iter_mut().for_each(|attempt| attempt.hurry(now.tick));
-            return self.drive_attempts(now, shared, out);
+        if matches!(self.connector.reason, Some(ConnectReason::Initial | ConnectReason::Recovery)) {
+            self.connector.attempts.iter_mut().for_each(|attempt| attempt.retry_now(now.tick));
+            return self.drive_attempts(now, ctx, out);
         }
-        self.connecting.loss_backoff.lost(now.tick, &mut shared.rng);
-        if self.connecting.loss_backoff.holds(now.tick) {
+        self.connector.loss_backoff.record_loss(now.tick, &mut ctx.rng);
+        if self.connector.loss_backoff.is_holding(now.tick) {
             return;
         }
-        self.cancel_attempts(now.tick, shared, out);
-        self.close_beside(shared, out);
-        self.connecting.succeeded();
-        self.begin_round(now, shared, Round::Repair, out);
+        self.cancel_attempts(now.tick, ctx, out);
+        self.close_fallback(ctx, out);
+        self.connector.handle_success();
+        self.begin_round(now, ctx, ConnectReason::Recovery, out);
     }
 
     /// Applies a new choice of permitted carriers.
-    pub(super) fn handle_carriers(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
-        if matches!(self.connecting.round, Some(Round::Fresh | Round::Repair)) || self.peer.is_none() {
-            self.cancel_attempts(now.tick, shared, out);
-            self.connecting.succeeded();
+    pub(super) fn handle_carriers(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
+        if matches!(self.connector.reason, Some(ConnectReason::Initial | ConnectReason::Recovery))
+            || self.peer.is_none()
+        {
+            self.cancel_attempts(now.tick, ctx, out);
+            self.connector.handle_success();
         }
-        self.choice.proof = None;
-        self.choice.beside_not_before = now.tick;
-        self.choice.damping = Damping::default();
+        self.path_manager.validation = None;
+        self.path_manager.fallback_not_before = now.tick;
+        self.path_manager.flap_damping = FlapDamping::default();
         let path = self.peer.as_ref().and_then(Peer::path);
-        let udp = self.choice.udp.or(self.connecting.udp_addrs().first().copied());
-        match (shared.carriers, path, udp) {
+        let udp = self.path_manager.udp.or(self.connector.udp_addrs().first().copied());
+        match (ctx.carriers, path, udp) {
             (Carriers::Udp, Some(Path::Tcp(conn)), Some(addr)) => {
-                self.return_to_udp_when_asked(now.tick, addr, out);
-                close_conn(shared, conn, out);
+                self.return_to_udp_if_pinned(now.tick, addr, out);
+                close_conn(ctx, conn, out);
             }
-            (Carriers::Udp, ..) => self.close_beside(shared, out),
+            (Carriers::Udp, ..) => self.close_fallback(ctx, out),
             (Carriers::Auto, Some(Path::Udp(addr)), _) => {
-                self.choice.begin_proof(now.tick, addr, Duration::ZERO);
+                self.path_manager.begin_validation(now.tick, addr, Duration::ZERO);
             }
-            (Carriers::Auto, ..) => self.choice.retries.begin(now.tick, true),
+            (Carriers::Auto, ..) => self.path_manager.probe_schedule.begin(now.tick, true),
             (Carriers::Tcp, ..) => {}
         }
         // The cancelled round, or the pause before the next one, had the only deadline.
         if !self.stopped {
-            self.pursue(now, shared, out);
+            self.drive(now, ctx, out);
         }
     }
 
     /// Returns from TCP to UDP without validation: no other carrier is permitted.
-    fn return_to_udp_when_asked(&mut self, now: Tick, addr: SocketAddr, out: &mut Out) {
+    fn return_to_udp_if_pinned(&mut self, now: Tick, addr: SocketAddr, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
-        peer.poke();
-        self.choice.damping.came_to_udp(now);
-        self.choice.unproved = false;
-        self.tell_moved(Carrier::Udp, MovedWhy::Asked, out);
+        peer.send_ping();
+        self.path_manager.flap_damping.record_return(now);
+        self.path_manager.unvalidated = false;
+        self.tell_moved(Carrier::Udp, MoveReason::Asked, out);
     }
 
     /// Returns the path unless it is being validated.
-    pub(super) fn settled_path(&self) -> Option<Path> {
-        let tested = self.choice.proof.is_some() || self.choice.unproved;
+    pub(super) fn selected_path(&self) -> Option<Path> {
+        let tested = self.path_manager.validation.is_some() || self.path_manager.unvalidated;
         self.peer.as_ref().filter(|_| !tested)?.path()
     }
 
     /// Returns the next deadline of path management, always later than `now`.
-    pub(super) fn next_choice(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
+    pub(super) fn next_path_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let peer = self.peer.as_ref().filter(|_| !self.stopped)?;
-        let choice = &self.choice;
-        let proof = choice.proof.as_ref().map(|(_, proof)| proof.next_deadline());
+        let choice = &self.path_manager;
+        let validation = choice.validation.as_ref().map(|(_, validation)| validation.next_deadline());
         let on_udp = matches!(peer.path(), Some(Path::Udp(_)));
-        let troubled = on_udp && self.trouble(now, carriers).is_some();
-        let auto = carriers == Carriers::Auto && proof.is_none();
+        let troubled = on_udp && self.failover_reason(now, carriers).is_some();
+        let auto = carriers == Carriers::Auto && validation.is_none();
         let all = [
-            proof,
-            choice.beside.map(|beside| beside.until),
+            validation,
+            choice.fallback.map(|fallback| fallback.until),
             choice.live_ping_at(peer),
             self.udp_silent_at(SILENT_PTOS, SILENT_FOR).filter(|_| carriers == Carriers::Auto),
-            self.stalled_at().filter(|_| self.connecting.round.is_none()),
-            (troubled && choice.beside.is_none()).then_some(choice.beside_not_before),
-            (auto && on_udp && choice.unproved).then_some(choice.doubts_not_before),
+            self.stalled_at().filter(|_| self.connector.reason.is_none()),
+            (troubled && choice.fallback.is_none()).then_some(choice.fallback_not_before),
+            (auto && on_udp && choice.unvalidated).then_some(choice.suspects_not_before),
             self.retry_at().filter(|_| auto && !on_udp && peer.path().is_some()),
         ];
         all.into_iter().flatten().filter(|at| *at > now).min()

@@ -41,7 +41,7 @@ pub(super) struct Strangers {
     bytes: u64,
     /// The user was notified that letters are refused. Reset when the address book or the disk
     /// changes, or another frontend begins to show letters.
-    told: bool,
+    reported: bool,
 }
 
 impl Strangers {
@@ -49,7 +49,7 @@ impl Strangers {
     pub(super) fn new(bytes_max: u64, me: Option<Name>, held: Option<Holdings>) -> Strangers {
         let keeps = held.is_some();
         let held = held.unwrap_or_default();
-        Strangers { bytes_max, keeps, me, contacts: None, held, bytes: 0, told: false }
+        Strangers { bytes_max, keeps, me, contacts: None, held, bytes: 0, reported: false }
     }
 
     /// Replaces the address book.
@@ -91,8 +91,8 @@ impl Strangers {
 
     /// Returns `true` if the user must be notified of a refused letter. No sender can repeat the
     /// notification.
-    pub(super) fn tell(&mut self) -> bool {
-        !std::mem::replace(&mut self.told, true)
+    pub(super) fn may_report(&mut self) -> bool {
+        !std::mem::replace(&mut self.reported, true)
     }
 
     fn add(&mut self, relay: &HostPort, from: &Name, bytes: u64) {
@@ -112,7 +112,7 @@ impl Strangers {
             strangers.map(|(_, bytes)| bytes).sum()
         };
         self.bytes = self.held.iter().map(of_relay).sum();
-        self.told = false;
+        self.reported = false;
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
         }
         let other: HostPort = "h:2".parse().unwrap();
         assert!(!strangers.take(&other, &name("JACK"), 0), "contacts are per relay");
-        assert!(strangers.tell() && !strangers.tell(), "once");
+        assert!(strangers.may_report() && !strangers.may_report(), "once");
     }
 
     #[test]
@@ -166,10 +166,10 @@ mod tests {
         let mut strangers = Strangers::new(1_000, None, Some(Holdings::new()));
         strangers.set_contacts(book(&[]));
         assert!(takes(&mut strangers, "ZOE", 1_000) && !takes(&mut strangers, "MARY", 200));
-        assert!(strangers.tell());
+        assert!(strangers.may_report());
         strangers.set_contacts(book(&["ZOE"]));
         assert!(takes(&mut strangers, "MARY", 1_000) && !takes(&mut strangers, "MARY", 128));
-        assert!(strangers.tell(), "full again");
+        assert!(strangers.may_report(), "full again");
         let relay = relay();
         let mary = name("MARY");
         strangers.set_held(held(&[("ZOE", 1_000)]), [(&relay, &mary, 72)].into_iter());

@@ -3,8 +3,8 @@
 use toml_edit::{Document, Item};
 
 use super::edit::{checked, edit_entry, rewrite, value, with_mark_of};
-use super::place::Page;
-use super::{Book, Contact};
+use super::position::SourceText;
+use super::{AddressBook, Contact};
 use crate::base::{Name, Phrase};
 
 /// Returns the text with `blocked = true` in this contact's entry, or without it.
@@ -13,17 +13,17 @@ use crate::base::{Name, Phrase};
 ///
 /// # Errors
 /// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all errors of
-/// [`Book::parse`].
+/// [`AddressBook::parse`].
 pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result<String, Phrase> {
-    let mut book = Book::parse(text, file)?;
+    let mut book = AddressBook::parse(text, file)?;
     let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
     let before = found.ok_or_else(|| book.unknown(label))?;
     if before.blocked == blocked {
         return Ok(text.to_owned());
     }
     let after = Contact { blocked, ..before.clone() };
-    let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was parsed from this text");
+    let source = SourceText::new(text, file);
+    let document = Document::parse(source.text).expect("the book was parsed from this text");
     let table = document.get("contacts").and_then(Item::as_table);
     let entry = table.filter(|table| !table.is_dotted()).and_then(|table| {
         let entries = table.iter().filter_map(|(key, _)| table.get_key_value(key));
@@ -32,9 +32,9 @@ pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result
     let edited = match entry {
         Some((key, item)) => {
             let word = blocked.then_some("true");
-            edit_entry(page, key, item, "blocked", word, &value(&after).to_string())
+            edit_entry(source, key, item, "blocked", word, &value(&after).to_string())
         }
-        None => rewrite(page.text, "contacts", |contacts| {
+        None => rewrite(source.text, "contacts", |contacts| {
             contacts.insert(after.label.as_str(), value(&after));
         }),
     };
@@ -82,7 +82,8 @@ mod tests {
     fn unknown_contact_or_non_boolean_block_is_refused() {
         let error = set_blocked("[contacts]\nJACK = \"h:1\"", "f", "JAK", true).unwrap_err();
         assert_eq!(error.key(), "contact-unknown-near");
-        let error = Book::parse("[contacts]\nX = { relay = \"h:1\", blocked = \"yes\" }", "f").unwrap_err();
+        let error =
+            AddressBook::parse("[contacts]\nX = { relay = \"h:1\", blocked = \"yes\" }", "f").unwrap_err();
         assert_eq!(error.to_string(), r#"book-not-switch file="f" line="2" column="32" key="blocked""#);
     }
 }

@@ -3,7 +3,7 @@
 use toml_edit::{Key, TomlError};
 
 use super::parse::name_mistake;
-use super::place::Page;
+use super::position::SourceText;
 use crate::base::{Name, Phrase};
 
 /// Punctuation of a Chinese keyboard, and the TOML punctuation for it.
@@ -29,31 +29,33 @@ const FULL_WIDTH: [(char, &str); 13] = [
 const TABLES_OF_NAMES: [&str; 2] = ["contacts", "relays"];
 
 /// Returns the phrase for a TOML syntax error.
-pub(super) fn diagnose(page: Page<'_>, error: &TomlError) -> Phrase {
+pub(super) fn diagnose(source: SourceText<'_>, error: &TomlError) -> Phrase {
     let span = error.span().unwrap_or(0..0);
     if error.message().starts_with("duplicate key") {
-        return duplicate(page, span);
+        return duplicate(source, span);
     }
-    let line = Line::of(page, span.start);
+    let line = Line::of(source, span.start);
     line.full_width()
         .or_else(|| line.plain())
-        .unwrap_or_else(|| page.mistake("book-syntax", span.start).with("why", error.message()))
+        .unwrap_or_else(|| source.mistake("book-syntax", span.start).with("why", error.message()))
 }
 
-fn duplicate(page: Page<'_>, span: std::ops::Range<usize>) -> Phrase {
-    let key = unquoted(&page.text[span.clone()]);
-    let start = page.line_start(span.start);
-    let above = &page.text[..start];
+fn duplicate(source: SourceText<'_>, span: std::ops::Range<usize>) -> Phrase {
+    let key = unquoted(&source.text[span.clone()]);
+    let start = source.line_start(span.start);
+    let above = &source.text[..start];
     let header = above.lines().rev().map(str::trim).find(|line| line.starts_with('['));
-    let lead = page.text[start..span.start].trim();
+    let lead = source.text[start..span.start].trim();
     let is_name_in = |table: &&str| match lead.is_empty() {
         true => header.is_some_and(|header| header.starts_with(&format!("[{table}]"))),
         false => lead == format!("[{table}."),
     };
     let table = TABLES_OF_NAMES.iter().find(|table| is_name_in(table));
     match table.and_then(|table| first_line_of(above, table, &key)) {
-        Some(first) => page.mistake("book-duplicate-name", span.start).with("name", key).with("first", first),
-        None => page.mistake("book-duplicate-key", span.start).with("key", key),
+        Some(first) => {
+            source.mistake("book-duplicate-name", span.start).with("name", key).with("first", first)
+        }
+        None => source.mistake("book-duplicate-key", span.start).with("key", key),
     }
 }
 
@@ -80,7 +82,7 @@ fn unquoted(key: &str) -> String {
 
 /// The line of the error, up to its comment.
 struct Line<'a> {
-    page: Page<'a>,
+    source: SourceText<'a>,
     start: usize,
     text: &'a str,
     /// Offset of an opening quote without a closing one.
@@ -90,9 +92,9 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(page: Page<'a>, at: usize) -> Line<'a> {
-        let start = page.line_start(at);
-        let mut text = page.text[start..page.line_end(at)].trim_end_matches('\r');
+    fn of(source: SourceText<'a>, at: usize) -> Line<'a> {
+        let start = source.line_start(at);
+        let mut text = source.text[start..source.line_end(at)].trim_end_matches('\r');
         let mut quote = None;
         let mut escaped = false;
         let mut outside = Vec::new();
@@ -110,7 +112,7 @@ impl<'a> Line<'a> {
                 None => outside.push((at, c)),
             }
         }
-        Line { page, start, text, unclosed: quote.map(|(at, _)| at), outside }
+        Line { source, start, text, unclosed: quote.map(|(at, _)| at), outside }
     }
 
     /// Finds a mistake of a Chinese keyboard: the first non-ASCII character outside quotes.
@@ -150,7 +152,7 @@ impl<'a> Line<'a> {
         }
         match word.parse::<Name>() {
             Ok(name) => self.mistake("book-bare-key", start).with("name", name),
-            Err(error) => name_mistake(self.page, error, word, self.start + start),
+            Err(error) => name_mistake(self.source, error, word, self.start + start),
         }
     }
 
@@ -179,7 +181,7 @@ impl<'a> Line<'a> {
         if Key::parse(key).is_err() && !key.contains(['"', '\'']) {
             return Some(match key.parse::<Name>() {
                 Ok(name) => self.mistake("book-bare-key", indent).with("name", name),
-                Err(error) => name_mistake(self.page, error, key, self.start + indent),
+                Err(error) => name_mistake(self.source, error, key, self.start + indent),
             });
         }
         let value = self.text[equals + 1..].trim();
@@ -193,6 +195,6 @@ impl<'a> Line<'a> {
     }
 
     fn mistake(&self, key: &'static str, at: usize) -> Phrase {
-        self.page.mistake(key, self.start + at)
+        self.source.mistake(key, self.start + at)
     }
 }

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use toml_edit::{Document, DocumentMut, InlineTable, Item, Key, Table, Value};
 
-use super::place::Page;
-use super::{Book, Contact};
+use super::position::SourceText;
+use super::{AddressBook, Contact};
 use crate::base::{Name, Phrase};
 
 /// Returns the text with a contact added below the others.
@@ -19,25 +19,25 @@ use crate::base::{Name, Phrase};
 ///
 /// # Errors
 /// `contact-exists` (`name`, `file`), `book-edit-by-hand` (`file`), and all errors of
-/// [`Book::parse`], including contradictions with the new entry.
+/// [`AddressBook::parse`], including contradictions with the new entry.
 pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> {
-    let mut book = Book::parse(text, file)?;
+    let mut book = AddressBook::parse(text, file)?;
     if let Some(there) = book.contact(&contact.label) {
         return Err(Phrase::new("contact-exists").with("name", &there.label).with("file", file));
     }
-    let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was parsed from this text");
+    let source = SourceText::new(text, file);
+    let document = Document::parse(source.text).expect("the book was parsed from this text");
     let place = match document.get("contacts") {
-        None => Some(page.text.len()),
+        None => Some(source.text.len()),
         Some(Item::Table(table)) if table.is_dotted() => None,
-        Some(Item::Table(table)) if table.is_implicit() => Some(page.text.len()),
-        Some(Item::Table(table)) => Some(page.line_end(body_end(table))),
+        Some(Item::Table(table)) if table.is_implicit() => Some(source.text.len()),
+        Some(Item::Table(table)) => Some(source.line_end(body_end(table))),
         Some(_) => None,
     };
     let has_header = document.get("contacts").and_then(Item::as_table).is_some_and(|t| !t.is_implicit());
     let edited = match place {
-        Some(at) => insert(page.text, at, (!has_header).then_some("[contacts]"), &entry(contact)),
-        None => rewrite(page.text, "contacts", |contacts| {
+        Some(at) => insert(source.text, at, (!has_header).then_some("[contacts]"), &entry(contact)),
+        None => rewrite(source.text, "contacts", |contacts| {
             contacts.insert(contact.label.as_str(), value(contact));
         }),
     };
@@ -50,13 +50,13 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
 ///
 /// # Errors
 /// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all errors of
-/// [`Book::parse`].
+/// [`AddressBook::parse`].
 pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
-    let mut book = Book::parse(text, file)?;
+    let mut book = AddressBook::parse(text, file)?;
     let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
     let gone = found.ok_or_else(|| book.unknown(label))?;
-    let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was parsed from this text");
+    let source = SourceText::new(text, file);
+    let document = Document::parse(source.text).expect("the book was parsed from this text");
     let contacts = document.get("contacts").expect("the book has at least one contact");
     let edited = match contacts.as_table() {
         Some(table) => {
@@ -65,9 +65,9 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
                 .filter_map(|(key, _)| table.get_key_value(key))
                 .find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(&gone.label))
                 .expect("the contact was parsed from this table");
-            without(page, lines_of(page, key, item))
+            without(source, lines_of(source, key, item))
         }
-        None => rewrite(page.text, "contacts", |contacts| {
+        None => rewrite(source.text, "contacts", |contacts| {
             contacts.retain(&mut |key: &str| key.parse::<Name>().as_ref() != Ok(&gone.label));
         }),
     };
@@ -76,10 +76,10 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
 }
 
 /// Parses an edited text again and returns it if it equals the intended book.
-pub(super) fn checked(text: String, file: &str, meant: Book) -> Result<String, Phrase> {
-    let got = Book::parse(&text, file)?;
+pub(super) fn checked(text: String, file: &str, meant: AddressBook) -> Result<String, Phrase> {
+    let got = AddressBook::parse(&text, file)?;
     let same_settings = (&got.me, got.contacts_only) == (&meant.me, meant.contacts_only);
-    if same_settings && got.contacts.are_those_of(&meant.contacts) {
+    if same_settings && got.contacts.is_same_as(&meant.contacts) {
         return Ok(text);
     }
     Err(Phrase::new("book-edit-by-hand").with("file", file))
@@ -159,22 +159,23 @@ pub(super) fn item_end(item: &Item) -> usize {
 }
 
 /// Returns the complete lines of an entry: one line, its own table, or one line per dotted key.
-pub(super) fn lines_of(page: Page<'_>, key: &Key, item: &Item) -> Vec<Range<usize>> {
-    let lines = |from: usize, to: usize| page.line_start(from)..(page.line_end(to) + 1).min(page.text.len());
+pub(super) fn lines_of(source: SourceText<'_>, key: &Key, item: &Item) -> Vec<Range<usize>> {
+    let lines =
+        |from: usize, to: usize| source.line_start(from)..(source.line_end(to) + 1).min(source.text.len());
     match item {
         Item::Table(table) if table.is_dotted() => table
             .iter()
             .filter_map(|(key, _)| table.get_key_value(key))
-            .flat_map(|(key, item)| lines_of(page, key, item))
+            .flat_map(|(key, item)| lines_of(source, key, item))
             .collect(),
         Item::Table(table) => vec![lines(table.span().map_or(0, |span| span.start), item_end(item))],
         _ => vec![lines(key.span().map_or(0, |span| span.start), item_end(item))],
     }
 }
 
-pub(super) fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
+pub(super) fn without(source: SourceText<'_>, mut lines: Vec<Range<usize>>) -> String {
     lines.sort_by_key(|range| std::cmp::Reverse(range.start));
-    let mut text = page.text.to_owned();
+    let mut text = source.text.to_owned();
     for range in lines {
         text.replace_range(range, "");
     }
@@ -183,20 +184,20 @@ pub(super) fn without(page: Page<'_>, mut lines: Vec<Range<usize>>) -> String {
 
 /// Sets a field of an entry, or removes it (`None`). An entry on one line is replaced by `whole`.
 pub(super) fn edit_entry(
-    page: Page<'_>,
+    source: SourceText<'_>,
     key: &Key,
     item: &Item,
     field: &str,
     word: Option<&str>,
     whole: &str,
 ) -> String {
-    let mut text = page.text.to_owned();
+    let mut text = source.text.to_owned();
     let Item::Table(table) = item else {
         text.replace_range(item.span().unwrap_or_default(), whole);
         return text;
     };
     match (table.get_key_value(field), word) {
-        (Some((key, item)), None) => without(page, lines_of(page, key, item)),
+        (Some((key, item)), None) => without(source, lines_of(source, key, item)),
         (Some((_, item)), Some(word)) => {
             text.replace_range(item.span().unwrap_or_default(), word);
             text
@@ -204,8 +205,8 @@ pub(super) fn edit_entry(
         (None, None) => text,
         (None, Some(word)) => {
             let last = table.iter().filter_map(|(_, item)| item.span()).map(|span| span.end).max();
-            let at = page.line_end(last.unwrap_or(0).max(body_end(table)));
-            let newline = newline_of(page.text);
+            let at = source.line_end(last.unwrap_or(0).max(body_end(table)));
+            let newline = newline_of(source.text);
             let line = match table.is_dotted() {
                 true => format!("{}.{field} = {word}", key.display_repr()),
                 false => format!("{field} = {word}"),
@@ -218,7 +219,7 @@ pub(super) fn edit_entry(
 }
 
 /// Changes a table of the document with toml_edit and serialises the whole document.
-pub(super) fn rewrite(text: &str, table: &str, change: impl FnOnce(&mut dyn Rows)) -> String {
+pub(super) fn rewrite(text: &str, table: &str, change: impl FnOnce(&mut dyn EntryTable)) -> String {
     let mut document: DocumentMut = text.parse().expect("the book was parsed from this text");
     match document.get_mut(table) {
         Some(Item::Table(table)) => change(table),
@@ -229,12 +230,12 @@ pub(super) fn rewrite(text: &str, table: &str, change: impl FnOnce(&mut dyn Rows
 }
 
 /// Operations common to both kinds of table.
-pub(super) trait Rows {
+pub(super) trait EntryTable {
     fn insert(&mut self, key: &str, value: Value);
     fn retain(&mut self, keep: &mut dyn FnMut(&str) -> bool);
 }
 
-impl Rows for Table {
+impl EntryTable for Table {
     fn insert(&mut self, key: &str, value: Value) {
         Table::insert(self, key, Item::Value(value));
     }
@@ -244,7 +245,7 @@ impl Rows for Table {
     }
 }
 
-impl Rows for InlineTable {
+impl EntryTable for InlineTable {
     fn insert(&mut self, key: &str, value: Value) {
         InlineTable::insert(self, key, value);
     }
@@ -280,7 +281,7 @@ mod tests {
             let contact = Contact { note, group, ..Contact::new(label.parse().unwrap(), "h:1".parse().unwrap()) };
             prop_assume!(contact.label.folded() != "tom");
             let with = add(&text, "f", &contact).unwrap();
-            prop_assert_eq!(&Book::parse(&with, "f").unwrap().contacts[1], &contact);
+            prop_assert_eq!(&AddressBook::parse(&with, "f").unwrap().contacts[1], &contact);
             prop_assert_eq!(remove(&with, "f", &label).unwrap(), text);
         }
     }
@@ -335,7 +336,7 @@ mod tests {
         assert!(text.starts_with(
             "[contacts]\n\"一棵树\" = { relay = \"[::1]:9\", tcp = \"h:2\", member = \"tree\", note = "
         ));
-        assert_eq!(Book::parse(&text, "f").unwrap().contacts[..], [contact]);
+        assert_eq!(AddressBook::parse(&text, "f").unwrap().contacts[..], [contact]);
     }
 
     #[test]

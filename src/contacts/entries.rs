@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::OnceLock;
 
 use super::steps::step;
-use super::{Contact, NamedRelay, RelaySpec};
+use super::{Contact, NamedRelay, RelayEntry};
 use crate::base::{HostPort, Looks, Name};
 
 /// Contacts in the order of the file.
@@ -25,13 +25,13 @@ pub struct Entries {
 struct Orders {
     by_label: OnceLock<Vec<u32>>,
     by_member: OnceLock<Vec<u32>>,
-    by_look: OnceLock<Vec<(u32, Look)>>,
+    by_visible_name: OnceLock<Vec<(u32, NameKind)>>,
     relays: OnceLock<Relays>,
 }
 
 /// Which of a contact's two names an index entry refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Look {
+enum NameKind {
     Label,
     Member,
 }
@@ -39,7 +39,7 @@ enum Look {
 /// Distinct relays in order of first mention, and their indexes sorted by address.
 #[derive(Debug, Default)]
 struct Relays {
-    all: Vec<RelaySpec>,
+    all: Vec<RelayEntry>,
     sorted: Vec<u32>,
 }
 
@@ -86,8 +86,9 @@ impl Entries {
     /// Returns the first entry whose label or member name looks like this name.
     pub(super) fn looking_like(&self, name: &Name) -> Option<&Contact> {
         let looks = name.looks();
-        let of_class = equal(self.by_look(), &looks.class(), |place| self.look(*place).looks().class());
-        let alike = of_class.iter().find(|place| self.look(**place).looks().meet(&looks));
+        let of_class =
+            equal(self.by_visible_name(), &looks.class(), |place| self.visible_name(*place).looks().class());
+        let alike = of_class.iter().find(|place| self.visible_name(**place).looks().matches(&looks));
         alike.map(|(at, _)| &self.all[*at as usize])
     }
 
@@ -103,7 +104,7 @@ impl Entries {
             let looks = label(at).looks();
             let before = of_class.entry(looks.class()).or_default();
             let mut compared = before.iter().take(Looks::COMPARED_MAX);
-            let first = compared.find(|other| label(**other).looks().meet(&looks));
+            let first = compared.find(|other| label(**other).looks().matches(&looks));
             pairs.extend(first.map(|first| (&self.all[at as usize], &self.all[*first as usize])));
             before.push(at);
         }
@@ -111,20 +112,20 @@ impl Entries {
     }
 
     /// Returns the name that an index entry refers to.
-    fn look(&self, (at, look): (u32, Look)) -> &Name {
+    fn visible_name(&self, (at, look): (u32, NameKind)) -> &Name {
         match look {
-            Look::Label => &self.all[at as usize].label,
-            Look::Member => &self.all[at as usize].member,
+            NameKind::Label => &self.all[at as usize].label,
+            NameKind::Member => &self.all[at as usize].member,
         }
     }
 
     /// Returns the index by look; an entry whose member differs from its label appears twice.
-    fn by_look(&self) -> &[(u32, Look)] {
-        self.orders.by_look.get_or_init(|| {
-            let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, Look::Label)).collect();
+    fn by_visible_name(&self) -> &[(u32, NameKind)] {
+        self.orders.by_visible_name.get_or_init(|| {
+            let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, NameKind::Label)).collect();
             let differs = |at: &u32| self.all[*at as usize].member != self.all[*at as usize].label;
-            order.extend((0..self.all.len() as u32).filter(differs).map(|at| (at, Look::Member)));
-            order.sort_by_cached_key(|place| (self.look(*place).looks().class(), place.0));
+            order.extend((0..self.all.len() as u32).filter(differs).map(|at| (at, NameKind::Member)));
+            order.sort_by_cached_key(|place| (self.visible_name(*place).looks().class(), place.0));
             order
         })
     }
@@ -132,12 +133,12 @@ impl Entries {
     /// Returns the distinct relays, named ones first, in order of first mention.
     ///
     /// A `tcp` or a key in any entry applies to all entries of that relay.
-    pub(super) fn relays(&self) -> &[RelaySpec] {
+    pub(super) fn relays(&self) -> &[RelayEntry] {
         &self.relays_sorted().all
     }
 
     /// Returns the relay at this address.
-    pub(super) fn relay(&self, address: &HostPort) -> Option<&RelaySpec> {
+    pub(super) fn relay(&self, address: &HostPort) -> Option<&RelayEntry> {
         let relays = self.relays_sorted();
         let same = equal(&relays.sorted, &address, |at| &relays.all[*at as usize].address);
         same.first().map(|at| &relays.all[*at as usize])
@@ -149,7 +150,7 @@ impl Entries {
             let named = named.map(|relay| (&relay.address, &relay.tcp, relay.key));
             let theirs = self.all.iter().map(|contact| (&contact.relay, &contact.tcp, contact.relay_key));
             let mentions: Vec<_> = named.chain(theirs).collect();
-            let mut all: Vec<(usize, RelaySpec)> = Vec::new();
+            let mut all: Vec<(usize, RelayEntry)> = Vec::new();
             for at in sorted(&mentions, |at| mentions[at as usize].0) {
                 let (address, tcp, key) = mentions[at as usize];
                 match all.last_mut().filter(|(_, relay)| relay.address == *address) {
@@ -158,13 +159,13 @@ impl Entries {
                         relay.key = relay.key.or(key);
                     }
                     None => {
-                        let spec = RelaySpec { address: address.clone(), tcp: tcp.clone(), key };
-                        all.push((at as usize, spec));
+                        let relay_entry = RelayEntry { address: address.clone(), tcp: tcp.clone(), key };
+                        all.push((at as usize, relay_entry));
                     }
                 }
             }
             all.sort_by_key(|(first, _)| *first);
-            let all: Vec<RelaySpec> = all.into_iter().map(|(_, relay)| relay).collect();
+            let all: Vec<RelayEntry> = all.into_iter().map(|(_, relay)| relay).collect();
             let sorted = sorted(&all, |at| &all[at as usize].address);
             Relays { sorted, all }
         })
@@ -173,7 +174,7 @@ impl Entries {
     /// Whether both have the same contacts and named relays, in any order.
     ///
     /// No two contacts of a book have the same label.
-    pub(super) fn are_those_of(&self, other: &Entries) -> bool {
+    pub(super) fn is_same_as(&self, other: &Entries) -> bool {
         let mine = sorted(&self.all, |at| &self.all[at as usize].label);
         let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
         let pairs = mine.iter().zip(&theirs).map(|(mine, theirs)| (*mine as usize, *theirs as usize));
@@ -251,7 +252,7 @@ impl Eq for Entries {}
 mod tests {
     use super::*;
     use crate::contacts::steps::steps_of;
-    use crate::contacts::{Book, add, remove, set_blocked};
+    use crate::contacts::{AddressBook, add, remove, set_blocked};
 
     /// A book with this many contacts at this many relays.
     fn text(contacts: usize, relays: usize) -> String {
@@ -272,16 +273,16 @@ mod tests {
     #[test]
     fn work_grows_almost_linearly_with_contacts() {
         let new = || Contact::new("zoe".parse().unwrap(), "h:1".parse().unwrap());
-        grows_slowly("check", |text| drop(Book::parse(text, "f").unwrap()));
+        grows_slowly("check", |text| drop(AddressBook::parse(text, "f").unwrap()));
         grows_slowly("add", |text| drop(add(text, "f", &new()).unwrap()));
         grows_slowly("remove", |text| drop(remove(text, "f", "name00500").unwrap()));
         grows_slowly("block", |text| drop(set_blocked(text, "f", "name00500", true).unwrap()));
-        grows_slowly("relays", |text| drop(Book::parse(text, "f").unwrap().relays().to_vec()));
+        grows_slowly("relays", |text| drop(AddressBook::parse(text, "f").unwrap().relays().to_vec()));
     }
 
     #[test]
     fn contact_is_found_in_few_steps() {
-        let book = Book::parse(&text(4_000, 4_000), "f").unwrap();
+        let book = AddressBook::parse(&text(4_000, 4_000), "f").unwrap();
         let name = |text: &str| text.parse::<Name>().unwrap();
         let look_up = || {
             for n in (0..4_000).step_by(100) {
@@ -309,7 +310,7 @@ mod tests {
     fn first_of_several_is_found() {
         let text = "[contacts]\nA = { relay = \"h:2\", member = \"zed\" }\nB = { relay = \"h:1\", member = \"zed\" }\n\
             zed = \"h:2\"\nC = { relay = \"h:2\", tcp = \"h:3\", member = \"d\" }\n";
-        let book = Book::parse(text, "f").unwrap();
+        let book = AddressBook::parse(text, "f").unwrap();
         let name = |text: &str| text.parse::<Name>().unwrap();
         let label = |contact: Option<&Contact>| contact.map(|contact| contact.label.to_string());
         assert_eq!(label(book.contact_of(&"h:2".parse().unwrap(), &name("zed"))).as_deref(), Some("A"));
@@ -324,7 +325,7 @@ mod tests {
     fn contacts_that_look_alike_are_paired() {
         let labels = ["TOM", "自己", "ТОМ", "自已", "TIM"];
         let text: String = labels.iter().map(|label| format!("\"{label}\" = \"h:1\"\n")).collect();
-        let book = Book::parse(&format!("[contacts]\n{text}"), "f").unwrap();
+        let book = AddressBook::parse(&format!("[contacts]\n{text}"), "f").unwrap();
         let pairs: Vec<_> =
             book.alike().iter().map(|pair| (pair.0.label.as_str(), pair.1.label.as_str())).collect();
         assert_eq!(pairs, [("ТОМ", "TOM"), ("自已", "自己")]);

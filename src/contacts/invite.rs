@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
 
-use super::RelaySpec;
+use super::RelayEntry;
 use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase};
 
 const SCHEME: &str = "queqiao:";
@@ -52,9 +52,9 @@ impl Invite {
     }
 
     /// Returns the relay as the address book stores it.
-    pub fn spec(&self) -> RelaySpec {
+    pub fn relay_entry(&self) -> RelayEntry {
         let tcp = self.tcp.clone().filter(|tcp| *tcp != self.relay);
-        RelaySpec { address: self.relay.clone(), tcp, key: Some(self.key) }
+        RelayEntry { address: self.relay.clone(), tcp, key: Some(self.key) }
     }
 }
 

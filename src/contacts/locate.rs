@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 
-use super::Book;
-use super::place::Page;
+use super::AddressBook;
+use super::position::SourceText;
 use crate::base::Phrase;
 
 /// Maximum size of an address book, in bytes: about ten thousand contacts.
@@ -52,12 +52,12 @@ impl Location {
     ///
     /// # Errors
     /// `book-missing` (`file`), `book-unreadable` (`file`, `why`), `book-too-big`, `book-not-utf8`,
-    /// and all errors of [`Book::parse`].
-    pub fn load(&self) -> Result<Book, Phrase> {
+    /// and all errors of [`AddressBook::parse`].
+    pub fn load(&self) -> Result<AddressBook, Phrase> {
         match read(&self.path)? {
-            Some(text) => Book::parse(&text, &self.file()),
+            Some(text) => AddressBook::parse(&text, &self.file()),
             None if self.named => Err(self.missing()),
-            None => Ok(Book::default()),
+            None => Ok(AddressBook::default()),
         }
     }
 
@@ -65,7 +65,7 @@ impl Location {
     ///
     /// # Errors
     /// Those of [`Location::load`] except `book-missing`.
-    pub fn load_or_new(&self) -> Result<Book, Phrase> {
+    pub fn load_or_new(&self) -> Result<AddressBook, Phrase> {
         Location { named: false, ..self.clone() }.load()
     }
 
@@ -96,8 +96,8 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Phrase> {
     String::from_utf8(bytes).map(Some).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let good = std::str::from_utf8(good).expect("`valid_up_to` ends on valid UTF-8");
-        let page = Page::new(good, "");
-        Phrase::new("book-not-utf8").with("file", file).with("line", page.line(good.len()))
+        let source = SourceText::new(good, "");
+        Phrase::new("book-not-utf8").with("file", file).with("line", source.line(good.len()))
     })
 }
 
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(flag, Location { path: "x.toml".into(), named: true });
         let far = locate_among(None, here, Some(config));
         assert_eq!(far, Location { path: config.join("queqiao/contacts.toml"), named: false });
-        assert_eq!(far.load(), Ok(Book::default()));
+        assert_eq!(far.load(), Ok(AddressBook::default()));
         std::fs::write(here.join("contacts.toml"), "[contacts]\nA = \"h:1\"").unwrap();
         let near = locate_among(None, here, Some(config));
         assert_eq!(near.path, here.join("contacts.toml"));

@@ -1,6 +1,6 @@
 //! Tests: every mistake in an address book yields its phrase, line and column.
 
-use super::Book;
+use super::AddressBook;
 use proptest::prelude::*;
 
 /// Text, phrase key, line, column, and one argument `name=value` with the fix (empty: not checked).
@@ -196,7 +196,7 @@ const RELAYS: &[Row] = &[
 
 fn check(rows: &[Row]) {
     for &(text, key, line, column, arg) in rows {
-        let phrase = Book::parse(text, "my.toml").expect_err(text);
+        let phrase = AddressBook::parse(text, "my.toml").expect_err(text);
         let value = |name: &str| {
             phrase
                 .args()
@@ -233,7 +233,7 @@ fn relay_mistake_reports_position_and_fix() {
 fn relay_settings_apply_to_all_its_contacts() {
     let text = "[contacts]\nA = \"home\"\nB = { relay = \"Home\", member = \"b\" }\nC = \"h:1\"\nD = \"h:2\"\n\
         [relays]\nwork = \"h:3\"\nhome = { address = \"h:1\", tcp = \"h:9\", key = \"AAAAA-aaaaa-aaaaa-aaaaa\" }\n";
-    let book = Book::parse(text, "f").unwrap();
+    let book = AddressBook::parse(text, "f").unwrap();
     let relays: Vec<String> = book.relays().iter().map(|relay| relay.address.to_string()).collect();
     assert_eq!(relays, ["h:3", "h:1", "h:2"]);
     for name in ["A", "b@h:1", "C", "stranger@h:1"] {
@@ -244,20 +244,21 @@ fn relay_settings_apply_to_all_its_contacts() {
         assert_eq!(key.as_deref(), Some("aaaaa-aaaaa-aaaaa-aaaaa"), "{name}");
     }
     assert_eq!(book.resolve("D").unwrap().relay_key, None);
-    let alone = Book::parse("[relays]\nhome = \"h:1\"", "f").unwrap();
+    let alone = AddressBook::parse("[relays]\nhome = \"h:1\"", "f").unwrap();
     assert_eq!(alone.resolve("stranger").unwrap().relay.to_string(), "h:1");
 }
 
 #[test]
 fn long_name_is_refused_and_shown_shortened() {
-    let phrase = Book::parse(&format!("[contacts]\n{} = \"h:1\"", "a".repeat(10_000)), "f").unwrap_err();
+    let phrase =
+        AddressBook::parse(&format!("[contacts]\n{} = \"h:1\"", "a".repeat(10_000)), "f").unwrap_err();
     assert_eq!(phrase.key(), "book-name-too-long");
     assert!(phrase.args().iter().all(|(_, value)| value.len() <= 32));
 }
 
 #[test]
 fn shipped_book_has_four_contacts_and_no_user_name() {
-    let book = Book::parse(include_str!("../../contacts.toml"), "contacts.toml").unwrap();
+    let book = AddressBook::parse(include_str!("../../contacts.toml"), "contacts.toml").unwrap();
     let names: Vec<&str> = book.contacts.iter().map(|c| c.label.as_str()).collect();
     assert_eq!(names, ["TOM", "JACK", "一棵树", "武大郎"]);
     assert!(book.contacts.iter().all(|c| c.relay.to_string() == "127.0.0.1:8081" && c.member == c.label));
@@ -275,14 +276,14 @@ fn examples_in_comments_of_shipped_book_are_valid() {
         .map(|line| format!("{}\n", &line[2..]))
         .collect();
     let (me, long) = shown.split_at(shown.find("\"潘").unwrap());
-    let book = Book::parse(&format!("{me}[contacts]\n{long}"), "f").unwrap();
+    let book = AddressBook::parse(&format!("{me}[contacts]\n{long}"), "f").unwrap();
     assert_eq!(book.me, "TOM".parse().ok());
     assert!(book.contacts_only);
     assert_eq!(book.contacts[0].member.as_str(), "jinlian");
     assert_eq!(book.contacts[0].group.as_deref(), Some("阳谷县"));
     let home =
         include_str!("../../contacts.toml").lines().find(|line| line.starts_with("# home = ")).unwrap();
-    let book = Book::parse(&format!("[relays]\n{}", &home[2..]), "f").unwrap();
+    let book = AddressBook::parse(&format!("[relays]\n{}", &home[2..]), "f").unwrap();
     assert!(book.relays()[0].key.is_some() && book.relays()[0].tcp.is_some());
 }
 
@@ -295,16 +296,16 @@ fn all_notations_of_entry_are_equal() {
         "contacts = { A = { relay = \"h:1\", member = \"b\" } }",
         "\u{feff}[me]\r\n[contacts]\r\n'A' = { relay = 'H:1', member = \"b\" }\r\n",
     ];
-    let first = Book::parse(forms[0], "f").unwrap();
+    let first = AddressBook::parse(forms[0], "f").unwrap();
     for form in forms {
-        assert_eq!(Book::parse(form, "f").as_ref(), Ok(&first), "{form}");
+        assert_eq!(AddressBook::parse(form, "f").as_ref(), Ok(&first), "{form}");
     }
-    assert_eq!(Book::parse("", "f"), Ok(Book::default()));
+    assert_eq!(AddressBook::parse("", "f"), Ok(AddressBook::default()));
 }
 
 proptest! {
     #[test]
     fn no_text_makes_reading_panic(text in "(\\[contacts\\]|\\[me\\])?\n?([A-Za树“”：＝，=:.{}\\[\\]\"'#\\\\ \r\n\t1]|\\PC){0,60}") {
-        let _ = Book::parse(&text, "f");
+        let _ = AddressBook::parse(&text, "f");
     }
 }

@@ -5,9 +5,10 @@
 //!
 //! Must not depend on: sessions, sockets, other files on disk, sentences for users.
 //!
-//! Invariant: a [`Book`] is complete and free of contradictions. A file with a mistake yields no
-//! book, but a phrase with file, line, column and fix.
+//! Invariant: a [`AddressBook`] is complete and free of contradictions. A file with a mistake
+//! yields no book, but a phrase with file, line, column and fix.
 
+mod atomic_write;
 mod block;
 mod diagnose;
 mod edit;
@@ -17,10 +18,9 @@ mod locate;
 #[cfg(test)]
 mod mistakes;
 mod parse;
-mod place;
+mod position;
 mod relays;
 mod resolve;
-mod save;
 mod steps;
 mod watch;
 
@@ -32,7 +32,7 @@ pub use entries::Entries;
 pub use invite::{Invite, SECRET_LEN};
 pub use locate::{FILE_BYTES_MAX, Location, locate};
 pub use relays::{put_relay, relay_entry, set_relay_key};
-pub use resolve::Target;
+pub use resolve::Recipient;
 pub use watch::{Watcher, watch};
 
 /// An address book, as read.
@@ -40,7 +40,7 @@ pub use watch::{Watcher, watch};
 /// Contacts are in the order of the file. Labels are unique, ignoring case. All entries for one
 /// relay agree on its TCP address and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct AddressBook {
     /// The user's name, unless the command line gives another.
     pub me: Option<Name>,
     /// Letters from senders who are not contacts are refused.
@@ -91,7 +91,7 @@ impl Contact {
 
 /// A relay in the address book.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RelaySpec {
+pub struct RelayEntry {
     /// Address for UDP, and for TCP unless `tcp` is given.
     pub address: HostPort,
     /// TCP address, if it differs from `address`.
@@ -106,20 +106,20 @@ pub struct NamedRelay {
     /// The user's name for it.
     pub name: Name,
     /// Its addresses and its key.
-    pub relay: RelaySpec,
+    pub relay: RelayEntry,
 }
 
-impl Book {
+impl AddressBook {
     /// Returns the distinct relays: those of `[relays]` first, then those of contacts, in order of
     /// first mention.
     ///
     /// A `tcp` or a key in any entry applies to all entries of that relay.
-    pub fn relays(&self) -> &[RelaySpec] {
+    pub fn relays(&self) -> &[RelayEntry] {
         self.contacts.relays()
     }
 
     /// Returns the relay at this address.
-    pub fn relay(&self, address: &HostPort) -> Option<&RelaySpec> {
+    pub fn relay(&self, address: &HostPort) -> Option<&RelayEntry> {
         self.contacts.relay(address)
     }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml_edit::{Document, InlineTable, Item, Key, TableLike, Value};
 
 use super::edit::{body_end, checked, edit_entry, insert, rewrite, with_mark_of};
-use super::place::Page;
-use super::{Book, NamedRelay, RelaySpec};
+use super::position::SourceText;
+use super::{AddressBook, NamedRelay, RelayEntry};
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 
 /// Name of a relay that the user has not named; a number follows if it is taken.
@@ -18,9 +18,9 @@ const NAME: &str = "home";
 ///
 /// # Errors
 /// `book-other-relay-key` (`file`, `relay`, `key`, `offered`), `book-edit-by-hand` (`file`), and
-/// all errors of [`Book::parse`].
-pub fn put_relay(text: &str, file: &str, relay: &RelaySpec) -> Result<(String, Name), Phrase> {
-    let mut book = Book::parse(text, file)?;
+/// all errors of [`AddressBook::parse`].
+pub fn put_relay(text: &str, file: &str, relay: &RelayEntry) -> Result<(String, Name), Phrase> {
+    let mut book = AddressBook::parse(text, file)?;
     let known = book.relay(&relay.address).cloned();
     if let Some((key, offered)) = known.as_ref().and_then(|known| known.key).zip(relay.key)
         && key != offered
@@ -29,24 +29,24 @@ pub fn put_relay(text: &str, file: &str, relay: &RelaySpec) -> Result<(String, N
         return Err(differs.with("key", key).with("offered", offered));
     }
     let tcp = known.as_ref().and_then(|known| known.tcp.clone()).or_else(|| relay.tcp.clone());
-    let relay = RelaySpec { tcp, ..relay.clone() };
+    let relay = RelayEntry { tcp, ..relay.clone() };
     let place = book.contacts.named().iter().position(|named| named.relay.address == relay.address);
-    let page = Page::new(text, file);
+    let source = SourceText::new(text, file);
     let (name, edited) = match place {
         Some(place) => {
             let before = book.contacts.named()[place].clone();
-            let after = RelaySpec { key: relay.key.or(before.relay.key), ..before.relay.clone() };
+            let after = RelayEntry { key: relay.key.or(before.relay.key), ..before.relay.clone() };
             if after == before.relay {
                 return Ok((text.to_owned(), before.name));
             }
             book.contacts.change_named()[place].relay = after.clone();
-            let edited = with_key(page, &before.name, &after);
+            let edited = with_key(source, &before.name, &after);
             (before.name, edited)
         }
         None => {
             let name = free_name(&book);
             book.contacts.change_named().push(NamedRelay { name: name.clone(), relay: relay.clone() });
-            let edited = with_entry(page, &name, &relay);
+            let edited = with_entry(source, &name, &relay);
             (name, edited)
         }
     };
@@ -56,11 +56,11 @@ pub fn put_relay(text: &str, file: &str, relay: &RelaySpec) -> Result<(String, N
 /// Returns the text with every key of this relay replaced. A relay without a key stays without.
 ///
 /// # Errors
-/// `book-edit-by-hand` (`file`), and all errors of [`Book::parse`].
+/// `book-edit-by-hand` (`file`), and all errors of [`AddressBook::parse`].
 pub fn set_relay_key(text: &str, file: &str, relay: &HostPort, key: Fingerprint) -> Result<String, Phrase> {
-    let mut book = Book::parse(text, file)?;
-    let page = Page::new(text, file);
-    let document = Document::parse(page.text).expect("the book was parsed from this text");
+    let mut book = AddressBook::parse(text, file)?;
+    let source = SourceText::new(text, file);
+    let document = Document::parse(source.text).expect("the book was parsed from this text");
     let table = |name: &str| document.get(name).and_then(Item::as_table_like);
     let mut spans = Vec::new();
     for named in book.contacts.named().iter().filter(|named| named.relay.address == *relay) {
@@ -70,7 +70,7 @@ pub fn set_relay_key(text: &str, file: &str, relay: &HostPort, key: Fingerprint)
         spans.extend(table("contacts").and_then(|table| span_of(table, &contact.label, "relay_key")));
     }
     spans.sort_by_key(|span| std::cmp::Reverse(span.start));
-    let mut edited = page.text.to_owned();
+    let mut edited = source.text.to_owned();
     spans.into_iter().for_each(|span| edited.replace_range(span, &format!("\"{key}\"")));
     let change = |known: &mut Option<Fingerprint>| *known = known.map(|_| key);
     for named in book.contacts.change_named().iter_mut().filter(|named| named.relay.address == *relay) {
@@ -93,44 +93,46 @@ fn entry_of<'a>(table: &'a dyn TableLike, name: &Name) -> Option<(&'a Key, &'a I
     entries.into_iter().find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(name))
 }
 
-fn free_name(book: &Book) -> Name {
+fn free_name(book: &AddressBook) -> Name {
     let names = (1..).map(|n| if n == 1 { NAME.to_owned() } else { format!("{NAME}-{n}") });
     let mut names =
         names.map(|name| name.parse::<Name>().expect("`home-N` consists of letters, digits and a dash"));
     names.find(|name| book.relay_named(name).is_none()).expect("a book has finitely many relays")
 }
 
-fn with_key(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
-    let document = Document::parse(page.text).expect("the book was parsed from this text");
+fn with_key(source: SourceText<'_>, name: &Name, relay: &RelayEntry) -> String {
+    let document = Document::parse(source.text).expect("the book was parsed from this text");
     let word = relay.key.map(|key| format!("\"{key}\""));
     let table = document.get("relays").and_then(Item::as_table).filter(|table| !table.is_dotted());
     match table.and_then(|table| entry_of(table, name)) {
-        Some((key, item)) => edit_entry(page, key, item, "key", word.as_deref(), &value(relay).to_string()),
-        None => rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
+        Some((key, item)) => edit_entry(source, key, item, "key", word.as_deref(), &value(relay).to_string()),
+        None => rewrite(source.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
     }
 }
 
 /// Returns the line of a relay, as written under `[relays]`.
-pub fn relay_entry(relay: &RelaySpec) -> String {
+pub fn relay_entry(relay: &RelayEntry) -> String {
     format!("{NAME} = {}", value(relay))
 }
 
-fn with_entry(page: Page<'_>, name: &Name, relay: &RelaySpec) -> String {
-    let document = Document::parse(page.text).expect("the book was parsed from this text");
+fn with_entry(source: SourceText<'_>, name: &Name, relay: &RelayEntry) -> String {
+    let document = Document::parse(source.text).expect("the book was parsed from this text");
     let line = format!("{} = {}", Key::new(name.as_str()).display_repr(), value(relay));
     let header = Some("[relays]");
     match document.get("relays") {
-        None => insert(page.text, page.text.len(), header, &line),
+        None => insert(source.text, source.text.len(), header, &line),
         Some(Item::Table(table)) if table.is_dotted() => {
-            rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay)))
+            rewrite(source.text, "relays", |relays| relays.insert(name.as_str(), value(relay)))
         }
-        Some(Item::Table(table)) if table.is_implicit() => insert(page.text, page.text.len(), header, &line),
-        Some(Item::Table(table)) => insert(page.text, page.line_end(body_end(table)), None, &line),
-        Some(_) => rewrite(page.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
+        Some(Item::Table(table)) if table.is_implicit() => {
+            insert(source.text, source.text.len(), header, &line)
+        }
+        Some(Item::Table(table)) => insert(source.text, source.line_end(body_end(table)), None, &line),
+        Some(_) => rewrite(source.text, "relays", |relays| relays.insert(name.as_str(), value(relay))),
     }
 }
 
-fn value(relay: &RelaySpec) -> Value {
+fn value(relay: &RelayEntry) -> Value {
     let mut table = InlineTable::new();
     table.insert("address", relay.address.to_string().into());
     let tcp = relay.tcp.as_ref().map(HostPort::to_string);
@@ -150,8 +152,8 @@ mod tests {
     const KEY: &str = "aaaaa-bbbbb-ccccc-ddddd";
     const OTHER: &str = "eeeee-fffff-ggggg-hhhhh";
 
-    fn relay() -> RelaySpec {
-        RelaySpec { address: "h:1".parse().unwrap(), tcp: None, key: KEY.parse().ok() }
+    fn relay() -> RelayEntry {
+        RelayEntry { address: "h:1".parse().unwrap(), tcp: None, key: KEY.parse().ok() }
     }
 
     fn put(text: &str) -> String {
@@ -235,8 +237,8 @@ mod tests {
             assert!(put.is_err(), "{put:?}");
         }
         let text = "[contacts]\nA = { relay = \"h:1\", tcp = \"h:2\" }\n";
-        let other = RelaySpec { tcp: "h:3".parse().ok(), ..relay() };
+        let other = RelayEntry { tcp: "h:3".parse().ok(), ..relay() };
         let (text, _) = put_relay(text, "f", &other).unwrap();
-        assert_eq!(Book::parse(&text, "f").unwrap().relays()[0].tcp, "h:2".parse().ok());
+        assert_eq!(AddressBook::parse(&text, "f").unwrap().relays()[0].tcp, "h:2".parse().ok());
     }
 }

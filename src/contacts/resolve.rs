@@ -1,11 +1,11 @@
 //! Resolves the CONTACT of a command line to a member of a relay.
 
-use super::{Book, Contact};
+use super::{AddressBook, Contact};
 use crate::base::{Fingerprint, HostPort, HostPortError, Name, Phrase};
 
 /// The recipient of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct Recipient {
     /// The label of the entry, or the text as written.
     pub label: String,
     /// Address of their relay.
@@ -18,7 +18,7 @@ pub struct Target {
     pub relay_key: Option<Fingerprint>,
 }
 
-impl Book {
+impl AddressBook {
     /// Resolves `text` to a member.
     ///
     /// `text` is the label of an entry (in NFC, or else ignoring case) or `NAME@HOST:PORT`. If the
@@ -29,7 +29,7 @@ impl Book {
     /// A phrase: `contact-unknown`, `contact-unknown-near`, `contact-book-empty`,
     /// `contact-needs-name`, `contact-full-width-at`, or those of [`HostPortError::key`] with
     /// `address` and of [`crate::base::NameError::phrase`].
-    pub fn resolve(&self, text: &str) -> Result<Target, Phrase> {
+    pub fn resolve(&self, text: &str) -> Result<Recipient, Phrase> {
         if let Some((name, address)) = text.split_once('@') {
             let relay: HostPort = parse_address(address)?;
             let member: Name = name.parse().map_err(|error: crate::base::NameError| error.phrase())?;
@@ -43,7 +43,7 @@ impl Book {
         }
         let name: Name = text.parse().map_err(|error: crate::base::NameError| error.phrase())?;
         if let Some(contact) = self.contact(&name) {
-            return Ok(self.target(contact));
+            return Ok(self.recipient(contact));
         }
         match self.relays() {
             [relay] => Ok(self.member_at(text, name, relay.address.clone())),
@@ -61,17 +61,17 @@ impl Book {
         Phrase::new("contact-unknown-near").with("name", text).with("near", near.join(", "))
     }
 
-    fn member_at(&self, text: &str, member: Name, relay: HostPort) -> Target {
+    fn member_at(&self, text: &str, member: Name, relay: HostPort) -> Recipient {
         if let Some(contact) = self.contact_of(&relay, &member) {
-            return self.target(contact);
+            return self.recipient(contact);
         }
         let (tcp, relay_key) = self.known_of(&relay);
-        Target { label: text.to_owned(), tcp, relay, relay_key, member }
+        Recipient { label: text.to_owned(), tcp, relay, relay_key, member }
     }
 
-    fn target(&self, contact: &Contact) -> Target {
+    fn recipient(&self, contact: &Contact) -> Recipient {
         let (tcp, relay_key) = self.known_of(&contact.relay);
-        Target {
+        Recipient {
             label: contact.label.to_string(),
             relay: contact.relay.clone(),
             tcp,
@@ -101,11 +101,11 @@ JACK = "127.0.0.1:8081"
 "武大郎" = { relay = "b.example:9", member = "wudalang", relay_key = "aaaaa-bbbbb-ccccc-ddddd" }
 "#;
 
-    fn book(text: &str) -> Book {
-        Book::parse(text, "f").unwrap()
+    fn book(text: &str) -> AddressBook {
+        AddressBook::parse(text, "f").unwrap()
     }
 
-    fn found(book: &Book, text: &str) -> String {
+    fn found(book: &AddressBook, text: &str) -> String {
         match book.resolve(text) {
             Ok(t) => format!("{} = {}@{} tcp {:?}", t.label, t.member, t.relay, t.tcp.map(|t| t.to_string())),
             Err(phrase) => phrase.to_string(),
@@ -155,7 +155,7 @@ JACK = "127.0.0.1:8081"
         for (text, phrase) in table {
             assert_eq!(found(&book, text), phrase);
         }
-        assert_eq!(found(&Book::default(), "ann"), r#"contact-book-empty name="ann""#);
+        assert_eq!(found(&AddressBook::default(), "ann"), r#"contact-book-empty name="ann""#);
     }
 
     #[test]

@@ -16,9 +16,9 @@ use blake2::{Blake2s256, Digest};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::atomic_write::{folder_of, followed};
 use super::locate::read;
-use super::save::{folder_of, followed};
-use super::{Book, Location};
+use super::{AddressBook, Location};
 use crate::base::Phrase;
 
 /// Time without events after which the file is read: one save produces several events.
@@ -55,8 +55,8 @@ impl Drop for Watcher {
 /// `book-watch-failed` (`file`, `why`) if no thread can be started.
 pub fn watch(
     location: Location,
-    changed: impl FnMut(Result<Book, Phrase>) + Send + 'static,
-) -> Result<(Watcher, Result<Book, Phrase>), Phrase> {
+    changed: impl FnMut(Result<AddressBook, Phrase>) + Send + 'static,
+) -> Result<(Watcher, Result<AddressBook, Phrase>), Phrase> {
     let failed = |why: std::io::Error, file: &str| {
         Phrase::new("book-watch-failed").with("file", file).with("why", why)
     };
@@ -69,10 +69,18 @@ pub fn watch(
     let content = read(&location.path);
     let seen = fingerprint(&content);
     let book = match content {
-        Ok(None) if !location.named => Ok(Book::default()),
+        Ok(None) if !location.named => Ok(AddressBook::default()),
         content => book_of(&location, content),
     };
-    let watch = Watch { location, folders, is_told, seen, changed, woken, stop: Arc::clone(&stop) };
+    let watch = WatchThread {
+        location,
+        folders,
+        is_reported: is_told,
+        seen,
+        changed,
+        woken,
+        stop: Arc::clone(&stop),
+    };
     thread::Builder::new()
         .name("contacts".into())
         .spawn(move || watch.run())
@@ -80,21 +88,21 @@ pub fn watch(
     Ok((Watcher { stop, wake }, book))
 }
 
-struct Watch<F> {
+struct WatchThread<F> {
     location: Location,
     folders: Folders,
     /// Whether the system sends events; if not, the file is polled.
-    is_told: bool,
+    is_reported: bool,
     seen: [u8; 32],
     changed: F,
     woken: Receiver<()>,
     stop: Arc<AtomicBool>,
 }
 
-impl<F: FnMut(Result<Book, Phrase>)> Watch<F> {
+impl<F: FnMut(Result<AddressBook, Phrase>)> WatchThread<F> {
     fn run(mut self) {
         while self.wait() {
-            self.is_told = self.folders.renew();
+            self.is_reported = self.folders.renew();
             let content = read(&self.location.path);
             let now = fingerprint(&content);
             if now != self.seen {
@@ -106,7 +114,7 @@ impl<F: FnMut(Result<Book, Phrase>)> Watch<F> {
 
     /// Waits for an event and then for quiet. Returns `false` when watching ends.
     fn wait(&self) -> bool {
-        if self.is_told {
+        if self.is_reported {
             if self.woken.recv().is_err() {
                 return false;
             }
@@ -127,9 +135,9 @@ impl<F: FnMut(Result<Book, Phrase>)> Watch<F> {
     }
 }
 
-fn book_of(location: &Location, content: Result<Option<String>, Phrase>) -> Result<Book, Phrase> {
+fn book_of(location: &Location, content: Result<Option<String>, Phrase>) -> Result<AddressBook, Phrase> {
     match content? {
-        Some(text) => Book::parse(&text, &location.file()),
+        Some(text) => AddressBook::parse(&text, &location.file()),
         None => Err(location.missing()),
     }
 }
@@ -221,35 +229,35 @@ mod tests {
     /// Longer than any loaded machine needs; waiting ends with the event.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    struct World {
+    struct WatchedFolder {
         folder: tempfile::TempDir,
-        told: Receiver<String>,
+        reported: Receiver<String>,
         _watcher: Watcher,
     }
 
-    fn names(book: Result<Book, Phrase>) -> String {
+    fn names(book: Result<AddressBook, Phrase>) -> String {
         match book {
             Ok(book) => book.contacts.iter().map(|c| c.label.as_str()).collect::<Vec<_>>().join(" "),
             Err(phrase) => phrase.key().to_owned(),
         }
     }
 
-    fn world(file: &str, before: impl FnOnce(&Path)) -> (World, String) {
+    fn watched_folder(file: &str, before: impl FnOnce(&Path)) -> (WatchedFolder, String) {
         let folder = tempfile::tempdir().unwrap();
         before(folder.path());
         let (tell, told) = channel();
         let location = Location { path: folder.path().join(file), named: false };
         let (watcher, book) = watch(location, move |book| tell.send(names(book)).unwrap()).unwrap();
-        (World { folder, told, _watcher: watcher }, names(book))
+        (WatchedFolder { folder, reported: told, _watcher: watcher }, names(book))
     }
 
-    impl World {
+    impl WatchedFolder {
         fn write(&self, file: &str, text: &str) {
             fs::write(self.folder.path().join(file), text).unwrap();
         }
 
         fn next(&self) -> String {
-            self.told.recv_timeout(PATIENCE).expect("the change is reported in time")
+            self.reported.recv_timeout(PATIENCE).expect("the change is reported in time")
         }
     }
 
@@ -258,7 +266,7 @@ mod tests {
 
     #[test]
     fn edit_is_reported_once_and_unchanged_content_never() {
-        let (world, first) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
+        let (world, first) = watched_folder("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
         assert_eq!(first, "A");
         world.write("c.toml", A);
         world.write("other.toml", B);
@@ -272,7 +280,7 @@ mod tests {
 
     #[test]
     fn repeated_atomic_renames_are_followed() {
-        let (world, _) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
+        let (world, _) = watched_folder("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
         for n in 0..3 {
             world.write("new", &format!("[contacts]\nN{n} = \"h:1\"\n"));
             fs::rename(world.folder.path().join("new"), world.folder.path().join("c.toml")).unwrap();
@@ -282,7 +290,7 @@ mod tests {
 
     #[test]
     fn deletion_and_new_file_are_reported() {
-        let (world, _) = world("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
+        let (world, _) = watched_folder("c.toml", |folder| fs::write(folder.join("c.toml"), A).unwrap());
         fs::remove_file(world.folder.path().join("c.toml")).unwrap();
         assert_eq!(world.next(), "book-missing");
         world.write("c.toml", A);
@@ -291,12 +299,12 @@ mod tests {
 
     #[test]
     fn folders_created_later_or_again_are_watched() {
-        let (world, first) = world("x/y/c.toml", |_| ());
+        let (world, first) = watched_folder("x/y/c.toml", |_| ());
         assert_eq!(first, "");
         for text in [A, B] {
             fs::create_dir_all(world.folder.path().join("x/y")).unwrap();
             world.write("x/y/c.toml", text);
-            assert_eq!(world.next(), names(Book::parse(text, "f")));
+            assert_eq!(world.next(), names(AddressBook::parse(text, "f")));
             fs::remove_dir_all(world.folder.path().join("x")).unwrap();
             assert_eq!(world.next(), "book-missing");
         }
@@ -304,7 +312,7 @@ mod tests {
 
     #[test]
     fn file_behind_link_is_watched() {
-        let (world, first) = world("c.toml", |folder| {
+        let (world, first) = watched_folder("c.toml", |folder| {
             fs::create_dir(folder.join("real")).unwrap();
             fs::write(folder.join("real/c.toml"), A).unwrap();
             std::os::unix::fs::symlink("real/c.toml", folder.join("c.toml")).unwrap();
@@ -316,8 +324,8 @@ mod tests {
 
     #[test]
     fn dropped_watcher_stops_thread() {
-        let (world, _) = world("c.toml", |_| ());
-        let World { folder, told, _watcher } = world;
+        let (world, _) = watched_folder("c.toml", |_| ());
+        let WatchedFolder { folder, reported: told, _watcher } = world;
         drop(_watcher);
         fs::write(folder.path().join("c.toml"), A).unwrap();
         // The sender lives in the watching thread, so a closed channel shows that the thread has

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::nanos::{Nanos, after, since};
 use super::ranges::RangeSet;
-use crate::base::{Beats, Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
+use crate::base::{KeepAliveCount, Tick, Unpacker, pack_maybe_tick, pack_number, pack_tick};
 use crate::wire::frame::encode_ack;
 use crate::wire::limits::ACK_RANGES_SENT_MAX;
 
@@ -12,7 +12,7 @@ use crate::wire::limits::ACK_RANGES_SENT_MAX;
 const PACKETS_PER_ACK: u32 = 2;
 /// Packets per ack while acks are piggybacked: fewer than a sender's initial window, so that none
 /// stalls.
-const PACKETS_PER_ACK_IN_COMPANY: u32 = 8;
+const PACKETS_PER_ACK_PIGGYBACK: u32 = 8;
 
 /// Received numbers whose acks are not known to have arrived: at most [`ACK_RANGES_SENT_MAX`]
 /// ranges, the newest.
@@ -22,12 +22,12 @@ pub struct Acks {
     largest: Option<u64>,
     largest_at: Tick,
     /// The lowest number received since the last ack was sent.
-    news_from: Option<u64>,
+    unreported_from: Option<u64>,
     /// Packets since then that request an ack.
-    asking: u32,
-    at_once: bool,
+    ack_eliciting_count: u32,
+    immediate: bool,
     deadline: Option<Tick>,
-    last_asked: Option<Tick>,
+    last_ack_eliciting: Option<Tick>,
 }
 
 impl Acks {
@@ -38,9 +38,9 @@ impl Acks {
         &mut self,
         number: u64,
         now: Tick,
-        asks: Asks,
+        urgency: AckUrgency,
         max_delay: Nanos,
-        patience: Patience,
+        ack_delay: AckDelay,
     ) -> bool {
         let in_order = self.largest.is_none_or(|largest| number == largest + 1);
         if self.largest.is_none_or(|largest| number > largest) {
@@ -51,26 +51,28 @@ impl Acks {
         if self.received.len() > ACK_RANGES_SENT_MAX {
             self.received.remove_first();
         }
-        self.news_from = Some(self.news_from.map_or(number, |from| from.min(number)));
-        if asks == Asks::Nothing {
+        self.unreported_from = Some(self.unreported_from.map_or(number, |from| from.min(number)));
+        if urgency == AckUrgency::None {
             return in_order;
         }
-        let idle = self.last_asked.is_none_or(|last| since(now, last) > max_delay);
-        self.last_asked = Some(now);
-        self.asking += 1;
-        let (most, waits) = match patience {
-            Patience::Short => (PACKETS_PER_ACK, !idle),
-            Patience::ForCompany => (PACKETS_PER_ACK_IN_COMPANY, true),
+        let idle = self.last_ack_eliciting.is_none_or(|last| since(now, last) > max_delay);
+        self.last_ack_eliciting = Some(now);
+        self.ack_eliciting_count += 1;
+        let (most, waits) = match ack_delay {
+            AckDelay::Normal => (PACKETS_PER_ACK, !idle),
+            AckDelay::Piggyback => (PACKETS_PER_ACK_PIGGYBACK, true),
         };
-        self.at_once |=
-            !in_order || self.asking >= most || asks == Asks::AtOnce || asks == Asks::AtOnceIfIdle && !waits;
+        self.immediate |= !in_order
+            || self.ack_eliciting_count >= most
+            || urgency == AckUrgency::Immediate
+            || urgency == AckUrgency::ImmediateIfIdle && !waits;
         self.deadline = self.deadline.or(Some(after(now, max_delay)));
         in_order
     }
 
     /// Whether the other end waits for no ack.
-    pub fn are_quiet(&self) -> bool {
-        self.asking == 0 && !self.at_once && self.deadline.is_none()
+    pub fn is_idle(&self) -> bool {
+        self.ack_eliciting_count == 0 && !self.immediate && self.deadline.is_none()
     }
 
     /// Appends quiet acks to a hibernated link. Of the numbers only the newest range is kept (RFC
@@ -83,29 +85,30 @@ impl Acks {
         }
         pack_number(into, one_more(self.largest));
         pack_tick(into, self.largest_at);
-        pack_number(into, one_more(self.news_from.filter(|_| !newest.is_empty())));
-        pack_maybe_tick(into, self.last_asked);
+        pack_number(into, one_more(self.unreported_from.filter(|_| !newest.is_empty())));
+        pack_maybe_tick(into, self.last_ack_eliciting);
     }
 
     /// Restores acks written by [`Acks::pack`], which have recorded and acknowledged `beats` since.
-    pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Acks {
+    pub fn unpack(from: &mut Unpacker<'_>, keep_alives: KeepAliveCount) -> Acks {
         let len = from.number();
         let end = from.number();
         let mut received = RangeSet::default();
         received.insert(end - len..end);
         let largest = from.number().checked_sub(1);
         let largest_at = from.tick();
-        let news_from = from.number().checked_sub(1);
-        let last_asked = from.maybe_tick();
-        let mut acks = Acks { received, largest, largest_at, news_from, last_asked, ..Acks::default() };
-        if let Some(last) = beats.last() {
+        let unreported_from = from.number().checked_sub(1);
+        let last_ack_eliciting = from.maybe_tick();
+        let mut acks =
+            Acks { received, largest, largest_at, unreported_from, last_ack_eliciting, ..Acks::default() };
+        if let Some(last) = keep_alives.last() {
             let next = acks.next_number();
-            let end = next + u64::from(beats.count);
+            let end = next + u64::from(keep_alives.count);
             acks.received.insert(next..end);
             acks.largest = Some(end - 1);
             acks.largest_at = last;
-            acks.news_from = None;
-            acks.last_asked = Some(last);
+            acks.unreported_from = None;
+            acks.last_ack_eliciting = Some(last);
         }
         acks
     }
@@ -117,33 +120,33 @@ impl Acks {
 
     /// Advances time. Returns whether an ack has just reached its maximum delay.
     pub fn handle_time(&mut self, now: Tick) -> bool {
-        let over = !self.at_once && self.deadline.is_some_and(|deadline| deadline <= now);
-        self.at_once |= over;
+        let over = !self.immediate && self.deadline.is_some_and(|deadline| deadline <= now);
+        self.immediate |= over;
         over
     }
 
     /// Whether an ack must leave now, alone if necessary.
     pub const fn is_due(&self) -> bool {
-        self.at_once
+        self.immediate
     }
 
     /// Returns when an ack must leave even if nothing else happens.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.deadline.filter(|_| !self.at_once)
+        self.deadline.filter(|_| !self.immediate)
     }
 
     /// Appends an ACK if there is news and space. Returns the largest number it acknowledges.
     pub fn write(&mut self, now: Tick, room: usize, out: &mut Vec<u8>) -> Option<u64> {
-        let largest = self.largest.filter(|_| self.news_from.is_some())?;
+        let largest = self.largest.filter(|_| self.unreported_from.is_some())?;
         let delay = now.as_micros().saturating_sub(self.largest_at.as_micros());
         let ranges = self.received.as_slice().iter().rev();
         let ranges = ranges.map(|range| -> RangeInclusive<u64> { range.start..=range.end - 1 });
         if !encode_ack(ranges, delay, room, out) {
             return None;
         }
-        self.news_from = None;
-        self.asking = 0;
-        self.at_once = false;
+        self.unreported_from = None;
+        self.ack_eliciting_count = 0;
+        self.immediate = false;
         self.deadline = None;
         Some(largest)
     }
@@ -151,30 +154,30 @@ impl Acks {
     /// Handles an ack of our ack of everything up to `largest`: those numbers are not repeated (RFC
     /// 9000 §13.2.4), except for late ones.
     pub fn forget_through(&mut self, largest: u64) {
-        self.received.remove_below(self.news_from.unwrap_or(u64::MAX).min(largest + 1));
+        self.received.remove_below(self.unreported_from.unwrap_or(u64::MAX).min(largest + 1));
     }
 }
 
 /// The ack that a received packet requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asks {
+pub enum AckUrgency {
     /// No ack.
-    Nothing,
+    None,
     /// An ack within the usual delay.
-    Ack,
+    Delayed,
     /// An immediate ack if the link was idle: the packet completed a message.
-    AtOnceIfIdle,
+    ImmediateIfIdle,
     /// An immediate ack: a PING.
-    AtOnce,
+    Immediate,
 }
 
 /// The reason for which an ack waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum AckDelay {
     /// A second packet. A message on an idle link does not wait.
-    Short,
+    Normal,
     /// A packet with data, which is likely to leave soon.
-    ForCompany,
+    Piggyback,
 }
 
 #[cfg(test)]
@@ -187,39 +190,39 @@ mod tests {
         Tick::from_micros(millis * 1000)
     }
 
-    fn seen(numbers: &[(u64, Asks)]) -> Acks {
+    fn seen(numbers: &[(u64, AckUrgency)]) -> Acks {
         let mut acks = Acks::default();
-        for (turn, (number, asks)) in numbers.iter().enumerate() {
-            acks.handle_number(*number, at(turn as u64), *asks, DELAY, Patience::Short);
+        for (turn, (number, urgency)) in numbers.iter().enumerate() {
+            acks.handle_number(*number, at(turn as u64), *urgency, DELAY, AckDelay::Normal);
         }
         acks
     }
 
     #[test]
     fn every_second_packet_is_acked_at_once_single_one_delayed() {
-        let mut one = seen(&[(0, Asks::Ack)]);
+        let mut one = seen(&[(0, AckUrgency::Delayed)]);
         assert!(!one.is_due());
         assert_eq!(one.next_deadline(), Some(at(25)));
         one.handle_time(at(25));
         assert!(one.is_due() && one.next_deadline().is_none());
-        assert!(seen(&[(0, Asks::Ack), (1, Asks::Ack)]).is_due());
+        assert!(seen(&[(0, AckUrgency::Delayed), (1, AckUrgency::Delayed)]).is_due());
     }
 
     #[test]
     fn gaps_pings_and_data_on_idle_link_are_acked_at_once() {
-        assert!(seen(&[(0, Asks::Nothing), (2, Asks::Ack)]).is_due());
-        assert!(seen(&[(5, Asks::Nothing), (4, Asks::Ack)]).is_due());
-        assert!(seen(&[(0, Asks::AtOnce)]).is_due());
-        assert!(seen(&[(0, Asks::AtOnceIfIdle)]).is_due());
-        let quiet = seen(&[(0, Asks::Nothing), (5, Asks::Nothing), (1, Asks::Nothing)]);
+        assert!(seen(&[(0, AckUrgency::None), (2, AckUrgency::Delayed)]).is_due());
+        assert!(seen(&[(5, AckUrgency::None), (4, AckUrgency::Delayed)]).is_due());
+        assert!(seen(&[(0, AckUrgency::Immediate)]).is_due());
+        assert!(seen(&[(0, AckUrgency::ImmediateIfIdle)]).is_due());
+        let quiet = seen(&[(0, AckUrgency::None), (5, AckUrgency::None), (1, AckUrgency::None)]);
         assert!(!quiet.is_due() && quiet.next_deadline().is_none());
     }
 
     #[test]
     fn data_amid_traffic_is_acked_with_delay() {
-        let mut acks = seen(&[(0, Asks::Ack), (1, Asks::Ack)]);
+        let mut acks = seen(&[(0, AckUrgency::Delayed), (1, AckUrgency::Delayed)]);
         assert_eq!(acks.write(at(2), 100, &mut Vec::new()), Some(1));
-        acks.handle_number(2, at(3), Asks::AtOnceIfIdle, DELAY, Patience::Short);
+        acks.handle_number(2, at(3), AckUrgency::ImmediateIfIdle, DELAY, AckDelay::Normal);
         assert!(!acks.is_due());
     }
 
@@ -228,14 +231,14 @@ mod tests {
     fn piggyback_delays_acks_but_not_of_gaps_and_pings() {
         let mut acks = Acks::default();
         for number in 0..7 {
-            acks.handle_number(number, at(number), Asks::AtOnceIfIdle, DELAY, Patience::ForCompany);
+            acks.handle_number(number, at(number), AckUrgency::ImmediateIfIdle, DELAY, AckDelay::Piggyback);
             assert!(!acks.is_due());
         }
-        let mut gap = seen(&[(0, Asks::Ack)]);
-        gap.handle_number(2, at(1), Asks::Ack, DELAY, Patience::ForCompany);
+        let mut gap = seen(&[(0, AckUrgency::Delayed)]);
+        gap.handle_number(2, at(1), AckUrgency::Delayed, DELAY, AckDelay::Piggyback);
         let mut ping = Acks::default();
-        ping.handle_number(0, at(0), Asks::AtOnce, DELAY, Patience::ForCompany);
-        acks.handle_number(7, at(7), Asks::Ack, DELAY, Patience::ForCompany);
+        ping.handle_number(0, at(0), AckUrgency::Immediate, DELAY, AckDelay::Piggyback);
+        acks.handle_number(7, at(7), AckUrgency::Delayed, DELAY, AckDelay::Piggyback);
         assert!(acks.is_due() && gap.is_due() && ping.is_due());
     }
 
@@ -243,7 +246,7 @@ mod tests {
     fn newest_ranges_are_kept_and_acknowledged_ones_dropped() {
         let mut acks = Acks::default();
         for number in 0..1000 {
-            acks.handle_number(number * 2, at(0), Asks::Ack, DELAY, Patience::Short);
+            acks.handle_number(number * 2, at(0), AckUrgency::Delayed, DELAY, AckDelay::Normal);
         }
         assert_eq!(acks.received.len(), ACK_RANGES_SENT_MAX);
         assert!(acks.received.contains(1998));
@@ -251,7 +254,7 @@ mod tests {
         acks.forget_through(1997);
         assert_eq!(acks.received.first(), Some(1998..1999));
         assert_eq!(acks.received.len(), 1);
-        acks.handle_number(1991, at(1), Asks::Ack, DELAY, Patience::Short);
+        acks.handle_number(1991, at(1), AckUrgency::Delayed, DELAY, AckDelay::Normal);
         acks.forget_through(1998);
         assert!(acks.received.contains(1991), "a late packet is still acknowledged");
     }

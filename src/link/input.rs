@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::acks::{Asks, Patience};
-use super::answers::longer_in_company;
+use super::acks::{AckDelay, AckUrgency};
 use super::nanos::{Nanos, of_micros, since};
-use super::outgoing::bit;
-use super::recv_stream::Piece;
-use super::sent::{Losses, State};
-use super::{Link, Other, Seen, Violation};
+use super::pending_frames::bit;
+use super::recv_stream::InsertResult;
+use super::reply_delay::piggyback_ack_delay;
+use super::sent::{Losses, PacketState};
+use super::{ExtraFrame, Link, ProtocolViolation, ReceivedPacket};
 use crate::base::{Path, Tick};
 use crate::wire::frame::{Ack, Frame, Frames};
 use crate::wire::varint::VARINT_MAX;
@@ -25,7 +25,7 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// The effect of one ack.
 #[derive(Default)]
-struct Progress {
+struct AckProgress {
     /// Whether an outstanding packet was acknowledged.
     outstanding: bool,
     /// When the packet of the largest number was sent, and its length.
@@ -38,65 +38,65 @@ impl Link {
     /// dropped.
     ///
     /// # Errors
-    /// A [`Violation`] if the other end broke the protocol. The session must be closed.
+    /// A [`ProtocolViolation`] if the other end broke the protocol. The session must be closed.
     pub fn handle_packet(
         &mut self,
         now: Tick,
         path: Path,
         number: u64,
         frames: &[u8],
-        sink: &mut impl FnMut(Other<'_>),
-    ) -> Result<Seen, Violation> {
-        let mut seen = Seen::default();
+        sink: &mut impl FnMut(ExtraFrame<'_>),
+    ) -> Result<ReceivedPacket, ProtocolViolation> {
+        let mut received = ReceivedPacket::default();
         if number > VARINT_MAX {
             self.stats.packets_refused += 1;
-            return Ok(seen);
+            return Ok(received);
         }
         self.stats.packets_received += 1;
         self.last_heard = now;
-        if path == self.at.path {
-            self.at.heard = Some(now);
-            self.at.health.handle_number(number);
+        if path == self.current.path {
+            self.current.heard = Some(now);
+            self.current.loss_window.handle_number(number);
         }
-        let mut asks = Asks::Nothing;
+        let mut urgency = AckUrgency::None;
         let mut refused = false;
         for frame in Frames::new(frames) {
-            let frame = frame.map_err(Violation::Frame)?;
-            seen.non_probing |= !frame.is_probing();
+            let frame = frame.map_err(ProtocolViolation::Frame)?;
+            received.non_probing |= !frame.is_probing();
             match self.handle_frame(now, number, frame, sink)? {
-                Some(asked) => asks = asks.max(asked),
+                Some(frame_urgency) => urgency = urgency.max(frame_urgency),
                 None => refused = true,
             }
         }
-        seen.ack_eliciting = asks > Asks::Nothing || refused;
+        received.ack_eliciting = urgency > AckUrgency::None || refused;
         // A packet with refused data is not acknowledged at all: its sender must send all of it
         // again.
         if refused {
             self.stats.packets_refused += 1;
         } else {
-            self.handle_asks(now, number, asks);
+            self.schedule_ack(now, number, urgency);
         }
-        Ok(seen)
+        Ok(received)
     }
 
     /// Records the number of a packet and schedules its ack.
-    fn handle_asks(&mut self, now: Tick, number: u64, asks: Asks) {
-        if asks > Asks::Nothing {
-            self.answers.handle_asked(now);
+    fn schedule_ack(&mut self, now: Tick, number: u64, urgency: AckUrgency) {
+        if urgency > AckUrgency::None {
+            self.reply_delay.handle_request(now);
         }
-        let company = self.company_awaited();
-        let patience = if company.is_some() { Patience::ForCompany } else { Patience::Short };
-        let delay = self.ack_delay.min(company.unwrap_or_else(|| self.at.rtt.own_ack_delay()));
-        if !self.acks.handle_number(number, now, asks, delay, patience) {
-            self.answers.handle_loss();
+        let piggyback = self.piggyback_delay();
+        let ack_delay = if piggyback.is_some() { AckDelay::Piggyback } else { AckDelay::Normal };
+        let delay = self.ack_delay.min(piggyback.unwrap_or_else(|| self.current.rtt.own_ack_delay()));
+        if !self.acks.handle_number(number, now, urgency, delay, ack_delay) {
+            self.reply_delay.handle_loss();
         }
     }
 
     /// Returns how long an ack waits for a packet with data. `None` if that does not help, or if
     /// the other end does not know of the delay yet.
-    fn company_awaited(&self) -> Option<Nanos> {
-        let told = |wait: &Nanos| *wait < longer_in_company(self.ack_delay);
-        self.answers.wait(self.at.rtt.smoothed()).filter(told)
+    fn piggyback_delay(&self) -> Option<Nanos> {
+        let is_announced = |wait: &Nanos| *wait < piggyback_ack_delay(self.ack_delay);
+        self.reply_delay.expected(self.current.rtt.smoothed()).filter(is_announced)
     }
 
     /// Advances time: handles every deadline up to `now`.
@@ -105,34 +105,34 @@ impl Link {
         if late > OVERSLEPT {
             self.handle_woken(now);
         }
-        self.at.silent_since = self.at.silent_since + late;
-        if self.acks.handle_time(now) && self.company_awaited().is_some() {
-            self.answers.handle_none();
+        self.current.silent_since = self.current.silent_since + late;
+        if self.acks.handle_time(now) && self.piggyback_delay().is_some() {
+            self.reply_delay.handle_no_reply();
         }
         if self.stranded {
             return;
         }
-        self.at.paced_until = self.at.paced_until.filter(|until| *until > now);
-        if self.at.loss_at.is_some_and(|at| at <= now) {
+        self.current.paced_until = self.current.paced_until.filter(|until| *until > now);
+        if self.current.loss_at.is_some_and(|at| at <= now) {
             self.detect_losses(now);
         }
         if self.pto_deadline().is_some_and(|at| at <= now) {
             self.stats.ptos += 1;
-            self.at.handle_pto(now);
+            self.current.handle_pto(now);
         }
         if self.keep_alive_deadline().is_some_and(|at| at <= now) {
-            self.outgoing.owe_ping();
+            self.pending.queue_ping();
         }
     }
 
     /// Returns when the probe timer fires. It stops while a loss timer runs (RFC 9002 §6.2.1).
     pub(super) fn pto_deadline(&self) -> Option<Tick> {
-        (self.sent.outstanding() > 0 && self.at.loss_at.is_none()).then(|| self.at.pto_at())
+        (self.sent.outstanding() > 0 && self.current.loss_at.is_none()).then(|| self.current.pto_at())
     }
 
     /// Returns when a client must send a keep-alive, after both directions were idle.
     pub(super) fn keep_alive_deadline(&self) -> Option<Tick> {
-        let quiet = self.sent.outstanding() == 0 && !self.outgoing.owes_ping();
+        let quiet = self.sent.outstanding() == 0 && !self.pending.has_pending_ping();
         self.keep_alive.filter(|_| quiet).map(|span| self.idle_since() + span)
     }
 
@@ -143,45 +143,45 @@ impl Link {
         now: Tick,
         number: u64,
         frame: Frame<'_>,
-        sink: &mut impl FnMut(Other<'_>),
-    ) -> Result<Option<Asks>, Violation> {
+        sink: &mut impl FnMut(ExtraFrame<'_>),
+    ) -> Result<Option<AckUrgency>, ProtocolViolation> {
         match frame {
-            Frame::Padding(_) => return Ok(Some(Asks::Nothing)),
-            Frame::Ping => return Ok(Some(Asks::AtOnce)),
+            Frame::Padding(_) => return Ok(Some(AckUrgency::None)),
+            Frame::Ping => return Ok(Some(AckUrgency::Immediate)),
             Frame::Ack(ack) => {
                 self.handle_ack(now, ack)?;
-                return Ok(Some(Asks::Nothing));
+                return Ok(Some(AckUrgency::None));
             }
             Frame::Stream { stream, offset, data } => {
                 let incoming = &mut self.incoming[stream.index()];
-                return Ok(match incoming.handle_piece(offset, data, &mut self.gapped)? {
-                    Piece::Kept => Some(Asks::Ack),
-                    Piece::CompletedMessage => {
-                        self.whole |= bit(stream);
-                        Some(Asks::AtOnceIfIdle)
+                return Ok(match incoming.insert(offset, data, &mut self.gapped)? {
+                    InsertResult::Accepted => Some(AckUrgency::Delayed),
+                    InsertResult::CompletedMessage => {
+                        self.readable_streams |= bit(stream);
+                        Some(AckUrgency::ImmediateIfIdle)
                     }
-                    Piece::Refused => None,
+                    InsertResult::Refused => None,
                 });
             }
-            Frame::MaxStreamData { stream, limit } => self.outgoing.handle_limit(stream, limit),
-            Frame::PathChallenge(data) => sink(Other::PathChallenge(data)),
-            Frame::PathResponse(data) => sink(Other::PathResponse(data)),
+            Frame::MaxStreamData { stream, limit } => self.pending.handle_limit(stream, limit),
+            Frame::PathChallenge(data) => sink(ExtraFrame::PathChallenge(data)),
+            Frame::PathResponse(data) => sink(ExtraFrame::PathResponse(data)),
             Frame::Probe(probe) => {
-                sink(Other::Probe { id: probe.id, len: frame.encoded_len() });
-                return Ok(Some(Asks::Nothing));
+                sink(ExtraFrame::Probe { id: probe.id, len: frame.encoded_len() });
+                return Ok(Some(AckUrgency::None));
             }
             Frame::ProbeAnswer(probe) => {
-                sink(Other::ProbeAnswer(probe.id));
-                return Ok(Some(Asks::Nothing));
+                sink(ExtraFrame::ProbeAnswer(probe.id));
+                return Ok(Some(AckUrgency::None));
             }
             Frame::Close { code, reason } => {
-                sink(Other::Close { code, reason });
-                return Ok(Some(Asks::Nothing));
+                sink(ExtraFrame::Close { code, reason });
+                return Ok(Some(AckUrgency::None));
             }
             Frame::MaxAckDelay(delay_us) => self.handle_ack_delay(now, number, of_micros(delay_us)),
             Frame::Skipped { .. } => {}
         }
-        Ok(Some(Asks::Ack))
+        Ok(Some(AckUrgency::Delayed))
     }
 
     /// Handles an announced ack delay. The announcement with the highest packet number counts, in
@@ -189,28 +189,29 @@ impl Link {
     fn handle_ack_delay(&mut self, now: Tick, number: u64, delay: Nanos) {
         if number >= self.peer_ack_delay_from {
             self.peer_ack_delay_from = number;
-            self.at.rtt.set_peer_ack_delay(delay);
+            self.current.rtt.set_peer_ack_delay(delay);
             self.rearm(now);
         }
     }
 
-    fn handle_ack(&mut self, now: Tick, ack: Ack<'_>) -> Result<(), Violation> {
+    fn handle_ack(&mut self, now: Tick, ack: Ack<'_>) -> Result<(), ProtocolViolation> {
         if ack.largest >= self.sent.next_number() {
-            return Err(Violation::AckOfUnsent);
+            return Err(ProtocolViolation::AckOfUnsent);
         }
-        let mut progress = Progress::default();
+        let mut progress = AckProgress::default();
         for range in ack.ranges() {
             self.handle_acked_range(now, &range, ack.largest, &mut progress);
         }
         // No sample without a newly acknowledged packet that requests an ack (RFC 9002 §5.1), nor
         // across a suspension.
-        let is_telling =
-            |(at, _): &(Tick, usize)| progress.outstanding && self.at.woke.is_none_or(|woke| woke <= *at);
+        let is_telling = |(at, _): &(Tick, usize)| {
+            progress.outstanding && self.current.woken_at.is_none_or(|woke| woke <= *at)
+        };
         if let Some((sent_at, size)) = progress.largest_sent.filter(is_telling) {
-            self.at.handle_sample(since(now, sent_at), size, of_micros(ack.delay_us));
+            self.current.handle_sample(since(now, sent_at), size, of_micros(ack.delay_us));
         }
         if progress.outstanding {
-            self.at.handle_progress(now);
+            self.current.handle_progress(now);
         }
         self.detect_losses(now);
         self.rearm(now);
@@ -220,8 +221,8 @@ impl Link {
     /// Restarts a probe timeout that has become shorter than the time waited, or was suspended by a
     /// loss timer. It may not fire at once, since a packet has just arrived.
     pub(super) fn rearm(&mut self, now: Tick) {
-        if self.at.pto_at() <= now {
-            self.at.waiting_since = now;
+        if self.current.pto_at() <= now {
+            self.current.waiting_since = now;
         }
     }
 
@@ -230,27 +231,30 @@ impl Link {
         now: Tick,
         range: &RangeInclusive<u64>,
         largest: u64,
-        progress: &mut Progress,
+        progress: &mut AckProgress,
     ) {
-        let Link { sent, outgoing, acks, at, stats, progress: said, .. } = self;
+        let Link { sent, pending, acks, current: at, stats, progress: link_progress, .. } = self;
         let in_flight = sent.in_flight();
         sent.ack(*range.start()..*range.end() + 1, |number, sent, here| {
             if let Some(through) = sent.ack_through {
                 acks.forget_through(through);
             }
-            outgoing.handle_acked(sent, now);
-            *said += u64::from(!sent.pieces.is_empty());
-            if number == largest && here && matches!(sent.state, State::Outstanding | State::Void) {
+            pending.handle_acked(sent, now);
+            *link_progress += u64::from(!sent.ranges.is_empty());
+            if number == largest
+                && here
+                && matches!(sent.state, PacketState::Outstanding | PacketState::NonEliciting)
+            {
                 progress.largest_sent = Some((sent.at, sent.size));
             }
             match sent.state {
-                State::Outstanding => {
+                PacketState::Outstanding => {
                     progress.outstanding = true;
-                    at.health.handle_acked(sent.size);
+                    at.loss_window.handle_acked(sent.size);
                     at.congestion.handle_ack(sent.at, sent.size, in_flight);
                 }
-                State::Lost => stats.packets_lost_spuriously += 1,
-                State::Void | State::Left | State::Acked => {}
+                PacketState::Lost => stats.packets_lost_spuriously += 1,
+                PacketState::NonEliciting | PacketState::Abandoned | PacketState::Acked => {}
             }
         });
     }
@@ -258,33 +262,33 @@ impl Link {
     /// Detects lost packets, queues their content again and adapts the window. Not on TCP, which
     /// loses nothing itself.
     fn detect_losses(&mut self, now: Tick) {
-        self.at.loss_at = None;
-        if self.at.is_udp() && self.sent.outstanding() > 0 {
-            let Link { sent, outgoing, at, .. } = self;
+        self.current.loss_at = None;
+        if self.current.is_udp() && self.sent.outstanding() > 0 {
+            let Link { sent, pending, current: at, .. } = self;
             let loss_delay = at.rtt.loss_delay();
-            let health = &mut at.health;
-            let losses = sent.lose(now, loss_delay, |sent| {
-                health.handle_lost(sent.size);
-                outgoing.send_again(sent);
+            let loss_window = &mut at.loss_window;
+            let losses = sent.detect_lost(now, loss_delay, |sent| {
+                loss_window.handle_lost(sent.size);
+                pending.retransmit(sent);
             });
             self.handle_losses(now, losses);
         }
-        let rtt = &self.at.rtt;
+        let rtt = &self.current.rtt;
         self.sent.forget(|| now - Duration::from_nanos(LOST_REMEMBERED_PTOS * rtt.pto()));
     }
 
     fn handle_losses(&mut self, now: Tick, losses: Losses) {
-        self.at.loss_at = losses.next_at;
+        self.current.loss_at = losses.next_at;
         self.stats.packets_lost += losses.count;
         let Some(newest) = losses.newest else { return };
-        self.answers.handle_loss();
+        self.reply_delay.handle_loss();
         // The probe timer was suspended by the loss timer. Packets still outstanding wait from now
         // on.
-        self.at.waiting_since = now;
-        self.at.congestion.handle_loss(newest, now);
-        if self.at.rtt.latest().is_some() && losses.span > PERSISTENT_PTOS * self.at.rtt.pto() {
+        self.current.waiting_since = now;
+        self.current.congestion.handle_loss(newest, now);
+        if self.current.rtt.latest().is_some() && losses.span > PERSISTENT_PTOS * self.current.rtt.pto() {
             self.stats.persistent_congestions += 1;
-            self.at.congestion.handle_persistent_congestion();
+            self.current.congestion.handle_persistent_congestion();
         }
     }
 }

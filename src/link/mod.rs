@@ -10,19 +10,19 @@
 //! stay within the window and two probes. Everything that a peer can make grow has a bound.
 
 mod acks;
-mod ahead;
-mod answers;
 mod byte_queue;
 mod congestion;
-mod health;
+mod hibernate;
 mod input;
+mod loss_window;
 mod nanos;
-mod outgoing;
+mod out_of_order;
 mod output;
 mod path_state;
+mod pending_frames;
 mod ranges;
 mod recv_stream;
-mod rest;
+mod reply_delay;
 mod rtt;
 mod send_stream;
 mod sent;
@@ -32,16 +32,16 @@ mod tests;
 use std::time::Duration;
 
 use self::acks::Acks;
-use self::answers::Answers;
-use self::health::Health;
+pub use self::hibernate::HibernatedLink;
+use self::loss_window::LossWindow;
 use self::nanos::{Nanos, nanos};
-use self::outgoing::{Outgoing, bit};
 use self::path_state::{PTO_MAX, PathState};
+use self::pending_frames::{PendingFrames, bit};
 use self::recv_stream::{Gapped, RecvStream};
-pub use self::rest::AtRest;
+use self::reply_delay::ReplyDelay;
 pub use self::rtt::RTT_IN_DOUBT;
 use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY, Rtt};
-use self::sent::{Sent, SentPackets};
+use self::sent::{SentPacket, SentPackets};
 use crate::base::{Path, Tick};
 use crate::wire::frame::{FrameError, StreamId};
 use crate::wire::limits::{
@@ -76,11 +76,11 @@ pub struct Params {
 
 /// The error if the streams hold the maximum of unacknowledged data. Try again after the next acks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct StreamsFull;
 
 /// A breach of the protocol by the other end. The session must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
+pub enum ProtocolViolation {
     /// Bytes are not frames.
     Frame(FrameError),
     /// An ack names a packet that was never sent.
@@ -93,22 +93,22 @@ pub enum Violation {
     MessageTooLong,
 }
 
-impl Violation {
+impl ProtocolViolation {
     /// Returns one word for the log and for the reason of CLOSE.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Violation::Frame(_) => "bad-frame",
-            Violation::AckOfUnsent => "ack-of-unsent",
-            Violation::PastCredit => "past-credit",
-            Violation::Differs => "stream-differs",
-            Violation::MessageTooLong => "message-too-long",
+            ProtocolViolation::Frame(_) => "bad-frame",
+            ProtocolViolation::AckOfUnsent => "ack-of-unsent",
+            ProtocolViolation::PastCredit => "past-credit",
+            ProtocolViolation::Differs => "stream-differs",
+            ProtocolViolation::MessageTooLong => "message-too-long",
         }
     }
 }
 
 /// Frames for the caller, which the link does not process itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Other<'a> {
+pub enum ExtraFrame<'a> {
     /// A challenge, to answer on the path it arrived on.
     PathChallenge([u8; 8]),
     /// The response to a challenge.
@@ -133,7 +133,7 @@ pub enum Other<'a> {
 
 /// Properties of a received packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReceivedPacket {
     /// Whether it requests an ack.
     pub ack_eliciting: bool,
     /// Whether it had a non-probing frame (RFC 9000 §9.1). The session follows its path if it has
@@ -143,7 +143,7 @@ pub struct Seen {
 
 /// A built packet. The caller seals it under this number and sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Built {
+pub struct BuiltPacket {
     /// Its packet number.
     pub number: u64,
     /// Whether it requests an ack.
@@ -189,20 +189,20 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Link {
     /// Streams with complete messages to read, as bits.
-    whole: u8,
+    readable_streams: u8,
     /// See [`Link::progress`].
     progress: u64,
-    outgoing: Outgoing,
+    pending: PendingFrames,
     incoming: [RecvStream; 3],
     gapped: Gapped,
     acks: Acks,
-    answers: Answers,
+    reply_delay: ReplyDelay,
     sent: SentPackets,
-    at: PathState,
+    current: PathState,
     /// Whether the current path is gone. Nothing leaves until the next move.
     stranded: bool,
     /// UDP paths left, at most [`PATHS_REMEMBERED_MAX`], the newest last.
-    left: Vec<PathState>,
+    remembered: Vec<PathState>,
     keep_alive: Option<Duration>,
     /// The maximum delay of our acks that the other end knows of.
     ack_delay: Nanos,
@@ -210,7 +210,7 @@ pub struct Link {
     peer_ack_delay_from: u64,
     last_heard: Tick,
     /// When a packet that requests an ack was last built.
-    last_asked: Tick,
+    last_ack_eliciting_sent: Tick,
     stats: Stats,
 }
 
@@ -223,33 +223,33 @@ impl Link {
         let our_credit = if is_client { CREDIT_BEFORE_WELCOME } else { STREAM_CREDIT };
         let their_credit = if is_client { STREAM_CREDIT } else { CREDIT_BEFORE_WELCOME };
         Link {
-            whole: 0,
+            readable_streams: 0,
             progress: 0,
-            outgoing: Outgoing::new(our_credit),
+            pending: PendingFrames::new(our_credit),
             incoming: StreamId::ALL
                 .map(|stream| RecvStream::new(their_credit[stream.index()], MESSAGE_MAX[stream.index()])),
             gapped: Gapped { held: 0, max: usize::MAX },
             acks: Acks::default(),
-            answers: Answers::default(),
+            reply_delay: ReplyDelay::default(),
             sent: SentPackets::default(),
-            at: PathState::new(path, now, params.initial_rtt.map_or(INITIAL_RTT, nanos)),
+            current: PathState::new(path, now, params.initial_rtt.map_or(INITIAL_RTT, nanos)),
             stranded: false,
-            left: Vec::new(),
+            remembered: Vec::new(),
             keep_alive: params.is_client.then_some(KEEP_ALIVE - jitter_max / 2 + jitter),
             ack_delay: MAX_ACK_DELAY,
             peer_ack_delay_from: 0,
             last_heard: now,
-            last_asked: now,
+            last_ack_eliciting_sent: now,
             stats: Stats::default(),
         }
     }
 
     // Getters.
 
-    /// Returns the path that packets leave on, or `None` between [`Link::path_lost`] and
+    /// Returns the path that packets leave on, or `None` between [`Link::handle_path_lost`] and
     /// [`Link::move_to`].
     pub fn path(&self) -> Option<Path> {
-        (!self.stranded).then_some(self.at.path)
+        (!self.stranded).then_some(self.current.path)
     }
 
     /// Returns the maximum length of a message that `stream` accepts now, in bytes.
@@ -258,7 +258,7 @@ impl Link {
     /// control, so that receipts never wait behind letters.
     pub fn room(&self, stream: StreamId) -> usize {
         let all = UNACKED_MAX.saturating_sub(self.unacked_bytes());
-        let others = self.outgoing.unacked(StreamId::Chat) + self.outgoing.unacked(StreamId::Bulk);
+        let others = self.pending.unacked(StreamId::Chat) + self.pending.unacked(StreamId::Bulk);
         let room = match stream {
             StreamId::Control => all,
             _ => all.min((UNACKED_MAX - CONTROL_RESERVED).saturating_sub(others)),
@@ -268,12 +268,12 @@ impl Link {
 
     /// Returns the smoothed round trip on this path (RFC 9002 §5.3).
     pub fn smoothed_rtt(&self) -> Duration {
-        Duration::from_nanos(self.at.rtt.smoothed())
+        Duration::from_nanos(self.current.rtt.smoothed())
     }
 
     /// Returns the newest sample of the round trip on this path.
     pub fn latest_rtt(&self) -> Option<Duration> {
-        self.at.rtt.latest().map(Duration::from_nanos)
+        self.current.rtt.latest().map(Duration::from_nanos)
     }
 
     /// Returns the probe timeout on this path without backoff (RFC 9002 §6.2.1).
@@ -281,7 +281,7 @@ impl Link {
     /// At most 8 s. Keys and indexes are kept for three of them, and a peer that acknowledges late
     /// must not extend that to an hour.
     pub fn pto(&self) -> Duration {
-        Duration::from_nanos(self.at.rtt.pto().min(PTO_MAX))
+        Duration::from_nanos(self.current.rtt.pto().min(PTO_MAX))
     }
 
     /// Returns the number of probe timeouts since the last progress on this path.
@@ -289,7 +289,7 @@ impl Link {
     /// After the second on UDP, the client opens a TCP fallback; see [`Link::silent_since`]. At the
     /// third on TCP the connection is dead.
     pub fn pto_count(&self) -> u32 {
-        self.at.pto_count
+        self.current.pto_count
     }
 
     /// Returns since when nothing has been acknowledged on this path, though something was
@@ -298,24 +298,24 @@ impl Link {
     /// Time by which this process missed its own deadlines does not count: packets that arrived
     /// then may still be unread. Meaningless while [`Link::pto_count`] is 0.
     pub fn silent_since(&self) -> Tick {
-        self.at.silent_since
+        self.current.silent_since
     }
 
     /// Whether most packets of one direction, or every packet above 1,100 bytes, were lost lately.
     /// The path should be validated then.
-    pub fn is_poor(&self) -> bool {
-        self.at.health.is_poor()
+    pub fn is_lossy(&self) -> bool {
+        self.current.loss_window.is_lossy()
     }
 
     /// Returns the maximum length of a packet on this path, in bytes.
     pub fn packet_max(&self) -> usize {
-        self.at.packet_max()
+        self.current.packet_max()
     }
 
     /// Returns when the last packet that requests an ack was built, or `None` while one waits for
     /// its ack.
-    pub fn unasked_since(&self) -> Option<Tick> {
-        (self.sent.outstanding() == 0).then_some(self.last_asked)
+    pub fn unprobed_since(&self) -> Option<Tick> {
+        (self.sent.outstanding() == 0).then_some(self.last_ack_eliciting_sent)
     }
 
     /// Returns the bytes sent on this path that request an ack and have none, with headers and
@@ -326,12 +326,12 @@ impl Link {
 
     /// Returns the congestion window, in bytes. Meaningless on TCP.
     pub fn window(&self) -> usize {
-        self.at.congestion.window()
+        self.current.congestion.window()
     }
 
     /// Returns the bytes of messages queued or sent and not acknowledged; at most [`UNACKED_MAX`].
     pub fn unacked_bytes(&self) -> usize {
-        StreamId::ALL.iter().map(|stream| self.outgoing.unacked(*stream)).sum()
+        StreamId::ALL.iter().map(|stream| self.pending.unacked(*stream)).sum()
     }
 
     /// Returns the memory of received data behind gaps, of all streams together, in bytes.
@@ -352,7 +352,7 @@ impl Link {
     /// Returns the time of the last received packet, or of the last built packet that requests an
     /// ack if that was later.
     pub fn idle_since(&self) -> Tick {
-        self.last_heard.max(self.last_asked)
+        self.last_heard.max(self.last_ack_eliciting_sent)
     }
 
     /// Returns the number of the next packet.
@@ -370,17 +370,17 @@ impl Link {
     /// Queues one complete message, given in parts.
     ///
     /// # Errors
-    /// [`Full`] if it is longer than [`Link::room`]; nothing was queued.
+    /// [`StreamsFull`] if it is longer than [`Link::room`]; nothing was queued.
     ///
     /// # Panics
     /// If it is longer than its stream permits.
-    pub fn send(&mut self, stream: StreamId, message_parts: &[&[u8]]) -> Result<(), Full> {
+    pub fn send(&mut self, stream: StreamId, message_parts: &[&[u8]]) -> Result<(), StreamsFull> {
         let len: usize = message_parts.iter().map(|part| part.len()).sum();
         assert!(len <= MESSAGE_MAX[stream.index()], "callers keep messages within the limits of wire");
         if len > self.room(stream) {
-            return Err(Full);
+            return Err(StreamsFull);
         }
-        self.outgoing.push(stream, message_parts);
+        self.pending.push(stream, message_parts);
         Ok(())
     }
 
@@ -391,18 +391,18 @@ impl Link {
     }
 
     /// Grants a signed-in client full credit on every stream. A relay's link grants little before.
-    pub fn give_credit(&mut self) {
+    pub fn grant_credit(&mut self) {
         for stream in StreamId::ALL {
             if self.incoming[stream.index()].widen(STREAM_CREDIT[stream.index()]) {
-                self.outgoing.credits_owed |= bit(stream);
+                self.pending.pending_credits |= bit(stream);
             }
         }
     }
 
     /// Grants both ends full credit on every stream, as the handshake announced.
     pub fn with_full_credit(mut self) -> Link {
-        self.give_credit();
-        self.outgoing = Outgoing::new(STREAM_CREDIT);
+        self.grant_credit();
+        self.pending = PendingFrames::new(STREAM_CREDIT);
         for incoming in &mut self.incoming {
             incoming.renew_credit();
         }
@@ -411,10 +411,10 @@ impl Link {
 
     /// Ends the session: discards unread and unacknowledged data, and ignores later stream data.
     pub fn shut(&mut self) {
-        self.outgoing = Outgoing::new(STREAM_CREDIT);
-        self.sent = SentPackets::resting(self.sent.next_number());
+        self.pending = PendingFrames::new(STREAM_CREDIT);
+        self.sent = SentPackets::after_hibernation(self.sent.next_number());
         self.incoming.iter_mut().for_each(RecvStream::shut);
-        self.whole = 0;
+        self.readable_streams = 0;
         self.gapped.held = 0;
     }
 
@@ -423,25 +423,25 @@ impl Link {
     /// One at a time: another call before the result sends a new PING, and the first answer to
     /// either counts.
     pub fn ping(&mut self) {
-        self.outgoing.ask_ping();
+        self.pending.queue_measured_ping();
     }
 
     /// Sends a PING soon without measuring its round trip: to be received on a new path, or to
     /// check this one.
-    pub fn poke(&mut self) {
-        self.outgoing.owe_ping();
+    pub fn send_ping(&mut self) {
+        self.pending.queue_ping();
     }
 
     /// Handles a suspension of the machine. Acks of packets sent before do not count as round
     /// trips, and the next burst is small.
     pub fn handle_woken(&mut self, now: Tick) {
-        self.at.woke = Some(now);
-        self.at.congestion.handle_woken(now);
+        self.current.woken_at = Some(now);
+        self.current.congestion.handle_woken(now);
     }
 
     /// Handles a measurement of the current path's round trip that did not come from an ack.
     pub fn handle_round_trip(&mut self, now: Tick, rtt: Duration) {
-        self.at.rtt.handle_sample(nanos(rtt), 0);
+        self.current.rtt.handle_sample(nanos(rtt), 0);
         self.rearm(now);
     }
 
@@ -449,23 +449,23 @@ impl Link {
     /// before the first sample (RFC 9002 §6.2.2). At most [`RTT_IN_DOUBT`] counts.
     pub fn handle_round_trip_bound(&mut self, now: Tick, bound: Duration) {
         let bound = nanos(bound.min(RTT_IN_DOUBT));
-        if self.at.rtt.latest().is_none() && bound < self.at.rtt.smoothed() {
-            let delay = self.at.rtt.peer_ack_delay();
-            self.at.rtt = Rtt::new(bound);
-            self.at.rtt.set_peer_ack_delay(delay);
+        if self.current.rtt.latest().is_none() && bound < self.current.rtt.smoothed() {
+            let delay = self.current.rtt.peer_ack_delay();
+            self.current.rtt = Rtt::new(bound);
+            self.current.rtt.set_peer_ack_delay(delay);
             self.rearm(now);
         }
     }
 
     /// Forgets the losses on this path, which validation has found good.
-    pub fn forgive(&mut self) {
-        self.at.health = Health::default();
+    pub fn reset_loss_stats(&mut self) {
+        self.current.loss_window = LossWindow::default();
     }
 
     /// Handles progress of a TCP connection that sends slowly: the probe timeout starts again.
-    pub fn handle_moving(&mut self, now: Tick) {
-        if !self.at.is_udp() {
-            self.at.waiting_since = now;
+    pub fn handle_tcp_progress(&mut self, now: Tick) {
+        if !self.current.is_udp() {
+            self.current.waiting_since = now;
         }
     }
 
@@ -475,48 +475,52 @@ impl Link {
     /// left. They are kept if only the port of a UDP address changed (RFC 9000 §9.4). A client
     /// sends at least a PING there at once.
     pub fn move_to(&mut self, path: Path, now: Tick) {
-        if path == self.at.path && !self.stranded {
+        if path == self.current.path && !self.stranded {
             return;
         }
-        self.leave();
-        let known = self.left.iter().position(|left| left.path == path).map(|place| self.left.remove(place));
+        self.leave_path();
+        let known = self
+            .remembered
+            .iter()
+            .position(|left| left.path == path)
+            .map(|place| self.remembered.remove(place));
         let next = match known {
-            Some(known) => known.again(path, now),
-            None if self.at.differs_by_port_only(path) => self.at.again(path, now),
+            Some(known) => known.renewed(path, now),
+            None if self.current.differs_by_port_only(path) => self.current.renewed(path, now),
             None => PathState::new(path, now, INITIAL_RTT),
         };
-        let old = std::mem::replace(&mut self.at, next);
-        self.at.rtt.set_peer_ack_delay(old.rtt.peer_ack_delay());
-        if old.woke == Some(now) {
+        let old = std::mem::replace(&mut self.current, next);
+        self.current.rtt.set_peer_ack_delay(old.rtt.peer_ack_delay());
+        if old.woken_at == Some(now) {
             self.handle_woken(now);
         }
         if old.is_worth_remembering() && old.path != path {
-            if self.left.len() == PATHS_REMEMBERED_MAX {
-                self.left.remove(0);
+            if self.remembered.len() == PATHS_REMEMBERED_MAX {
+                self.remembered.remove(0);
             }
-            self.left.push(old);
+            self.remembered.push(old);
         }
         self.stranded = false;
         if self.keep_alive.is_some() {
             // The other end follows only when it has received a packet on this path.
-            self.outgoing.owe_ping();
+            self.pending.queue_ping();
         }
         self.stats.moves += 1;
     }
 
     /// Handles the permanent loss of a path. If it was the current one, nothing is sent until
     /// [`Link::move_to`], which retransmits everything unacknowledged.
-    pub fn path_lost(&mut self, path: Path) {
-        self.left.retain(|left| left.path != path);
-        if path == self.at.path {
-            self.leave();
+    pub fn handle_path_lost(&mut self, path: Path) {
+        self.remembered.retain(|left| left.path != path);
+        if path == self.current.path {
+            self.leave_path();
             self.stranded = true;
         }
     }
 
-    fn leave(&mut self) {
-        let outgoing = &mut self.outgoing;
-        self.sent.leave(|sent: &Sent| outgoing.send_again(sent));
-        self.at.quiet();
+    fn leave_path(&mut self) {
+        let pending = &mut self.pending;
+        self.sent.abandon_all(|sent: &SentPacket| pending.retransmit(sent));
+        self.current.clear_timers();
     }
 }

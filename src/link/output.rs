@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::answers::longer_in_company;
-use super::outgoing::bit;
 use super::path_state::{PROBES_UDP, PathState};
-use super::sent::{Sent, State};
-use super::{Built, Link};
+use super::pending_frames::bit;
+use super::reply_delay::piggyback_ack_delay;
+use super::sent::{PacketState, SentPacket};
+use super::{BuiltPacket, Link};
 use crate::base::Tick;
 use crate::wire::frame::{Frame, Frames, StreamId, stream_head_len, write_stream_head};
 use crate::wire::limits::{DATA_HEADER_LEN, TAG_LEN, TCP_UNSENT_MAX, UDP_PACKET_MAX};
@@ -16,10 +16,10 @@ const OVERHEAD: usize = DATA_HEADER_LEN + TAG_LEN;
 /// Maximum bytes in a packet besides stream data: heads of frames, credit and a full ACK.
 const FRAMES_OVERHEAD_MAX: u64 = 256;
 /// Maximum stream ranges per packet: with all other frames it stays below the limit of frames.
-const PIECES_MAX: usize = 32;
+const RANGES_MAX: usize = 32;
 /// Minimum length of a stream range that is cut at the end of a packet: below 16 bytes the head
 /// would cost as much.
-const PIECE_MIN: usize = 16;
+const RANGE_LEN_MIN: usize = 16;
 
 impl Link {
     /// Returns when time alone makes the link act, or `None` when all is quiet.
@@ -32,9 +32,9 @@ impl Link {
         }
         Tick::earliest([
             self.acks.next_deadline(),
-            self.at.loss_at,
+            self.current.loss_at,
             self.pto_deadline(),
-            self.at.paced_until,
+            self.current.paced_until,
             self.keep_alive_deadline(),
         ])
     }
@@ -42,7 +42,7 @@ impl Link {
     /// Whether a complete message of a stream is ready to read.
     #[inline]
     pub const fn has_message(&self, stream: StreamId) -> bool {
-        self.whole & bit(stream) != 0
+        self.readable_streams & bit(stream) != 0
     }
 
     /// Reads the next complete message of a stream, in order, replacing the content of `into`.
@@ -58,38 +58,39 @@ impl Link {
         incoming.next_message(into);
         self.progress += 1;
         if !incoming.has_message() {
-            self.whole &= !bit(stream);
+            self.readable_streams &= !bit(stream);
         }
         if incoming.owes_credit() {
-            self.outgoing.credits_owed |= bit(stream);
+            self.pending.pending_credits |= bit(stream);
         }
         true
     }
 
     /// Takes the round trip of a PING requested by [`Link::ping`]. Returns it once.
     pub fn take_pong(&mut self) -> Option<Duration> {
-        self.outgoing.take_pong()
+        self.pending.take_pong()
     }
 
     /// Whether [`Link::build`] would build a packet of the usual size now, with an empty TCP queue.
     pub fn wants_to_send(&self, now: Tick) -> bool {
-        !self.stranded && (self.acks.is_due() || self.gate(now, usize::MAX, 0) == Gate::Open)
+        !self.stranded && (self.acks.is_due() || self.send_permit(now, usize::MAX, 0) == SendPermit::Open)
     }
 
     /// Whether [`Link::build`] would find nothing to send at any time and in any window.
     ///
     /// A cheap check at the end of a turn, after which most links need no build.
     pub fn is_silent(&mut self) -> bool {
-        let is_silent = self.stranded || !(self.acks.is_due() || self.probes() || self.outgoing.waits());
+        let is_silent =
+            self.stranded || !(self.acks.is_due() || self.probes() || self.pending.has_sendable());
         if is_silent {
-            self.at.paced_until = None;
+            self.current.paced_until = None;
         }
         is_silent
     }
 
     /// Whether a probe must leave, whatever the window.
     fn probes(&self) -> bool {
-        self.at.probes > 0 && self.sent.outstanding() > 0
+        self.current.probes > 0 && self.sent.outstanding() > 0
     }
 
     /// Appends the frames of one packet for the current path, at most `room` bytes. Returns `None`
@@ -107,27 +108,27 @@ impl Link {
         tcp_unsent: usize,
         extra: &[u8],
         buf: &mut Vec<u8>,
-    ) -> Option<Built> {
+    ) -> Option<BuiltPacket> {
         assert!(extra.len() <= room, "callers pass extra frames that fit");
         if self.stranded {
             return None;
         }
-        let gate = self.gate(now, room, tcp_unsent);
-        self.at.paced_until = if let Gate::Paced(until) = gate { Some(until) } else { None };
-        let open = gate == Gate::Open;
+        let permit = self.send_permit(now, room, tcp_unsent);
+        self.current.paced_until = if let SendPermit::Paced(until) = permit { Some(until) } else { None };
+        let open = permit == SendPermit::Open;
         let acks_leave = self.acks.is_due() && !self.is_full(tcp_unsent);
         if !open && extra.is_empty() && !acks_leave {
             return None;
         }
         let start = buf.len();
         let end = start + room.min(self.probe_room());
-        let mut sent = Sent::new(now);
+        let mut sent = SentPacket::new(now);
         buf.extend_from_slice(extra);
-        let mut asks = asks_for_ack(extra);
+        let mut ack_eliciting = has_ack_eliciting(extra);
         sent.ack_through = self.acks.write(now, end - buf.len(), buf);
         let acks_end = buf.len();
         if open {
-            asks |= self.write_frames(end, &mut sent, buf);
+            ack_eliciting |= self.write_frames(end, &mut sent, buf);
         }
         if buf.len() == start {
             return None;
@@ -136,21 +137,21 @@ impl Link {
             self.stats.acks_alone += 1;
         }
         sent.size = buf.len() - start + OVERHEAD;
-        sent.state = if asks { State::Outstanding } else { State::Void };
+        sent.state = if ack_eliciting { PacketState::Outstanding } else { PacketState::NonEliciting };
         Some(self.record(now, sent))
     }
 
     /// Appends `extra`, encoded probing frames, as a packet for another path than the current one.
     ///
     /// It uses a packet number. An ack of it is valid and has no effect.
-    pub fn build_elsewhere(&mut self, now: Tick, extra: &[u8], buf: &mut Vec<u8>) -> Built {
+    pub fn build_elsewhere(&mut self, now: Tick, extra: &[u8], buf: &mut Vec<u8>) -> BuiltPacket {
         buf.extend_from_slice(extra);
         self.stats.packets_sent += 1;
         let number = self.sent.next_number();
         if let Some(forgotten) = self.sent.push_elsewhere(now) {
-            self.outgoing.send_again(&forgotten);
+            self.pending.retransmit(&forgotten);
         }
-        Built { number, ack_eliciting: asks_for_ack(extra) }
+        BuiltPacket { number, ack_eliciting: has_ack_eliciting(extra) }
     }
 
     /// Returns the maximum length of a probe, in bytes of frames; unlimited if no probe is due.
@@ -158,10 +159,10 @@ impl Link {
     /// A probe takes the place of an earlier packet in flight. A series of small packets repeated
     /// as full ones would exceed the window.
     fn probe_room(&self) -> usize {
-        if self.at.probes == 0 || !self.at.is_udp() {
+        if self.current.probes == 0 || !self.current.is_udp() {
             return usize::MAX;
         }
-        let beyond = self.at.congestion.window() + PROBES_UDP as usize * UDP_PACKET_MAX;
+        let beyond = self.current.congestion.window() + PROBES_UDP as usize * UDP_PACKET_MAX;
         let free = beyond.saturating_sub(self.sent.in_flight());
         free.max(self.sent.oldest_size()).saturating_sub(OVERHEAD)
     }
@@ -169,50 +170,50 @@ impl Link {
     /// Whether TCP has enough to send. Nothing new is built then, not even acks, because a later
     /// ack says more.
     fn is_full(&self, tcp_unsent: usize) -> bool {
-        !self.at.is_udp() && tcp_unsent >= TCP_UNSENT_MAX
+        !self.current.is_udp() && tcp_unsent >= TCP_UNSENT_MAX
     }
 
-    fn gate(&self, now: Tick, room: usize, tcp_unsent: usize) -> Gate {
-        let PathState { congestion, rtt, .. } = &self.at;
+    fn send_permit(&self, now: Tick, room: usize, tcp_unsent: usize) -> SendPermit {
+        let PathState { congestion, rtt, .. } = &self.current;
         // A probe ignores the window (RFC 9002 §7.5), since no ack may come without it.
         if self.probes() {
-            return Gate::Open;
+            return SendPermit::Open;
         }
-        if !self.outgoing.waits() {
-            return Gate::Shut;
+        if !self.pending.has_sendable() {
+            return SendPermit::Closed;
         }
         // TCP has its own window and loss recovery. Acks on it only show that the peer is alive,
         // and make moves between paths lossless.
-        if !self.at.is_udp() {
-            return if self.is_full(tcp_unsent) { Gate::Shut } else { Gate::Open };
+        if !self.current.is_udp() {
+            return if self.is_full(tcp_unsent) { SendPermit::Closed } else { SendPermit::Open };
         }
-        let sendable = self.outgoing.sendable();
+        let sendable = self.pending.sendable();
         let room = room.min(UDP_PACKET_MAX - OVERHEAD);
         let size = room.min((sendable + FRAMES_OVERHEAD_MAX) as usize) + OVERHEAD;
         if self.sent.in_flight() + size > congestion.window() {
-            return Gate::Shut;
+            return SendPermit::Closed;
         }
-        congestion.pause(now, size, rtt.smoothed()).map_or(Gate::Open, Gate::Paced)
+        congestion.pause(now, size, rtt.smoothed()).map_or(SendPermit::Open, SendPermit::Paced)
     }
 
     /// Writes everything but acks. Returns whether anything was written; a probe always writes
     /// something if a byte fits.
-    fn write_frames(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) -> bool {
+    fn write_frames(&mut self, end: usize, sent: &mut SentPacket, buf: &mut Vec<u8>) -> bool {
         let start = buf.len();
         // A probe repeats the oldest data without an ack (RFC 9002 §6.2.4). TCP repeats it itself.
-        if self.at.probes > 0 && self.at.is_udp() {
-            let Link { sent: packets, outgoing, .. } = self;
-            packets.copy_oldest(|oldest| outgoing.send_again(oldest));
+        if self.current.probes > 0 && self.current.is_udp() {
+            let Link { sent: packets, pending, .. } = self;
+            packets.copy_oldest(|oldest| pending.retransmit(oldest));
         }
-        if self.outgoing.owes_ping() && Frame::Ping.encode_within(end - buf.len(), buf) {
-            sent.ping = self.outgoing.pong_awaited;
-            self.outgoing.ping_sent();
+        if self.pending.has_pending_ping() && Frame::Ping.encode_within(end - buf.len(), buf) {
+            sent.ping = self.pending.pong_awaited;
+            self.pending.clear_ping();
         }
         self.write_ack_delay(end, sent, buf);
         self.write_credits(end, sent, buf);
         self.write_streams(end, sent, buf);
         // Nothing to repeat: the probe still needs a frame that requests an ack.
-        if buf.len() == start && self.at.probes > 0 {
+        if buf.len() == start && self.current.probes > 0 {
             Frame::Ping.encode_within(end - buf.len(), buf);
         }
         buf.len() > start
@@ -223,49 +224,49 @@ impl Link {
     ///
     /// The latter may not wait longer than announced. An announcement travels with other frames,
     /// and alone only if the packet with the last one was lost.
-    fn write_ack_delay(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
-        let company = self.answers.wait(self.at.rtt.smoothed());
-        let told = self.ack_delay;
-        let delay = company.unwrap_or_else(|| self.at.rtt.own_ack_delay());
-        let longer = if company.is_some() { longer_in_company(told) } else { told * 2 };
-        let changed = self.at.rtt.latest().is_some() && (delay * 2 <= told || delay >= longer);
-        let again = self.outgoing.credits_owed & ACK_DELAY_BIT != 0;
+    fn write_ack_delay(&mut self, end: usize, sent: &mut SentPacket, buf: &mut Vec<u8>) {
+        let piggyback = self.reply_delay.expected(self.current.rtt.smoothed());
+        let announced = self.ack_delay;
+        let delay = piggyback.unwrap_or_else(|| self.current.rtt.own_ack_delay());
+        let longer = if piggyback.is_some() { piggyback_ack_delay(announced) } else { announced * 2 };
+        let changed = self.current.rtt.latest().is_some() && (delay * 2 <= announced || delay >= longer);
+        let again = self.pending.pending_credits & ACK_DELAY_BIT != 0;
         if !changed && !again {
             return;
         }
-        let told = if changed { delay } else { told };
-        let frame = Frame::MaxAckDelay(told / 1_000);
+        let announced = if changed { delay } else { announced };
+        let frame = Frame::MaxAckDelay(announced / 1_000);
         if frame.encode_within(end - buf.len(), buf) {
-            self.ack_delay = told;
-            self.outgoing.credits_owed &= !ACK_DELAY_BIT;
+            self.ack_delay = announced;
+            self.pending.pending_credits &= !ACK_DELAY_BIT;
             sent.credits |= ACK_DELAY_BIT;
         }
     }
 
-    fn write_credits(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
-        if self.outgoing.credits_owed == 0 {
+    fn write_credits(&mut self, end: usize, sent: &mut SentPacket, buf: &mut Vec<u8>) {
+        if self.pending.pending_credits == 0 {
             return;
         }
         for stream in StreamId::ALL {
             let bit = bit(stream);
-            if self.outgoing.credits_owed & bit != 0 && end - buf.len() >= CREDIT_LEN_MAX {
+            if self.pending.pending_credits & bit != 0 && end - buf.len() >= CREDIT_LEN_MAX {
                 let limit = self.incoming[stream.index()].renew_credit();
                 Frame::MaxStreamData { stream, limit }.encode(buf);
-                self.outgoing.credits_owed &= !bit;
+                self.pending.pending_credits &= !bit;
                 sent.credits |= bit;
             }
         }
     }
 
-    fn write_streams(&mut self, end: usize, sent: &mut Sent, buf: &mut Vec<u8>) {
+    fn write_streams(&mut self, end: usize, sent: &mut SentPacket, buf: &mut Vec<u8>) {
         let mut first = 0;
-        while let Some((stream, range)) = self.outgoing.next(first) {
-            if sent.pieces.len() == PIECES_MAX {
+        while let Some((stream, range)) = self.pending.next(first) {
+            if sent.ranges.len() == RANGES_MAX {
                 return;
             }
-            let Some(len) = piece_len(range.start, range.end - range.start, end - buf.len()) else {
+            let Some(len) = range_len(range.start, range.end - range.start, end - buf.len()) else {
                 // The packets of a train have one size (GSO), so the rest becomes padding.
-                if self.at.is_udp() && end - buf.len() < PADDING_MAX {
+                if self.current.is_udp() && end - buf.len() < PADDING_MAX {
                     buf.resize(end, 0);
                 }
                 return;
@@ -274,39 +275,39 @@ impl Link {
             write_stream_head(buf, stream, range.start, len);
             let range = range.start..range.start + len as u64;
             self.stats.stream_bytes_sent += len as u64;
-            if self.outgoing.take(stream, range.clone(), buf) {
+            if self.pending.take(stream, range.clone(), buf) {
                 self.stats.stream_bytes_resent += len as u64;
             }
-            sent.pieces.push((stream, range));
+            sent.ranges.push((stream, range));
         }
     }
 
-    fn record(&mut self, now: Tick, sent: Sent) -> Built {
-        let ack_eliciting = sent.state == State::Outstanding;
+    fn record(&mut self, now: Tick, sent: SentPacket) -> BuiltPacket {
+        let ack_eliciting = sent.state == PacketState::Outstanding;
         if ack_eliciting {
-            self.answers.handle_answer(now);
+            self.reply_delay.handle_reply(now);
             if self.sent.outstanding() == 0 {
-                self.at.begin_waiting(now);
+                self.current.begin_waiting(now);
             }
-            self.at.probes = self.at.probes.saturating_sub(1);
-            self.at.congestion.handle_sent(now, sent.size, self.at.rtt.smoothed());
-            self.last_asked = now;
+            self.current.probes = self.current.probes.saturating_sub(1);
+            self.current.congestion.handle_sent(now, sent.size, self.current.rtt.smoothed());
+            self.last_ack_eliciting_sent = now;
         }
         self.stats.packets_sent += 1;
         let number = self.sent.next_number();
         if let Some(forgotten) = self.sent.push(sent) {
-            self.outgoing.send_again(&forgotten);
+            self.pending.retransmit(&forgotten);
         }
-        Built { number, ack_eliciting }
+        BuiltPacket { number, ack_eliciting }
     }
 }
 
 /// Whether stream data may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
+enum SendPermit {
     Open,
     /// Nothing is queued, the window is full, or TCP has enough to send. An event changes that.
-    Shut,
+    Closed,
     /// The pacer allows it at this time.
     Paced(Tick),
 }
@@ -316,17 +317,17 @@ const ACK_DELAY_BIT: u8 = 1 << 7;
 /// Maximum length of a MAX_STREAM_DATA frame, in bytes.
 const CREDIT_LEN_MAX: usize = 10;
 /// Maximum unused bytes of a packet: the longest head and the shortest range do not fit into less.
-const PADDING_MAX: usize = 2 + 8 + 2 + PIECE_MIN;
+const PADDING_MAX: usize = 2 + 8 + 2 + RANGE_LEN_MIN;
 
-fn asks_for_ack(frames: &[u8]) -> bool {
+fn has_ack_eliciting(frames: &[u8]) -> bool {
     Frames::new(frames).flatten().any(|frame| frame.is_ack_eliciting())
 }
 
 /// Returns how many bytes of a range of `len` bytes at `offset` fit into `room` bytes with its
 /// head, or `None` if too few.
-fn piece_len(offset: u64, len: u64, room: usize) -> Option<usize> {
+fn range_len(offset: u64, len: u64, room: usize) -> Option<usize> {
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let head = stream_head_len(offset, len.min(room));
     let fits = room.checked_sub(head)?.min(len);
-    (fits > 0 && fits >= len.min(PIECE_MIN)).then_some(fits)
+    (fits > 0 && fits >= len.min(RANGE_LEN_MIN)).then_some(fits)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::congestion::Congestion;
-use super::health::Health;
+use super::loss_window::LossWindow;
 use super::nanos::{Nanos, after, nanos};
 use super::rtt::{INITIAL_RTT, Rtt};
 use crate::base::{Carrier, Path, Tick, Unpacker, pack_number, pack_path};
@@ -53,12 +53,12 @@ pub struct PathState {
     /// When a packet last arrived on the path.
     pub heard: Option<Tick>,
     /// Losses on the path.
-    pub health: Health,
+    pub loss_window: LossWindow,
     /// Maximum length of a TCP record, in bytes.
     record_max: usize,
     /// When the process last continued after a suspension. Acks of packets sent before do not count
     /// as round trips.
-    pub woke: Option<Tick>,
+    pub woken_at: Option<Tick>,
 }
 
 impl PathState {
@@ -75,20 +75,20 @@ impl PathState {
             loss_at: None,
             paced_until: None,
             heard: None,
-            health: Health::default(),
+            loss_window: LossWindow::default(),
             record_max: RECORD_MIN,
-            woke: None,
+            woken_at: None,
         }
     }
 
     /// Returns a state with the same estimates for `path`, with nothing outstanding.
-    pub fn again(&self, path: Path, now: Tick) -> PathState {
+    pub fn renewed(&self, path: Path, now: Tick) -> PathState {
         let fresh = PathState::new(path, now, INITIAL_RTT);
         PathState { rtt: self.rtt, congestion: self.congestion.clone(), ..fresh }
     }
 
     /// Whether no timer runs and no probe is pending.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         (self.pto_count, self.probes, self.loss_at, self.paced_until) == (0, 0, None, None)
     }
 
@@ -109,7 +109,7 @@ impl PathState {
     }
 
     /// Stops all timers, because nothing is outstanding.
-    pub fn quiet(&mut self) {
+    pub fn clear_timers(&mut self) {
         self.pto_count = 0;
         self.probes = 0;
         self.loss_at = None;

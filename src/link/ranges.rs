@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::base::blank;
+use crate::base::empty_value;
 
 /// Ranges stored without the heap: gaps are rare.
 const INLINE: usize = 1;
@@ -13,7 +13,7 @@ const INLINE: usize = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSet(SmallVec<[Range<u64>; INLINE]>);
 
-blank!(RangeSet, RangeSet::NONE, RangeSet::is_empty);
+empty_value!(RangeSet, RangeSet::NONE, RangeSet::is_empty);
 
 impl RangeSet {
     /// The empty set.

@@ -1,17 +1,17 @@
 //! The receiving side of one stream: assembles messages from received data, within the credit
 //! given.
 
-use super::Violation;
-use super::ahead::Ahead;
+use super::ProtocolViolation;
 use super::byte_queue::ByteQueue;
-use crate::base::{Blank, Seldom, Unpacker, pack_number};
+use super::out_of_order::OutOfOrder;
+use crate::base::{EmptyValue, LazyBox, Unpacker, pack_number};
 use crate::wire::varint::read_varint;
 
 /// The result of received stream data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum InsertResult {
     /// Held, or held before.
-    Kept,
+    Accepted,
     /// Held, and it completes a message.
     CompletedMessage,
     /// Not held: too many gaps, or too many bytes behind gaps.
@@ -35,11 +35,11 @@ pub struct RecvStream {
     data: ByteQueue,
     read: u64,
     /// The bytes received behind a gap.
-    ahead: Seldom<Ahead>,
+    out_of_order: LazyBox<OutOfOrder>,
     limit: u64,
     /// Offset of the first incomplete message.
     scanned: u64,
-    whole_messages: u32,
+    complete_messages: u32,
     window: u32,
     message_max: u32,
 }
@@ -51,18 +51,18 @@ impl RecvStream {
         RecvStream {
             data: ByteQueue::default(),
             read: 0,
-            ahead: Seldom::default(),
+            out_of_order: LazyBox::default(),
             limit: window as u64,
             scanned: 0,
-            whole_messages: 0,
+            complete_messages: 0,
             window: window as u32,
             message_max: message_max as u32,
         }
     }
 
     /// Whether everything received was read, and the other end knows its credit.
-    pub fn is_quiet(&self) -> bool {
-        let is_read = self.data.is_empty() && self.ahead.is_blank() && self.scanned == self.read;
+    pub fn is_idle(&self) -> bool {
+        let is_read = self.data.is_empty() && self.out_of_order.is_empty_value() && self.scanned == self.read;
         is_read && !self.owes_credit()
     }
 
@@ -88,95 +88,99 @@ impl RecvStream {
     }
 
     /// Handles received data of `piece.len()` bytes at `offset`.
-    pub fn handle_piece(
+    pub fn insert(
         &mut self,
         offset: u64,
-        piece: &[u8],
+        data: &[u8],
         gapped: &mut Gapped,
-    ) -> Result<Piece, Violation> {
-        let end = offset + piece.len() as u64;
+    ) -> Result<InsertResult, ProtocolViolation> {
+        let end = offset + data.len() as u64;
         if end > self.limit {
-            return Err(Violation::PastCredit);
+            return Err(ProtocolViolation::PastCredit);
         }
         if end <= self.read {
-            return Ok(Piece::Kept);
+            return Ok(InsertResult::Accepted);
         }
         // The common case: the next bytes in order, with none behind a gap. Nothing can conflict.
-        let there = self.there();
-        if offset != there || self.ahead.there().is_some() {
-            self.compare(offset, piece)?;
-            if end <= there {
-                return Ok(Piece::Kept);
+        let contiguous_end = self.contiguous_end();
+        if offset != contiguous_end || self.out_of_order.get_allocated_mut().is_some() {
+            self.compare(offset, data)?;
+            if end <= contiguous_end {
+                return Ok(InsertResult::Accepted);
             }
-            if offset > there {
-                return Ok(self.hold(offset, piece, gapped));
+            if offset > contiguous_end {
+                return Ok(self.hold(offset, data, gapped));
             }
         }
-        self.data.end().extend_from_slice(&piece[(there - offset) as usize..]);
+        self.data.end().extend_from_slice(&data[(contiguous_end - offset) as usize..]);
         self.close_gap(gapped);
         self.scan()
     }
 
     /// Returns the end of the bytes received without a gap.
-    fn there(&self) -> u64 {
+    fn contiguous_end(&self) -> u64 {
         self.read + self.data.len() as u64
     }
 
     /// Checks that repeated bytes are the same as before.
-    fn compare(&mut self, offset: u64, piece: &[u8]) -> Result<(), Violation> {
+    fn compare(&mut self, offset: u64, data: &[u8]) -> Result<(), ProtocolViolation> {
         let from = offset.max(self.read);
-        let to = self.there().min(offset + piece.len() as u64);
+        let to = self.contiguous_end().min(offset + data.len() as u64);
         let is_same = from >= to || {
             let ours = &self.data.as_slice()[(from - self.read) as usize..(to - self.read) as usize];
-            *ours == piece[(from - offset) as usize..(to - offset) as usize]
+            *ours == data[(from - offset) as usize..(to - offset) as usize]
         };
-        let agrees = is_same && self.ahead.there().is_none_or(|ahead| ahead.agrees(offset, piece));
-        if agrees { Ok(()) } else { Err(Violation::Differs) }
+        let agrees = is_same
+            && self
+                .out_of_order
+                .get_allocated_mut()
+                .is_none_or(|out_of_order| out_of_order.is_consistent(offset, data));
+        if agrees { Ok(()) } else { Err(ProtocolViolation::Differs) }
     }
 
     /// Holds data behind a gap.
-    fn hold(&mut self, offset: u64, piece: &[u8], gapped: &mut Gapped) -> Piece {
-        if piece.is_empty() {
-            return Piece::Kept;
+    fn hold(&mut self, offset: u64, data: &[u8], gapped: &mut Gapped) -> InsertResult {
+        if data.is_empty() {
+            return InsertResult::Accepted;
         }
-        let others = gapped.held - self.ahead.cost();
-        let kept = self.ahead.hold(offset, piece, gapped.max.saturating_sub(gapped.held));
-        self.ahead.put_away();
-        gapped.held = others + self.ahead.cost();
-        if kept { Piece::Kept } else { Piece::Refused }
+        let others = gapped.held - self.out_of_order.cost();
+        let kept = self.out_of_order.insert(offset, data, gapped.max.saturating_sub(gapped.held));
+        self.out_of_order.shrink();
+        gapped.held = others + self.out_of_order.cost();
+        if kept { InsertResult::Accepted } else { InsertResult::Refused }
     }
 
     /// Moves bytes whose gap has closed to those without a gap.
     fn close_gap(&mut self, gapped: &mut Gapped) {
-        let there = self.there();
-        let Some(ahead) = self.ahead.there() else { return };
-        gapped.held -= ahead.cost();
-        ahead.leave(there, self.data.end());
-        gapped.held += ahead.cost();
-        self.ahead.put_away();
+        let contiguous_end = self.contiguous_end();
+        let Some(out_of_order) = self.out_of_order.get_allocated_mut() else { return };
+        gapped.held -= out_of_order.cost();
+        out_of_order.drain_contiguous(contiguous_end, self.data.end());
+        gapped.held += out_of_order.cost();
+        self.out_of_order.shrink();
     }
 
     /// Counts the messages that are now complete.
-    fn scan(&mut self) -> Result<Piece, Violation> {
-        let mut outcome = Piece::Kept;
-        let mut there = &self.data.as_slice()[(self.scanned - self.read) as usize..];
-        while let Some((_, rest)) = split_message(there, self.message_max.into())? {
-            self.scanned += (there.len() - rest.len()) as u64;
-            self.whole_messages += 1;
-            outcome = Piece::CompletedMessage;
-            there = rest;
+    fn scan(&mut self) -> Result<InsertResult, ProtocolViolation> {
+        let mut outcome = InsertResult::Accepted;
+        let mut unread = &self.data.as_slice()[(self.scanned - self.read) as usize..];
+        while let Some((_, rest)) = split_message(unread, self.message_max.into())? {
+            self.scanned += (unread.len() - rest.len()) as u64;
+            self.complete_messages += 1;
+            outcome = InsertResult::CompletedMessage;
+            unread = rest;
         }
         Ok(outcome)
     }
 
     /// Returns the allocated memory, in bytes.
     pub fn memory(&self) -> usize {
-        self.data.capacity() + self.ahead.cost()
+        self.data.capacity() + self.out_of_order.cost()
     }
 
     /// Whether a complete message is ready to read.
     pub const fn has_message(&self) -> bool {
-        self.whole_messages > 0
+        self.complete_messages > 0
     }
 
     /// Replaces the content of `into` with the next complete message. Returns `false` if there is
@@ -185,17 +189,17 @@ impl RecvStream {
         if !self.has_message() {
             return false;
         }
-        let there = self.data.as_slice();
-        let (message, rest) = split_message(there, self.message_max.into())
+        let unread = self.data.as_slice();
+        let (message, rest) = split_message(unread, self.message_max.into())
             .ok()
             .flatten()
             .expect("a counted message is complete");
         into.clear();
         into.extend_from_slice(message);
-        let len = there.len() - rest.len();
+        let len = unread.len() - rest.len();
         self.data.consume(len);
         self.read += len as u64;
-        self.whole_messages -= 1;
+        self.complete_messages -= 1;
         true
     }
 
@@ -221,10 +225,10 @@ impl RecvStream {
 type Split<'a> = (&'a [u8], &'a [u8]);
 
 /// Splits off the first message. Returns `None` if it is incomplete.
-fn split_message(bytes: &[u8], len_max: u64) -> Result<Option<Split<'_>>, Violation> {
+fn split_message(bytes: &[u8], len_max: u64) -> Result<Option<Split<'_>>, ProtocolViolation> {
     let mut rest = bytes;
     match read_varint(&mut rest) {
-        Some(len) if len > len_max => Err(Violation::MessageTooLong),
+        Some(len) if len > len_max => Err(ProtocolViolation::MessageTooLong),
         Some(len) => Ok(rest.split_at_checked(len as usize)),
         None => Ok(None),
     }
@@ -236,10 +240,10 @@ mod tests {
     use proptest::prelude::*;
 
     impl RecvStream {
-        fn take(&mut self, offset: u64, piece: &[u8]) -> Result<Piece, Violation> {
-            let mut gapped = Gapped { held: self.ahead.cost(), max: 1 << 20 };
-            let outcome = self.handle_piece(offset, piece, &mut gapped);
-            assert_eq!(gapped.held, self.ahead.cost());
+        fn take(&mut self, offset: u64, data: &[u8]) -> Result<InsertResult, ProtocolViolation> {
+            let mut gapped = Gapped { held: self.out_of_order.cost(), max: 1 << 20 };
+            let outcome = self.insert(offset, data, &mut gapped);
+            assert_eq!(gapped.held, self.out_of_order.cost());
             outcome
         }
     }
@@ -247,37 +251,37 @@ mod tests {
     #[test]
     fn message_is_complete_only_when_its_last_gap_closes() {
         let mut stream = RecvStream::new(100, 50);
-        assert_eq!(stream.take(4, b"d"), Ok(Piece::Kept));
-        assert_eq!(stream.take(0, b"\x04ab"), Ok(Piece::Kept));
+        assert_eq!(stream.take(4, b"d"), Ok(InsertResult::Accepted));
+        assert_eq!(stream.take(0, b"\x04ab"), Ok(InsertResult::Accepted));
         let mut message = b"old".to_vec();
         assert!(!stream.next_message(&mut message));
-        assert_eq!(stream.take(2, b"bcd"), Ok(Piece::CompletedMessage));
+        assert_eq!(stream.take(2, b"bcd"), Ok(InsertResult::CompletedMessage));
         assert!(stream.next_message(&mut message) && message == b"abcd");
-        assert_eq!(stream.take(0, b"\x04ab"), Ok(Piece::Kept));
+        assert_eq!(stream.take(0, b"\x04ab"), Ok(InsertResult::Accepted));
     }
 
     #[test]
     fn data_beyond_credit_or_conflicting_is_violation() {
         let mut stream = RecvStream::new(100, 50);
-        assert_eq!(stream.take(99, b"xy"), Err(Violation::PastCredit));
-        assert_eq!(stream.take((1 << 62) - 3, b"xy"), Err(Violation::PastCredit));
-        assert_eq!(stream.take(10, b"abc"), Ok(Piece::Kept));
-        assert_eq!(stream.take(8, b"..abc"), Ok(Piece::Kept));
-        assert_eq!(stream.take(12, b"C"), Err(Violation::Differs));
-        assert_eq!(stream.take(0, b"\x20abcdefg.!"), Err(Violation::Differs));
-        assert_eq!(stream.take(0, b"\x20abcdefg.."), Ok(Piece::Kept));
-        assert_eq!(stream.take(9, b".aBc"), Err(Violation::Differs));
-        assert_eq!(RecvStream::new(100, 50).take(0, &[51]), Err(Violation::MessageTooLong));
+        assert_eq!(stream.take(99, b"xy"), Err(ProtocolViolation::PastCredit));
+        assert_eq!(stream.take((1 << 62) - 3, b"xy"), Err(ProtocolViolation::PastCredit));
+        assert_eq!(stream.take(10, b"abc"), Ok(InsertResult::Accepted));
+        assert_eq!(stream.take(8, b"..abc"), Ok(InsertResult::Accepted));
+        assert_eq!(stream.take(12, b"C"), Err(ProtocolViolation::Differs));
+        assert_eq!(stream.take(0, b"\x20abcdefg.!"), Err(ProtocolViolation::Differs));
+        assert_eq!(stream.take(0, b"\x20abcdefg.."), Ok(InsertResult::Accepted));
+        assert_eq!(stream.take(9, b".aBc"), Err(ProtocolViolation::Differs));
+        assert_eq!(RecvStream::new(100, 50).take(0, &[51]), Err(ProtocolViolation::MessageTooLong));
     }
 
     #[test]
     fn last_byte_of_window_takes_little_memory() {
         let mut stream = RecvStream::new(160 << 10, 64 << 10);
-        assert_eq!(stream.take((160 << 10) - 1, &[7]), Ok(Piece::Kept));
+        assert_eq!(stream.take((160 << 10) - 1, &[7]), Ok(InsertResult::Accepted));
         assert!(stream.memory() < 128, "{}", stream.memory());
         stream.shut();
         assert_eq!(stream.memory(), 0);
-        assert_eq!(stream.take(0, &[7; 1_000]), Ok(Piece::Kept));
+        assert_eq!(stream.take(0, &[7; 1_000]), Ok(InsertResult::Accepted));
         assert_eq!(stream.memory(), 0);
         assert!(!stream.has_message());
     }
@@ -286,10 +290,10 @@ mod tests {
     fn out_of_order_data_beyond_budget_is_refused() {
         let mut stream = RecvStream::new(10_000, 500);
         let mut gapped = Gapped { held: 0, max: 0 };
-        assert_eq!(stream.handle_piece(5, &[0; 50], &mut gapped), Ok(Piece::Refused));
+        assert_eq!(stream.insert(5, &[0; 50], &mut gapped), Ok(InsertResult::Refused));
         assert_eq!(gapped.held, 0);
         assert_eq!(stream.memory(), 0);
-        assert_eq!(stream.handle_piece(0, &[0; 50], &mut gapped), Ok(Piece::CompletedMessage));
+        assert_eq!(stream.insert(0, &[0; 50], &mut gapped), Ok(InsertResult::CompletedMessage));
     }
 
     #[test]

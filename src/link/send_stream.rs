@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::byte_queue::ByteQueue;
 use super::ranges::RangeSet;
-use crate::base::{Blank, Seldom, Unpacker, blank, pack_number};
+use crate::base::{EmptyValue, LazyBox, Unpacker, empty_value, pack_number};
 use crate::wire::varint::write_varint;
 
 /// The sending side of one stream.
@@ -17,33 +17,33 @@ pub struct SendStream {
     base: u64,
     next: u64,
     limit: u64,
-    holes: Seldom<Holes>,
+    gaps: LazyBox<Gaps>,
 }
 
 /// Deviations from the order, after losses or reordered acks.
 #[derive(Debug)]
-struct Holes {
+struct Gaps {
     /// Bytes acknowledged above `base`.
     acked: RangeSet,
     /// Bytes to send again.
-    again: RangeSet,
+    lost: RangeSet,
 }
 
-impl Holes {
-    const NONE: Holes = Holes { acked: RangeSet::NONE, again: RangeSet::NONE };
+impl Gaps {
+    const EMPTY: Gaps = Gaps { acked: RangeSet::NONE, lost: RangeSet::NONE };
 }
 
-blank!(Holes, Holes::NONE, |holes| holes.acked.is_empty() && holes.again.is_empty());
+empty_value!(Gaps, Gaps::EMPTY, |gaps| gaps.acked.is_empty() && gaps.lost.is_empty());
 
 impl SendStream {
     /// Creates an empty stream with credit up to the offset `limit`.
     pub fn new(limit: u64) -> SendStream {
-        SendStream { data: ByteQueue::default(), base: 0, next: 0, limit, holes: Seldom::default() }
+        SendStream { data: ByteQueue::default(), base: 0, next: 0, limit, gaps: LazyBox::default() }
     }
 
     /// Whether the other end has received everything.
-    pub fn is_quiet(&self) -> bool {
-        self.data.is_empty() && self.holes.is_blank()
+    pub fn is_idle(&self) -> bool {
+        self.data.is_empty() && self.gaps.is_empty_value()
     }
 
     /// Appends a quiet stream to a hibernated link.
@@ -77,19 +77,19 @@ impl SendStream {
 
     /// Returns the bytes that could be sent now: lost ones, and new ones within the credit.
     pub fn sendable(&self) -> u64 {
-        self.holes.again.total() + self.limit.min(self.end()).saturating_sub(self.next)
+        self.gaps.lost.total() + self.limit.min(self.end()).saturating_sub(self.next)
     }
 
     /// Whether anything could be sent now.
-    pub fn waits(&self) -> bool {
-        !self.holes.again.is_empty() || self.next < self.limit.min(self.end())
+    pub fn has_sendable(&self) -> bool {
+        !self.gaps.lost.is_empty() || self.next < self.limit.min(self.end())
     }
 
     /// Returns the next range to send, lost bytes first. It stays queued until
-    /// [`SendStream::take`].
+    /// [`SendStream::record`].
     pub fn peek(&self) -> Option<Range<u64>> {
         let new = self.next..self.limit.min(self.end());
-        self.holes.again.first().or(Some(new).filter(|range| !range.is_empty()))
+        self.gaps.lost.first().or(Some(new).filter(|range| !range.is_empty()))
     }
 
     /// Appends the bytes of `range`, the front of the range given by [`SendStream::peek`], and
@@ -104,51 +104,51 @@ impl SendStream {
             self.next = range.end;
             return false;
         }
-        self.holes.again.remove(range);
+        self.gaps.lost.remove(range);
         true
     }
 
     /// Records that the other end has received these bytes.
-    pub fn acked(&mut self, range: Range<u64>) {
+    pub fn handle_acked(&mut self, range: Range<u64>) {
         if range.end <= self.base {
             return;
         }
-        if let Some(holes) = self.holes.there() {
-            holes.again.remove(range.clone());
+        if let Some(gaps) = self.gaps.get_allocated_mut() {
+            gaps.lost.remove(range.clone());
         }
         if range.start > self.base {
-            self.holes.acked.insert(range);
+            self.gaps.acked.insert(range);
             return;
         }
-        self.give_up(range.end);
-        while let Some(first) = self.holes.acked.first().filter(|first| first.start <= self.base) {
-            self.give_up(first.end);
-            self.holes.acked.remove_first();
+        self.release(range.end);
+        while let Some(first) = self.gaps.acked.first().filter(|first| first.start <= self.base) {
+            self.release(first.end);
+            self.gaps.acked.remove_first();
         }
         if self.data.is_empty() {
-            self.holes.put_away();
+            self.gaps.shrink();
         }
     }
 
     /// Frees everything up to `end`, which the other end has received.
-    fn give_up(&mut self, end: u64) {
+    fn release(&mut self, end: u64) {
         self.data.consume(end.saturating_sub(self.base) as usize);
         self.base = self.base.max(end);
     }
 
     /// Schedules these bytes to be sent again, except for acknowledged ones. Returns whether any
     /// are left.
-    pub fn send_again(&mut self, range: Range<u64>) -> bool {
+    pub fn retransmit(&mut self, range: Range<u64>) -> bool {
         let mut from = range.start.max(self.base);
-        let Holes { acked, again } = &mut *self.holes;
+        let Gaps { acked, lost } = &mut *self.gaps;
         let mut any = false;
         for held in acked.overlaps(from..range.end.max(from)) {
             any |= from < held.start;
-            again.insert(from..held.start);
+            lost.insert(from..held.start);
             from = held.end;
         }
         any |= from < range.end;
-        again.insert(from..range.end.max(from));
+        lost.insert(from..range.end.max(from));
         any
     }
 
@@ -177,14 +177,14 @@ mod tests {
         stream.push(&[b"abc", b"def"]);
         assert_eq!(sent(&mut stream, 3), (0..3, b"\x06ab".to_vec()));
         assert_eq!(sent(&mut stream, 2), (3..5, b"cd".to_vec()));
-        stream.acked(1..3);
-        assert!(stream.send_again(0..4));
+        stream.handle_acked(1..3);
+        assert!(stream.retransmit(0..4));
         assert_eq!(sent(&mut stream, 9), (0..1, b"\x06".to_vec()));
         assert_eq!(sent(&mut stream, 9), (3..4, b"c".to_vec()));
         assert_eq!(sent(&mut stream, 9), (5..7, b"ef".to_vec()));
         assert_eq!(stream.peek(), None);
-        stream.acked(0..7);
-        assert!(!stream.send_again(0..7) && stream.unacked() == 0);
+        stream.handle_acked(0..7);
+        assert!(!stream.retransmit(0..7) && stream.unacked() == 0);
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         let mut stream = SendStream::new(1 << 20);
         stream.push(&[&[7; 100_000]]);
         let (range, _) = sent(&mut stream, 1 << 20);
-        stream.acked(range);
+        stream.handle_acked(range);
         assert!(stream.data.capacity() <= IDLE_CAPACITY_MAX);
     }
 }

@@ -18,35 +18,35 @@ const PACKET_THRESHOLD: u64 = 3;
 const IDLE_RECORDS_MAX: usize = 64;
 
 /// A range of stream data in a packet.
-pub type Piece = (StreamId, Range<u64>);
+pub type StreamRange = (StreamId, Range<u64>);
 
 /// The state of a sent packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum PacketState {
     /// Requests an ack and has none; in flight.
     Outstanding,
     /// Requests no ack, or went to another path. Nothing must be recovered.
-    Void,
+    NonEliciting,
     /// Counts as lost, and its content is sent again. Kept for a while, because a late ack still
     /// shows what arrived.
     Lost,
     /// As `Lost`, because the link left its path.
-    Left,
+    Abandoned,
     /// Acknowledged.
     Acked,
 }
 
 /// A sent packet.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub struct SentPacket {
     /// When it was built.
     pub at: Tick,
     /// Its length, with header and tag.
     pub size: usize,
     /// Its state.
-    pub state: State,
+    pub state: PacketState,
     /// Stream data.
-    pub pieces: SmallVec<[Piece; 2]>,
+    pub ranges: SmallVec<[StreamRange; 2]>,
     /// Streams whose credit it announced, as bits.
     pub credits: u8,
     /// Whether it has a PING whose round trip is measured.
@@ -58,29 +58,29 @@ pub struct Sent {
     copied: bool,
     /// The stay on a path that it belongs to, and its place there; `None` if it went to another
     /// path.
-    place: Option<(u32, u64)>,
+    path_number: Option<(u32, u64)>,
 }
 
-impl Sent {
+impl SentPacket {
     /// Creates the record of a packet without content.
-    pub fn new(at: Tick) -> Sent {
-        Sent {
+    pub fn new(at: Tick) -> SentPacket {
+        SentPacket {
             at,
             size: 0,
-            state: State::Void,
-            pieces: SmallVec::new(),
+            state: PacketState::NonEliciting,
+            ranges: SmallVec::new(),
             credits: 0,
             ping: false,
             ack_through: None,
             copied: false,
-            place: None,
+            path_number: None,
         }
     }
 
     /// Whether it has content that needs an ack and that no probe carries yet.
     fn is_to_be_copied(&self) -> bool {
-        let carries = !self.pieces.is_empty() || self.credits != 0 || self.ping;
-        self.state == State::Outstanding && !self.copied && carries
+        let carries = !self.ranges.is_empty() || self.credits != 0 || self.ping;
+        self.state == PacketState::Outstanding && !self.copied && carries
     }
 
     fn in_flight(&self) -> usize {
@@ -104,13 +104,13 @@ pub struct Losses {
 /// The sent packets that are not forgotten, numbered without gaps.
 #[derive(Debug, Default)]
 pub struct SentPackets {
-    records: VecDeque<Sent>,
+    records: VecDeque<SentPacket>,
     /// The number of the first record.
     first: u64,
     /// Number of moves. Packets of an earlier stay neither declare losses nor are declared lost.
-    stay: u32,
-    next_place: u64,
-    largest_acked_place: Option<u64>,
+    path_epoch: u32,
+    next_path_number: u64,
+    largest_acked_path_number: Option<u64>,
     outstanding: usize,
     in_flight: usize,
 }
@@ -122,7 +122,7 @@ impl SentPackets {
     }
 
     /// Creates the records of a link without packets in flight. `next` is the next number.
-    pub fn resting(next: u64) -> SentPackets {
+    pub fn after_hibernation(next: u64) -> SentPackets {
         SentPackets { first: next, ..SentPackets::default() }
     }
 
@@ -139,10 +139,10 @@ impl SentPackets {
     /// Records a packet for the current path under [`SentPackets::next_number`].
     ///
     /// Returns an old packet that had to be forgotten though it may be lost.
-    pub fn push(&mut self, mut sent: Sent) -> Option<Sent> {
-        sent.place = Some((self.stay, self.next_place));
-        self.next_place += 1;
-        if sent.state == State::Outstanding {
+    pub fn push(&mut self, mut sent: SentPacket) -> Option<SentPacket> {
+        sent.path_number = Some((self.path_epoch, self.next_path_number));
+        self.next_path_number += 1;
+        if sent.state == PacketState::Outstanding {
             self.outstanding += 1;
             self.in_flight += sent.size;
         }
@@ -151,75 +151,78 @@ impl SentPackets {
     }
 
     /// Records a packet for another path. Returns as [`SentPackets::push`].
-    pub fn push_elsewhere(&mut self, at: Tick) -> Option<Sent> {
-        self.records.push_back(Sent::new(at));
+    pub fn push_elsewhere(&mut self, at: Tick) -> Option<SentPacket> {
+        self.records.push_back(SentPacket::new(at));
         self.forget_oldest()
     }
 
-    fn forget_oldest(&mut self) -> Option<Sent> {
+    fn forget_oldest(&mut self) -> Option<SentPacket> {
         if self.records.len() <= RECORDS_MAX {
             return None;
         }
         let oldest = self.records.pop_front().expect("there are more than RECORDS_MAX records");
         self.first += 1;
-        if oldest.state == State::Outstanding {
+        if oldest.state == PacketState::Outstanding {
             self.outstanding -= 1;
             self.in_flight -= oldest.in_flight();
         }
-        (oldest.state == State::Outstanding && !oldest.copied).then_some(oldest)
+        (oldest.state == PacketState::Outstanding && !oldest.copied).then_some(oldest)
     }
 
     /// Marks the packets of `range` as acknowledged.
     ///
     /// Calls `each` once per packet, newest first, with the packet's earlier state and whether it
     /// belongs to the present stay.
-    pub fn ack(&mut self, range: Range<u64>, mut each: impl FnMut(u64, &Sent, bool)) {
+    pub fn ack(&mut self, range: Range<u64>, mut each: impl FnMut(u64, &SentPacket, bool)) {
         let from = range.start.max(self.first);
         let to = range.end.min(self.next_number());
         for number in (from..to).rev() {
             let sent = &mut self.records[(number - self.first) as usize];
-            if sent.state == State::Acked {
+            if sent.state == PacketState::Acked {
                 continue;
             }
-            let here = sent.place.filter(|(stay, _)| *stay == self.stay);
+            let here = sent.path_number.filter(|(epoch, _)| *epoch == self.path_epoch);
             each(number, sent, here.is_some());
-            if sent.state == State::Outstanding {
+            if sent.state == PacketState::Outstanding {
                 self.outstanding -= 1;
                 self.in_flight -= sent.in_flight();
             }
-            sent.state = State::Acked;
-            sent.pieces.clear();
-            self.largest_acked_place = self.largest_acked_place.max(here.map(|(_, place)| place));
+            sent.state = PacketState::Acked;
+            sent.ranges.clear();
+            self.largest_acked_path_number =
+                self.largest_acked_path_number.max(here.map(|(_, path_number)| path_number));
         }
     }
 
     /// Declares packets lost that are three places or `loss_delay` behind a later acknowledged
     /// packet of the same stay. Calls `each` with the packets whose content must be sent again.
-    pub fn lose(&mut self, now: Tick, loss_delay: Nanos, mut each: impl FnMut(&Sent)) -> Losses {
+    pub fn detect_lost(&mut self, now: Tick, loss_delay: Nanos, mut each: impl FnMut(&SentPacket)) -> Losses {
         let mut losses = Losses::default();
-        let Some(largest) = self.largest_acked_place.filter(|_| self.outstanding > 0) else { return losses };
+        let Some(largest) = self.largest_acked_path_number.filter(|_| self.outstanding > 0) else {
+            return losses;
+        };
         let mut outstanding = self.outstanding;
         let mut in_flight = self.in_flight;
         let mut run = None;
         for sent in &mut self.records {
-            let Some((stay, place)) = sent.place else { continue };
-            if stay != self.stay || sent.state == State::Void {
+            let Some((epoch, path_number)) = sent.path_number else { continue };
+            if epoch != self.path_epoch || sent.state == PacketState::NonEliciting {
                 continue;
             }
-            if place > largest || sent.state == State::Acked {
-                if place > largest {
+            if path_number > largest || sent.state == PacketState::Acked {
+                if path_number > largest {
                     break;
                 }
                 run = None;
                 continue;
             }
-            if sent.state == State::Outstanding {
+            if sent.state == PacketState::Outstanding {
                 let due = after(sent.at, loss_delay);
-                if place + PACKET_THRESHOLD > largest && due > now {
+                if path_number + PACKET_THRESHOLD > largest && due > now {
                     losses.next_at = losses.next_at.or(Some(due));
                     continue;
                 }
-                sent.state = State::Lost;
+                sent.state = PacketState::Lost;
                 outstanding -= 1;
                 in_flight -= sent.in_flight();
                 losses.count += 1;
@@ -240,7 +243,7 @@ impl SentPackets {
     ///
     /// The probe takes its place in flight, so that a long series of probes on a dead path does not
     /// fill the window.
-    pub fn copy_oldest(&mut self, each: impl FnOnce(&Sent)) -> bool {
+    pub fn copy_oldest(&mut self, each: impl FnOnce(&SentPacket)) -> bool {
         let Some(oldest) = self.records.iter_mut().find(|sent| sent.is_to_be_copied()) else { return false };
         self.in_flight -= oldest.in_flight();
         oldest.copied = true;
@@ -255,25 +258,25 @@ impl SentPackets {
 
     /// Begins a stay on another path. Calls `each` with the outstanding packets, whose content must
     /// be sent again there.
-    pub fn leave(&mut self, mut each: impl FnMut(&Sent)) {
-        for sent in self.records.iter_mut().filter(|sent| sent.state == State::Outstanding) {
-            sent.state = State::Left;
+    pub fn abandon_all(&mut self, mut each: impl FnMut(&SentPacket)) {
+        for sent in self.records.iter_mut().filter(|sent| sent.state == PacketState::Outstanding) {
+            sent.state = PacketState::Abandoned;
             if !sent.copied {
                 each(sent);
             }
         }
-        self.stay += 1;
-        self.largest_acked_place = None;
+        self.path_epoch += 1;
+        self.largest_acked_path_number = None;
         self.outstanding = 0;
         self.in_flight = 0;
     }
 
     /// Forgets settled packets from the front, and those lost before `lost_before`.
     pub fn forget(&mut self, lost_before: impl Fn() -> Tick) {
-        let settled = |sent: &Sent| match sent.state {
-            State::Outstanding => false,
-            State::Void | State::Acked => true,
-            State::Lost | State::Left => sent.at < lost_before(),
+        let settled = |sent: &SentPacket| match sent.state {
+            PacketState::Outstanding => false,
+            PacketState::NonEliciting | PacketState::Acked => true,
+            PacketState::Lost | PacketState::Abandoned => sent.at < lost_before(),
         };
         while self.records.front().is_some_and(settled) {
             self.records.pop_front();
@@ -293,8 +296,8 @@ mod tests {
         Tick::from_micros(millis * 1000)
     }
 
-    fn packet(millis: u64) -> Sent {
-        Sent { state: State::Outstanding, size: 100, credits: 1, ..Sent::new(at(millis)) }
+    fn packet(millis: u64) -> SentPacket {
+        SentPacket { state: PacketState::Outstanding, size: 100, credits: 1, ..SentPacket::new(at(millis)) }
     }
 
     fn sent(count: u64) -> SentPackets {
@@ -309,11 +312,11 @@ mod tests {
     fn three_later_packets_or_enough_time_declare_loss() {
         let mut packets = sent(6);
         packets.ack(4..5, |_, _, _| ());
-        let losses = packets.lose(at(5), LONG, |_| ());
+        let losses = packets.detect_lost(at(5), LONG, |_| ());
         assert_eq!(losses.count, 2);
         assert_eq!(losses.newest, Some(at(1)));
         assert_eq!(losses.next_at, Some(after(at(2), LONG)));
-        assert_eq!(packets.lose(after(at(2), LONG), LONG, |_| ()).count, 1);
+        assert_eq!(packets.detect_lost(after(at(2), LONG), LONG, |_| ()).count, 1);
         assert_eq!(packets.outstanding(), 2);
         assert_eq!(packets.in_flight(), 200);
     }
@@ -323,11 +326,11 @@ mod tests {
         let mut packets = sent(1);
         (0..5).for_each(|_| assert!(packets.push_elsewhere(at(1)).is_none()));
         packets.ack(1..6, |_, _, here| assert!(!here));
-        assert_eq!(packets.lose(at(99_999), LONG, |_| ()), Losses::default());
-        packets.leave(|_| ());
+        assert_eq!(packets.detect_lost(at(99_999), LONG, |_| ()), Losses::default());
+        packets.abandon_all(|_| ());
         packets.push(packet(2));
         packets.ack(6..7, |_, _, here| assert!(here));
-        assert_eq!(packets.lose(at(99_999), LONG, |_| ()).count, 0);
+        assert_eq!(packets.detect_lost(at(99_999), LONG, |_| ()).count, 0);
     }
 
     /// Of three lost packets, one was repeated in a probe. Only two are sent again.
@@ -337,7 +340,7 @@ mod tests {
         assert!(packets.copy_oldest(|oldest| assert_eq!(oldest.at, at(0))));
         packets.ack(5..6, |_, _, _| ());
         let mut again = 0;
-        assert_eq!(packets.lose(at(6), LONG, |_| again += 1).count, 3);
+        assert_eq!(packets.detect_lost(at(6), LONG, |_| again += 1).count, 3);
         assert_eq!(again, 2);
     }
 

@@ -7,7 +7,7 @@ mod world;
 use std::time::Duration;
 
 use self::world::{CALM, STORM, UDP_ROOM, Weather, World, ms, udp};
-use super::{Full, Link, MESSAGE_MAX, Params};
+use super::{Link, MESSAGE_MAX, Params, StreamsFull};
 use crate::base::Tick;
 use crate::wire::frame::StreamId::{self, Bulk, Chat, Control};
 use crate::wire::limits::{STREAM_CREDIT, UNACKED_MAX};
@@ -167,7 +167,7 @@ fn receipt_overtakes_letters_and_has_separate_capacity() {
     for stream in [Bulk, Chat] {
         while world.ends[0].link.send(stream, &[&[1; 10_000]]).is_ok() {}
     }
-    assert_eq!(world.ends[0].link.send(Chat, &[&[1; 10_000]]), Err(Full));
+    assert_eq!(world.ends[0].link.send(Chat, &[&[1; 10_000]]), Err(StreamsFull));
     assert!(world.ends[0].link.room(Control) >= MESSAGE_MAX[0]);
     world.send(0, Control, b"receipt");
     world.run(ms(25));

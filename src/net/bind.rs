@@ -78,7 +78,7 @@ pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
 /// traffic class, and, unless `tells_asked`, destination. Each costs time for every datagram.
 /// Arrival times even make the kernel timestamp all datagrams of the machine.
 #[cfg(target_os = "linux")]
-pub(super) fn tell_less(socket: &mio::net::UdpSocket, tells_asked: bool) {
+pub(super) fn disable_ancillary_data(socket: &mio::net::UdpSocket, tells_asked: bool) {
     use nix::sys::socket::{setsockopt, sockopt};
 
     // A refusal is not an error: the data is still sent, at a cost in time.

@@ -16,16 +16,16 @@ use crate::base::{Now, Tick, Wall};
 const FIRST_TICK: Tick = Tick::from_micros(1_000_000);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(super) struct SystemClock {
     origin: Monotonic,
 }
 
-impl Clock {
+impl SystemClock {
     /// Returns a clock. All clocks of a process have the same origin, so their ticks can be
     /// compared.
-    pub(super) fn new() -> Clock {
+    pub(super) fn new() -> SystemClock {
         static ORIGIN: OnceLock<Monotonic> = OnceLock::new();
-        Clock { origin: *ORIGIN.get_or_init(Monotonic::read) }
+        SystemClock { origin: *ORIGIN.get_or_init(Monotonic::read) }
     }
 
     pub(super) fn tick(&self) -> Tick {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn ticks_start_at_1_s_and_never_decrease() {
-        let clock = Clock::new();
+        let clock = SystemClock::new();
         let first = clock.now();
         let second = clock.now();
         assert!(first.tick >= FIRST_TICK && second.tick >= first.tick);

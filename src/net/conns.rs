@@ -9,11 +9,11 @@ use mio::{Interest, Token};
 use slab::Slab;
 
 use super::bind;
-use super::hub::Hub;
-use super::stats::Line;
-use super::tcp::{Conn, Next, ReadEnd};
+use super::context::NetContext;
+use super::stats::LogKind;
+use super::tcp::{Conn, ConnOutput, ReadStop};
 use super::udp::why_refused;
-use crate::base::{ConnId, Input, Path, Tick, Why};
+use crate::base::{ConnId, Input, Path, PathError, Tick};
 
 /// Maximum bytes read from one connection before the next has its turn.
 const READ_LEN: usize = 64 * 1024;
@@ -70,28 +70,32 @@ impl Conns {
         &mut self,
         listener: &TcpListener,
         connections_max: usize,
-        hub: &mut Hub<C>,
+        ctx: &mut NetContext<C>,
     ) -> Accepted {
         let (stream, remote) = match listener.accept() {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Drained,
             Err(error) => {
-                hub.stats.accept_errors += 1;
-                hub.log(Line::Accept, || format!("accepting a connection failed: {error}"));
-                return if why_refused(&error) == Why::NoRoom { Accepted::NoRoom } else { Accepted::Passed };
+                ctx.stats.accept_errors += 1;
+                ctx.log(LogKind::Accept, || format!("accepting a connection failed: {error}"));
+                return if why_refused(&error) == PathError::NoRoom {
+                    Accepted::NoRoom
+                } else {
+                    Accepted::Passed
+                };
             }
         };
         if self.slots.len() >= connections_max {
-            hub.stats.accepts_refused += 1;
+            ctx.stats.accepts_refused += 1;
             return Accepted::Passed;
         }
         self.last_accepted += 1;
         let id = ConnId(self.last_accepted);
         let remote = bind::plain(remote);
-        match self.insert(Conn::accepted(stream, id, remote, self.text_too), hub) {
+        match self.insert(Conn::accepted(stream, id, remote, self.text_too), ctx) {
             Ok(slot) => {
-                hub.stats.accepted += 1;
-                hub.told.push_back(Input::PathOpened { path: Path::Tcp(id), remote });
+                ctx.stats.accepted += 1;
+                ctx.inputs.push_back(Input::PathOpened { path: Path::Tcp(id), remote });
                 Accepted::Conn(slot)
             }
             Err(_) => Accepted::NoRoom,
@@ -108,15 +112,15 @@ impl Conns {
         id: ConnId,
         remote: SocketAddr,
         until: Tick,
-        hub: &mut Hub<C>,
-    ) -> Result<usize, Why> {
+        ctx: &mut NetContext<C>,
+    ) -> Result<usize, PathError> {
         assert!(!self.slots_by_id.contains_key(&id), "a ConnId is never reused");
         let stream = TcpStream::connect(remote).map_err(|error| why_refused(&error))?;
-        self.insert(Conn::dialled(stream, id, remote, until), hub).map_err(|error| why_refused(&error))
+        self.insert(Conn::dialled(stream, id, remote, until), ctx).map_err(|error| why_refused(&error))
     }
 
     /// Handles writability: finishes opening, then writes the queue.
-    pub(super) fn writable<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Opened {
+    pub(super) fn writable<C>(&mut self, slot: usize, ctx: &mut NetContext<C>) -> Opened {
         let Some(conn) = self.slots.get_mut(slot) else {
             return Opened::No;
         };
@@ -126,21 +130,21 @@ impl Conns {
         if let Some(until) = until {
             match conn.finish_opening() {
                 Ok(false) => return Opened::No,
-                Ok(true) => hub.told.push_back(Input::PathOpened { path, remote }),
+                Ok(true) => ctx.inputs.push_back(Input::PathOpened { path, remote }),
                 Err(why) => {
-                    self.end(slot, why, hub);
+                    self.end(slot, why, ctx);
                     return Opened::Until(until);
                 }
             }
         }
-        self.write(slot, hub);
+        self.write(slot, ctx);
         until.map_or(Opened::No, Opened::Until)
     }
 
     /// Reads once. Also returns `Drained` if there is no connection to read from.
-    pub(super) fn read(&mut self, slot: usize) -> ReadEnd {
+    pub(super) fn read(&mut self, slot: usize) -> ReadStop {
         let Some(conn) = self.slots.get_mut(slot).filter(|conn| conn.opening_until.is_none()) else {
-            return ReadEnd::Drained;
+            return ReadStop::Drained;
         };
         let end = conn.read(&mut self.scratch);
         self.mark(slot);
@@ -149,14 +153,14 @@ impl Conns {
 
     /// Returns the next output of this connection. Removes a connection that has ended, after its
     /// last packet.
-    pub(super) fn next<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Next {
+    pub(super) fn next<C>(&mut self, slot: usize, ctx: &mut NetContext<C>) -> ConnOutput {
         let Some(conn) = self.slots.get_mut(slot) else {
-            return Next::Nothing;
+            return ConnOutput::Nothing;
         };
         conn.next().unwrap_or_else(|why| {
-            hub.stats.framing_errors += u64::from(why == Why::Framing);
-            self.end(slot, why, hub);
-            Next::Nothing
+            ctx.stats.framing_errors += u64::from(why == PathError::Framing);
+            self.end(slot, why, ctx);
+            ConnOutput::Nothing
         })
     }
 
@@ -169,45 +173,45 @@ impl Conns {
     }
 
     /// Queues a packet, which [`Conns::write_all`] writes. Does nothing if the connection is gone.
-    pub(super) fn queue<C>(&mut self, id: ConnId, packet: &[u8], hub: &mut Hub<C>) {
+    pub(super) fn queue<C>(&mut self, id: ConnId, packet: &[u8], ctx: &mut NetContext<C>) {
         let Some(slot) = self.slots_by_id.get(&id).copied() else {
             return;
         };
         match self.slots[slot].queue(packet) {
             Ok(()) => {
-                hub.stats.records_out += 1;
+                ctx.stats.records_out += 1;
                 self.mark(slot);
             }
             Err(why) => {
-                hub.stats.stuck += 1;
-                self.end(slot, why, hub);
+                ctx.stats.stuck += 1;
+                self.end(slot, why, ctx);
             }
         }
     }
 
     /// Writes everything queued since the last call, with one system call for each connection.
-    pub(super) fn write_all<C>(&mut self, hub: &mut Hub<C>) {
+    pub(super) fn write_all<C>(&mut self, ctx: &mut NetContext<C>) {
         while let Some(slot) = self.dirty.pop() {
-            self.write(slot, hub);
+            self.write(slot, ctx);
         }
     }
 
     /// Closes a connection for the core. Queued bytes are sent if the kernel takes them at once.
-    pub(super) fn close<C>(&mut self, id: ConnId, hub: &mut Hub<C>) {
+    pub(super) fn close<C>(&mut self, id: ConnId, ctx: &mut NetContext<C>) {
         if let Some(slot) = self.slots_by_id.get(&id).copied() {
             let conn = &mut self.slots[slot];
             let _ = conn.write();
             // Unread bytes would turn the close into a reset, which destroys the bytes just
             // written.
             let _ = conn.read(&mut self.scratch);
-            self.remove(slot, hub);
+            self.remove(slot, ctx);
         }
     }
 
     /// Gives up a connection whose opening has not finished by `until`.
-    pub(super) fn give_up<C>(&mut self, slot: usize, until: Tick, hub: &mut Hub<C>) {
+    pub(super) fn give_up<C>(&mut self, slot: usize, until: Tick, ctx: &mut NetContext<C>) {
         if self.slots.get(slot).is_some_and(|conn| conn.opening_until == Some(until)) {
-            self.end(slot, Why::TimedOut, hub);
+            self.end(slot, PathError::TimedOut, ctx);
         }
     }
 
@@ -229,24 +233,24 @@ impl Conns {
         }
     }
 
-    fn write<C>(&mut self, slot: usize, hub: &mut Hub<C>) {
+    fn write<C>(&mut self, slot: usize, ctx: &mut NetContext<C>) {
         let Some(conn) = self.slots.get_mut(slot) else {
             return;
         };
         conn.dirty = false;
         match conn.write() {
             Ok(None) => {}
-            Ok(Some(len)) => hub.told.push_back(Input::Unsent(Path::Tcp(conn.id), len)),
-            Err(_) => hub.ready.push(self.token(slot)),
+            Ok(Some(len)) => ctx.inputs.push_back(Input::Unsent(Path::Tcp(conn.id), len)),
+            Err(_) => ctx.ready.push(self.token(slot)),
         }
     }
 
-    fn insert<C>(&mut self, conn: Conn, hub: &mut Hub<C>) -> io::Result<usize> {
+    fn insert<C>(&mut self, conn: Conn, ctx: &mut NetContext<C>) -> io::Result<usize> {
         let id = conn.id;
         let slot = self.slots.insert(conn);
         let token = self.token(slot);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = hub.registry().register(&mut self.slots[slot].stream, token, interest) {
+        if let Err(error) = ctx.registry().register(&mut self.slots[slot].stream, token, interest) {
             self.slots.remove(slot);
             return Err(error);
         }
@@ -254,19 +258,19 @@ impl Conns {
         Ok(slot)
     }
 
-    fn end<C>(&mut self, slot: usize, why: Why, hub: &mut Hub<C>) {
-        if let Some(id) = self.remove(slot, hub) {
-            hub.log(Line::Connection, || format!("connection {} ended: {why:?}", id.0));
-            hub.told.push_back(Input::PathClosed(Path::Tcp(id), why));
+    fn end<C>(&mut self, slot: usize, why: PathError, ctx: &mut NetContext<C>) {
+        if let Some(id) = self.remove(slot, ctx) {
+            ctx.log(LogKind::Connection, || format!("connection {} ended: {why:?}", id.0));
+            ctx.inputs.push_back(Input::PathClosed(Path::Tcp(id), why));
         }
     }
 
     /// The only function that removes a connection. Its slot may linger in `dirty`; writing it then
     /// does nothing.
-    fn remove<C>(&mut self, slot: usize, hub: &mut Hub<C>) -> Option<ConnId> {
+    fn remove<C>(&mut self, slot: usize, ctx: &mut NetContext<C>) -> Option<ConnId> {
         let mut conn = self.slots.try_remove(slot)?;
         self.slots_by_id.remove(&conn.id);
-        let _ = hub.registry().deregister(&mut conn.stream);
+        let _ = ctx.registry().deregister(&mut conn.stream);
         Some(conn.id)
     }
 }

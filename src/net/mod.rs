@@ -10,18 +10,19 @@
 //! empty, so no edge of readiness is lost and no source is asked without need. An idle process uses
 //! no processor time, except for the optional check of routes every two seconds.
 
+mod address_monitor;
 mod bind;
 mod clock;
 mod conns;
-mod crowd;
-mod group;
-mod hub;
-mod inlet;
-pub mod local;
+mod context;
+mod inputs;
+pub mod ipc;
+mod loop_handle;
+mod multi_addr_socket;
 mod own_addresses;
-mod ready;
+mod poll_group;
+mod ready_queue;
 mod resolve;
-mod routes;
 mod send;
 mod signals;
 mod stats;
@@ -29,7 +30,6 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
-mod visit;
 mod wait;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -38,20 +38,20 @@ use std::net::SocketAddr;
 
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use self::address_monitor::AddressMonitor;
 use self::conns::Conns;
-pub use self::crowd::Crowd;
-pub use self::group::Group;
-use self::hub::Hub;
-use self::inlet::Mail;
-pub use self::inlet::{COMMANDS_MAX, Inlet};
+use self::context::NetContext;
+use self::loop_handle::InjectedInput;
+pub use self::loop_handle::{COMMANDS_MAX, LoopHandle};
+pub use self::multi_addr_socket::MultiAddrSocket;
 pub use self::own_addresses::own_addresses;
+pub use self::poll_group::PollGroup;
 use self::resolve::Resolver;
-use self::routes::Routes;
-use self::send::Gather;
+use self::send::TxBatch;
 pub use self::signals::Signal;
 use self::signals::Signals;
 pub use self::stats::Stats;
-use self::udp::{Batch, UdpPort};
+use self::udp::{RxBatch, UdpPort};
 use crate::base::{Now, Phrase, Tick};
 
 /// Maximum visits to sources in one turn. Sources whose inputs are all dropped silently must not
@@ -144,26 +144,26 @@ impl<C> NetConfig<C> {
 /// other end writes to ([`Path::UdpAt`](crate::base::Path::UdpAt)). Replies leave from that
 /// address.
 pub struct Net<C> {
-    hub: Hub<C>,
+    ctx: NetContext<C>,
     events: Events,
     timers: BTreeSet<(Tick, Timer)>,
     udp: Vec<UdpPort>,
     udp_on_demand: bool,
     /// Consecutive receive errors.
     receive_errors: usize,
-    batch: Batch,
+    rx_batch: RxBatch,
     listener: Option<mio::net::TcpListener>,
     accept_paused: bool,
     connections_max: usize,
     conns: Conns,
-    inlet: Inlet<C>,
-    mail: VecDeque<Mail<C>>,
+    loop_handle: LoopHandle<C>,
+    injected: VecDeque<InjectedInput<C>>,
     resolver: Resolver,
     signals: Option<Signals>,
     on_signal: Option<fn(Signal) -> C>,
-    routes: Routes,
+    address_monitor: AddressMonitor,
     on_network_change: Option<fn() -> C>,
-    gather: Gather,
+    tx_batch: TxBatch,
     current: Source,
     visits_left: usize,
 }
@@ -176,7 +176,7 @@ enum Timer {
     /// End of the pause in accepting connections.
     AcceptAgain,
     /// Next check of the routes to peers.
-    LookAtRoutes,
+    CheckAddresses,
 }
 
 /// The source that inputs are being taken from.
@@ -184,7 +184,7 @@ enum Timer {
 enum Source {
     None,
     /// Inputs from other threads, with the number still allowed in this visit.
-    Mail(usize),
+    Injected(usize),
     /// Datagrams in the batch.
     Batch,
     /// Packets of the connection in this slot.
@@ -202,28 +202,28 @@ impl<C: Send + 'static> Net<C> {
         assert!(config.udp.len() <= UDP_PORTS_MAX, "more UDP sockets than this module has tokens for");
         let bound = bind::bind_all(&config.udp, config.tcp)?;
         let start = |error: io::Error| Phrase::new("cannot-start").with("cause", error);
-        let hub = Hub::new(Poll::new().map_err(start)?);
-        let inlet = Inlet::new(Waker::new(hub.registry(), WAKER).map_err(start)?);
+        let ctx = NetContext::new(Poll::new().map_err(start)?);
+        let loop_handle = LoopHandle::new(Waker::new(ctx.registry(), WAKER).map_err(start)?);
         let mut net = Net {
-            hub,
+            ctx,
             events: Events::with_capacity(wait::EVENTS_LEN),
             timers: BTreeSet::new(),
             udp: Vec::new(),
             udp_on_demand: config.udp_on_demand,
             receive_errors: 0,
-            batch: Batch::new(config.text_too),
+            rx_batch: RxBatch::new(config.text_too),
             listener: None,
             accept_paused: false,
             connections_max: config.connections_max,
             conns: Conns::new(FIRST_CONN, config.text_too),
-            inlet,
-            mail: VecDeque::new(),
+            loop_handle,
+            injected: VecDeque::new(),
             resolver: Resolver::default(),
             signals: None,
             on_signal: config.on_signal,
-            routes: Routes::default(),
+            address_monitor: AddressMonitor::default(),
             on_network_change: config.on_network_change,
-            gather: Gather::default(),
+            tx_batch: TxBatch::default(),
             current: Source::None,
             visits_left: VISITS_PER_TURN,
         };
@@ -231,18 +231,18 @@ impl<C: Send + 'static> Net<C> {
             net.add_udp(socket).map_err(start)?;
         }
         if let Some(mut listener) = bound.tcp {
-            net.hub.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(start)?;
+            net.ctx.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(start)?;
             net.listener = Some(listener);
         }
         if config.on_signal.is_some() {
-            net.signals = Some(Signals::new(net.hub.registry(), SIGNALS).map_err(start)?);
+            net.signals = Some(Signals::new(net.ctx.registry(), SIGNALS).map_err(start)?);
         }
         Ok(net)
     }
 
     /// Returns both clocks, read once.
     pub fn now(&self) -> Now {
-        self.hub.clock.now()
+        self.ctx.clock.now()
     }
 
     /// Returns the local address of the first UDP socket.
@@ -256,20 +256,20 @@ impl<C: Send + 'static> Net<C> {
     }
 
     /// Returns a handle for other threads.
-    pub fn inlet(&self) -> Inlet<C> {
-        self.inlet.clone()
+    pub fn loop_handle(&self) -> LoopHandle<C> {
+        self.loop_handle.clone()
     }
 
     /// Returns the counters since the start.
     pub fn stats(&self) -> Stats {
-        self.hub.stats
+        self.ctx.stats
     }
 
     fn add_udp(&mut self, socket: mio::net::UdpSocket) -> io::Result<usize> {
         let index = self.udp.len();
-        let (registry, token) = self.hub.udp_place(index);
+        let (registry, token) = self.ctx.udp_registration(index);
         let mut port = UdpPort::new(socket, registry, token, !self.udp_on_demand)?;
-        port.held = self.hub.holds;
+        port.held = self.ctx.holds;
         self.udp.push(port);
         Ok(index)
     }
@@ -277,13 +277,13 @@ impl<C: Send + 'static> Net<C> {
 
 impl<C> Drop for Net<C> {
     fn drop(&mut self) {
-        self.inlet.close();
+        self.loop_handle.close();
     }
 }
 
 impl<C> std::fmt::Debug for Net<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Net").field("stats", &self.hub.stats).finish_non_exhaustive()
+        f.debug_struct("Net").field("stats", &self.ctx.stats).finish_non_exhaustive()
     }
 }
 
@@ -300,5 +300,5 @@ pub fn seed() -> [u8; 32] {
 
 /// Returns the wall-clock time, for code that has no event loop.
 pub fn wall() -> crate::base::Wall {
-    clock::Clock::new().now().wall
+    clock::SystemClock::new().now().wall
 }

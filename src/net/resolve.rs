@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 
-use super::inlet::Inlet;
+use super::loop_handle::LoopHandle;
 use crate::base::HostPort;
 
 /// Maximum concurrent look-ups, each on its own thread: the system's resolver blocks for up to 30
@@ -26,10 +26,10 @@ pub(super) struct Resolver {
 impl Resolver {
     /// Starts or queues a look-up, whose result comes through the inlet. Returns the result at once
     /// if no look-up is needed or possible.
-    pub(super) fn ask<C: Send + 'static>(
+    pub(super) fn resolve<C: Send + 'static>(
         &mut self,
         host: HostPort,
-        inlet: &Inlet<C>,
+        loop_handle: &LoopHandle<C>,
     ) -> Option<(HostPort, Vec<SocketAddr>)> {
         if let Some(addr) = host.as_socket_addr() {
             return Some((host, vec![addr]));
@@ -38,7 +38,7 @@ impl Resolver {
             return None;
         }
         if self.running.len() < RUNNING_MAX {
-            return self.start(host, inlet);
+            return self.start(host, loop_handle);
         }
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(host);
@@ -48,25 +48,25 @@ impl Resolver {
     }
 
     /// Records that a look-up has finished, and starts the next one.
-    pub(super) fn answered<C: Send + 'static>(&mut self, host: &HostPort, inlet: &Inlet<C>) {
+    pub(super) fn handle_answer<C: Send + 'static>(&mut self, host: &HostPort, loop_handle: &LoopHandle<C>) {
         self.running.remove(host);
         if let Some(next) = self.waiting.pop_front()
-            && let Some((host, addrs)) = self.start(next, inlet)
+            && let Some((host, addrs)) = self.start(next, loop_handle)
         {
-            inlet.resolved(host, addrs);
+            loop_handle.resolved(host, addrs);
         }
     }
 
     fn start<C: Send + 'static>(
         &mut self,
         host: HostPort,
-        inlet: &Inlet<C>,
+        loop_handle: &LoopHandle<C>,
     ) -> Option<(HostPort, Vec<SocketAddr>)> {
         let asked = host.clone();
-        let inlet = inlet.clone();
+        let loop_handle = loop_handle.clone();
         let thread = thread::Builder::new().name("look-up".to_owned()).spawn(move || {
             let addrs = look_up(&asked);
-            inlet.resolved(asked, addrs);
+            loop_handle.resolved(asked, addrs);
         });
         if thread.is_err() {
             return Some((host, Vec::new()));

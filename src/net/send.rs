@@ -4,37 +4,37 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::routes::LOOK_EVERY;
-use super::udp::{Dest, Sent};
+use super::address_monitor::LOOK_EVERY;
+use super::udp::{Dest, SendOutcome};
 use super::{FIRST_UDP, Net, Timer, UDP_PORTS_MAX, bind};
-use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, Why};
+use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, PathError};
 
 /// Time limit for opening a connection. 10 s: TCP itself would try for minutes.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum datagrams of one `sendmmsg`. The first few of a batch bring most of the gain.
-pub(super) const FAN_LEN_MAX: usize = 32;
+pub(super) const MMSG_LEN_MAX: usize = 32;
 
 /// Adjacent datagrams gathered to be sent together. Kept for its buffer.
 #[derive(Debug, Default)]
-pub(super) struct Gather {
-    train: Option<Train>,
-    /// Single datagrams to many peers, at most [`FAN_LEN_MAX`].
-    fan: Vec<(Dest, Range<usize>)>,
+pub(super) struct TxBatch {
+    gso: Option<GsoBatch>,
+    /// Single datagrams to many peers, at most [`MMSG_LEN_MAX`].
+    mmsg: Vec<(Dest, Range<usize>)>,
 }
 
 /// Adjacent datagrams to one peer (GSO). All have the same length; only the last may be shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Train {
+struct GsoBatch {
     dest: Dest,
     range: Range<usize>,
     segment: usize,
     len: usize,
 }
 
-impl Train {
-    fn new(dest: Dest, range: Range<usize>) -> Train {
+impl GsoBatch {
+    fn new(dest: Dest, range: Range<usize>) -> GsoBatch {
         let segment = range.len();
-        Train { dest, range, segment, len: 1 }
+        GsoBatch { dest, range, segment, len: 1 }
     }
 
     /// Adds one more datagram if it fits. Returns whether it did.
@@ -64,17 +64,17 @@ impl<C: Send + 'static> Net<C> {
         let Outputs { bytes, effects } = out;
         for effect in effects.drain(..) {
             match effect {
-                Effect::Send(Path::Tcp(id), range) => self.conns.queue(id, &bytes[range], &mut self.hub),
+                Effect::Send(Path::Tcp(id), range) => self.conns.queue(id, &bytes[range], &mut self.ctx),
                 Effect::Send(path, range) => {
                     if let Some(dest) = Dest::of(path) {
-                        self.gather(dest, range, bytes);
+                        self.add_to_batch(dest, range, bytes);
                     }
                 }
                 effect => {
-                    self.send_gathered(bytes);
+                    self.flush_batch(bytes);
                     match effect {
                         Effect::OpenTcp(id, remote) => self.open_tcp(id, remote),
-                        Effect::Close(Path::Tcp(id)) => self.conns.close(id, &mut self.hub),
+                        Effect::Close(Path::Tcp(id)) => self.conns.close(id, &mut self.ctx),
                         Effect::LookUp(host) => self.look_up(host),
                         Effect::Send(..) | Effect::Close(Path::Udp(_) | Path::UdpAt(_)) => {}
                         effect @ (Effect::Persist(..) | Effect::Load(..) | Effect::Show(_)) => other(effect),
@@ -82,9 +82,9 @@ impl<C: Send + 'static> Net<C> {
                 }
             }
         }
-        self.send_gathered(bytes);
-        if !self.hub.holds {
-            self.conns.write_all(&mut self.hub);
+        self.flush_batch(bytes);
+        if !self.ctx.holds {
+            self.conns.write_all(&mut self.ctx);
         }
         out.clear();
     }
@@ -92,89 +92,89 @@ impl<C: Send + 'static> Net<C> {
     pub(super) fn flush_udp(&mut self, index: usize) {
         if let Some(port) = self.udp.get_mut(index) {
             let mut refusals = Vec::new();
-            port.flush(self.hub.udp_place(index).0, |dest, why| refusals.push((dest, why)));
-            refusals.into_iter().for_each(|(dest, why)| self.hub.refuse(dest, why));
+            port.flush(self.ctx.udp_registration(index).0, |dest, why| refusals.push((dest, why)));
+            refusals.into_iter().for_each(|(dest, why)| self.ctx.refuse(dest, why));
         }
     }
 
     /// Watches the route to a peer if the configuration asks for route changes.
-    fn watch_route(&mut self, peer: SocketAddr) {
-        if self.on_network_change.is_some() && self.routes.watch(peer) {
-            self.timers.insert((self.hub.clock.tick() + LOOK_EVERY, Timer::LookAtRoutes));
+    fn watch_address(&mut self, peer: SocketAddr) {
+        if self.on_network_change.is_some() && self.address_monitor.watch(peer) {
+            self.timers.insert((self.ctx.clock.tick() + LOOK_EVERY, Timer::CheckAddresses));
         }
     }
 
-    fn gather(&mut self, dest: Dest, range: Range<usize>, bytes: &[u8]) {
-        self.watch_route(dest.addr);
+    fn add_to_batch(&mut self, dest: Dest, range: Range<usize>, bytes: &[u8]) {
+        self.watch_address(dest.addr);
         let Some(index) = self.port_for(dest.addr).or_else(|| self.port_on_demand(dest.addr)) else {
-            return self.hub.refuse(dest.addr, Why::Unreachable);
+            return self.ctx.refuse(dest.addr, PathError::Unreachable);
         };
-        let len_max = self.udp[index].train_len_max();
-        let train = &mut self.gather.train;
-        if !train.as_mut().is_some_and(|train| train.extend(dest, &range, len_max)) {
-            let before = train.replace(Train::new(dest, range));
-            self.end_train(before, bytes);
+        let len_max = self.udp[index].gso_len_max();
+        let gso = &mut self.tx_batch.gso;
+        if !gso.as_mut().is_some_and(|gso| gso.extend(dest, &range, len_max)) {
+            let before = gso.replace(GsoBatch::new(dest, range));
+            self.flush_gso(before, bytes);
         }
     }
 
-    fn send_gathered(&mut self, bytes: &[u8]) {
-        let train = self.gather.train.take();
-        self.end_train(train, bytes);
-        self.send_fan(bytes);
+    fn flush_batch(&mut self, bytes: &[u8]) {
+        let gso = self.tx_batch.gso.take();
+        self.flush_gso(gso, bytes);
+        self.flush_mmsg(bytes);
     }
 
-    fn end_train(&mut self, train: Option<Train>, bytes: &[u8]) {
-        match train {
+    fn flush_gso(&mut self, gso: Option<GsoBatch>, bytes: &[u8]) {
+        match gso {
             None => {}
-            Some(Train { dest, range, len: 1, .. }) => {
-                self.gather.fan.push((dest, range));
-                if self.gather.fan.len() >= FAN_LEN_MAX {
-                    self.send_fan(bytes);
+            Some(GsoBatch { dest, range, len: 1, .. }) => {
+                self.tx_batch.mmsg.push((dest, range));
+                if self.tx_batch.mmsg.len() >= MMSG_LEN_MAX {
+                    self.flush_mmsg(bytes);
                 }
             }
-            Some(Train { dest, range, segment, len }) => {
-                self.send_fan(bytes);
-                self.hub.stats.batches_out += 1;
+            Some(GsoBatch { dest, range, segment, len }) => {
+                self.flush_mmsg(bytes);
+                self.ctx.stats.batches_out += 1;
                 self.send_udp(dest, &bytes[range], segment, len);
             }
         }
     }
 
-    fn send_fan(&mut self, bytes: &[u8]) {
-        let mut fan = std::mem::take(&mut self.gather.fan);
+    fn flush_mmsg(&mut self, bytes: &[u8]) {
+        let mut mmsg = std::mem::take(&mut self.tx_batch.mmsg);
         let mut done = 0;
-        while done < fan.len() {
-            done += self.send_many(&fan[done..], bytes);
-            if let Some((dest, range)) = fan.get(done).cloned() {
+        while done < mmsg.len() {
+            done += self.send_mmsg(&mmsg[done..], bytes);
+            if let Some((dest, range)) = mmsg.get(done).cloned() {
                 let len = range.len();
                 self.send_udp(dest, &bytes[range], len, 1);
                 done += 1;
             }
         }
-        fan.clear();
-        self.gather.fan = fan;
+        mmsg.clear();
+        self.tx_batch.mmsg = mmsg;
     }
 
     /// Sends these datagrams together as far as they leave from one local address. Returns how many
     /// left; the next one must be sent alone.
     #[cfg(target_os = "linux")]
-    fn send_many(&mut self, fan: &[(Dest, Range<usize>)], bytes: &[u8]) -> usize {
-        let Some((first, _)) = fan.first().filter(|_| fan.len() > 1) else {
+    fn send_mmsg(&mut self, mmsg: &[(Dest, Range<usize>)], bytes: &[u8]) -> usize {
+        let Some((first, _)) = mmsg.first().filter(|_| mmsg.len() > 1) else {
             return 0;
         };
         let Some(index) = self.port_for(first.addr) else {
             return 0;
         };
         let fits = |dest: &Dest| dest.from == first.from && self.port_for(dest.addr) == Some(index);
-        let same = fan.iter().take_while(|(dest, _)| fits(dest)).count();
-        let sent = self.udp[index].send_many(bytes, &fan[..same]);
-        self.hub.stats.batches_out += u64::from(sent > 0);
-        self.hub.stats.datagrams_out += sent as u64;
+        let same = mmsg.iter().take_while(|(dest, _)| fits(dest)).count();
+        let sent = self.udp[index].send_mmsg(bytes, &mmsg[..same]);
+        self.ctx.stats.batches_out += u64::from(sent > 0);
+        self.ctx.stats.datagrams_out += sent as u64;
         sent
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn send_many(&mut self, _: &[(Dest, Range<usize>)], _: &[u8]) -> usize {
+    fn send_mmsg(&mut self, _: &[(Dest, Range<usize>)], _: &[u8]) -> usize {
         0
     }
 
@@ -182,10 +182,10 @@ impl<C: Send + 'static> Net<C> {
         let Some(index) = self.port_for(dest.addr) else {
             return;
         };
-        match self.udp[index].send(dest, bytes, segment, self.hub.udp_place(index).0) {
-            Sent::Taken => self.hub.stats.datagrams_out += len as u64,
-            Sent::Dropped => self.hub.stats.sends_dropped += len as u64,
-            Sent::Refused(why) => self.hub.refuse(dest.addr, why),
+        match self.udp[index].send(dest, bytes, segment, self.ctx.udp_registration(index).0) {
+            SendOutcome::Accepted => self.ctx.stats.datagrams_out += len as u64,
+            SendOutcome::Dropped => self.ctx.stats.sends_dropped += len as u64,
+            SendOutcome::Refused(why) => self.ctx.refuse(dest.addr, why),
         }
     }
 
@@ -199,24 +199,24 @@ impl<C: Send + 'static> Net<C> {
         }
         let socket = bind::bind_udp(bind::any_addr_towards(dest)).ok()?;
         let index = self.add_udp(socket).ok()?;
-        self.hub.ready.push(mio::Token(FIRST_UDP + index));
+        self.ctx.ready.push(mio::Token(FIRST_UDP + index));
         Some(index)
     }
 
     fn open_tcp(&mut self, id: ConnId, remote: SocketAddr) {
-        self.watch_route(remote);
-        let until = self.hub.clock.tick() + OPEN_TIMEOUT;
-        match self.conns.open(id, remote, until, &mut self.hub) {
+        self.watch_address(remote);
+        let until = self.ctx.clock.tick() + OPEN_TIMEOUT;
+        match self.conns.open(id, remote, until, &mut self.ctx) {
             Ok(slot) => {
                 self.timers.insert((until, Timer::GiveUp(slot)));
             }
-            Err(why) => self.hub.told.push_back(Input::PathClosed(Path::Tcp(id), why)),
+            Err(why) => self.ctx.inputs.push_back(Input::PathClosed(Path::Tcp(id), why)),
         }
     }
 
     fn look_up(&mut self, host: HostPort) {
-        if let Some((host, addrs)) = self.resolver.ask(host, &self.inlet) {
-            self.hub.told.push_back(Input::Resolved(host, addrs));
+        if let Some((host, addrs)) = self.resolver.resolve(host, &self.loop_handle) {
+            self.ctx.inputs.push_back(Input::Resolved(host, addrs));
         }
     }
 }
@@ -234,9 +234,9 @@ mod tests {
         let a = dest("192.0.2.1:1", None);
         let b = dest("192.0.2.2:1", None);
         let full = || {
-            let mut train = Train::new(a, 0..1200);
-            assert!(train.extend(a, &(1200..2400), 54));
-            train
+            let mut gso = GsoBatch::new(a, 0..1200);
+            assert!(gso.extend(a, &(1200..2400), 54));
+            gso
         };
         assert!(full().extend(a, &(2400..3600), 54));
         assert!(!full().extend(a, &(2400..3600), 2), "longer than the device can split");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Tick, Why};
+use crate::base::{PathError, Tick};
 
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn count_refused(&mut self, why: Why) {
+    pub(super) fn count_refused(&mut self, why: PathError) {
         match why {
-            Why::Refused => self.sends_refused += 1,
-            Why::Unreachable => self.sends_unreachable += 1,
+            PathError::Refused => self.sends_refused += 1,
+            PathError::Unreachable => self.sends_unreachable += 1,
             _ => self.sends_failed += 1,
         }
     }
@@ -58,7 +58,7 @@ impl Stats {
 
 /// Kinds of log lines. Each has its own budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum LogKind {
     Send,
     Receive,
     Accept,
@@ -69,14 +69,14 @@ pub(super) enum Line {
 const LINES_PER_SECOND: u32 = 10;
 
 #[derive(Debug, Default)]
-pub(super) struct Limiter {
+pub(super) struct LogLimiter {
     kinds: [(Tick, u32); 4],
 }
 
-impl Limiter {
+impl LogLimiter {
     /// Whether one more line of this kind may be written.
-    pub(super) fn may(&mut self, line: Line, now: Tick) -> bool {
-        let (since, written) = &mut self.kinds[line as usize];
+    pub(super) fn may_log(&mut self, kind: LogKind, now: Tick) -> bool {
+        let (since, written) = &mut self.kinds[kind as usize];
         if now.since(*since) >= Duration::from_secs(1) {
             *since = now;
             *written = 0;
@@ -92,10 +92,10 @@ mod tests {
 
     #[test]
     fn each_kind_gets_10_log_lines_per_second() {
-        let mut limiter = Limiter::default();
+        let mut limiter = LogLimiter::default();
         let at = |millis: u64| Tick::from_micros((5000 + millis) * 1000);
-        assert_eq!((0..100).filter(|i| limiter.may(Line::Send, at(*i))).count(), 10);
-        assert!(limiter.may(Line::Accept, at(100)));
-        assert!(limiter.may(Line::Send, at(1000)));
+        assert_eq!((0..100).filter(|i| limiter.may_log(LogKind::Send, at(*i))).count(), 10);
+        assert!(limiter.may_log(LogKind::Accept, at(100)));
+        assert!(limiter.may_log(LogKind::Send, at(1000)));
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 
 use super::udp::why_refused;
-use crate::base::{ConnId, Tick, Why};
+use crate::base::{ConnId, PathError, Tick};
 use crate::wire::limits::{MAGIC, TCP_QUEUE_MAX, TCP_UNSENT_MAX};
 use crate::wire::record::{Deframer, RECORD_HEADER_LEN, RecordError, frame_record};
 
@@ -27,7 +27,7 @@ pub(super) struct Conn {
     pub(super) read_closed: bool,
     /// Whether it is in the list of connections with data to write.
     pub(super) dirty: bool,
-    speech: Speech,
+    kind: StreamKind,
     deframer: Deframer,
     /// Plain text read but not yet passed on: one read at most.
     text: Vec<u8>,
@@ -37,7 +37,7 @@ pub(super) struct Conn {
     /// Whether our magic byte was queued.
     greeted: bool,
     /// Cause that ended reading. It is reported after the packets before it.
-    ended: Option<Why>,
+    ended: Option<PathError>,
     /// Whether writing has failed. Received data is still read to its end, then the connection
     /// ends.
     broken: bool,
@@ -46,7 +46,7 @@ pub(super) struct Conn {
 
 /// Kind of data on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speech {
+enum StreamKind {
     /// The first byte received decides. Until then, output is plain text.
     Unknown,
     /// Records of packets.
@@ -57,7 +57,7 @@ enum Speech {
 
 /// Next output of a connection to the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum ConnOutput {
     /// Nothing until more is read.
     Nothing,
     /// A whole packet.
@@ -82,7 +82,7 @@ struct OutQueue {
 
 /// Where reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadEnd {
+pub(super) enum ReadStop {
     /// More data may be available.
     More,
     /// No data until the next readiness.
@@ -92,7 +92,7 @@ pub(super) enum ReadEnd {
 impl Conn {
     /// Creates a connection that this process opens. Its magic byte is sent first.
     pub(super) fn dialled(stream: TcpStream, id: ConnId, remote: SocketAddr, until: Tick) -> Conn {
-        let mut conn = Conn::new(stream, id, remote, Speech::Records, Deframer::for_client());
+        let mut conn = Conn::new(stream, id, remote, StreamKind::Records, Deframer::for_client());
         conn.opening_until = Some(until);
         conn.greet();
         conn
@@ -101,13 +101,13 @@ impl Conn {
     /// Creates an accepted connection. It sends nothing before the other end's magic byte, unless
     /// plain text is allowed.
     pub(super) fn accepted(stream: TcpStream, id: ConnId, remote: SocketAddr, text_too: bool) -> Conn {
-        let speech = if text_too { Speech::Unknown } else { Speech::Records };
-        let conn = Conn::new(stream, id, remote, speech, Deframer::for_relay());
+        let kind = if text_too { StreamKind::Unknown } else { StreamKind::Records };
+        let conn = Conn::new(stream, id, remote, kind, Deframer::for_relay());
         conn.set_options();
         conn
     }
 
-    fn new(stream: TcpStream, id: ConnId, remote: SocketAddr, speech: Speech, deframer: Deframer) -> Conn {
+    fn new(stream: TcpStream, id: ConnId, remote: SocketAddr, kind: StreamKind, deframer: Deframer) -> Conn {
         Conn {
             stream,
             id,
@@ -115,7 +115,7 @@ impl Conn {
             opening_until: None,
             read_closed: false,
             dirty: false,
-            speech,
+            kind,
             deframer,
             text: Vec::new(),
             text_ended: false,
@@ -131,7 +131,7 @@ impl Conn {
     /// # Errors
     ///
     /// Returns the cause if it cannot be opened.
-    pub(super) fn finish_opening(&mut self) -> Result<bool, Why> {
+    pub(super) fn finish_opening(&mut self) -> Result<bool, PathError> {
         if let Some(error) = self.stream.take_error().unwrap_or_else(Some) {
             return Err(why_refused(&error));
         }
@@ -156,28 +156,28 @@ impl Conn {
     }
 
     /// Reads once, through `scratch`.
-    pub(super) fn read(&mut self, scratch: &mut [u8]) -> ReadEnd {
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> ReadStop {
         loop {
             match self.stream.read(scratch) {
-                Ok(0) => self.ended = Some(Why::Closed),
+                Ok(0) => self.ended = Some(PathError::Closed),
                 Ok(len) => {
                     self.take(&scratch[..len]);
                     let drained = len < scratch.len() && !self.read_closed && !self.broken;
-                    return if drained { ReadEnd::Drained } else { ReadEnd::More };
+                    return if drained { ReadStop::Drained } else { ReadStop::More };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.broken => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => self.ended = Some(Why::Reset),
+                Err(_) => self.ended = Some(PathError::Reset),
             }
-            return ReadEnd::Drained;
+            return ReadStop::Drained;
         }
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        if self.speech == Speech::Unknown {
-            self.speech = if bytes.first() == Some(&MAGIC) { Speech::Records } else { Speech::Text };
+        if self.kind == StreamKind::Unknown {
+            self.kind = if bytes.first() == Some(&MAGIC) { StreamKind::Records } else { StreamKind::Text };
         }
-        if self.speech == Speech::Text {
+        if self.kind == StreamKind::Text {
             self.text.extend_from_slice(bytes);
             return;
         }
@@ -192,19 +192,19 @@ impl Conn {
     /// # Errors
     ///
     /// Returns the cause if there is no output and none will come.
-    pub(super) fn next(&mut self) -> Result<Next, Why> {
-        if self.speech != Speech::Records {
+    pub(super) fn next(&mut self) -> Result<ConnOutput, PathError> {
+        if self.kind != StreamKind::Records {
             return match self.ended {
-                _ if !self.text.is_empty() => Ok(Next::Text),
-                Some(Why::Closed) if !self.text_ended => Ok(Next::TextEnd),
-                Some(Why::Closed) | None if !self.broken => Ok(Next::Nothing),
-                ended => Err(ended.unwrap_or(Why::Reset)),
+                _ if !self.text.is_empty() => Ok(ConnOutput::Text),
+                Some(PathError::Closed) if !self.text_ended => Ok(ConnOutput::TextEnd),
+                Some(PathError::Closed) | None if !self.broken => Ok(ConnOutput::Nothing),
+                ended => Err(ended.unwrap_or(PathError::Reset)),
             };
         }
         match self.deframer.has_packet() {
-            Ok(true) => Ok(Next::Packet),
-            Ok(false) => self.ended.map_or(Ok(Next::Nothing), Err),
-            Err(RecordError::NoMagic | RecordError::BadLength(_)) => Err(Why::Framing),
+            Ok(true) => Ok(ConnOutput::Packet),
+            Ok(false) => self.ended.map_or(Ok(ConnOutput::Nothing), Err),
+            Err(RecordError::NoMagic | RecordError::BadLength(_)) => Err(PathError::Framing),
         }
     }
 
@@ -216,7 +216,7 @@ impl Conn {
 
     /// Marks the end of text that [`Conn::next`] found as passed on.
     pub(super) fn end_text(&mut self) {
-        self.speech = Speech::Text;
+        self.kind = StreamKind::Text;
         self.text_ended = true;
     }
 
@@ -229,17 +229,17 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// Returns [`Why::Stuck`] if the queue is full, because the other end does not read.
-    pub(super) fn queue(&mut self, packet: &[u8]) -> Result<(), Why> {
+    /// Returns [`PathError::Stuck`] if the queue is full, because the other end does not read.
+    pub(super) fn queue(&mut self, packet: &[u8]) -> Result<(), PathError> {
         if self.broken {
             return Ok(());
         }
         if self.out.len() + RECORD_HEADER_LEN + packet.len() > TCP_QUEUE_MAX {
-            return Err(Why::Stuck);
+            return Err(PathError::Stuck);
         }
         let before = self.out.len();
         self.out.compact();
-        if self.speech == Speech::Records {
+        if self.kind == StreamKind::Records {
             if !self.greeted {
                 self.greet();
             }
@@ -261,8 +261,9 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// Returns [`Why::Reset`] if the connection broke. Data received before must still be read.
-    pub(super) fn write(&mut self) -> Result<Option<usize>, Why> {
+    /// Returns [`PathError::Reset`] if the connection broke. Data received before must still be
+    /// read.
+    pub(super) fn write(&mut self) -> Result<Option<usize>, PathError> {
         while self.opening_until.is_none() && self.has_unsent() {
             match self.stream.write(&self.out.bytes[self.out.sent..]) {
                 Ok(len) => self.out.sent += len,
@@ -271,7 +272,7 @@ impl Conn {
                 Err(_) => {
                     self.broken = true;
                     self.out = OutQueue::default();
-                    return Err(Why::Reset);
+                    return Err(PathError::Reset);
                 }
             }
         }

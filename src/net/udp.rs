@@ -14,8 +14,8 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use super::bind;
 use super::stats::Stats;
-use super::tcp::ReadEnd;
-use crate::base::{Path, Why};
+use super::tcp::ReadStop;
+use crate::base::{Path, PathError};
 use crate::wire::limits::UDP_PACKET_MAX;
 
 /// Maximum receives in one system call.
@@ -25,7 +25,7 @@ const BATCH_LEN: usize = 16;
 /// so oversized ones are seen whole and dropped.
 const RECEIVE_LEN: usize = 64 * UDP_PACKET_MAX;
 /// Maximum datagrams in one GSO batch: 54 × 1,200 bytes are just below the 65,507 bytes of a send.
-pub(super) const TRAIN_LEN_MAX: usize = 54;
+pub(super) const GSO_LEN_MAX: usize = 54;
 /// Maximum bytes that wait while the kernel takes none. Beyond it datagrams are dropped, as a
 /// router with a full queue would do.
 const QUEUE_MAX: usize = 1024 * 1024;
@@ -34,11 +34,11 @@ const TEXT_MAX: usize = 4 * 1024;
 /// Maximum ICMP errors read in one visit, so that a flood of them does not starve other sources.
 const ERRORS_MAX: usize = 64;
 
-const _: () = assert!(TRAIN_LEN_MAX * UDP_PACKET_MAX <= 65_507 && RECEIVE_LEN > 65_507);
+const _: () = assert!(GSO_LEN_MAX * UDP_PACKET_MAX <= 65_507 && RECEIVE_LEN > 65_507);
 
 /// The datagrams of one receive, lent one after another. All sockets share it; untouched pages cost
 /// no memory.
-pub(super) struct Batch {
+pub(super) struct RxBatch {
     bytes: Vec<u8>,
     metas: [RecvMeta; BATCH_LEN],
     filled: usize,
@@ -64,17 +64,17 @@ pub(super) struct Dest {
 impl Dest {
     /// Returns the destination of packets on a path. Returns `None` for a path over TCP.
     pub(super) fn of(path: Path) -> Option<Dest> {
-        path.udp_peer().map(|addr| Dest { addr, from: path.leaves_from() })
+        path.udp_peer().map(|addr| Dest { addr, from: path.local_ip() })
     }
 }
 
-impl Batch {
-    pub(super) fn new(text_too: bool) -> Batch {
+impl RxBatch {
+    pub(super) fn new(text_too: bool) -> RxBatch {
         let fitting = if text_too { 0..=TEXT_MAX } else { 1..=UDP_PACKET_MAX };
         let metas = [RecvMeta::default(); BATCH_LEN];
         let bytes = vec![0; BATCH_LEN * RECEIVE_LEN];
         let local = SocketAddr::from(([0; 4], 0));
-        Batch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local, tells_asked: false }
+        RxBatch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local, tells_asked: false }
     }
 
     /// Returns the source and byte range of the next datagram. Skips datagrams whose length rules
@@ -110,13 +110,13 @@ impl Batch {
 
 /// Result of one send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum SendOutcome {
     /// Accepted by the kernel or the queue.
-    Taken,
+    Accepted,
     /// Dropped, because kernel and queue are full.
     Dropped,
     /// Refused by the system.
-    Refused(Why),
+    Refused(PathError),
 }
 
 /// A bound socket with its send queue.
@@ -128,7 +128,7 @@ pub(super) struct UdpPort {
     /// datagram.
     tells_asked: bool,
     token: Token,
-    queue: Queue,
+    queue: SendQueue,
     /// Whether all sends wait in the queue for [`UdpPort::flush`].
     pub(super) held: bool,
     /// Whether the poll watches for writability, because the kernel took no more.
@@ -137,12 +137,12 @@ pub(super) struct UdpPort {
     pub(super) may_have_errors: bool,
     /// Error of a failed call that may be ICMP's reply to an earlier datagram. It belongs to the
     /// head of the error queue.
-    consumed: Option<Why>,
+    consumed: Option<PathError>,
 }
 
 /// Datagrams that wait until the kernel takes them again: at most [`QUEUE_MAX`] bytes.
 #[derive(Default)]
-struct Queue {
+struct SendQueue {
     bytes: Vec<u8>,
     sent: usize,
     /// Destination, segment size and length of each send.
@@ -163,11 +163,11 @@ impl UdpPort {
         let local = socket.local_addr()?;
         let tells_asked = answers && local.ip().is_unspecified();
         #[cfg(target_os = "linux")]
-        bind::tell_less(&socket, tells_asked);
+        bind::disable_ancillary_data(&socket, tells_asked);
         // Not registered for writability: with edges each datagram that leaves the machine would
         // wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
-        let queue = Queue::default();
+        let queue = SendQueue::default();
         Ok(UdpPort {
             socket,
             state,
@@ -207,7 +207,7 @@ impl UdpPort {
     ///
     /// On Linux one call fills a batch, so a batch that is not full means would-block. Later
     /// datagrams are announced by the poll.
-    pub(super) fn receive(&mut self, batch: &mut Batch) -> io::Result<ReadEnd> {
+    pub(super) fn receive(&mut self, batch: &mut RxBatch) -> io::Result<ReadStop> {
         batch.filled = 0;
         batch.at = 0;
         batch.offset = 0;
@@ -224,21 +224,27 @@ impl UdpPort {
         }
         batch.filled = received?;
         let drained = cfg!(target_os = "linux") && batch.filled < BATCH_LEN;
-        Ok(if drained { ReadEnd::Drained } else { ReadEnd::More })
+        Ok(if drained { ReadStop::Drained } else { ReadStop::More })
     }
 
     /// Returns the maximum number of datagrams in one GSO batch.
-    pub(super) fn train_len_max(&self) -> usize {
-        self.state.max_gso_segments().min(TRAIN_LEN_MAX)
+    pub(super) fn gso_len_max(&self) -> usize {
+        self.state.max_gso_segments().min(GSO_LEN_MAX)
     }
 
     /// Sends adjacent datagrams of `segment` bytes each; the last may be shorter.
-    pub(super) fn send(&mut self, dest: Dest, bytes: &[u8], segment: usize, registry: &Registry) -> Sent {
+    pub(super) fn send(
+        &mut self,
+        dest: Dest,
+        bytes: &[u8],
+        segment: usize,
+        registry: &Registry,
+    ) -> SendOutcome {
         if self.held || !self.queue.sends.is_empty() {
             return self.queue.push(dest, bytes, segment);
         }
         match self.try_send(dest, bytes, segment) {
-            Ok(()) => Sent::Taken,
+            Ok(()) => SendOutcome::Accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let sent = self.queue.push(dest, bytes, segment);
                 self.wait_for_room(true, registry);
@@ -246,39 +252,39 @@ impl UdpPort {
             }
             Err(error) if is_of_offload(&error) && bytes.len() > segment => {
                 let each = bytes.chunks(segment).map(|one| self.send(dest, one, one.len(), registry));
-                each.filter(|sent| *sent != Sent::Taken).last().unwrap_or(Sent::Taken)
+                each.filter(|sent| *sent != SendOutcome::Accepted).last().unwrap_or(SendOutcome::Accepted)
             }
-            Err(error) => Sent::Refused(why_refused(&error)),
+            Err(error) => SendOutcome::Refused(why_refused(&error)),
         }
     }
 
     /// Sends to many peers in one system call and returns how many datagrams the kernel took
     /// without an error. All must leave from the same local address.
     #[cfg(target_os = "linux")]
-    pub(super) fn send_many(&self, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
+    pub(super) fn send_mmsg(&self, bytes: &[u8], mmsg: &[(Dest, Range<usize>)]) -> usize {
         if self.held || !self.queue.sends.is_empty() {
             return 0;
         }
-        let fan = &fan[..fan.len().min(super::send::FAN_LEN_MAX)];
-        match fan.first().and_then(|(dest, _)| dest.from) {
-            Some(from) => self.send_many_from(from, bytes, fan),
-            None => self.send_many_plainly(bytes, fan),
+        let mmsg = &mmsg[..mmsg.len().min(super::send::MMSG_LEN_MAX)];
+        match mmsg.first().and_then(|(dest, _)| dest.from) {
+            Some(from) => self.send_mmsg_from(from, bytes, mmsg),
+            None => self.send_mmsg_plain(bytes, mmsg),
         }
     }
 
     /// Sends from the local address `from`. Uses nix, because rustix cannot set the source address.
     #[cfg(target_os = "linux")]
-    fn send_many_from(&self, from: IpAddr, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
+    fn send_mmsg_from(&self, from: IpAddr, bytes: &[u8], mmsg: &[(Dest, Range<usize>)]) -> usize {
         use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
         use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
         use std::os::fd::AsRawFd;
 
-        const MANY: usize = super::send::FAN_LEN_MAX;
+        const MMSG_LEN: usize = super::send::MMSG_LEN_MAX;
         let addr = |(dest, _): &(Dest, _)| SockaddrStorage::from(bind::for_socket(self.local, dest.addr));
         let piece = |(_, range): &(Dest, Range<usize>)| &bytes[range.clone()];
-        let addrs: [Option<SockaddrStorage>; MANY] = std::array::from_fn(|at| fan.get(at).map(addr));
-        let slices: [[io::IoSlice<'_>; 1]; MANY] =
-            std::array::from_fn(|at| [io::IoSlice::new(fan.get(at).map_or(&[], piece))]);
+        let addrs: [Option<SockaddrStorage>; MMSG_LEN] = std::array::from_fn(|at| mmsg.get(at).map(addr));
+        let slices: [[io::IoSlice<'_>; 1]; MMSG_LEN] =
+            std::array::from_fn(|at| [io::IoSlice::new(mmsg.get(at).map_or(&[], piece))]);
         let (v4, v6);
         let (control, room) = match from {
             IpAddr::V4(ip) => {
@@ -291,25 +297,25 @@ impl UdpPort {
                 (ControlMessage::Ipv6PacketInfo(&v6), nix::cmsg_space!(in6_pktinfo))
             }
         };
-        let mut headers = MultiHeaders::preallocate(fan.len(), Some(room));
+        let mut headers = MultiHeaders::preallocate(mmsg.len(), Some(room));
         let fd = self.socket.as_raw_fd();
         let sent = sendmmsg(fd, &mut headers, &slices, addrs, [control], MsgFlags::empty());
         sent.map_or(0, Iterator::count)
     }
 
     #[cfg(target_os = "linux")]
-    fn send_many_plainly(&self, bytes: &[u8], fan: &[(Dest, Range<usize>)]) -> usize {
+    fn send_mmsg_plain(&self, bytes: &[u8], mmsg: &[(Dest, Range<usize>)]) -> usize {
         use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
         use smallvec::SmallVec;
 
-        type Many<T> = SmallVec<[T; super::send::FAN_LEN_MAX]>;
+        type MmsgBuffers<T> = SmallVec<[T; super::send::MMSG_LEN_MAX]>;
         // Filled in place: `collect` would move each array with its whole capacity, several
         // kilobytes for a few datagrams.
-        let mut addrs: Many<SocketAddrAny> = Many::new();
-        let mut slices: Many<[io::IoSlice<'_>; 1]> = Many::new();
-        let mut controls: Many<SendAncillaryBuffer<'_, '_, '_>> = Many::new();
-        let mut messages: Many<MMsgHdr<'_>> = Many::new();
-        for (dest, range) in fan {
+        let mut addrs: MmsgBuffers<SocketAddrAny> = MmsgBuffers::new();
+        let mut slices: MmsgBuffers<[io::IoSlice<'_>; 1]> = MmsgBuffers::new();
+        let mut controls: MmsgBuffers<SendAncillaryBuffer<'_, '_, '_>> = MmsgBuffers::new();
+        let mut messages: MmsgBuffers<MMsgHdr<'_>> = MmsgBuffers::new();
+        for (dest, range) in mmsg {
             addrs.push(bind::for_socket(self.local, dest.addr).into());
             slices.push([io::IoSlice::new(&bytes[range.clone()])]);
             controls.push(SendAncillaryBuffer::default());
@@ -321,7 +327,7 @@ impl UdpPort {
     }
 
     /// Sends the queue, as far as the kernel takes it.
-    pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, Why)) {
+    pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, PathError)) {
         let mut queue = std::mem::take(&mut self.queue);
         queue.drain(|dest, bytes, segment| self.try_send(dest, bytes, segment), &mut |dest, why| {
             refused(dest.addr, why)
@@ -336,7 +342,7 @@ impl UdpPort {
     /// The error queue names the destination. The socket's pending error belongs to the head of
     /// that queue and gives the cause.
     #[cfg(target_os = "linux")]
-    pub(super) fn take_errors(&mut self, mut refused: impl FnMut(SocketAddr, Why)) -> bool {
+    pub(super) fn take_errors(&mut self, mut refused: impl FnMut(SocketAddr, PathError)) -> bool {
         use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
         for _ in 0..ERRORS_MAX {
@@ -350,7 +356,7 @@ impl UdpPort {
                 return false;
             };
             if let Some(dest) = message.address.and_then(|addr| SocketAddr::try_from(addr).ok()) {
-                refused(bind::plain(dest), consumed.or(pending).unwrap_or(Why::Unreachable));
+                refused(bind::plain(dest), consumed.or(pending).unwrap_or(PathError::Unreachable));
             }
         }
         true
@@ -358,7 +364,7 @@ impl UdpPort {
 
     /// Reports no destination: outside Linux an unconnected socket receives no ICMP errors.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn take_errors(&mut self, _: impl FnMut(SocketAddr, Why)) -> bool {
+    pub(super) fn take_errors(&mut self, _: impl FnMut(SocketAddr, PathError)) -> bool {
         let _ = (ERRORS_MAX, self.socket.take_error(), self.consumed.take());
         false
     }
@@ -411,10 +417,10 @@ impl UdpPort {
     }
 }
 
-impl Queue {
-    fn push(&mut self, dest: Dest, bytes: &[u8], segment: usize) -> Sent {
+impl SendQueue {
+    fn push(&mut self, dest: Dest, bytes: &[u8], segment: usize) -> SendOutcome {
         if self.bytes.len() - self.sent + bytes.len() > QUEUE_MAX {
-            return Sent::Dropped;
+            return SendOutcome::Dropped;
         }
         if self.sent > QUEUE_MAX / 2 {
             self.bytes.drain(..self.sent);
@@ -422,7 +428,7 @@ impl Queue {
         }
         self.bytes.extend_from_slice(bytes);
         self.sends.push_back((dest, segment, bytes.len()));
-        Sent::Taken
+        SendOutcome::Accepted
     }
 
     /// Sends the queue until the socket would block. A GSO batch that the device cannot split is
@@ -430,7 +436,7 @@ impl Queue {
     fn drain(
         &mut self,
         mut try_send: impl FnMut(Dest, &[u8], usize) -> io::Result<()>,
-        refused: &mut impl FnMut(Dest, Why),
+        refused: &mut impl FnMut(Dest, PathError),
     ) {
         while let Some((dest, segment, len)) = self.sends.front().copied() {
             match try_send(dest, &self.bytes[self.sent..self.sent + len], segment) {
@@ -460,7 +466,7 @@ impl Queue {
             self.sent += len;
         }
         if self.sends.is_empty() {
-            *self = Queue::default();
+            *self = SendQueue::default();
         }
     }
 }
@@ -495,14 +501,14 @@ fn may_be_of_another(error: &io::Error) -> bool {
 }
 
 /// Converts the error of a failed send or connection to the cause that a core sees.
-pub(super) fn why_refused(error: &io::Error) -> Why {
+pub(super) fn why_refused(error: &io::Error) -> PathError {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
-        Some(Errno::CONNREFUSED) => Why::Refused,
-        Some(Errno::NOBUFS | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => Why::NoRoom,
-        Some(Errno::TIMEDOUT) => Why::TimedOut,
-        Some(Errno::CONNRESET | Errno::PIPE) => Why::Reset,
-        _ => Why::Unreachable,
+        Some(Errno::CONNREFUSED) => PathError::Refused,
+        Some(Errno::NOBUFS | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => PathError::NoRoom,
+        Some(Errno::TIMEDOUT) => PathError::TimedOut,
+        Some(Errno::CONNRESET | Errno::PIPE) => PathError::Reset,
+        _ => PathError::Unreachable,
     }
 }
 

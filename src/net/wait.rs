@@ -6,9 +6,9 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Token};
 
+use super::address_monitor::LOOK_EVERY;
 use super::conns::Opened;
-use super::group::PortNews;
-use super::routes::LOOK_EVERY;
+use super::poll_group::SocketReadiness;
 use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, Source, Timer, VISITS_PER_TURN};
 use crate::base::{Input, Now, Tick};
 
@@ -20,9 +20,9 @@ impl<C: Send + 'static> Net<C> {
     /// Handles events of this module itself during the wait. Returns the time of the next turn.
     pub fn wait(&mut self, deadline: Option<Tick>) -> Now {
         self.visits_left = VISITS_PER_TURN;
-        self.hub.begin_turn();
+        self.ctx.begin_turn();
         loop {
-            let tick = self.hub.clock.tick();
+            let tick = self.ctx.clock.tick();
             self.fire_timers(tick);
             let due = deadline.is_some_and(|deadline| deadline <= tick);
             let at_once = due || self.may_have_input();
@@ -36,15 +36,15 @@ impl<C: Send + 'static> Net<C> {
     }
 
     pub(super) fn may_have_input(&self) -> bool {
-        self.current != Source::None || !self.hub.told.is_empty() || !self.hub.ready.is_empty()
+        self.current != Source::None || !self.ctx.inputs.is_empty() || !self.ctx.ready.is_empty()
     }
 
     fn poll(&mut self, timeout: Option<Duration>) {
-        if !self.hear_group() {
+        if !self.take_readiness() {
             return;
         }
-        self.hub.stats.polls += 1;
-        match self.hub.poll.poll(&mut self.events, timeout) {
+        self.ctx.stats.polls += 1;
+        match self.ctx.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
             Err(error) => panic!("the poll on our own descriptors failed: {error}"),
@@ -58,20 +58,20 @@ impl<C: Send + 'static> Net<C> {
         match event.token() {
             Token(index) if index >= FIRST_CONN => self.note_conn(event),
             Token(index) if index >= FIRST_UDP => {
-                let news = PortNews { writable: event.is_writable(), error: event.is_error() };
-                self.note_udp(index - FIRST_UDP, news);
-                self.hub.ready.push(event.token());
+                let readiness = SocketReadiness { writable: event.is_writable(), error: event.is_error() };
+                self.note_udp(index - FIRST_UDP, readiness);
+                self.ctx.ready.push(event.token());
             }
-            token => self.hub.ready.push(token),
+            token => self.ctx.ready.push(token),
         }
     }
 
-    pub(super) fn note_udp(&mut self, index: usize, news: PortNews) {
-        if news.writable {
+    pub(super) fn note_udp(&mut self, index: usize, readiness: SocketReadiness) {
+        if readiness.writable {
             self.flush_udp(index);
         }
         if let Some(port) = self.udp.get_mut(index) {
-            port.may_have_errors |= news.error;
+            port.may_have_errors |= readiness.error;
         }
     }
 
@@ -81,13 +81,13 @@ impl<C: Send + 'static> Net<C> {
             conn.read_closed |= event.is_read_closed() || event.is_error();
         }
         if (event.is_writable() || event.is_error())
-            && let Opened::Until(until) = self.conns.writable(slot, &mut self.hub)
+            && let Opened::Until(until) = self.conns.writable(slot, &mut self.ctx)
         {
             self.timers.remove(&(until, Timer::GiveUp(slot)));
-            self.hub.ready.push(event.token());
+            self.ctx.ready.push(event.token());
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.hub.ready.push(event.token());
+            self.ctx.ready.push(event.token());
         }
     }
 
@@ -97,21 +97,21 @@ impl<C: Send + 'static> Net<C> {
         {
             self.timers.pop_first();
             match timer {
-                Timer::GiveUp(slot) => self.conns.give_up(slot, until, &mut self.hub),
+                Timer::GiveUp(slot) => self.conns.give_up(slot, until, &mut self.ctx),
                 Timer::AcceptAgain => {
                     self.accept_paused = false;
-                    self.hub.ready.push(LISTENER);
+                    self.ctx.ready.push(LISTENER);
                 }
-                Timer::LookAtRoutes => self.look_at_routes(tick),
+                Timer::CheckAddresses => self.check_addresses(tick),
             }
         }
     }
 
-    fn look_at_routes(&mut self, tick: Tick) {
+    fn check_addresses(&mut self, tick: Tick) {
         let Some(command) = self.on_network_change else { return };
-        self.timers.insert((tick + LOOK_EVERY, Timer::LookAtRoutes));
-        if self.routes.have_changed() {
-            self.hub.told.push_back(Input::Command(command()));
+        self.timers.insert((tick + LOOK_EVERY, Timer::CheckAddresses));
+        if self.address_monitor.has_changed() {
+            self.ctx.inputs.push_back(Input::Command(command()));
         }
     }
 }

@@ -8,15 +8,15 @@
 //!
 //! Invariant: every packet has a number never used before, and fits the allowance of its path.
 
-mod rest;
+mod hibernate;
 
-pub use rest::Resting;
+pub use hibernate::HibernatedOutcome;
 
 use std::time::Duration;
 
-use crate::base::{Carrier, Outputs, Path, Rng, Seldom, Tick, blank};
-use crate::link::{Full, Link, Other, Params, Violation};
-use crate::session::{Direction, Keyring, Keys, Lifetime, Moved, Paths, SEALED_OVERHEAD, SessionId};
+use crate::base::{Carrier, LazyBox, Outputs, Path, Rng, Tick, empty_value};
+use crate::link::{ExtraFrame, Link, Params, ProtocolViolation, StreamsFull};
+use crate::session::{Keyring, Keys, Lifetime, PathChange, PathPolicy, PathSet, SEALED_OVERHEAD, SessionId};
 use crate::wire::frame::{Frame, Probe, StreamId};
 use crate::wire::limits::{DATA_HEADER_LEN, UDP_PACKET_MAX};
 use crate::wire::packet::RESET_TOKEN_LEN;
@@ -24,7 +24,7 @@ use crate::wire::packet::RESET_TOKEN_LEN;
 /// Minimum space worth a packet, in bytes: an ack and part of a short letter.
 const ROOM_MIN: usize = 64;
 /// Maximum pending answers to probes: a path validation needs three. A newer replaces the oldest.
-const PROBES_OWED_MAX: usize = 4;
+const PENDING_PROBE_REPLIES_MAX: usize = 4;
 /// Bytes that a record on TCP adds to its packet.
 const RECORD_HEAD_LEN: usize = 2;
 
@@ -38,7 +38,7 @@ pub enum Role {
 }
 
 /// Initial parameters of a session.
-pub struct Begin {
+pub struct PeerOptions {
     /// Our end.
     pub role: Role,
     /// The path of the handshake.
@@ -57,15 +57,15 @@ pub struct Begin {
 
 /// The result of a data packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum PacketOutcome {
     /// It is not authentic, or a replay. Nothing has changed.
     Dropped,
     /// It was accepted.
-    Taken,
+    Accepted,
     /// The other end has ended the session with this code ([`crate::wire::frame::close`]).
     Closed(u16),
     /// The other end broke the protocol. The session must be closed.
-    Broken(Violation),
+    Violated(ProtocolViolation),
 }
 
 /// Probe timeouts for which old keys and freed indexes are kept (RFC 9001 §6.5).
@@ -73,7 +73,7 @@ const LINGER_PTOS: u32 = 3;
 
 /// A pending answer to a probe.
 #[derive(Clone, Copy, Debug)]
-struct Owed {
+struct PendingProbeReply {
     path: Path,
     id: [u8; 8],
     /// Length of the probe's frame and of the answer's, in bytes.
@@ -85,16 +85,16 @@ struct Closing {
     code: u16,
     reason: &'static str,
     /// Packets received since.
-    heard: u32,
-    owed: bool,
+    packets_received: u32,
+    pending: bool,
 }
 
 impl Closing {
     /// Repeats CLOSE after the first, second, fourth, eighth… packet, so that a flood does not get
     /// as many packets in return (RFC 9000 §10.2.1).
     fn handle_packet(&mut self) {
-        self.heard = self.heard.saturating_add(1);
-        self.owed |= self.heard.is_power_of_two();
+        self.packets_received = self.packets_received.saturating_add(1);
+        self.pending |= self.packets_received.is_power_of_two();
     }
 }
 
@@ -103,53 +103,57 @@ pub struct Peer {
     id: SessionId,
     role: Role,
     keyring: Keyring,
-    paths: Paths,
+    paths: PathSet,
     link: Link,
     /// Bytes that a TCP path has not sent yet, as far as is known.
     tcp_unsent: usize,
-    aside: Seldom<Aside>,
+    rare: LazyBox<RareState>,
 }
 
 /// State that few sessions need.
-struct Aside {
+struct RareState {
     closing: Option<Closing>,
-    /// At most [`PROBES_OWED_MAX`], the newest last.
-    probes_owed: Vec<Owed>,
-    /// Answers to our probes; at most [`PROBES_OWED_MAX`], the newest last.
-    answers: Vec<(Path, [u8; 8])>,
+    /// At most [`PENDING_PROBE_REPLIES_MAX`], the newest last.
+    pending_probe_replies: Vec<PendingProbeReply>,
+    /// Answers to our probes; at most [`PENDING_PROBE_REPLIES_MAX`], the newest last.
+    probe_answers: Vec<(Path, [u8; 8])>,
     /// Reused buffer for the frame of a separate packet.
-    apart: Vec<u8>,
+    frame_buffer: Vec<u8>,
 }
 
-impl Aside {
-    const NOTHING: Aside =
-        Aside { closing: None, probes_owed: Vec::new(), answers: Vec::new(), apart: Vec::new() };
+impl RareState {
+    const EMPTY: RareState = RareState {
+        closing: None,
+        pending_probe_replies: Vec::new(),
+        probe_answers: Vec::new(),
+        frame_buffer: Vec::new(),
+    };
 
-    fn is_nothing(&self) -> bool {
-        self.closing.is_none() && self.probes_owed.is_empty() && self.answers.is_empty()
+    fn is_empty(&self) -> bool {
+        self.closing.is_none() && self.pending_probe_replies.is_empty() && self.probe_answers.is_empty()
     }
 }
 
-blank!(Aside, Aside::NOTHING, Aside::is_nothing);
+empty_value!(RareState, RareState::EMPTY, RareState::is_empty);
 
 impl Peer {
     /// Creates a session after its handshake.
-    pub fn new(now: Tick, mut begin: Begin) -> Peer {
-        let is_client = begin.role == Role::Client;
-        let direction = if is_client { Direction::Lead } else { Direction::Follow };
-        let keyring = match begin.role {
-            Role::Client => Keyring::new(now, begin.keys, begin.lifetime),
-            Role::Relay => Keyring::waiting(begin.keys, begin.lifetime),
+    pub fn new(now: Tick, mut options: PeerOptions) -> Peer {
+        let is_client = options.role == Role::Client;
+        let direction = if is_client { PathPolicy::Lead } else { PathPolicy::Follow };
+        let keyring = match options.role {
+            Role::Client => Keyring::new(now, options.keys, options.lifetime),
+            Role::Relay => Keyring::new_unconfirmed(options.keys, options.lifetime),
         };
-        let params = Params { initial_rtt: begin.rtt, is_client, jitter: begin.rng.next_u32() };
+        let params = Params { initial_rtt: options.rtt, is_client, jitter: options.rng.next_u32() };
         Peer {
-            id: begin.id,
-            role: begin.role,
+            id: options.id,
+            role: options.role,
             keyring,
-            paths: Paths::new(now, begin.path, true, direction, begin.rng),
-            link: Link::new(begin.path, now, params),
+            paths: PathSet::new(now, options.path, true, direction, options.rng),
+            link: Link::new(options.path, now, params),
             tcp_unsent: 0,
-            aside: Seldom::default(),
+            rare: LazyBox::default(),
         }
     }
 
@@ -169,10 +173,10 @@ impl Peer {
     }
 
     /// Returns the current path, if it is validated, and the index of the packets on it.
-    pub fn proven_at(&self) -> Option<(Path, u32)> {
+    pub fn validated_path(&self) -> Option<(Path, u32)> {
         let path = self.path()?;
         let keys = self.keyring.sealing_keys()?;
-        self.paths.is_proven(path).then_some((path, keys.local_index))
+        self.paths.is_validated(path).then_some((path, keys.local_index))
     }
 
     /// Returns the link.
@@ -198,8 +202,8 @@ impl Peer {
     /// Queues one complete message, given in parts.
     ///
     /// # Errors
-    /// [`Full`] if it is longer than [`Peer::room`]; nothing was queued.
-    pub fn send(&mut self, stream: StreamId, parts: &[&[u8]]) -> Result<(), Full> {
+    /// [`StreamsFull`] if it is longer than [`Peer::room`]; nothing was queued.
+    pub fn send(&mut self, stream: StreamId, parts: &[&[u8]]) -> Result<(), StreamsFull> {
         self.link.send(stream, parts)
     }
 
@@ -233,7 +237,7 @@ impl Peer {
             Carrier::Tcp => 0,
         };
         if self.keyring.can_seal() {
-            self.send_apart(now, path, &Frame::Probe(Probe::of_len(id, len)), out);
+            self.send_probe_packet(now, path, &Frame::Probe(Probe::of_len(id, len)), out);
         }
     }
 
@@ -254,12 +258,12 @@ impl Peer {
 
     /// Returns the path and the id of an answered probe. Call until `None`.
     pub fn take_probe_answer(&mut self) -> Option<(Path, [u8; 8])> {
-        self.aside.there()?.answers.pop()
+        self.rare.get_allocated_mut()?.probe_answers.pop()
     }
 
     /// Sends a PING soon, so that the other end follows, or the path is found dead.
-    pub fn poke(&mut self) {
-        self.link.poke();
+    pub fn send_ping(&mut self) {
+        self.link.send_ping();
     }
 
     /// Handles a suspension of the machine: the next burst is small.
@@ -268,8 +272,8 @@ impl Peer {
     }
 
     /// Forgets the losses on the current path, which validation has found good.
-    pub fn forgive(&mut self) {
-        self.link.forgive();
+    pub fn reset_loss_stats(&mut self) {
+        self.link.reset_loss_stats();
     }
 
     /// Whether a RESET of `index` with `token` proves that the other end has lost this session.
@@ -282,13 +286,13 @@ impl Peer {
     pub fn renew(&mut self, now: Tick, keys: Keys) {
         match self.role {
             Role::Client => self.keyring.switch(now, keys),
-            Role::Relay => self.keyring.wait_for(keys),
+            Role::Relay => self.keyring.add_unconfirmed(keys),
         }
     }
 
     /// Returns the counter of the newest unconfirmed handshake.
-    pub fn newest_waiting(&self) -> Option<u64> {
-        self.keyring.newest_waiting()
+    pub fn newest_unconfirmed(&self) -> Option<u64> {
+        self.keyring.newest_unconfirmed()
     }
 
     /// Whether a handshake with this counter comes too late for [`Peer::renew`].
@@ -302,30 +306,30 @@ impl Peer {
     }
 
     /// Records that the newest handshake was answered on this validated path too.
-    pub fn handle_shaken_elsewhere(&mut self, path: Path) {
-        self.paths.handle_shaken_elsewhere(path, self.is_confirmed());
+    pub fn handle_handshake_elsewhere(&mut self, path: Path) {
+        self.paths.handle_handshake_elsewhere(path, self.is_confirmed());
     }
 
     /// Records that the last packet confirmed the handshake of [`Peer::take_confirmed`].
     pub fn handle_confirmed(&mut self, now: Tick) {
-        let moved = self.paths.handle_confirmed(now);
-        self.follow(now, moved);
+        let change = self.paths.handle_confirmed(now);
+        self.apply_path_change(now, change);
     }
 
     /// Moves the client to `path`. If it is the current one and was silent, unacknowledged data is
     /// sent again at once. The next probe may be seconds away.
     pub fn select(&mut self, now: Tick, path: Path) {
-        let moved = self.paths.select(now, path);
-        self.follow(now, moved);
-        if moved.is_none() && self.link.pto_count() > 0 {
-            self.link.path_lost(path);
+        let change = self.paths.select(now, path);
+        self.apply_path_change(now, change);
+        if change.is_none() && self.link.pto_count() > 0 {
+            self.link.handle_path_lost(path);
             self.link.move_to(path, now);
         }
     }
 
     /// Grants the client full credit on every stream after its sign-in.
-    pub fn welcome(&mut self) {
-        self.link.give_credit();
+    pub fn grant_full_credit(&mut self) {
+        self.link.grant_credit();
     }
 
     /// As [`Link::with_full_credit`], for a session without messages so far.
@@ -342,7 +346,7 @@ impl Peer {
     /// Nothing else is sent, and unread messages are discarded.
     pub fn close(&mut self, code: u16, reason: &'static str) {
         self.link.shut();
-        self.aside.closing = Some(Closing { code, reason, heard: 0, owed: true });
+        self.rare.closing = Some(Closing { code, reason, packets_received: 0, pending: true });
     }
 
     /// Returns an index to free, which does not lead here any more. Call until `None`.
@@ -356,11 +360,13 @@ impl Peer {
     }
 
     /// Handles one data packet.
-    pub fn handle_packet(&mut self, now: Tick, path: Path, bytes: &mut [u8]) -> Heard {
+    pub fn handle_packet(&mut self, now: Tick, path: Path, bytes: &mut [u8]) -> PacketOutcome {
         let len = bytes.len();
         let linger = || self.link.pto() * LINGER_PTOS;
-        let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else { return Heard::Dropped };
-        if let Some(Aside { closing: Some(closing), .. }) = self.aside.there() {
+        let Ok(opened) = self.keyring.open(now, linger, path.carrier(), bytes) else {
+            return PacketOutcome::Dropped;
+        };
+        if let Some(RareState { closing: Some(closing), .. }) = self.rare.get_allocated_mut() {
             closing.handle_packet();
         }
         let mut challenge = None;
@@ -368,34 +374,34 @@ impl Peer {
         let mut probe = None;
         let mut answer = None;
         let mut closed = None;
-        let seen =
+        let received =
             self.link.handle_packet(now, path, opened.number, opened.plain, &mut |other| match other {
-                Other::PathChallenge(data) => challenge = Some(data),
-                Other::PathResponse(data) => response = Some(data),
-                Other::Probe { id, len } => probe = Some(Owed { path, id, len }),
-                Other::ProbeAnswer(id) => answer = Some((path, id)),
-                Other::Close { code, .. } => closed = Some(code),
+                ExtraFrame::PathChallenge(data) => challenge = Some(data),
+                ExtraFrame::PathResponse(data) => response = Some(data),
+                ExtraFrame::Probe { id, len } => probe = Some(PendingProbeReply { path, id, len }),
+                ExtraFrame::ProbeAnswer(id) => answer = Some((path, id)),
+                ExtraFrame::Close { code, .. } => closed = Some(code),
             });
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(violation) => return Heard::Broken(violation),
+        let received = match received {
+            Ok(received) => received,
+            Err(violation) => return PacketOutcome::Violated(violation),
         };
         // Before the frames below: the packet itself decides which path is the current one.
         let pto = || self.link.pto();
-        let moved = self.paths.handle_received(now, path, opened.number, len, seen.non_probing, pto);
-        self.follow(now, moved);
+        let change = self.paths.handle_received(now, path, opened.number, len, received.non_probing, pto);
+        self.apply_path_change(now, change);
         if let Some(data) = challenge {
             self.handle_challenge(path, data);
         }
         if let Some(data) = response {
-            let moved = self.paths.handle_response(now, data);
-            self.follow(now, moved);
+            let change = self.paths.handle_response(now, data);
+            self.apply_path_change(now, change);
         }
         if probe.is_some() || answer.is_some() {
-            keep_newest(&mut self.aside.probes_owed, probe);
-            keep_newest(&mut self.aside.answers, answer);
+            keep_newest(&mut self.rare.pending_probe_replies, probe);
+            keep_newest(&mut self.rare.probe_answers, answer);
         }
-        closed.map_or(Heard::Taken, Heard::Closed)
+        closed.map_or(PacketOutcome::Accepted, PacketOutcome::Closed)
     }
 
     fn handle_challenge(&mut self, path: Path, data: [u8; 8]) {
@@ -403,15 +409,15 @@ impl Peer {
         if self.role == Role::Client && self.path() == Some(path) {
             // An attacker may have sent a copy of our packet first, which moved the relay's path. A
             // new packet of ours moves it back (RFC 9000 §9.3.3).
-            self.link.poke();
+            self.link.send_ping();
         }
     }
 
     /// Handles the end of a path.
     pub fn handle_path_closed(&mut self, now: Tick, path: Path) {
-        let moved = self.paths.close(path);
-        self.link.path_lost(path);
-        self.follow(now, moved);
+        let change = self.paths.close(path);
+        self.link.handle_path_lost(path);
+        self.apply_path_change(now, change);
     }
 
     /// Handles the number of bytes that a TCP path has not sent yet.
@@ -420,7 +426,7 @@ impl Peer {
             // An empty queue may only mean that the system has taken the data. A shrinking one
             // shows progress.
             if bytes > 0 && bytes < self.tcp_unsent {
-                self.link.handle_moving(now);
+                self.link.handle_tcp_progress(now);
             }
             self.tcp_unsent = bytes;
         }
@@ -430,8 +436,8 @@ impl Peer {
     pub fn handle_time(&mut self, now: Tick) {
         self.link.handle_time(now);
         self.keyring.handle_time(now);
-        let moved = self.paths.handle_time(now);
-        self.follow(now, moved);
+        let change = self.paths.handle_time(now);
+        self.apply_path_change(now, change);
     }
 
     /// Returns when time alone makes the session act, later than the last flush.
@@ -448,38 +454,38 @@ impl Peer {
         if !self.keyring.can_seal() {
             return;
         }
-        if self.aside.closing.is_some() {
+        if self.rare.closing.is_some() {
             return self.send_close(now, out);
         }
-        if self.paths.owe_anything() || !self.aside.probes_owed.is_empty() {
-            self.flush_apart(now, out);
+        if self.paths.has_pending_frames() || !self.rare.pending_probe_replies.is_empty() {
+            self.flush_probe_packets(now, out);
         }
         while let Some(path) = self.path().filter(|_| !self.link.is_silent()) {
             if self.send_next(now, path, out) {
                 continue;
             }
-            let moved = self.paths.handle_stuck(now, ROOM_MIN + SEALED_OVERHEAD);
-            if moved.is_none() {
+            let change = self.paths.handle_stuck(now, ROOM_MIN + SEALED_OVERHEAD);
+            if change.is_none() {
                 break;
             }
-            self.follow(now, moved);
+            self.apply_path_change(now, change);
         }
     }
 
     /// Sends challenges, their responses and answers to probes, each in a separate packet.
-    fn flush_apart<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
-        while let Some((path, data)) = self.paths.response_due() {
-            self.send_apart(now, path, &Frame::PathResponse(data), out);
+    fn flush_probe_packets<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
+        while let Some((path, data)) = self.paths.next_response() {
+            self.send_probe_packet(now, path, &Frame::PathResponse(data), out);
         }
-        while let Some(owed) = self.aside.probes_owed.first().copied() {
-            self.aside.probes_owed.remove(0);
-            if self.paths.allowance(owed.path) >= owed.len + SEALED_OVERHEAD {
-                let answer = Frame::ProbeAnswer(Probe::of_len(owed.id, owed.len));
-                self.send_apart(now, owed.path, &answer, out);
+        while let Some(reply) = self.rare.pending_probe_replies.first().copied() {
+            self.rare.pending_probe_replies.remove(0);
+            if self.paths.allowance(reply.path) >= reply.len + SEALED_OVERHEAD {
+                let answer = Frame::ProbeAnswer(Probe::of_len(reply.id, reply.len));
+                self.send_probe_packet(now, reply.path, &answer, out);
             }
         }
-        while let Some((path, data)) = self.paths.challenge_due(now) {
-            self.send_apart(now, path, &Frame::PathChallenge(data), out);
+        while let Some((path, data)) = self.paths.next_challenge(now) {
+            self.send_probe_packet(now, path, &Frame::PathChallenge(data), out);
         }
     }
 
@@ -512,18 +518,18 @@ impl Peer {
     /// allowance it stays pending until more has been received.
     fn send_close<R, E>(&mut self, now: Tick, out: &mut Outputs<R, E>) {
         let Some(path) = self.path() else { return };
-        let Aside { closing, apart, .. } = &mut *self.aside;
-        let Some(closing) = closing.as_mut().filter(|closing| closing.owed) else { return };
+        let RareState { closing, frame_buffer, .. } = &mut *self.rare;
+        let Some(closing) = closing.as_mut().filter(|closing| closing.pending) else { return };
         let frame = Frame::Close { code: closing.code, reason: closing.reason };
-        apart.clear();
-        frame.encode(apart);
-        if self.paths.last_allowance(path) < apart.len() + SEALED_OVERHEAD {
+        frame_buffer.clear();
+        frame.encode(frame_buffer);
+        if self.paths.last_allowance(path) < frame_buffer.len() + SEALED_OVERHEAD {
             return;
         }
-        closing.owed = false;
+        closing.pending = false;
         let link = &mut self.link;
         let keyring = &mut self.keyring;
-        let close = &*apart;
+        let close = &*frame_buffer;
         let mut sent = 0;
         out.send_with(path, |buf| {
             let start = buf.len();
@@ -538,13 +544,13 @@ impl Peer {
     }
 
     /// Sends one probing frame in a separate packet.
-    fn send_apart<R, E>(&mut self, now: Tick, path: Path, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
-        let apart = &mut self.aside.apart;
-        apart.clear();
-        frame.encode(apart);
+    fn send_probe_packet<R, E>(&mut self, now: Tick, path: Path, frame: &Frame<'_>, out: &mut Outputs<R, E>) {
+        let frame_buffer = &mut self.rare.frame_buffer;
+        frame_buffer.clear();
+        frame.encode(frame_buffer);
         let link = &mut self.link;
         let keyring = &mut self.keyring;
-        let frames = &*apart;
+        let frames = &*frame_buffer;
         let mut sent = 0;
         out.send_with(path, |buf| {
             let start = buf.len();
@@ -565,18 +571,18 @@ impl Peer {
         }
     }
 
-    fn follow(&mut self, now: Tick, moved: Option<Moved>) {
-        if let Some(moved) = moved {
+    fn apply_path_change(&mut self, now: Tick, change: Option<PathChange>) {
+        if let Some(change) = change {
             self.tcp_unsent = 0;
-            self.link.move_to(moved.to, now);
+            self.link.move_to(change.to, now);
         }
     }
 }
 
-/// Appends to a list of at most [`PROBES_OWED_MAX`]. At the bound the oldest is removed.
+/// Appends to a list of at most [`PENDING_PROBE_REPLIES_MAX`]. At the bound the oldest is removed.
 fn keep_newest<T>(list: &mut Vec<T>, new: Option<T>) {
     let Some(new) = new else { return };
-    if list.len() == PROBES_OWED_MAX {
+    if list.len() == PENDING_PROBE_REPLIES_MAX {
         list.remove(0);
     }
     list.push(new);

@@ -1,7 +1,7 @@
 //! Two ends that probe, move, close and hibernate.
 
 use super::*;
-use crate::base::{Beats, ConnId, Effect};
+use crate::base::{ConnId, Effect, KeepAliveCount};
 
 type Out = Outputs<(), ()>;
 
@@ -22,11 +22,12 @@ fn pair() -> (Peer, Peer) {
         let id = SessionId([1; 16]);
         let lifetime = Lifetime::default();
         let rng = Rng::from_seed([local as u8; 32]);
-        Peer::new(at(0), Begin { role, path: udp(1), keys, id, rtt: None, lifetime, rng }).with_full_credit()
+        Peer::new(at(0), PeerOptions { role, path: udp(1), keys, id, rtt: None, lifetime, rng })
+            .with_full_credit()
     };
     let mut client = peer(Role::Client, 1, 2, 3, 4);
     let mut relay = peer(Role::Relay, 2, 1, 4, 3);
-    client.poke();
+    client.send_ping();
     let out = flushed(&mut client);
     deliver(&out, &mut relay, None);
     deliver(&flushed(&mut relay), &mut client, None);
@@ -47,7 +48,7 @@ fn deliver(out: &Out, to: &mut Peer, from: Option<Path>) -> Vec<(Path, usize)> {
         let Effect::Send(path, range) = effect else { continue };
         let mut bytes = out.bytes[range.clone()].to_vec();
         seen.push((*path, bytes.len()));
-        assert_eq!(to.handle_packet(at(1), from.unwrap_or(*path), &mut bytes), Heard::Taken);
+        assert_eq!(to.handle_packet(at(1), from.unwrap_or(*path), &mut bytes), PacketOutcome::Accepted);
     }
     seen
 }
@@ -77,7 +78,7 @@ fn flood_of_probes_gets_four_answers_within_bytes_received() {
     deliver(&out, &mut relay, None);
     let out = flushed(&mut relay);
     let answers = deliver(&out, &mut client, None);
-    assert_eq!(answers.iter().filter(|(path, _)| *path == udp(2)).count(), PROBES_OWED_MAX);
+    assert_eq!(answers.iter().filter(|(path, _)| *path == udp(2)).count(), PENDING_PROBE_REPLIES_MAX);
     assert_eq!(client.take_probe_answer(), Some((udp(2), [49; 8])), "the newest are kept");
 }
 
@@ -85,7 +86,7 @@ fn flood_of_probes_gets_four_answers_within_bytes_received() {
 fn first_non_probing_packet_moves_session() {
     let (mut client, mut relay) = pair();
     client.select(at(1), TCP);
-    client.poke();
+    client.send_ping();
     let out = flushed(&mut client);
     deliver(&out, &mut relay, None);
     assert_eq!(relay.path(), Some(TCP));
@@ -104,7 +105,7 @@ fn closed_end_repeats_close_with_growing_intervals() {
         }
         relay.handle_unsent(at(1), udp(1), 0);
         assert!(flushed(&mut relay).effects.is_empty(), "nothing was received");
-        client.poke();
+        client.send_ping();
         deliver(&flushed(&mut client), &mut relay, None);
     }
     assert_eq!(told, [0, 1, 2, 4, 8, 16]);
@@ -118,7 +119,7 @@ fn close_is_sent_once_new_address_has_sent_enough() {
     let mut came = 0;
     let mut told = Vec::new();
     for round in 0..3 {
-        client.poke();
+        client.send_ping();
         let out = flushed(&mut client);
         came += sent(&out);
         deliver(&out, &mut relay, Some(udp(2)));
@@ -147,7 +148,7 @@ fn says_as_much(now: u64, relay: &mut Peer, again: &mut Peer) -> Out {
 
 fn packed(peer: &Peer) -> Vec<u8> {
     let mut packed = Vec::new();
-    assert!(peer.is_quiet());
+    assert!(peer.may_hibernate());
     peer.pack(&mut packed);
     packed
 }
@@ -162,10 +163,10 @@ fn talked() -> (Peer, Peer) {
         assert!(relay.receive(StreamId::Chat, &mut message));
         relay.send(StreamId::Control, &[b"a receipt"]).unwrap();
         deliver(&flushed(&mut relay), &mut client, None);
-        assert!(!relay.is_quiet(), "its message has no ack yet");
-        client.poke();
+        assert!(!relay.may_hibernate(), "its message has no ack yet");
+        client.send_ping();
         deliver(&flushed(&mut client), &mut relay, None);
-        assert!(!relay.is_quiet(), "its ack is pending");
+        assert!(!relay.may_hibernate(), "its ack is pending");
         deliver(&flushed(&mut relay), &mut client, None);
         assert!(client.receive(StreamId::Control, &mut message));
     }
@@ -180,7 +181,7 @@ fn hibernated_peer_is_small_and_resumes_unchanged() {
     let bytes = packed(&relay);
     assert!(bytes.len() <= 240, "{} bytes", bytes.len());
     let mut from = crate::base::Unpacker::new(&bytes);
-    let mut again = Peer::unpack(&mut from, Beats::default());
+    let mut again = Peer::unpack(&mut from, KeepAliveCount::default());
     assert!(from.is_empty());
     assert_eq!(Peer::peek(&mut crate::base::Unpacker::new(&bytes)), (relay.id(), udp(1)));
     assert_eq!(packed(&again), bytes);
@@ -205,39 +206,45 @@ fn hibernated_peer_is_small_and_resumes_unchanged() {
 #[test]
 fn packet_sent_before_hibernation_is_not_opened_after_it() {
     let (mut client, mut relay) = pair();
-    client.poke();
+    client.send_ping();
     let late = flushed(&mut client);
-    client.poke();
+    client.send_ping();
     deliver(&flushed(&mut client), &mut relay, None);
     flushed(&mut relay);
-    let mut again = Peer::unpack(&mut crate::base::Unpacker::new(&packed(&relay)), Beats::default());
+    let mut again = Peer::unpack(&mut crate::base::Unpacker::new(&packed(&relay)), KeepAliveCount::default());
     let mut bytes = late.bytes.clone();
-    assert_eq!(again.handle_packet(at(1), udp(1), &mut bytes), Heard::Dropped);
-    assert_eq!(relay.handle_packet(at(1), udp(1), &mut late.bytes.clone()), Heard::Taken);
+    assert_eq!(again.handle_packet(at(1), udp(1), &mut bytes), PacketOutcome::Dropped);
+    assert_eq!(relay.handle_packet(at(1), udp(1), &mut late.bytes.clone()), PacketOutcome::Accepted);
 }
 
 #[test]
 fn busy_peer_does_not_hibernate() {
     let (mut client, mut relay) = talked();
-    assert!(!client.is_quiet(), "it keeps the session alive");
+    assert!(!client.may_hibernate(), "it keeps the session alive");
     let mut out = Out::default();
-    client.poke();
+    client.send_ping();
     client.flush(at(5), &mut out);
     deliver(&out, &mut relay, Some(udp(2)));
     flushed(&mut relay);
-    assert!(!relay.is_quiet(), "an address is not validated");
+    assert!(!relay.may_hibernate(), "an address is not validated");
     let (_, mut relay) = talked();
     relay.renew(at(5), Keys::new(9, 9, [9; 32], [9; 32]));
-    assert!(!relay.is_quiet(), "keys wait");
+    assert!(!relay.may_hibernate(), "keys wait");
     let (_, mut relay) = talked();
     relay.close(0, "");
-    assert!(!relay.is_quiet());
+    assert!(!relay.may_hibernate());
 }
 
-fn beats_of(packed: &[u8], beats: Beats, now: Tick, path: Path, bytes: &[u8]) -> (Resting, Out) {
+fn beats_of(
+    packed: &[u8],
+    keep_alives: KeepAliveCount,
+    now: Tick,
+    path: Path,
+    bytes: &[u8],
+) -> (HibernatedOutcome, Out) {
     let mut out = Out::default();
     let mut from = crate::base::Unpacker::new(packed);
-    let resting = Peer::answer_at_rest(&mut from, beats, (now, path), bytes, &mut out);
+    let resting = Peer::answer_hibernated(&mut from, keep_alives, (now, path), bytes, &mut out);
     (resting, out)
 }
 
@@ -245,7 +252,7 @@ fn beats_of(packed: &[u8], beats: Beats, now: Tick, path: Path, bytes: &[u8]) ->
 #[test]
 fn hibernated_peer_answers_keep_alive_as_awake_one() {
     let (mut client, relay) = talked();
-    let mut beats = Beats::default();
+    let mut keep_alives = KeepAliveCount::default();
     let asleep = packed(&relay);
     let mut waking = asleep.clone();
     for round in 1..20 {
@@ -255,23 +262,27 @@ fn hibernated_peer_answers_keep_alive_as_awake_one() {
         client.flush(now, &mut ping);
         assert!(!ping.bytes.is_empty(), "a keep-alive is due");
 
-        let (resting, answer) = beats_of(&asleep, beats, now, udp(1), &ping.bytes);
-        assert_eq!(resting, Resting::Answered);
-        beats = Beats { count: beats.count + 1, last: now };
-        assert_eq!(beats_of(&asleep, beats, now, udp(1), &ping.bytes).0, Resting::Dropped, "a replay");
+        let (resting, answer) = beats_of(&asleep, keep_alives, now, udp(1), &ping.bytes);
+        assert_eq!(resting, HibernatedOutcome::Answered);
+        keep_alives = KeepAliveCount { count: keep_alives.count + 1, last: now };
+        assert_eq!(
+            beats_of(&asleep, keep_alives, now, udp(1), &ping.bytes).0,
+            HibernatedOutcome::Dropped,
+            "a replay"
+        );
 
-        let mut woken = Peer::unpack(&mut crate::base::Unpacker::new(&waking), Beats::default());
+        let mut woken = Peer::unpack(&mut crate::base::Unpacker::new(&waking), KeepAliveCount::default());
         let mut expected = Out::default();
-        assert_eq!(woken.handle_packet(now, udp(1), &mut ping.bytes.clone()), Heard::Taken);
+        assert_eq!(woken.handle_packet(now, udp(1), &mut ping.bytes.clone()), PacketOutcome::Accepted);
         woken.flush(now, &mut expected);
         assert_eq!(answer.bytes, expected.bytes);
         assert_eq!(answer.effects, expected.effects);
         waking = packed(&woken);
-        let again = Peer::unpack(&mut crate::base::Unpacker::new(&asleep), beats);
+        let again = Peer::unpack(&mut crate::base::Unpacker::new(&asleep), keep_alives);
         assert_eq!(packed(&again), waking);
         assert_eq!(again.link().last_heard(), now);
         deliver(&answer, &mut client, None);
-        assert_eq!(client.link().unasked_since(), Some(now), "the keep-alive is acknowledged");
+        assert_eq!(client.link().unprobed_since(), Some(now), "the keep-alive is acknowledged");
     }
 }
 
@@ -279,28 +290,32 @@ fn hibernated_peer_answers_keep_alive_as_awake_one() {
 fn other_packet_wakes_hibernated_peer() {
     let (mut client, relay) = talked();
     let asleep = packed(&relay);
-    let none = Beats::default();
+    let none = KeepAliveCount::default();
     let answered = |bytes: &[u8], path| beats_of(&asleep, none, at(1), path, bytes).0;
-    client.poke();
+    client.send_ping();
     let ping = flushed(&mut client).bytes;
-    assert_eq!(answered(&ping, udp(1)), Resting::Answered);
-    assert_eq!(answered(&ping, udp(2)), Resting::Wakes, "another address");
-    assert_eq!(answered(&ping, TCP), Resting::Wakes);
+    assert_eq!(answered(&ping, udp(1)), HibernatedOutcome::Answered);
+    assert_eq!(answered(&ping, udp(2)), HibernatedOutcome::Wake, "another address");
+    assert_eq!(answered(&ping, TCP), HibernatedOutcome::Wake);
     let mut forged = ping.clone();
     *forged.last_mut().unwrap() ^= 1;
-    assert_eq!(answered(&forged, udp(1)), Resting::Dropped);
-    assert_eq!(answered(&ping[..20], udp(1)), Resting::Dropped);
-    client.poke();
-    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a packet was lost before");
+    assert_eq!(answered(&forged, udp(1)), HibernatedOutcome::Dropped);
+    assert_eq!(answered(&ping[..20], udp(1)), HibernatedOutcome::Dropped);
+    client.send_ping();
+    assert_eq!(
+        answered(&flushed(&mut client).bytes, udp(1)),
+        HibernatedOutcome::Wake,
+        "a packet was lost before"
+    );
 
     let (mut client, _) = talked();
     client.send(StreamId::Chat, &[b"short"]).unwrap();
-    client.poke();
-    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a letter");
+    client.send_ping();
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), HibernatedOutcome::Wake, "a letter");
     let (mut client, _) = talked();
     client.send(StreamId::Chat, &[&[7; 500]]).unwrap();
-    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a long one");
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), HibernatedOutcome::Wake, "a long one");
     let (mut client, _) = talked();
     client.close(0, "");
-    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), Resting::Wakes, "a CLOSE");
+    assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), HibernatedOutcome::Wake, "a CLOSE");
 }

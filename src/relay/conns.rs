@@ -2,7 +2,7 @@
 //!
 //! Half of the places are reserved for members. A connection counts as a stranger's until a session
 //! that has signed in sends a packet on it. If there are too many, connections of strangers are
-//! closed first, fairly among networks ([`Crowd`]).
+//! closed first, fairly among networks ([`EvictionQueue`]).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use crate::base::{ConnId, Effect, Path, Tick};
 
-use super::crowd::Crowd;
+use super::eviction_queue::EvictionQueue;
 use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, UNCONFIRMED_FOR, source};
-use super::sessions::Slot;
+use super::sessions::SessionSlot;
 use super::{Out, Relay, Timer};
 
 /// Connections of one session that count as a member's: the current one and the one it moves to.
-const CONNS_OF_SESSION: usize = 2;
+const CONNS_PER_SESSION: usize = 2;
 /// Minimum interval between two updates of a stranger's rank by activity: an update for each packet
 /// would cost as much as the packet.
-const HEARD_STEP: Duration = Duration::from_secs(1);
+const RERANK_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Conn {
@@ -27,23 +27,24 @@ pub(super) struct Conn {
     /// The connection is closed then unless a valid packet arrives.
     until: Tick,
     /// The session of the last packets.
-    pub(super) session: Option<Slot>,
+    pub(super) session: Option<SessionSlot>,
     /// The unconfirmed session granted on this connection, which may be gone, and its serial
     /// number.
-    pending: Option<(Slot, u64)>,
+    pending: Option<(SessionSlot, u64)>,
     /// A handshake was answered since the last valid packet.
-    shaken: bool,
-    standing: Standing,
+    handshake_answered: bool,
+    owner: ConnOwner,
     scheduled: Option<Tick>,
 }
 
 /// The party that a connection is counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// No session on it has signed in; the time of its last packet is accurate to [`HEARD_STEP`].
+enum ConnOwner {
+    /// No session on it has signed in; the time of its last packet is accurate to
+    /// [`RERANK_INTERVAL`].
     Stranger(Tick),
     /// A session that has signed in.
-    Member(Slot),
+    Member(SessionSlot),
 }
 
 /// The open connections, and their number for each source.
@@ -51,9 +52,9 @@ enum Standing {
 pub(super) struct Conns {
     conns: BTreeMap<ConnId, Conn>,
     by_source: BTreeMap<IpAddr, usize>,
-    strangers: Crowd,
+    strangers: EvictionQueue,
     /// Connections of sessions that have signed in, oldest first, and their number for each source.
-    by_session: BTreeMap<Slot, Vec<ConnId>>,
+    by_session: BTreeMap<SessionSlot, Vec<ConnId>>,
     members_by_source: BTreeMap<IpAddr, usize>,
 }
 
@@ -78,7 +79,7 @@ impl Conns {
     pub(super) fn forget(&mut self, conn: ConnId) -> Option<Conn> {
         let gone = self.conns.remove(&conn)?;
         count_down(&mut self.by_source, source(gone.remote.ip()));
-        self.leave_standing(conn, gone.remote, gone.standing);
+        self.remove_owner(conn, gone.remote, gone.owner);
         Some(gone)
     }
 
@@ -97,27 +98,27 @@ impl Conns {
     }
 
     /// Returns the stranger's connection to close if there are more than `max` connections.
-    fn pushed_out(&self, max: usize) -> Option<ConnId> {
+    fn stranger_to_evict(&self, max: usize) -> Option<ConnId> {
         let fit = self.conns.len() <= max && self.strangers.len() <= max.div_ceil(2);
-        if fit { None } else { self.strangers.first_to_go() }
+        if fit { None } else { self.strangers.next() }
     }
 
     /// Records a packet of a stranger.
-    pub(super) fn note_heard(&mut self, now: Tick, conn: ConnId) {
+    pub(super) fn record_heard(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
-        if let Standing::Stranger(heard) = entry.standing
-            && now.since(heard) >= HEARD_STEP
+        if let ConnOwner::Stranger(heard) = entry.owner
+            && now.since(heard) >= RERANK_INTERVAL
         {
-            entry.standing = Standing::Stranger(now);
+            entry.owner = ConnOwner::Stranger(now);
             self.strangers.remove(entry.remote.ip(), heard, conn);
             self.strangers.insert(entry.remote.ip(), now, conn);
         }
     }
 
-    fn leave_standing(&mut self, conn: ConnId, remote: SocketAddr, standing: Standing) {
-        match standing {
-            Standing::Stranger(heard) => self.strangers.remove(remote.ip(), heard, conn),
-            Standing::Member(slot) => {
+    fn remove_owner(&mut self, conn: ConnId, remote: SocketAddr, owner: ConnOwner) {
+        match owner {
+            ConnOwner::Stranger(heard) => self.strangers.remove(remote.ip(), heard, conn),
+            ConnOwner::Member(slot) => {
                 count_down(&mut self.members_by_source, source(remote.ip()));
                 if let Some(conns) = self.by_session.get_mut(&slot) {
                     conns.retain(|other| *other != conn);
@@ -131,21 +132,21 @@ impl Conns {
 
     /// Counts the connection as the session's, which has signed in, unless its source already has
     /// `per_source` such connections.
-    pub(super) fn join_session(&mut self, now: Tick, conn: ConnId, slot: Slot, per_source: usize) {
+    pub(super) fn join_session(&mut self, now: Tick, conn: ConnId, slot: SessionSlot, per_source: usize) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let remote = entry.remote;
-        let standing = entry.standing;
+        let owner = entry.owner;
         let of_source = self.members_by_source.get(&source(remote.ip())).copied().unwrap_or(0);
         let is_crowded = !remote.ip().is_loopback() && of_source >= per_source;
-        if standing == Standing::Member(slot) || is_crowded {
+        if owner == ConnOwner::Member(slot) || is_crowded {
             return;
         }
-        entry.standing = Standing::Member(slot);
-        self.leave_standing(conn, remote, standing);
+        entry.owner = ConnOwner::Member(slot);
+        self.remove_owner(conn, remote, owner);
         *self.members_by_source.entry(source(remote.ip())).or_default() += 1;
         let conns = self.by_session.entry(slot).or_default();
         conns.push(conn);
-        if conns.len() > CONNS_OF_SESSION {
+        if conns.len() > CONNS_PER_SESSION {
             let oldest = conns[0];
             self.leave_session(now, oldest);
         }
@@ -155,16 +156,16 @@ impl Conns {
     fn leave_session(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
         let remote = entry.remote;
-        let standing = entry.standing;
-        if matches!(standing, Standing::Member(_)) {
-            entry.standing = Standing::Stranger(now);
-            self.leave_standing(conn, remote, standing);
+        let owner = entry.owner;
+        if matches!(owner, ConnOwner::Member(_)) {
+            entry.owner = ConnOwner::Stranger(now);
+            self.remove_owner(conn, remote, owner);
             self.strangers.insert(remote.ip(), now, conn);
         }
     }
 
     /// Counts the connections of an ended session as strangers'.
-    pub(super) fn end_session(&mut self, now: Tick, slot: Slot) {
+    pub(super) fn end_session(&mut self, now: Tick, slot: SessionSlot) {
         for conn in self.by_session.get(&slot).cloned().unwrap_or_default() {
             self.leave_session(now, conn);
         }
@@ -185,8 +186,8 @@ impl Relay {
             until: now + CONN_FIRST_PACKET,
             session: None,
             pending: None,
-            shaken: false,
-            standing: Standing::Stranger(now),
+            handshake_answered: false,
+            owner: ConnOwner::Stranger(now),
             scheduled: None,
         };
         match &mut self.guests {
@@ -196,7 +197,7 @@ impl Relay {
         }
         self.conns.insert(now, conn, entry);
         while self.limits.per_sender
-            && let Some(other) = self.conns.pushed_out(max)
+            && let Some(other) = self.conns.stranger_to_evict(max)
         {
             self.stats.conns_refused += 1;
             self.close_conn(now, other, out);
@@ -221,21 +222,21 @@ impl Relay {
     /// Only once: a client that repeats handshakes without confirming must not keep the connection.
     pub(super) fn note_handshake(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        if !std::mem::replace(&mut entry.shaken, true) {
+        if !std::mem::replace(&mut entry.handshake_answered, true) {
             entry.until = entry.until.max(now + UNCONFIRMED_FOR);
         }
     }
 
     /// Returns the unconfirmed session granted on this connection earlier; it gives way to the next
     /// one.
-    pub(super) fn pending_on(&self, path: Path) -> Option<Slot> {
+    pub(super) fn pending_on(&self, path: Path) -> Option<SessionSlot> {
         let Path::Tcp(conn) = path else { return None };
         let (slot, serial) = self.conns.conns.get(&conn)?.pending?;
         self.sessions.is_unconfirmed(slot, serial).then_some(slot)
     }
 
     /// Records the unconfirmed session granted on this path.
-    pub(super) fn note_pending(&mut self, path: Path, slot: Slot, serial: u64) {
+    pub(super) fn note_pending(&mut self, path: Path, slot: SessionSlot, serial: u64) {
         if let Path::Tcp(conn) = path
             && let Some(entry) = self.conns.get_mut(conn)
         {
@@ -245,17 +246,17 @@ impl Relay {
 
     /// Records a valid packet of `session` on the connection. A session that has not signed in
     /// keeps the connection only until its time limit for that.
-    pub(super) fn note_valid_packet(&mut self, now: Tick, conn: ConnId, session: Slot) {
+    pub(super) fn note_valid_packet(&mut self, now: Tick, conn: ConnId, session: SessionSlot) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         entry.session = Some(session);
-        entry.shaken = false;
-        if entry.standing == Standing::Member(session) {
+        entry.handshake_answered = false;
+        if entry.owner == ConnOwner::Member(session) {
             entry.until = now + CONN_IDLE;
             return;
         }
-        let named_by = self.sessions.named_by(session);
-        entry.until = named_by.map_or(now + CONN_IDLE, |by| by.max(entry.until));
-        self.conns.note_heard(now, conn);
+        let name_deadline = self.sessions.name_deadline(session);
+        entry.until = name_deadline.map_or(now + CONN_IDLE, |by| by.max(entry.until));
+        self.conns.record_heard(now, conn);
         if self.sessions.member(session).is_some() {
             self.count_as_member(now, Path::Tcp(conn), session);
         }
@@ -263,7 +264,7 @@ impl Relay {
 
     /// Counts the path of a session that has signed in as a member's. One source gets at most a
     /// quarter of the half that is reserved for members.
-    pub(super) fn count_as_member(&mut self, now: Tick, path: Path, slot: Slot) {
+    pub(super) fn count_as_member(&mut self, now: Tick, path: Path, slot: SessionSlot) {
         if let Path::Tcp(conn) = path
             && let Some(entry) = self.conns.get_mut(conn)
         {

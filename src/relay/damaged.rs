@@ -1,24 +1,24 @@
 //! Damaged letters on disk. They are not sent to their recipients and stay on disk unchanged; their
 //! senders, if known, receive a refusal.
 
-use crate::base::{Effect, Label, LetterId, Tick, Ticket};
+use crate::base::{Effect, LetterHeader, LetterId, Tick, Ticket};
 use crate::wire::message::Reason;
 
-use super::flows::{FlowId, To};
+use super::flows::{Destination, FlowId};
 use super::limits::SPILL_AFTER;
-use super::mailbox::Wait;
+use super::mailbox::Sender;
+use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
-use super::queue::Author;
-use super::records::{OwedRefusal, Record};
+use super::records::{PendingRefusal, Record};
 use super::{Event, Out, Relay};
 
 /// A damaged letter that is being removed from its mailbox.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DamagedLetter {
-    place: u64,
+    seq: u64,
     to: MemberId,
     /// Sender, identifier and body length, if known.
-    letter: Option<(Author, LetterId, usize)>,
+    letter: Option<(Sender, LetterId, usize)>,
     may_have_arrived: bool,
 }
 
@@ -27,37 +27,37 @@ impl Relay {
     ///
     /// Returns `None` if it stays for now: it is being removed or gone, it is in memory too, or its
     /// sender has too many pending refusals.
-    pub(super) fn put_aside(
+    pub(super) fn set_aside_damaged(
         &mut self,
         to: MemberId,
-        place: u64,
-        label: Option<&Label>,
+        seq: u64,
+        label: Option<&LetterHeader>,
         out: &mut Out,
     ) -> Option<Ticket> {
         let letter = label.and_then(|label| {
-            let author = self.author(label.from.as_str(), label.id.outbox)?;
-            Some((author, label.id, label.len))
+            let sender = self.sender(label.from.as_str(), label.id.outbox)?;
+            Some((sender, label.id, label.len))
         });
         let may = match letter {
-            Some((Author::Member(author), ..)) => self.places[author.0].flows.may_owe_refusal(),
+            Some((Sender::Member(sender), ..)) => self.member_states[sender.0].flows.may_queue_refusal(),
             _ => true,
         };
-        let queue = &self.places[to.0].queue;
-        if !may || !queue.is_on_disk_only(place) || self.post.expiring.contains_key(&place) {
+        let mailbox = &self.member_states[to.0].mailbox;
+        if !may || !mailbox.is_on_disk_only(seq) || self.mailboxes.expiring.contains_key(&seq) {
             return None;
         }
-        let may_have_arrived = queue.may_have_arrived(place);
+        let may_have_arrived = mailbox.may_have_arrived(seq);
         let name = self.members.name(to).clone();
-        let owed = letter.and_then(|(author, id, _)| {
-            let Author::Member(author) = author else { return None };
-            let from = self.members.name(author).clone();
+        let refusal = letter.and_then(|(sender, id, _)| {
+            let Sender::Member(sender) = sender else { return None };
+            let from = self.members.name(sender).clone();
             let to = name.clone();
-            Some(OwedRefusal { from, to, id, reason: Reason::Damaged, may_have_arrived })
+            Some(PendingRefusal { from, to, id, reason: Reason::Damaged, may_have_arrived })
         });
-        let letter = DamagedLetter { place, to, letter, may_have_arrived };
-        let ticket = self.tickets.issue(Wait::Damaged(letter));
-        self.post.expiring.insert(place, ticket);
-        out.effects.push(Effect::Persist(ticket, Record::Damaged { place, to: name, owed }));
+        let letter = DamagedLetter { seq, to, letter, may_have_arrived };
+        let ticket = self.tickets.issue(StoreContinuation::Damaged(letter));
+        self.mailboxes.expiring.insert(seq, ticket);
+        out.effects.push(Effect::Persist(ticket, Record::Damaged { seq, to: name, refusal }));
         Some(ticket)
     }
 
@@ -71,29 +71,33 @@ impl Relay {
         durable: bool,
         out: &mut Out,
     ) {
-        let DamagedLetter { place, to, letter, may_have_arrived } = letter;
-        self.post.expiring.remove(&place);
-        let queue = &mut self.places[to.0].queue;
-        queue.not_loaded(ticket);
+        let DamagedLetter { seq, to, letter, may_have_arrived } = letter;
+        self.mailboxes.expiring.remove(&seq);
+        let mailbox = &mut self.member_states[to.0].mailbox;
+        mailbox.cancel_load(ticket);
         if !durable {
-            return self.wake_queue(to, now + SPILL_AFTER);
+            return self.wake_mailbox(to, now + SPILL_AFTER);
         }
         match letter {
-            Some((author, _, len)) => queue.expired(place, author, len),
-            None => queue.lost(place),
+            Some((sender, _, len)) => mailbox.remove_expired(seq, sender, len),
+            None => mailbox.remove_unidentified(seq),
         }
-        self.count_queue(to);
+        self.count_mailbox(to);
         let mut from = None;
-        if let Some((Author::Member(author), id, _)) = letter {
-            from = Some(self.members.name(author).clone());
-            let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
-            self.places[author.0].flows.owe_refusal(flow, id.number, (Reason::Damaged, may_have_arrived));
-            self.places[author.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
+        if let Some((Sender::Member(sender), id, _)) = letter {
+            from = Some(self.members.name(sender).clone());
+            let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
+            self.member_states[sender.0].flows.queue_refusal(
+                flow,
+                id.number,
+                (Reason::Damaged, may_have_arrived),
+            );
+            self.member_states[sender.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
         }
-        out.show(Event::Damaged { place, to: self.members.name(to).clone(), from });
+        out.show(Event::Damaged { seq, to: self.members.name(to).clone(), from });
         if self.members.is_removed(to) {
-            self.turn_all_away(now, to, out);
+            self.reject_all(now, to, out);
         }
-        self.places[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
+        self.member_states[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
     }
 }

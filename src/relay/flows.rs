@@ -1,46 +1,45 @@
 //! The flows of one sender: for each outbox and recipient, how far its letters have come and which
-//! were refused. They decide about repeated letters, the `behind` refusals that keep the order, and
-//! the receipts.
+//! were refused. They decide about repeated letters, `behind` refusals, and receipts.
 //!
 //! The watermarks outlive the sender's sessions and, on disk, the relay. Refusals count in one
 //! session only, because a client begins each session with its current knowledge.
 
-mod again;
 mod correspondents;
-mod found;
 mod held_back;
 mod lookups;
 mod outbox;
-mod owed;
+mod pending_refusals;
+mod restored;
+mod retry_passes;
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use crate::base::{Mark, OutboxId, Wall, blank};
+use crate::base::{Mark, OutboxId, Wall, empty_value};
 use crate::wire::message::Reason;
 
 use super::guests::GuestId;
-use super::leaving::Leaving;
 use super::limits::FLOWS_MAX;
 use super::members::MemberId;
-use again::Again;
+use super::pending_removals::PendingRemovals;
 use correspondents::Correspondents;
 use held_back::HeldBack;
-pub(super) use lookups::{Answer, Numbers};
-use lookups::{Unknowns, Waiting};
-use owed::OwedRefusals;
+pub(super) use lookups::{LookupAnswer, NumberRange};
+use lookups::{LookupQueue, UnknownRecipients};
+use pending_refusals::PendingRefusals;
+use retry_passes::RetryPasses;
 
 /// One outbox and one recipient. Flows to one recipient are adjacent in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FlowId {
-    pub(super) to: To,
+    pub(super) to: Destination,
     pub(super) outbox: OutboxId,
 }
 
 /// The recipient of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum To {
+pub(super) enum Destination {
     /// The relay itself.
     Echo,
     /// A guest. Nothing that it receives is ever confirmed.
@@ -48,18 +47,18 @@ pub(super) enum To {
     Member(MemberId),
 }
 
-impl To {
+impl Destination {
     pub(super) fn member(self) -> Option<MemberId> {
         match self {
-            To::Member(member) => Some(member),
-            To::Echo | To::Guest(_) => None,
+            Destination::Member(member) => Some(member),
+            Destination::Echo | Destination::Guest(_) => None,
         }
     }
 }
 
 /// How a letter fits into the order of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum OrderCheck {
     /// It is next and can be taken.
     Next,
     /// Its `prev` names a refused letter. It must be refused for this reason.
@@ -69,7 +68,7 @@ pub(super) enum Turn {
     /// Another letter was taken under its number: an old copy of the outbox has numbered it.
     OldCopy,
     /// The sender has too many flows.
-    Crowded,
+    Full,
 }
 
 /// The number of a letter and its predecessor.
@@ -83,7 +82,7 @@ pub(super) struct Numbered {
 
 /// Watermarks of one flow: the last letter accepted, delivered and read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Marks {
+pub(super) struct Watermarks {
     pub(super) accepted: u64,
     pub(super) delivered: u64,
     pub(super) read: u64,
@@ -93,7 +92,7 @@ pub(super) struct Marks {
     pub(super) mark: Mark,
 }
 
-impl Marks {
+impl Watermarks {
     /// Records that the recipient has every letter up to `number`.
     fn deliver(&mut self, number: u64) {
         self.accepted = self.accepted.max(number);
@@ -108,21 +107,21 @@ pub(super) type Refusal = (Reason, bool);
 struct Flow {
     /// The last letter that was taken and not refused.
     taken: u64,
-    marks: Marks,
+    watermarks: Watermarks,
     /// Time of the last letter, taken or refused, in milliseconds of the uptime clock.
     touched: u64,
     /// Wall time of the first letter that no receipt has reported as accepted, and the value of
     /// this time in the last receipt.
     taken_at: Option<Wall>,
-    told_taken_at: Wall,
+    reported_taken_at: Wall,
     /// Refused numbers that no later letter has overtaken, and the reason for refusing letters
     /// behind them. Valid in session `refused_in` only.
-    refused: Option<(Numbers, Reason)>,
+    refused: Option<(NumberRange, Reason)>,
     refused_in: u32,
-    again: Again,
-    standing: Standing,
+    retry_passes: RetryPasses,
+    disclosure: Disclosure,
     /// The session in which a receipt is pending, or [`NEVER`].
-    owed_in: u32,
+    receipt_due_in: u32,
     /// The session in which the marks rose last. Its receipts may not have arrived, so a receipt is
     /// pending in the next session too.
     raised_in: u32,
@@ -137,45 +136,45 @@ const FIRST: u32 = 2;
 
 /// Whether the sender of a flow may know that its recipient exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Standing {
+enum Disclosure {
     /// Nothing has been reported about it.
     #[default]
     New,
     /// Its answers wait: see [`lookups`].
-    Waits,
+    Waiting,
     /// The sender knows it.
     Known,
 }
 
 impl Flow {
     /// Records that later letters whose `prev` is among these numbers are refused for `reason`.
-    fn refuse(&mut self, numbers: Numbers, reason: Reason, session: u32) {
+    fn refuse(&mut self, numbers: NumberRange, reason: Reason, session: u32) {
         let all = self.refused_now(session).map_or(numbers, |(refused, _)| refused.span(numbers));
         self.refused = Some((all, reason));
         self.refused_in = session;
     }
 
-    fn refused_now(&self, session: u32) -> Option<(Numbers, Reason)> {
+    fn refused_now(&self, session: u32) -> Option<(NumberRange, Reason)> {
         self.refused.filter(|_| self.refused_in == session)
     }
 
-    fn owes(&self, session: u32) -> bool {
-        self.owed_in == session || self.raised_in == session - 1
+    fn is_receipt_due(&self, session: u32) -> bool {
+        self.receipt_due_in == session || self.raised_in == session - 1
     }
 
-    fn owe(&mut self, id: FlowId, session: u32, owing: &mut Vec<FlowId>) {
-        if self.standing == Standing::Waits {
+    fn queue_receipt(&mut self, id: FlowId, session: u32, receipts_due: &mut Vec<FlowId>) {
+        if self.disclosure == Disclosure::Waiting {
             return;
         }
-        if !self.owes(session) {
-            owing.push(id);
+        if !self.is_receipt_due(session) {
+            receipts_due.push(id);
         }
-        self.owed_in = session;
+        self.receipt_due_in = session;
     }
 
     /// Records that the marks rose: the next session gets a receipt too.
     fn raise(&mut self, id: FlowId, session: u32, raised: &mut Vec<FlowId>) {
-        if self.raised_in != session && self.standing != Standing::Waits {
+        if self.raised_in != session && self.disclosure != Disclosure::Waiting {
             self.raised_in = session;
             raised.push(id);
         }
@@ -195,53 +194,53 @@ pub(super) struct Flows {
     session: u32,
     /// Flows with a pending receipt in this session, and flows whose marks rose in it. Both may
     /// contain removed flows.
-    owing: Vec<FlowId>,
+    receipts_due: Vec<FlowId>,
     raised: Vec<FlowId>,
     /// Flows whose marks rose since they were last persisted.
     unwritten: BTreeSet<FlowId>,
     /// Letters refused in this session as unknown. They matter if the name is registered.
-    unknowns: Unknowns,
+    unknowns: UnknownRecipients,
     /// Flows whose answers wait for those of earlier flows.
-    waiting: Waiting,
+    lookup_queue: LookupQueue,
     /// Letters that may be sent again without counting against the sender's rate.
     passes: usize,
     /// Letters accepted and refused later, until the sender acknowledges the refusal.
-    refusals: OwedRefusals,
+    refusals: PendingRefusals,
     correspondents: Correspondents,
     /// Receipts that are held back.
     held_back: BTreeMap<FlowId, HeldBack>,
     /// Refusals that are not durable yet.
-    pub(super) leaving: Leaving<FlowId>,
+    pub(super) pending_removals: PendingRemovals<FlowId>,
 }
 
 impl Default for Flows {
     fn default() -> Flows {
-        <Flows as crate::base::Blank>::fresh()
+        <Flows as crate::base::EmptyValue>::new_empty()
     }
 }
 
-blank!(
+empty_value!(
     Flows,
     Flows {
         flows: BTreeMap::new(),
         session: FIRST,
-        owing: Vec::new(),
+        receipts_due: Vec::new(),
         raised: Vec::new(),
         unwritten: BTreeSet::new(),
-        unknowns: Unknowns::new(),
-        waiting: Waiting::new(),
+        unknowns: UnknownRecipients::new(),
+        lookup_queue: LookupQueue::new(),
         passes: 0,
-        refusals: OwedRefusals::BLANK,
-        correspondents: Correspondents::BLANK,
+        refusals: PendingRefusals::EMPTY,
+        correspondents: Correspondents::EMPTY,
         held_back: BTreeMap::new(),
-        leaving: Leaving::new(),
+        pending_removals: PendingRemovals::new(),
     },
     |flows| {
         let told = flows.refusals.is_empty() && flows.unknowns.is_empty() && flows.correspondents.is_empty();
-        told && flows.waiting.is_empty()
-            && flows.leaving.is_empty()
+        told && flows.lookup_queue.is_empty()
+            && flows.pending_removals.is_empty()
             && flows.flows.is_empty()
-            && flows.owing.is_empty()
+            && flows.receipts_due.is_empty()
     }
 );
 
@@ -259,66 +258,73 @@ impl Flows {
     /// refusals are pending again.
     pub(super) fn begin_session(&mut self) {
         self.unknowns.clear();
-        self.waiting.begin_session();
+        self.lookup_queue.begin_session();
         self.session += 1;
-        self.owing = std::mem::take(&mut self.raised);
+        self.receipts_due = std::mem::take(&mut self.raised);
         self.refusals.begin_session();
     }
 
     /// Checks whether this letter to `name` can be taken now.
-    pub(super) fn turn_of(&mut self, flow: FlowId, name: &str, letter: Numbered) -> Turn {
+    pub(super) fn check_order(&mut self, flow: FlowId, name: &str, letter: Numbered) -> OrderCheck {
         let Numbered { number, prev, mark } = letter;
         // A known number under a higher mark: the outbox was restored from an old copy, and another
         // letter has this number.
-        if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.marks.mark) {
-            return Turn::OldCopy;
+        if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.watermarks.mark) {
+            return OrderCheck::OldCopy;
         }
-        if !self.refusals.is_empty() && self.refusals.repeats(flow, number) {
+        if !self.refusals.is_empty() && self.refusals.take_repeated(flow, number) {
             // It was refused after it had been taken, perhaps by an earlier process of this relay.
             // The refusal holds.
-            return Turn::Repeated;
+            return OrderCheck::Repeated;
         }
         // Evict no flow: without its `taken` mark a repeated letter would count as new.
         let is_full = self.flows.len() >= FLOWS_MAX;
         let state = match self.flows.entry(flow) {
-            Vacant(_) if is_full => return Turn::Crowded,
+            Vacant(_) if is_full => return OrderCheck::Full,
             entry => entry.or_default(),
         };
         // `name` is registered now. Letters refused while it was unknown belong to this flow.
         // Otherwise a letter written after them would pass as `Next`.
-        if let Some(numbers) = self.unknowns.found(flow.outbox, name) {
+        if let Some(numbers) = self.unknowns.remove(flow.outbox, name) {
             state.refuse(numbers, Reason::Behind, self.session);
         }
         // While earlier lookups wait, even the first receipt would show that the recipient exists.
-        if state.standing == Standing::New {
-            let waits = self.waiting.holds(flow.outbox, name);
-            state.standing = if waits { Standing::Waits } else { Standing::Known };
+        if state.disclosure == Disclosure::New {
+            let waits = self.lookup_queue.contains(flow.outbox, name);
+            state.disclosure = if waits { Disclosure::Waiting } else { Disclosure::Known };
         }
         // The sender lost its session or the receipt. Repeat the receipt, if accepted already.
         if number <= state.taken {
-            if number <= state.marks.accepted {
-                state.owe(flow, self.session, &mut self.owing);
+            if number <= state.watermarks.accepted {
+                state.queue_receipt(flow, self.session, &mut self.receipts_due);
             }
-            return Turn::Repeated;
+            return OrderCheck::Repeated;
         }
         // The sender had not received the refusal of `prev` when it sent this letter. It repeats it
         // with a corrected `prev`; taken now, it would overtake letters sent again.
         match state.refused_now(self.session) {
-            Some((refused, reason)) if refused.contains(prev) => Turn::Behind(reason),
-            _ => Turn::Next,
+            Some((refused, reason)) if refused.contains(prev) => OrderCheck::Behind(reason),
+            _ => OrderCheck::Next,
         }
     }
 
     /// Records that a letter was taken at `at`, which is `clock` on the uptime clock. Returns
     /// whether it is the first of its flow. Letters whose `prev` is a refused number above it are
     /// still behind.
-    pub(super) fn took(&mut self, flow: FlowId, number: u64, mark: Mark, at: Wall, clock: u64) -> bool {
+    pub(super) fn record_taken(
+        &mut self,
+        flow: FlowId,
+        number: u64,
+        mark: Mark,
+        at: Wall,
+        clock: u64,
+    ) -> bool {
         if self.raised.len() > 2 * self.flows.len() + RAISED_SLACK {
             self.forget_stale_raised();
         }
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.touched = clock;
-        state.marks.mark = state.marks.mark.max(mark);
+        state.watermarks.mark = state.watermarks.mark.max(mark);
         let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
@@ -345,55 +351,55 @@ impl Flows {
 
     /// Records a refusal, immediate or later; the letter may be sent again. One refused as `behind`
     /// gets a pass, because its client repeats it unasked.
-    pub(super) fn refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
+    pub(super) fn record_refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
-        state.taken = state.taken.min(number.saturating_sub(1)).max(state.marks.accepted);
-        let behind = if reason.is_of_conversation() { reason } else { Reason::Behind };
-        state.refuse(Numbers::one(number), behind, self.session);
+        state.taken = state.taken.min(number.saturating_sub(1)).max(state.watermarks.accepted);
+        let behind = if reason.is_about_conversation() { reason } else { Reason::Behind };
+        state.refuse(NumberRange::one(number), behind, self.session);
         if reason == Reason::Behind {
-            self.passes += state.again.grant(number, 1);
+            self.passes += state.retry_passes.grant(number, 1);
         }
     }
 
     /// Whether a letter is repeated after `behind`; uses up the pass of its number.
-    pub(super) fn comes_again(&mut self, flow: FlowId, number: u64) -> bool {
-        let again =
-            self.passes > 0 && self.flows.get_mut(&flow).is_some_and(|state| state.again.redeem(number));
+    pub(super) fn redeem_retry_pass(&mut self, flow: FlowId, number: u64) -> bool {
+        let again = self.passes > 0
+            && self.flows.get_mut(&flow).is_some_and(|state| state.retry_passes.redeem(number));
         self.passes -= usize::from(again);
         again
     }
 
     /// Raises the accepted mark. The last of these letters was taken at `since`.
-    pub(super) fn accepted(&mut self, flow: FlowId, number: u64, since: u64) {
-        self.raise(flow, |marks| {
-            marks.accepted = marks.accepted.max(number);
-            marks.since = since;
+    pub(super) fn raise_accepted(&mut self, flow: FlowId, number: u64, since: u64) {
+        self.raise(flow, |watermarks| {
+            watermarks.accepted = watermarks.accepted.max(number);
+            watermarks.since = since;
         });
-        self.accepted_though_held_back(flow, number);
+        self.raise_held_back_accepted(flow, number);
     }
 
     /// Raises the delivered mark: the recipient has every letter up to `number`.
-    pub(super) fn delivered(&mut self, flow: FlowId, number: u64) {
-        self.tell_now(flow);
-        self.raise(flow, |marks| marks.deliver(number));
+    pub(super) fn raise_delivered(&mut self, flow: FlowId, number: u64) {
+        self.report_now(flow);
+        self.raise(flow, |watermarks| watermarks.deliver(number));
     }
 
     /// Raises the read mark. Returns the marks before it; `None` if the flow is unknown.
     ///
     /// After a crash the relay may know fewer deliveries than the sender, whose client compares
     /// this mark with its own state.
-    pub(super) fn read(&mut self, flow: FlowId, number: u64) -> Option<Marks> {
-        self.tell_now(flow);
-        self.raise(flow, |marks| marks.read = marks.read.max(number))
+    pub(super) fn raise_read(&mut self, flow: FlowId, number: u64) -> Option<Watermarks> {
+        self.report_now(flow);
+        self.raise(flow, |watermarks| watermarks.read = watermarks.read.max(number))
     }
 
     /// Changes the marks and returns those before; `None` if the flow is unknown.
-    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Marks)) -> Option<Marks> {
+    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Watermarks)) -> Option<Watermarks> {
         let state = self.flows.get_mut(&flow)?;
-        let before = state.marks;
-        raise(&mut state.marks);
-        if state.marks != before {
-            state.owe(flow, self.session, &mut self.owing);
+        let before = state.watermarks;
+        raise(&mut state.watermarks);
+        if state.watermarks != before {
+            state.queue_receipt(flow, self.session, &mut self.receipts_due);
             state.raise(flow, self.session, &mut self.raised);
             if !std::mem::replace(&mut state.unwritten, true) {
                 self.unwritten.insert(flow);
@@ -403,23 +409,23 @@ impl Flows {
     }
 
     /// Makes a receipt and all refusals of the flow pending, because the sender asks.
-    pub(super) fn asked(&mut self, flow: FlowId) {
+    pub(super) fn request_receipt(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.owe(flow, self.session, &mut self.owing);
+            state.queue_receipt(flow, self.session, &mut self.receipts_due);
         }
-        self.refusals.asked(flow);
+        self.refusals.request(flow);
     }
 
     /// Returns the watermarks of a flow.
-    pub(super) fn marks(&self, flow: FlowId) -> Option<Marks> {
-        self.flows.get(&flow).map(|state| state.marks)
+    pub(super) fn watermarks(&self, flow: FlowId) -> Option<Watermarks> {
+        self.flows.get(&flow).map(|state| state.watermarks)
     }
 
     /// Forgets all flows to a recipient that no longer exists.
-    pub(super) fn forget(&mut self, to: To) {
+    pub(super) fn forget(&mut self, to: Destination) {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
-            self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
+            self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.left());
             self.unwritten.remove(&flow);
             self.held_back.remove(&flow);
         }
@@ -443,27 +449,28 @@ impl Flows {
         let mut last = None;
         for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(most).enumerate() {
             last = Some((*id, count + 1));
-            idle.extend(self.rests_as(*id, flow, before, may_hear).then_some(*id));
+            idle.extend(self.is_idle_flow(*id, flow, before, may_hear).then_some(*id));
         }
         (idle, last)
     }
 
     /// Whether this flow is idle in the sense of [`Flows::idle`].
-    pub(super) fn rests(&self, flow: FlowId, before: u64, may_hear: bool) -> bool {
-        self.flows.get(&flow).is_some_and(|state| self.rests_as(flow, state, before, may_hear))
+    pub(super) fn is_idle(&self, flow: FlowId, before: u64, may_hear: bool) -> bool {
+        self.flows.get(&flow).is_some_and(|state| self.is_idle_flow(flow, state, before, may_hear))
     }
 
-    fn rests_as(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
-        let owes = || flow.owes(self.session) || self.is_held_back(id) || self.refusals.owes(id);
+    fn is_idle_flow(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
+        let owes =
+            || flow.is_receipt_due(self.session) || self.is_held_back(id) || self.refusals.is_pending_for(id);
         let heard = || flow.raised_in != self.session && !owes();
         // Flows to guests are forgotten with their guests.
-        let may_go = !matches!(id.to, To::Guest(_)) && flow.touched < before;
+        let may_go = !matches!(id.to, Destination::Guest(_)) && flow.touched < before;
         may_go && (!may_hear || heard())
     }
 
     /// Forgets an idle flow.
     pub(super) fn drop_idle(&mut self, flow: FlowId) {
-        self.passes -= self.flows.remove(&flow).map_or(0, |state| state.again.left());
+        self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.left());
         self.unwritten.remove(&flow);
         self.held_back.remove(&flow);
         self.refusals.forget(flow);
@@ -472,29 +479,30 @@ impl Flows {
     // Receipts.
 
     /// Returns the next pending receipt and the time at which the first letter new in it was taken.
-    /// Call [`Flows::paid`] once it is sent.
-    pub(super) fn next_receipt(&mut self) -> Option<(FlowId, Marks, Wall)> {
+    /// Call [`Flows::mark_receipt_sent`] once it is sent.
+    pub(super) fn next_receipt(&mut self) -> Option<(FlowId, Watermarks, Wall)> {
         loop {
-            let flow = *self.owing.last()?;
-            if let Some(state) = self.flows.get(&flow).filter(|state| state.owes(self.session)) {
-                let marks = self.told_of(flow, state);
-                return Some((flow, marks, state.taken_at.unwrap_or(state.told_taken_at)));
+            let flow = *self.receipts_due.last()?;
+            if let Some(state) = self.flows.get(&flow).filter(|state| state.is_receipt_due(self.session)) {
+                let watermarks = self.reportable_watermarks(flow, state);
+                return Some((flow, watermarks, state.taken_at.unwrap_or(state.reported_taken_at)));
             }
-            self.owing.pop();
+            self.receipts_due.pop();
         }
     }
 
     /// Marks the receipt of [`Flows::next_receipt`] as sent.
-    pub(super) fn paid(&mut self) {
-        let Some(flow) = self.owing.pop() else { return };
-        let accepted = self.flows.get(&flow).map_or(0, |state| self.told_of(flow, state).accepted);
+    pub(super) fn mark_receipt_sent(&mut self) {
+        let Some(flow) = self.receipts_due.pop() else { return };
+        let accepted =
+            self.flows.get(&flow).map_or(0, |state| self.reportable_watermarks(flow, state).accepted);
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.owed_in = NEVER;
+            state.receipt_due_in = NEVER;
             if state.raised_in != self.session {
                 state.raised_in = NEVER;
             }
             if accepted >= state.taken {
-                state.told_taken_at = state.taken_at.take().unwrap_or(state.told_taken_at);
+                state.reported_taken_at = state.taken_at.take().unwrap_or(state.reported_taken_at);
             }
         }
     }
@@ -502,17 +510,17 @@ impl Flows {
     // Persistence.
 
     /// Returns the marks to persist, and the time of the last letter; `None` if they did not rise.
-    pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Marks, u64)> {
+    pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Watermarks, u64)> {
         let state = self.flows.get_mut(&flow)?;
         if !std::mem::take(&mut state.unwritten) {
             return None;
         }
         self.unwritten.remove(&flow);
-        Some((state.marks, state.touched))
+        Some((state.watermarks, state.touched))
     }
 
     /// Marks the flow as not persisted: a write failed, or the disk lost it.
-    pub(super) fn not_written(&mut self, flow: FlowId) {
+    pub(super) fn mark_unwritten(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
             state.unwritten = true;
             self.unwritten.insert(flow);
@@ -527,62 +535,63 @@ impl Flows {
     // Refusals of accepted letters.
 
     /// Whether one more refusal may become pending. Otherwise no letter of this sender expires.
-    pub(super) fn may_owe_refusal(&self) -> bool {
-        self.refusals.has_room()
+    pub(super) fn may_queue_refusal(&self) -> bool {
+        self.refusals.has_capacity()
     }
 
     /// Whether one more letter to `to` may be taken, which might be refused later.
     ///
     /// `false` only if the sender has too many unacknowledged refusals, some of them from `to`.
     /// Letters to other recipients are not affected.
-    pub(super) fn may_owe_refusal_of(&self, to: To) -> bool {
-        self.refusals.has_room() || !self.refusals.owes_of(to)
+    pub(super) fn may_queue_refusal_to(&self, to: Destination) -> bool {
+        self.refusals.has_capacity() || !self.refusals.is_pending_to(to)
     }
 
-    /// Returns the number of pending refusals above the bound of [`Flows::may_owe_refusal`].
+    /// Returns the number of pending refusals above the bound of [`Flows::may_queue_refusal`].
     pub(super) fn refusals_above_bound(&self) -> usize {
         self.refusals.above_bound()
     }
 
     /// Queues the refusal of an accepted letter.
-    pub(super) fn owe_refusal(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
-        self.refusals.owe(flow, number, refusal);
+    pub(super) fn queue_refusal(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
+        self.refusals.insert(flow, number, refusal);
     }
 
-    /// Returns the next refusal, of consecutive letters. Call [`Flows::told`] once it is sent.
-    pub(super) fn next_untold(&mut self) -> Option<(FlowId, Numbers, Refusal)> {
+    /// Returns the next refusal, of consecutive letters. Call [`Flows::mark_refusal_sent`] once it
+    /// is sent.
+    pub(super) fn next_unsent_refusal(&mut self) -> Option<(FlowId, NumberRange, Refusal)> {
         if self.refusals.is_empty() {
             return None;
         }
         let (flow, first, refusal) = self.refusals.next()?;
         let last = self.refusals.last_of(flow, first, refusal);
-        Some((flow, Numbers { first, last }, refusal))
+        Some((flow, NumberRange { first, last }, refusal))
     }
 
-    /// Marks the refusal of [`Flows::next_untold`] as sent.
-    pub(super) fn told(&mut self, numbers: Numbers) {
-        (numbers.first..=numbers.last).for_each(|_| self.refusals.told());
+    /// Marks the refusal of [`Flows::next_unsent_refusal`] as sent.
+    pub(super) fn mark_refusal_sent(&mut self, numbers: NumberRange) {
+        (numbers.first..=numbers.last).for_each(|_| self.refusals.mark_sent());
     }
 
     /// Handles the sender's acknowledgement of a refusal, which is returned if it was pending.
-    pub(super) fn heard(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
-        self.refusals.heard(flow, number)
+    pub(super) fn take_acknowledged(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
+        self.refusals.take_acknowledged(flow, number)
     }
 
     /// Whether the refusal of this letter is pending.
-    pub(super) fn owes_refusal(&self, flow: FlowId, number: u64) -> bool {
+    pub(super) fn has_pending_refusal(&self, flow: FlowId, number: u64) -> bool {
         self.refusals.has(flow, number)
     }
 
     // For tests.
 
     /// Returns every flow, its marks, and whether they rose since they were persisted.
-    pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Marks, bool)> + '_ {
-        self.flows.iter().map(|(id, flow)| (*id, flow.marks, flow.unwritten))
+    pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Watermarks, bool)> + '_ {
+        self.flows.iter().map(|(id, flow)| (*id, flow.watermarks, flow.unwritten))
     }
 
     /// Returns every pending refusal.
-    pub(super) fn owed(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
+    pub(super) fn pending_refusals(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
         self.refusals.all()
     }
 }

@@ -10,16 +10,16 @@ use std::time::Duration;
 use crate::base::Tick;
 
 use super::flows::FlowId;
+use super::mailbox::StoredResult;
 use super::members::MemberId;
-use super::queue::Stored;
 use super::{Out, Relay, Timer};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Flows reported at once, each perhaps with a packet; the next after [`TELL_NEXT`]. 256: 25,600 a
-/// second, and no turn is long.
-const TOLD_AT_ONCE_MAX: usize = 256;
+/// Flows reported at once, each perhaps with a packet; the next after [`REPORT_INTERVAL`]. 256:
+/// 25,600 a second, and no turn is long.
+const REPORTS_PER_TURN_MAX: usize = 256;
 /// Pause between two such batches, which lets other inputs in.
-const TELL_NEXT: Duration = Duration::from_millis(10);
+const REPORT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Flows that wait for a full second.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct FullSeconds {
     /// Due time, sender and flow, ordered by time. Some no longer wait.
     waiting: VecDeque<(Tick, MemberId, FlowId)>,
     /// Flows held back by the previous process: they wait for the first full second.
-    found: Vec<(MemberId, FlowId)>,
+    restored: Vec<(MemberId, FlowId)>,
     scheduled: Option<Tick>,
 }
 
@@ -39,38 +39,38 @@ impl Relay {
 
     /// Records a delivery that is reported at the next full second, because the recipient does not
     /// know the sender.
-    pub(super) fn tell_at_full_second(
+    pub(super) fn report_at_full_second(
         &mut self,
         now: Tick,
-        author: MemberId,
+        sender: MemberId,
         flow: FlowId,
-        stored: Stored,
+        stored: StoredResult,
         out: &mut Out,
     ) {
         let due = next_full_second(now);
-        if self.places[author.0].flows.delivered_held_back(flow, stored.number, now, due) {
-            self.wait_for_second(due, author, flow);
+        if self.member_states[sender.0].flows.hold_back_delivered(flow, stored.number, now, due) {
+            self.wait_for_second(due, sender, flow);
         }
-        self.write_marks(author, flow, stored.places, out);
+        self.write_watermarks(sender, flow, stored.seqs, out);
     }
 
-    fn wait_for_second(&mut self, due: Tick, author: MemberId, flow: FlowId) {
+    fn wait_for_second(&mut self, due: Tick, sender: MemberId, flow: FlowId) {
         let FullSeconds { waiting, scheduled, .. } = &mut self.full_seconds;
-        waiting.push_back((due, author, flow));
+        waiting.push_back((due, sender, flow));
         self.deadlines.set(Timer::FullSecond, Some(due), scheduled);
     }
 
     /// Restores a flow that the previous process had not fully reported.
-    pub(super) fn found_held_back(&mut self, author: MemberId, flow: FlowId) {
-        self.places[author.0].flows.found_held_back(flow);
-        self.full_seconds.found.push((author, flow));
+    pub(super) fn restore_held_back(&mut self, sender: MemberId, flow: FlowId) {
+        self.member_states[sender.0].flows.restore_held_back(flow);
+        self.full_seconds.restored.push((sender, flow));
         self.deadlines.set(Timer::FullSecond, Some(Tick::ZERO), &mut self.full_seconds.scheduled);
     }
 
     /// Records that the disk has letters of this flow, through this number.
-    pub(super) fn tell_accepted(&mut self, author: MemberId, flow: FlowId, number: u64) {
-        if self.places[author.0].flows.kept_held_back(flow, number) {
-            self.mark_author(author);
+    pub(super) fn report_accepted(&mut self, sender: MemberId, flow: FlowId, number: u64) {
+        if self.member_states[sender.0].flows.mark_held_back_durable(flow, number) {
+            self.mark_sender_session(sender);
         }
     }
 
@@ -80,27 +80,27 @@ impl Relay {
             self.full_seconds.scheduled = None;
         }
         let first = next_full_second(now);
-        for (author, flow) in std::mem::take(&mut self.full_seconds.found) {
-            self.places[author.0].flows.hold_back_until(flow, first);
-            self.wait_for_second(first, author, flow);
+        for (sender, flow) in std::mem::take(&mut self.full_seconds.restored) {
+            self.member_states[sender.0].flows.hold_back_until(flow, first);
+            self.wait_for_second(first, sender, flow);
         }
-        for _ in 0..TOLD_AT_ONCE_MAX {
-            let Some((due, author, flow)) = self.full_seconds.waiting.pop_front() else { break };
+        for _ in 0..REPORTS_PER_TURN_MAX {
+            let Some((due, sender, flow)) = self.full_seconds.waiting.pop_front() else { break };
             if due > now {
-                self.full_seconds.waiting.push_front((due, author, flow));
+                self.full_seconds.waiting.push_front((due, sender, flow));
                 break;
             }
-            if self.places[author.0].flows.tell_held_back(flow, now) {
-                self.mark_author(author);
+            if self.member_states[sender.0].flows.report_held_back(flow, now) {
+                self.mark_sender_session(sender);
             }
         }
-        let after = |due: Tick| if due > now { due } else { now + TELL_NEXT };
+        let after = |due: Tick| if due > now { due } else { now + REPORT_INTERVAL };
         let next = self.full_seconds.waiting.front().map(|next| after(next.0));
         self.deadlines.set(Timer::FullSecond, next, &mut self.full_seconds.scheduled);
     }
 
-    fn mark_author(&mut self, author: MemberId) {
-        if let Some(slot) = self.places[author.0].session {
+    fn mark_sender_session(&mut self, sender: MemberId) {
+        if let Some(slot) = self.member_states[sender.0].session {
             self.sessions.mark(slot);
         }
     }

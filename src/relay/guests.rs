@@ -4,19 +4,19 @@
 //! This module splits their text into letters and paces the replies; the relay routes the letters.
 //!
 //! Plain text proves no address. Nothing automatic sent to a UDP guest is larger than what it sent,
-//! and replies run at most three datagrams ahead. `gate` limits the accepted text, and `seats`
+//! and replies run at most three datagrams ahead. `admission` limits the accepted text, and `slots`
 //! assigns [`GuestRules::limit`] places. A connection that gets none receives a text and is closed;
 //! until its first letter only the limit of connections applies. A guest may have 64 KiB of waiting
 //! replies (4 KiB without a place) and 4 KiB of an unfinished line.
 
+mod admission;
+mod byte_budgets;
 mod echo;
-mod gate;
 mod guest;
-mod lines;
-mod names;
-mod seats;
-mod seen;
-mod shares;
+mod index;
+mod line_splitter;
+mod recent_addrs;
+mod slots;
 mod text;
 mod words;
 
@@ -26,21 +26,21 @@ use std::time::Duration;
 
 use crate::base::{Carrier, ConnId, LetterId, Name, OutboxId, Path, Rng, Tick};
 use crate::session::PrefixLen;
-use crate::wire::letter::GuestNote;
+use crate::wire::letter::GuestEvent;
 use crate::wire::message::Reason;
 
 use super::Out;
-use super::letters::ECHO;
 use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, source};
 use super::members::MemberId;
+use super::routing::ECHO;
+use admission::GuestAdmission;
+use byte_budgets::ByteBudgets;
 use echo::{Echoes, echo};
-use gate::Gate;
 use guest::Guest;
 use guest::outbox_of;
-pub(super) use guest::{GuestId, Notice, carrier_of};
-use names::Names;
-use seats::{Moved, Seats, Standing};
-use shares::Shares;
+pub(super) use guest::{GuestId, GuestReply, carrier_of};
+use index::GuestIndex;
+use slots::{GuestClass, GuestSlots, SlotChange};
 use text::Charset;
 pub use text::GuestEncoding;
 use words::{BYE, Line};
@@ -83,7 +83,7 @@ pub struct GuestTexts {
 
 /// Something to route for a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum GuestAction {
     /// A letter of a guest.
     Letter {
         /// Its sender.
@@ -94,7 +94,7 @@ pub(super) enum Said {
         text: String,
     },
     /// A note about a guest, in the guest's name, to the members it has written to.
-    About {
+    Event {
         /// The guest.
         from: Name,
         /// Its outbox.
@@ -102,13 +102,13 @@ pub(super) enum Said {
         /// Recipients, each with the number of the last letter before.
         to: Vec<(MemberId, u64)>,
         /// The note.
-        note: GuestNote,
+        event: GuestEvent,
     },
 }
 
 /// Something to route, before its letter numbers are known.
 #[derive(Debug)]
-enum Pending {
+enum PendingGuestAction {
     Letter { path: Path, to: Name, text: String },
     Ended(Path),
     Left(Path),
@@ -120,38 +120,38 @@ pub(super) struct Guests {
     rules: GuestRules,
     rng: Rng,
     guests: BTreeMap<Path, Guest>,
-    names: Names,
+    index: GuestIndex,
     /// Refused texts and guests, and datagrams whose source cannot be a guest.
     refused: u64,
     forged: u64,
     due: BTreeSet<(Tick, Path)>,
-    seats: Seats,
-    gate: Gate,
+    slots: GuestSlots,
+    admission: GuestAdmission,
     echoes: Echoes,
     /// Rates of text by source of a connection.
-    shares: Shares,
+    byte_budgets: ByteBudgets,
     /// Rates of lookups by network of a connection. UDP guests get no answers to lookups.
-    asked: Shares,
+    query_budgets: ByteBudgets,
     last_id: u64,
     /// Results of the current input.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<PendingGuestAction>,
     /// Connections to close.
     closing: Vec<ConnId>,
 }
 
 impl Guests {
     pub(super) fn new(rules: GuestRules, mut rng: Rng) -> Guests {
-        let (interval, burst) = gate::SOURCE_RATE;
+        let (interval, burst) = admission::SOURCE_RATE;
         Guests {
-            seats: Seats::new(rules.limit),
-            gate: Gate::new(&mut rng),
+            slots: GuestSlots::new(rules.limit),
+            admission: GuestAdmission::new(&mut rng),
             echoes: Echoes::new(&mut rng),
-            shares: Shares::new(&mut rng, interval, burst),
-            asked: Shares::new(&mut rng, LOOKUP_INTERVAL, LOOKUPS_BURST),
+            byte_budgets: ByteBudgets::new(&mut rng, interval, burst),
+            query_budgets: ByteBudgets::new(&mut rng, LOOKUP_INTERVAL, LOOKUPS_BURST),
             rules,
             rng,
             guests: BTreeMap::new(),
-            names: Names::default(),
+            index: GuestIndex::default(),
             refused: 0,
             forged: 0,
             due: BTreeSet::new(),
@@ -166,38 +166,38 @@ impl Guests {
     /// Handles a text datagram, or an empty one, which only fetches replies.
     pub(super) fn handle_datagram(&mut self, now: Tick, path: Path, bytes: &[u8], out: &mut Out) {
         let Some(from) = path.udp_peer() else { return };
-        if !gate::is_possible(from) {
+        if !admission::is_possible(from) {
             self.forged += 1;
             return;
         }
         let guest = self.guests.get(&path);
-        let (before, standing) = match guest {
-            Some(guest) => (guest.lines.charset(), Some(guest.standing)),
+        let (before, class) = match guest {
+            Some(guest) => (guest.line_splitter.charset(), Some(guest.class)),
             None => (Charset::default(), None),
         };
         let charset = self.rules.encoding.charset_of(before, bytes, true);
-        if !bytes.is_empty() && !self.gate.admits_source(now, from.ip()) {
+        if !bytes.is_empty() && !self.admission.admit_source(now, from.ip()) {
             self.refused += 1;
             return;
         }
         if let Some(text) = for_echo(&self.rules, bytes) {
-            match self.echoes.admits(now, from, charset, text) {
+            match self.echoes.admit(now, from, charset, text) {
                 true => echo(path, charset, text, out),
                 false => self.refused += 1,
             }
             return;
         }
         let line = words::without_end(bytes);
-        let admitted = match standing {
-            Some(standing) => line.is_empty() || self.gate.admits_guest(now, standing),
+        let admitted = match class {
+            Some(class) => line.is_empty() || self.admission.admit_guest(now, class),
             None if line.is_empty() => return,
-            None => self.gate.admits_stranger(now, from),
+            None => self.admission.admit_stranger(now, from),
         };
         if !admitted {
             self.refused += 1;
             return;
         }
-        if standing.is_none() {
+        if class.is_none() {
             self.insert(now, path, from, None);
         }
         self.take_datagram(now, path, charset, bytes, out);
@@ -207,12 +207,12 @@ impl Guests {
         let Some(guest) = self.guests.get_mut(&path) else { return };
         let line = words::without_end(bytes);
         if !bytes.is_empty() {
-            guest.lines.note_datagram(charset, line.len() < bytes.len());
+            guest.line_splitter.note_datagram(charset, line.len() < bytes.len());
         }
         guest.handle_datagram(now, out);
-        self.seat_udp(now, path);
+        self.assign_udp_slot(now, path);
         self.schedule(path);
-        self.hear(path, charset, line);
+        self.queue_text(path, charset, line);
     }
 
     /// Handles a new connection. Its first byte will show whether it is a guest's.
@@ -233,9 +233,9 @@ impl Guests {
         let Some(guest) = self.guests.get_mut(&path) else { return };
         guest.busy = now;
         let mut letters = Vec::new();
-        guest.lines.push(now, bytes, |charset, letter| letters.push((charset, letter.to_vec())));
+        guest.line_splitter.push(now, bytes, |charset, letter| letters.push((charset, letter.to_vec())));
         if is_echo {
-            guest.lines.cut(|charset, letter| letters.push((charset, letter.to_vec())));
+            guest.line_splitter.cut(|charset, letter| letters.push((charset, letter.to_vec())));
         }
         self.take_letters(now, path, letters, out);
         self.schedule(path);
@@ -247,7 +247,7 @@ impl Guests {
         let is_echo = self.is_echo();
         let Some(guest) = self.guests.get_mut(&path) else { return };
         let mut letters = Vec::new();
-        guest.lines.finish(|charset, letter| letters.push((charset, letter.to_vec())));
+        guest.line_splitter.finish(|charset, letter| letters.push((charset, letter.to_vec())));
         self.take_letters(now, path, letters, out);
         let Some(guest) = self.guests.get_mut(&path) else { return };
         if is_echo || !guest.is_heard {
@@ -255,13 +255,13 @@ impl Guests {
             return self.close(path);
         }
         guest.ended_until = Some(now + ENDED_FOR);
-        self.pending.push_back(Pending::Ended(path));
+        self.pending.push_back(PendingGuestAction::Ended(path));
         self.schedule(path);
     }
 
     /// Handles the end of a connection.
     pub(super) fn handle_closed(&mut self, conn: ConnId) {
-        self.leave(Path::Tcp(conn));
+        self.remove(Path::Tcp(conn));
     }
 
     /// Handles pauses, greetings and time limits that are due.
@@ -277,26 +277,26 @@ impl Guests {
                 greet(guest, &self.rules.greeting, out);
             }
             let mut letters = Vec::new();
-            guest.lines.handle_time(now, |charset, letter| letters.push((charset, letter.to_vec())));
+            guest.line_splitter.handle_time(now, |charset, letter| letters.push((charset, letter.to_vec())));
             self.take_letters(now, path, letters, out);
             self.schedule(path);
         }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.due.first().map(|first| first.0).into_iter().chain(self.names.next_deadline()).min()
+        self.due.first().map(|first| first.0).into_iter().chain(self.index.next_deadline()).min()
     }
 
     // Requests of the relay.
 
     /// Returns the next result of the last input.
-    pub(super) fn next_said(&mut self) -> Option<Said> {
+    pub(super) fn next_action(&mut self) -> Option<GuestAction> {
         loop {
             let said = match self.pending.pop_front()? {
-                Pending::Letter { path, to, text } => Some(Said::Letter { path, to, text }),
-                Pending::Ended(path) => self.about(path, GuestNote::Ended),
-                Pending::Left(path) => {
-                    let said = self.about(path, GuestNote::Left);
+                PendingGuestAction::Letter { path, to, text } => Some(GuestAction::Letter { path, to, text }),
+                PendingGuestAction::Ended(path) => self.guest_event(path, GuestEvent::Ended),
+                PendingGuestAction::Left(path) => {
+                    let said = self.guest_event(path, GuestEvent::Left);
                     self.forget(path);
                     said
                 }
@@ -314,7 +314,7 @@ impl Guests {
 
     /// Returns a guest that left and has no pending receipts, and the members that wrote to it.
     pub(super) fn next_gone(&mut self, now: Tick) -> Option<(GuestId, BTreeSet<MemberId>)> {
-        self.names.next_gone(now)
+        self.index.next_gone(now)
     }
 
     /// Returns and resets the numbers of refused texts and guests, and of forged datagrams.
@@ -331,12 +331,12 @@ impl Guests {
     ///
     /// A network has the lookup budget of a member. Existing names count too, unless the guest has
     /// written to them before.
-    pub(super) fn may_ask(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
+    pub(super) fn may_query(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
         let Some(guest) = self.guests.get(&path) else { return false };
         let is_known = found.is_some_and(|member| guest.numbers.contains_key(&member));
         is_known
             || !matches!(path, Path::Tcp(_))
-            || self.asked.admits(now, PrefixLen::SITE.network(guest.remote.ip()))
+            || self.query_budgets.admit(now, PrefixLen::SITE.network(guest.remote.ip()))
     }
 
     /// Returns a guest's name, its next letter's identifier and the number before. `None` if the
@@ -352,22 +352,22 @@ impl Guests {
     }
 
     /// Records that the letter of [`Guests::address`] was taken.
-    pub(super) fn took(&mut self, path: Path, to: MemberId) {
+    pub(super) fn record_taken(&mut self, path: Path, to: MemberId) {
         if let Some(guest) = self.guests.get_mut(&path) {
             *guest.numbers.entry(to).or_default() += 1;
         }
     }
 
     /// Sends a TCP guest a notice, each kind once. A UDP guest has not proved its address.
-    pub(super) fn notify(&mut self, path: Path, notice: Notice, out: &mut Out) {
+    pub(super) fn reply(&mut self, path: Path, notice: GuestReply, out: &mut Out) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
         let texts = &self.rules.texts;
         let text = match notice {
-            Notice::Away => &texts.away,
-            Notice::Nobody => &texts.nobody,
-            Notice::Full => &texts.full,
+            GuestReply::Away => &texts.away,
+            GuestReply::Nobody => &texts.nobody,
+            GuestReply::Full => &texts.full,
         };
-        if matches!(path, Path::Tcp(_)) && guest.told.insert(notice) {
+        if matches!(path, Path::Tcp(_)) && guest.replies_sent.insert(notice) {
             greet(guest, &self.rules.greeting, out);
             // A connection takes what it is given, or ends.
             let _ = guest.write(guest.busy, text, out);
@@ -376,17 +376,17 @@ impl Guests {
 
     /// Returns the guest of this name.
     pub(super) fn find(&self, name: &str) -> Option<GuestId> {
-        self.names.find(name)
+        self.index.find(name)
     }
 
     /// Returns the path of the guest of this name.
     pub(super) fn path_of(&self, name: &str) -> Option<Path> {
-        self.names.path(self.names.find(name)?)
+        self.index.path(self.index.find(name)?)
     }
 
     /// Returns the name of a guest.
     pub(super) fn name(&self, id: GuestId) -> Option<&Name> {
-        self.names.name(id)
+        self.index.name(id)
     }
 
     /// Sends a member's text to a guest.
@@ -396,12 +396,12 @@ impl Guests {
     pub(super) fn answer(
         &mut self,
         now: Tick,
-        author: MemberId,
+        sender: MemberId,
         id: GuestId,
         text: &str,
         out: &mut Out,
     ) -> Result<(), Reason> {
-        let path = self.write(now, author, id, text, out)?;
+        let path = self.write(now, sender, id, text, out)?;
         self.schedule(path);
         Ok(())
     }
@@ -413,11 +413,11 @@ impl Guests {
     pub(super) fn end(
         &mut self,
         now: Tick,
-        author: MemberId,
+        sender: MemberId,
         id: GuestId,
         out: &mut Out,
     ) -> Result<(), Reason> {
-        let path = self.write(now, author, id, BYE, out)?;
+        let path = self.write(now, sender, id, BYE, out)?;
         self.close(path);
         Ok(())
     }
@@ -426,17 +426,17 @@ impl Guests {
     fn write(
         &mut self,
         now: Tick,
-        author: MemberId,
+        sender: MemberId,
         id: GuestId,
         text: &str,
         out: &mut Out,
     ) -> Result<Path, Reason> {
-        let path = self.names.path(id).ok_or(Reason::Unknown)?;
+        let path = self.index.path(id).ok_or(Reason::Unknown)?;
         let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
-        guest.authors.insert(author);
+        guest.senders.insert(sender);
         greet(guest, &self.rules.greeting, out);
-        guest.standing = guest.standing.max(Standing::Answered);
-        self.seat_udp(now, path);
+        guest.class = guest.class.max(GuestClass::Answered);
+        self.assign_udp_slot(now, path);
         let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
         let written = guest.write(now, text, out);
         if written.is_err() {
@@ -454,7 +454,7 @@ impl Guests {
     fn take_letters(&mut self, now: Tick, path: Path, letters: Vec<(Charset, Vec<u8>)>, out: &mut Out) {
         for (charset, letter) in letters {
             let Some(guest) = self.guests.get_mut(&path) else { return };
-            if !self.shares.admits(now, source(guest.remote.ip())) {
+            if !self.byte_budgets.admit(now, source(guest.remote.ip())) {
                 self.refused += 1;
                 return self.close(path);
             }
@@ -471,68 +471,68 @@ impl Guests {
                 }
                 Line::Gone => return self.close(path),
                 Line::Empty => {}
-                Line::Text(_) if !self.seat_tcp(path) => {
-                    self.notify(path, Notice::Full, out);
+                Line::Text(_) if !self.assign_tcp_slot(path) => {
+                    self.reply(path, GuestReply::Full, out);
                     return self.close(path);
                 }
-                Line::Text(text) => self.hear(path, charset, text),
+                Line::Text(text) => self.queue_text(path, charset, text),
             }
         }
     }
 
     /// Queues a text as a letter to the recipient it names, if allowed, or to the default one.
-    fn hear(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
+    fn queue_text(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
         let Some(guest) = self.guests.get_mut(&path).filter(|_| !bytes.is_empty()) else { return };
         guest.is_heard = true;
-        self.names.hear(guest.id, &guest.name, path);
+        self.index.insert(guest.id, &guest.name, path);
         let text = charset.decode(bytes);
         let named =
             text.strip_prefix('@').and_then(|rest| rest.split_once(' ')).filter(|_| self.rules.anyone);
         let named = named.and_then(|(name, rest)| Some((name.parse::<Name>().ok()?, rest.to_owned())));
         let (to, text) = named.unwrap_or((self.rules.to.clone(), text));
-        self.pending.push_back(Pending::Letter { path, to, text });
+        self.pending.push_back(PendingGuestAction::Letter { path, to, text });
     }
 
     /// Returns a note about a guest to the members that it has written to.
-    fn about(&mut self, path: Path, note: GuestNote) -> Option<Said> {
+    fn guest_event(&mut self, path: Path, event: GuestEvent) -> Option<GuestAction> {
         let guest = self.guests.get_mut(&path)?;
         let to: Vec<_> = guest.numbers.iter().map(|(member, last)| (*member, *last)).collect();
         guest.numbers.values_mut().for_each(|last| *last += 1);
         let from = guest.name.clone();
         let outbox = guest.outbox;
-        (!to.is_empty()).then_some(Said::About { from, outbox, to, note })
+        (!to.is_empty()).then_some(GuestAction::Event { from, outbox, to, event })
     }
 
     /// Whether this TCP guest may write letters. It takes a place with the first one.
-    fn seat_tcp(&mut self, path: Path) -> bool {
+    fn assign_tcp_slot(&mut self, path: Path) -> bool {
         let Some(guest) = self.guests.get_mut(&path) else { return false };
-        if guest.has_place {
+        if guest.has_slot {
             return true;
         }
-        let Some(moved) = self.seats.take_tcp(path, guest.remote.ip()) else {
+        let Some(change) = self.slots.take_tcp(path, guest.remote.ip()) else {
             self.refused += 1;
             return false;
         };
-        guest.has_place = true;
-        self.handle_moved(moved);
+        guest.has_slot = true;
+        self.handle_slot_change(change);
         true
     }
 
     /// Updates the place of a UDP guest that was received from or written to.
-    fn seat_udp(&mut self, now: Tick, path: Path) {
+    fn assign_udp_slot(&mut self, now: Tick, path: Path) {
         let Some(guest) = self.guests.get_mut(&path).filter(|_| path.carrier() == Carrier::Udp) else {
             return;
         };
-        let moved = self.seats.note_udp(now, path, guest.standing, guest.asks_for_place());
-        guest.has_place = self.seats.has_place(path);
-        self.handle_moved(moved);
+        let change = self.slots.note_udp(now, path, guest.class, guest.wants_slot());
+        guest.has_slot = self.slots.has_slot(path);
+        self.handle_slot_change(change);
     }
 
-    fn handle_moved(&mut self, moved: Moved) {
-        if let Some(guest) = moved.displaced.and_then(|path| self.guests.get_mut(&path)) {
-            guest.lose_place();
+    fn handle_slot_change(&mut self, change: SlotChange) {
+        if let Some(guest) = change.displaced.and_then(|path| self.guests.get_mut(&path)) {
+            guest.release_slot();
         }
-        if let Some(path) = moved.forgotten {
+        if let Some(path) = change.forgotten {
             self.forget(path);
         }
     }
@@ -557,17 +557,17 @@ impl Guests {
 
     /// Ends a conversation from the relay's side.
     fn close(&mut self, path: Path) {
-        self.leave(path);
+        self.remove(path);
         if let Path::Tcp(conn) = path {
             self.closing.push(conn);
         }
     }
 
     /// Removes a guest, and notifies its recipients if they do not know that it ended.
-    fn leave(&mut self, path: Path) {
+    fn remove(&mut self, path: Path) {
         let ended = self.guests.get(&path).is_some_and(|guest| guest.ended_until.is_some());
         if matches!(path, Path::Tcp(_)) && !ended {
-            self.pending.push_back(Pending::Left(path));
+            self.pending.push_back(PendingGuestAction::Left(path));
         } else {
             self.forget(path);
         }
@@ -576,8 +576,8 @@ impl Guests {
     fn forget(&mut self, path: Path) -> bool {
         let Some(guest) = self.guests.remove(&path) else { return false };
         self.due.remove(&(guest.due, path));
-        self.seats.leave(path);
-        self.names.leave(guest.id, guest.busy + guest::IDLE, guest.authors);
+        self.slots.leave(path);
+        self.index.remove(guest.id, guest.busy + guest::IDLE, guest.senders);
         true
     }
 }

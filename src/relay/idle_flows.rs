@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use crate::base::Tick;
 
-use super::flows::{FlowId, Marks, To};
-use super::mailbox::Wait;
+use super::flows::{Destination, FlowId, Watermarks};
+use super::mailbox::Sender;
+use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
-use super::queue::Author;
 use super::records::{FlowNames, Record};
 use super::{Out, Relay, Timer};
 
@@ -38,22 +38,22 @@ pub(super) struct IdleFlows {
     member: usize,
     after: Option<FlowId>,
     /// Whether the round has found a flow or a read mark.
-    met: bool,
+    has_met_flow: bool,
     /// Flows that are being removed from the disk and were not written since.
-    pub(super) leaving: BTreeSet<(MemberId, FlowId)>,
+    pub(super) being_removed: BTreeSet<(MemberId, FlowId)>,
     scheduled: Option<Tick>,
 }
 
 /// Idle flows that are being removed from the disk.
 #[derive(Debug, Default)]
-pub(super) struct Resting {
+pub(super) struct IdleBatch {
     /// They have been idle since before this time, in milliseconds of the uptime clock.
     before: u64,
     names: Vec<FlowNames>,
     /// Senders, flows and marks.
-    flows: Vec<(MemberId, FlowId, Marks)>,
+    flows: Vec<(MemberId, FlowId, Watermarks)>,
     /// Read marks of flows that nothing else is known of, with their senders.
-    claims: Vec<(MemberId, FlowId)>,
+    orphan_reads: Vec<(MemberId, FlowId)>,
 }
 
 impl IdleFlows {
@@ -87,24 +87,24 @@ impl Relay {
         if self.idle_flows.scheduled == Some(tick) {
             self.idle_flows.scheduled = None;
         }
-        let kept_since = self.post.clock.now(now).checked_sub(self.limits.keep.as_millis() as u64);
+        let kept_since = self.mailboxes.clock.now(now).checked_sub(self.limits.keep.as_millis() as u64);
         let mut steps = STEP_MAX;
-        let mut gone = Resting { before: kept_since.unwrap_or(0), ..Resting::default() };
-        while steps > 0 && self.idle_flows.member < self.places.len() {
+        let mut gone = IdleBatch { before: kept_since.unwrap_or(0), ..IdleBatch::default() };
+        while steps > 0 && self.idle_flows.member < self.member_states.len() {
             let member = MemberId(self.idle_flows.member);
             let looked_at = self.find_idle(member, steps, &mut gone);
             steps = steps.saturating_sub(looked_at + 1);
         }
         if !gone.names.is_empty() {
             let names = std::mem::take(&mut gone.names);
-            self.persist(Wait::Rested(Box::new(gone)), Record::Rested(names), out);
+            self.persist(StoreContinuation::Pruned(Box::new(gone)), Record::Pruned(names), out);
         }
-        let at = if self.idle_flows.member < self.places.len() {
+        let at = if self.idle_flows.member < self.member_states.len() {
             now + STEP_EVERY
         } else {
             self.idle_flows.member = 0;
             self.idle_flows.after = None;
-            if !std::mem::take(&mut self.idle_flows.met) {
+            if !std::mem::take(&mut self.idle_flows.has_met_flow) {
                 return;
             }
             now + self.round_every()
@@ -115,28 +115,28 @@ impl Relay {
 
     /// Examines flows of one member, and moves to the next member after the last one. Returns the
     /// number examined.
-    fn find_idle(&mut self, member: MemberId, most: usize, gone: &mut Resting) -> usize {
+    fn find_idle(&mut self, member: MemberId, most: usize, gone: &mut IdleBatch) -> usize {
         let round = &mut self.idle_flows;
         let may_hear = !self.members.is_removed(member);
-        let Some(flows) = self.places[member.0].flows.there() else {
-            return self.find_idle_claims(member, gone);
+        let Some(flows) = self.member_states[member.0].flows.get_allocated_mut() else {
+            return self.find_idle_orphan_reads(member, gone);
         };
         let (idle, last) = flows.idle(round.after, most, gone.before, may_hear);
-        round.met |= last.is_some();
+        round.has_met_flow |= last.is_some();
         let looked_at = last.map_or(0, |(_, count)| count);
         for flow in idle {
-            if self.has_letters(member, flow) || self.idle_flows.leaving.contains(&(member, flow)) {
+            if self.has_letters(member, flow) || self.idle_flows.being_removed.contains(&(member, flow)) {
                 continue;
             }
-            let marks = self.places[member.0].flows.marks(flow);
-            match (flow.to, marks) {
-                (To::Member(to), Some(marks)) => {
+            let watermarks = self.member_states[member.0].flows.watermarks(flow);
+            match (flow.to, watermarks) {
+                (Destination::Member(to), Some(watermarks)) => {
                     gone.names.push(self.names_of(member, flow.outbox, to));
-                    gone.flows.push((member, flow, marks));
-                    self.idle_flows.leaving.insert((member, flow));
+                    gone.flows.push((member, flow, watermarks));
+                    self.idle_flows.being_removed.insert((member, flow));
                 }
                 // It has no row on disk.
-                _ => self.places[member.0].flows.drop_idle(flow),
+                _ => self.member_states[member.0].flows.drop_idle(flow),
             }
         }
         match last {
@@ -144,25 +144,30 @@ impl Relay {
                 self.idle_flows.after = Some(last);
                 looked_at
             }
-            _ => looked_at + self.find_idle_claims(member, gone),
+            _ => looked_at + self.find_idle_orphan_reads(member, gone),
         }
     }
 
     /// Finds old read marks of a member for letters the relay does not know, and moves to the next
     /// member.
-    fn find_idle_claims(&mut self, member: MemberId, gone: &mut Resting) -> usize {
+    fn find_idle_orphan_reads(&mut self, member: MemberId, gone: &mut IdleBatch) -> usize {
         self.idle_flows.member = member.0 + 1;
         self.idle_flows.after = None;
-        let Some(claims) = self.places[member.0].claims.there() else { return 0 };
-        let looked_at = claims.len();
-        self.idle_flows.met |= looked_at > 0;
-        let old: Vec<_> =
-            claims.iter().filter(|claim| claim.1.since < gone.before).map(|claim| *claim.0).collect();
-        for (author, outbox) in old {
-            let flow = FlowId { outbox, to: To::Member(member) };
-            if self.idle_flows.leaving.insert((author, flow)) {
-                gone.names.push(self.names_of(author, outbox, member));
-                gone.claims.push((author, flow));
+        let Some(orphan_reads) = self.member_states[member.0].orphan_reads.get_allocated_mut() else {
+            return 0;
+        };
+        let looked_at = orphan_reads.len();
+        self.idle_flows.has_met_flow |= looked_at > 0;
+        let old: Vec<_> = orphan_reads
+            .iter()
+            .filter(|orphan_read| orphan_read.1.since < gone.before)
+            .map(|orphan_read| *orphan_read.0)
+            .collect();
+        for (sender, outbox) in old {
+            let flow = FlowId { outbox, to: Destination::Member(member) };
+            if self.idle_flows.being_removed.insert((sender, flow)) {
+                gone.names.push(self.names_of(sender, outbox, member));
+                gone.orphan_reads.push((sender, flow));
             }
         }
         looked_at
@@ -173,45 +178,47 @@ impl Relay {
     ///
     /// Removed flows leave memory, unless they were written in between. Flows that are not idle any
     /// more are written again.
-    pub(super) fn handle_rested(&mut self, resting: Resting, durable: bool, out: &mut Out) {
-        let Resting { before, flows, claims, .. } = resting;
-        for (author, flow, marks) in flows {
-            if !self.idle_flows.leaving.remove(&(author, flow)) || !durable {
+    pub(super) fn handle_pruned(&mut self, batch: IdleBatch, durable: bool, out: &mut Out) {
+        let IdleBatch { before, flows, orphan_reads, .. } = batch;
+        for (sender, flow, watermarks) in flows {
+            if !self.idle_flows.being_removed.remove(&(sender, flow)) || !durable {
                 continue;
             }
-            let may_hear = !self.members.is_removed(author);
-            let flows = &self.places[author.0].flows;
-            let rests = flows.marks(flow) == Some(marks) && flows.rests(flow, before, may_hear);
-            if rests && !self.has_letters(author, flow) {
-                self.places[author.0].flows.drop_idle(flow);
+            let may_hear = !self.members.is_removed(sender);
+            let flows = &self.member_states[sender.0].flows;
+            let rests = flows.watermarks(flow) == Some(watermarks) && flows.is_idle(flow, before, may_hear);
+            if rests && !self.has_letters(sender, flow) {
+                self.member_states[sender.0].flows.drop_idle(flow);
             } else {
-                self.write_anew(author, flow, out);
+                self.rewrite_flow(sender, flow, out);
             }
         }
-        for (author, flow) in claims {
-            let To::Member(reader) = flow.to else { continue };
-            if !self.idle_flows.leaving.remove(&(author, flow)) || !durable {
+        for (sender, flow) in orphan_reads {
+            let Destination::Member(recipient) = flow.to else { continue };
+            if !self.idle_flows.being_removed.remove(&(sender, flow)) || !durable {
                 continue;
             }
-            let claims = &mut self.places[reader.0].claims;
-            let key = (author, flow.outbox);
-            if claims.get(&key).is_some_and(|claim| claim.since < before) {
-                claims.remove(&key);
+            let orphan_reads = &mut self.member_states[recipient.0].orphan_reads;
+            let key = (sender, flow.outbox);
+            if orphan_reads.get(&key).is_some_and(|orphan_read| orphan_read.since < before) {
+                orphan_reads.remove(&key);
             } else {
-                self.write_anew(author, flow, out);
+                self.rewrite_flow(sender, flow, out);
             }
         }
     }
 
     /// Writes a flow again that was removed from the disk.
-    fn write_anew(&mut self, author: MemberId, flow: FlowId, out: &mut Out) {
-        self.places[author.0].flows.not_written(flow);
-        self.write_flow(author, flow, Vec::new(), out);
+    fn rewrite_flow(&mut self, sender: MemberId, flow: FlowId, out: &mut Out) {
+        self.member_states[sender.0].flows.mark_unwritten(flow);
+        self.write_flow(sender, flow, Vec::new(), out);
     }
 
     /// Whether the recipient's mailbox has letters of this sender.
-    pub(super) fn has_letters(&self, author: MemberId, flow: FlowId) -> bool {
-        flow.to.member().is_some_and(|to| self.places[to.0].queue.has_letters_of(Author::Member(author)))
+    pub(super) fn has_letters(&self, sender: MemberId, flow: FlowId) -> bool {
+        flow.to
+            .member()
+            .is_some_and(|to| self.member_states[to.0].mailbox.has_letters_of(Sender::Member(sender)))
     }
 
     fn names_of(&self, from: MemberId, outbox: crate::base::OutboxId, to: MemberId) -> FlowNames {

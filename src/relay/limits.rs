@@ -28,9 +28,9 @@ pub struct Limits {
     /// Control messages a member may send at once after a pause, counted in the same way.
     pub control_burst: u32,
     /// Letters kept for one recipient, in memory and on disk together.
-    pub queue_letters: usize,
+    pub mailbox_letters: usize,
     /// Bytes of bodies kept for one recipient.
-    pub queue_bytes: usize,
+    pub mailbox_bytes: usize,
     /// Letters of one sender kept for one recipient.
     pub pair_letters: usize,
     /// Bytes of bodies of one sender kept for one recipient.
@@ -95,7 +95,7 @@ impl Limits {
     /// longer one never is.
     pub fn text_max(&self) -> usize {
         let all = self.held_max().min(self.memory_bytes).saturating_sub(ENTRY_COST);
-        let room = self.pair_bytes.min(three_quarters(self.queue_bytes)).min(all);
+        let room = self.pair_bytes.min(three_quarters(self.mailbox_bytes)).min(all);
         room.saturating_sub(LETTER_BODY_MAX - LETTER_TEXT_MAX).min(LETTER_TEXT_MAX)
     }
 
@@ -131,8 +131,8 @@ impl Default for Limits {
             // a few hundred.
             control_per_second: 1_000,
             control_burst: 10_000,
-            queue_letters: 10_000,
-            queue_bytes: 32 << 20,
+            mailbox_letters: 10_000,
+            mailbox_bytes: 32 << 20,
             pair_letters: 5_000,
             pair_bytes: 8 << 20,
             // Eight full pairs; 64 such senders fill all mailboxes.
@@ -211,31 +211,31 @@ pub(super) const LOAD_BYTES: usize = 64 * 1024;
 /// Maximum bytes examined in one step of expiry, exceeded by one letter at most.
 pub(super) const SWEEP_BYTES: usize = 64 * 1024;
 /// Letters of one mailbox refused in one turn, because of a block list or a removed recipient. The
-/// next follow after [`TURNED_AWAY_EVERY`]. The records of 256 letters are 64 KiB.
-pub(super) const TURNED_AWAY_MAX: usize = 256;
+/// next follow after [`REJECT_INTERVAL`]. The records of 256 letters are 64 KiB.
+pub(super) const REJECTED_MAX: usize = 256;
 /// Pause between two such batches, which lets other inputs in.
-pub(super) const TURNED_AWAY_EVERY: Duration = Duration::from_millis(1);
+pub(super) const REJECT_INTERVAL: Duration = Duration::from_millis(1);
 /// Refusals of accepted letters that one sender has not acknowledged.
 ///
 /// At the bound, letters of that sender no longer expire until it acknowledges some. Its letters to
 /// a recipient with pending refusals are refused as `full`.
-pub(super) const OWED_REFUSALS_MAX: usize = 10_000;
+pub(super) const PENDING_REFUSALS_MAX: usize = 10_000;
 /// Bytes that each pending refusal above that bound counts in its sender's share of all mailboxes.
 ///
 /// 256: about its cost in memory and on disk. A sender that acknowledges none can have a quarter of
 /// a million pending, over any number of flows.
-pub(super) const OWED_REFUSAL_COST: usize = 256;
+pub(super) const PENDING_REFUSAL_COST: usize = 256;
 /// Interval for persisting the uptime clock while letters wait. A crash extends their retention by
 /// at most this.
-pub(super) const CLOCK_EVERY: Duration = Duration::from_secs(3_600);
+pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Letters sent to one recipient's session and not stored by it yet; the rest wait in its mailbox.
-pub(super) const HANDED_MAX: usize = 512;
+pub(super) const SENT_MAX: usize = 512;
 /// Flows (outbox and recipient) of one sender; each costs about 200 bytes. At the bound, a letter
 /// that would begin another is refused.
 pub(super) const FLOWS_MAX: usize = 4_096;
 /// Read marks of one reader for letters the relay no longer knows. Further ones are dropped; the
 /// reader's next session sends them again.
-pub(super) const CLAIMS_MAX: usize = 1_024;
+pub(super) const ORPHAN_READS_MAX: usize = 1_024;
 /// Read marks of one session exempt from the rate of control messages, one for each stored letter.
 ///
 /// 10,000: as many as a mailbox has letters. The bound is on messages, because the numbers of
@@ -294,35 +294,35 @@ pub(super) const TIMERS_A_TURN_MAX: usize = 1_024;
 
 /// Minimum interval between two moves of a name from one machine to another, so that two machines
 /// that both insist do not alternate rapidly.
-pub(super) const FLIP_EVERY: Duration = Duration::from_secs(10);
+pub(super) const TAKEOVER_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A rate limiter (generic cell rate algorithm): a burst, then one per interval. Starts full.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
-    whole_at: Tick,
+pub(super) struct RateLimiter {
+    full_at: Tick,
 }
 
-impl Bucket {
+impl RateLimiter {
     /// Whether one more is allowed now.
     ///
     /// # Errors
     /// The time from which it is allowed.
     pub(super) fn ready(&self, now: Tick, interval: Duration, burst: u32) -> Result<(), Tick> {
-        if self.whole_at <= now {
+        if self.full_at <= now {
             return Ok(());
         }
-        let at = self.whole_at - interval * burst.saturating_sub(1);
+        let at = self.full_at - interval * burst.saturating_sub(1);
         if at <= now { Ok(()) } else { Err(at) }
     }
 
     /// Counts one.
     pub(super) fn spend(&mut self, now: Tick, interval: Duration) {
-        self.whole_at = self.whole_at.max(now) + interval;
+        self.full_at = self.full_at.max(now) + interval;
     }
 
     /// Takes back the last count.
     pub(super) fn refund(&mut self, interval: Duration) {
-        self.whole_at = self.whole_at - interval;
+        self.full_at = self.full_at - interval;
     }
 }
 
@@ -339,16 +339,16 @@ mod tests {
     fn bucket_allows_burst_then_rate() {
         let start = Tick::from_micros(7);
         let interval = Duration::from_millis(10);
-        let mut bucket = Bucket::default();
+        let mut limiter = RateLimiter::default();
         for _ in 0..3 {
-            assert_eq!(bucket.ready(start, interval, 3), Ok(()));
-            bucket.spend(start, interval);
+            assert_eq!(limiter.ready(start, interval, 3), Ok(()));
+            limiter.spend(start, interval);
         }
         let again = start + interval;
-        assert_eq!(bucket.ready(start, interval, 3), Err(again));
-        assert_eq!(bucket.ready(again, interval, 3), Ok(()));
-        bucket.spend(again, interval);
-        assert!(bucket.ready(again, interval, 3).is_err());
+        assert_eq!(limiter.ready(start, interval, 3), Err(again));
+        assert_eq!(limiter.ready(again, interval, 3), Ok(()));
+        limiter.spend(again, interval);
+        assert!(limiter.ready(again, interval, 3).is_err());
     }
 
     #[test]

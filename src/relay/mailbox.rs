@@ -1,455 +1,598 @@
-//! The mailboxes' disk side: writes, loads and expires letters, and reports the results to their
-//! senders.
+//! The mailbox of one recipient: its letters in memory and on disk, in the order in which they
+//! came.
+//!
+//! ```text
+//! handed | loaded | on disk only | tail
+//! ```
+//!
+//! *Handed* letters are in the recipient's session and not stored by it yet. *Loaded* ones came
+//! back from disk and go next. Of those *on disk only*, just the number is known here. The *tail*
+//! is in memory, and new letters are appended to it.
+//!
+//! Letters are written oldest first, one batch at a time, and the next batch waits for the commit.
+//! A letter is therefore never durable before an earlier one of its sender, and a failed write
+//! leaves no hole. A letter that the disk has and the session does not is dropped from memory.
+//!
+//! Letters that their sender's pace does not allow yet wait in a lane of their sender: see
+//! [`lanes`].
+//!
+//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each mailbox and of
+//! all; `UNWRITTEN_MAX` bytes not yet on disk; [`SENT_MAX`] handed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod capacity;
+mod entry;
+mod lanes;
+mod refusing;
+mod usages;
 
-use crate::base::{Effect, Held, Name, Now, OutboxId, Places, Query, Row, Tick, Ticket};
-use crate::wire::message::{Delivery, Reason, ToClient};
+use std::collections::VecDeque;
 
-use super::damaged::DamagedLetter;
-use super::expiry::{Expiring, SWEEP_AGAIN};
-use super::flows::{FlowId, To};
-use super::guests::carrier_of;
-use super::idle_flows::Resting;
-use super::letters::{ECHO, GUEST_PREFIX};
-use super::limits::{CLOCK_EVERY, LOAD_BYTES, SPILL_AFTER};
-use super::marks::Marking;
-use super::members::MemberId;
-use super::operator::Asked;
+use crate::base::{LetterId, OutboxId, Tick, Ticket, empty_value};
+
+use super::buffer_pool::{BufferPool, SharedBytes};
+use super::limits::{BATCH_BYTES, BATCH_LETTERS, MEMORY_ONLY_MAX, SENT_MAX, SPILL_AFTER};
 use super::pace::Pace;
-use super::parcels::Parcels;
-use super::queue::{Author, Entry, Queue, Rows, Stock};
-use super::records::{KeptLetter, Record};
-use super::roll::InvitationId;
-use super::screen::TurnedAway;
-use super::sessions::RefusedLetter;
-use super::unwritten::Kept;
-use super::{Out, Relay, Timer};
+use capacity::SenderUsage;
+pub(super) use capacity::{MailboxUsage, SenderClass};
+use entry::EntryState;
+pub(super) use entry::{MailboxEntry, Sender, StoredThrough};
+use lanes::Lanes;
+use refusing::Refusing;
+use usages::SenderUsages;
 
-/// Continuation of a request to the store.
-#[derive(Debug)]
-pub(super) enum Wait {
-    /// Registration of this member, with the invitation used and the time on the uptime clock.
-    Member(MemberId, Option<InvitationId>, u64),
-    /// A request of the operator.
-    Asked(Asked),
-    /// Removal of a rejected letter from its mailbox.
-    TurnedAway(TurnedAway),
-    /// A batch of letters of this member's mailbox.
-    Letters(MemberId),
-    /// A load from this member's mailbox.
-    Mailbox(MemberId),
-    /// A load of the oldest letters of all.
-    Oldest,
-    /// Removal of an expired letter from its mailbox.
-    Expired(Expiring),
-    /// Removal of a damaged letter from its mailbox.
-    Damaged(DamagedLetter),
-    /// A sign-in's record of its outbox.
-    Marked(Marking),
-    /// State stored under these keys.
-    Kept(Vec<Kept>),
-    /// The same, with the accepted mark of a flow whose deliveries are reported at the next full
-    /// second.
-    HeldBack(Vec<Kept>, (MemberId, FlowId, u64)),
-    /// Session hints.
-    Noted,
-    /// Removal of this member, whose name is unused; with the time of its registration.
-    Freed(MemberId, u64),
-    /// Removal of idle flows.
-    Rested(Box<Resting>),
+/// Rows to load.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RowsToLoad {
+    /// Rows after this sequence number.
+    After(u64),
+    /// Rows of letters that waited for their sender's pace.
+    At(Vec<u64>),
 }
 
-/// Tickets and their continuations: at most one for each record in the store and one load for each
-/// member.
+/// Letters removed from a mailbox because the recipient has stored them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct StoredResult {
+    pub(super) count: u64,
+    /// The highest letter number among them.
+    pub(super) number: u64,
+    /// Sequence numbers of those that are on disk or being written.
+    pub(super) seqs: Vec<u64>,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Tickets {
-    last: u64,
-    waits: BTreeMap<Ticket, Wait>,
+pub(super) struct Mailbox {
+    /// `None` marks a stored letter behind one that is not stored yet.
+    sent: VecDeque<Option<MailboxEntry>>,
+    /// Letters in `handed` that the recipient refuses.
+    refusing: Refusing,
+    /// Letters from the disk and from lanes that go next.
+    loaded: VecDeque<MailboxEntry>,
+    lanes: Lanes,
+    /// Number of letters on disk only. Their sequence numbers are above `cursor`.
+    on_disk: usize,
+    cursor: u64,
+    /// Letters up to `found_through` were on disk when the relay started, and are counted. Up to
+    /// `left_through`, this process has removed delivered letters.
+    restored_through: u64,
+    removed_through: u64,
+    /// The highest sequence number of a letter that was sent to its recipient, or may have been.
+    sent_through: u64,
+    /// Whether the disk has nothing after `cursor`, whatever the counts are.
+    exhausted: bool,
+    tail: VecDeque<MailboxEntry>,
+    writing: Option<Ticket>,
+    loading: Option<Ticket>,
+    /// After a failed write, the time of the next attempt.
+    retry_at: Option<Tick>,
+    /// Cost of letters in memory only, and of those together with the letters being written.
+    memory_only: usize,
+    unwritten: usize,
+    total: SenderUsage,
+    usages: SenderUsages,
+    /// The usage that is included in the total of [`Stock`].
+    counted: MailboxUsage,
+    /// Senders whose usage has changed since then, with the change of their cost.
+    usage_changes: Vec<(Sender, isize)>,
+    /// Time from which every sender has a full burst; [`Mailbox::prune_usages`] resets it to zero.
+    paced_until: Tick,
+    /// Time of the last sent letter, and the usage entries that an empty mailbox may keep.
+    last_sent_at: Tick,
+    usages_kept: usize,
+    /// Time of the next check.
+    pub(super) scheduled: Option<Tick>,
 }
 
-impl Tickets {
-    pub(super) fn issue(&mut self, wait: Wait) -> Ticket {
-        self.last += 1;
-        let ticket = Ticket(self.last);
-        self.waits.insert(ticket, wait);
-        ticket
+empty_value!(
+    Mailbox,
+    Mailbox {
+        sent: VecDeque::new(),
+        refusing: Refusing::new(),
+        loaded: VecDeque::new(),
+        lanes: Lanes::EMPTY,
+        on_disk: 0,
+        cursor: 0,
+        restored_through: 0,
+        removed_through: 0,
+        sent_through: 0,
+        exhausted: false,
+        tail: VecDeque::new(),
+        writing: None,
+        loading: None,
+        retry_at: None,
+        memory_only: 0,
+        unwritten: 0,
+        total: SenderUsage::EMPTY,
+        usages: SenderUsages::EMPTY,
+        counted: MailboxUsage::EMPTY,
+        usage_changes: Vec::new(),
+        paced_until: Tick::ZERO,
+        last_sent_at: Tick::ZERO,
+        usages_kept: 0,
+        scheduled: None,
+    },
+    Mailbox::is_unused
+);
+
+impl Mailbox {
+    /// Whether the mailbox has no letters, no pending write or load, and no deadline.
+    fn is_unused(&self) -> bool {
+        let counted = self.counted == MailboxUsage::EMPTY && self.usage_changes.is_empty();
+        let empty = self.total.letters == 0 && self.on_disk == 0 && counted;
+        empty
+            && (self.sent.is_empty() && self.loaded.is_empty() && self.tail.is_empty())
+            && self.refusing.is_empty()
+            && self.lanes.is_empty()
+            && self.paced_until == Tick::ZERO
+            && (self.unwritten, self.retry_at, self.scheduled) == (0, None, None)
+            && (self.writing, self.loading) == (None, None)
     }
 
-    fn take(&mut self, ticket: Ticket) -> Option<Wait> {
-        self.waits.remove(&ticket)
+    /// Restores the counts of letters on disk, with sequence numbers up to `through`.
+    ///
+    /// The previous process may have sent them, and its packets may still wait where the
+    /// recipient's machine is suspended.
+    pub(super) fn restore_counts(&mut self, sender: Sender, letters: usize, bytes: usize, through: u64) {
+        self.on_disk += letters;
+        self.sent_through = self.sent_through.max(through);
+        self.restored_through = self.restored_through.max(through);
+        self.add_usage(sender, letters, bytes);
     }
-}
 
-/// The uptime clock: total running time of the relay, in milliseconds.
-///
-/// Wall clock jumps do not move it, and it stops while the relay is down, so no letter expires
-/// earlier than promised.
-#[derive(Debug, Default)]
-pub(super) struct Clock {
-    pub(super) base: u64,
-    origin: Option<Tick>,
-}
-
-impl Clock {
-    pub(super) fn now(&mut self, now: Tick) -> u64 {
-        let origin = self.origin.get_or_insert(now).as_micros();
-        self.base.saturating_add(now.as_micros().saturating_sub(origin) / 1_000)
+    /// Appends a letter that [`Mailbox::admit`].
+    pub(super) fn push(&mut self, entry: MailboxEntry) {
+        self.add_new(entry.sender, entry.len);
+        self.tail.push_back(entry);
     }
-}
 
-/// State of all mailboxes together.
-#[derive(Debug, Default)]
-pub(super) struct Post {
-    pub(super) clock: Clock,
-    /// Usage of all mailboxes.
-    pub(super) stock: Stock,
-    /// The parts of it that `echo` and all guests of one carrier use.
-    pub(super) echo_holds: usize,
-    pub(super) udp_guests_hold: usize,
-    pub(super) tcp_guests_hold: usize,
-    pub(super) parcels: Parcels,
-    /// The highest sequence number assigned to a letter.
-    pub(super) last_place: u64,
-    /// Members whose mailboxes may have letters to write at the end of this turn.
-    due: BTreeSet<MemberId>,
-    /// Letters being removed from their mailboxes, by sequence number, with the ticket of the
-    /// removal: at most one step of expiry, and rejected letters.
-    pub(super) expiring: BTreeMap<u64, Ticket>,
-    /// Rejected letters whose removal failed, by owner of the mailbox: it is repeated.
-    pub(super) turned_away_again: BTreeMap<MemberId, Vec<TurnedAway>>,
-    /// Letters of `echo` and of guests that were removed from their mailboxes, by sequence number,
-    /// until their rows are deleted. For letters of members the watermarks of their flows say it.
-    pub(super) gone: BTreeSet<u64>,
-    /// Sign-ins whose record failed: they are written again.
-    pub(super) marking_again: BTreeMap<MemberId, Marking>,
-    /// Outboxes forgotten in memory and perhaps not on disk: at most one for each member.
-    pub(super) making_room: BTreeMap<MemberId, OutboxId>,
-    /// The last sequence number this round of expiry has examined; `None` between two rounds.
-    pub(super) swept: Option<u64>,
-    pub(super) sweep_scheduled: Option<Tick>,
-    clock_scheduled: Option<Tick>,
-}
+    // Sending to the recipient.
 
-impl Relay {
-    /// Returns the sender with this name: a member, the relay itself, or the guests of the carrier
-    /// that the outbox belongs to.
-    pub(super) fn author(&self, name: &str, outbox: OutboxId) -> Option<Author> {
-        match name {
-            ECHO => Some(Author::Echo),
-            guest if guest.starts_with(GUEST_PREFIX) => Some(Author::Guest(carrier_of(outbox))),
-            member => self.members.find_ever(member).map(Author::Member),
+    /// Whether letters wait that were not sent, in memory or on disk.
+    pub(super) fn has_waiting(&self) -> bool {
+        let here = !self.tail.is_empty() || !self.loaded.is_empty() || !self.lanes.is_empty();
+        here || self.on_disk > 0
+    }
+
+    /// Returns the letter to send next, if one is in memory and may be sent.
+    pub(super) fn next_waiting(&self) -> Option<&MailboxEntry> {
+        self.front().filter(|_| self.may_send())
+    }
+
+    /// Whether one more letter may be sent.
+    fn may_send(&self) -> bool {
+        self.sent.len() + self.refusing.leaving < SENT_MAX
+    }
+
+    fn front(&self) -> Option<&MailboxEntry> {
+        let tail = || self.tail.front().filter(|_| self.on_disk == 0 || self.exhausted);
+        self.loaded.front().or_else(tail)
+    }
+
+    fn pop_next(&mut self) -> Option<MailboxEntry> {
+        self.loaded.pop_front().or_else(|| self.tail.pop_front())
+    }
+
+    /// Marks the letter of [`Mailbox::next_waiting`] as sent.
+    pub(super) fn mark_sent(&mut self, now: Tick, pace: Option<Pace>) {
+        let Some(mut entry) = self.pop_next() else { return };
+        entry.was_sent_before = self.may_have_been_sent(&entry);
+        entry.was_sent = true;
+        if let Some(pace) = pace {
+            self.spend(&entry, now, pace);
+        }
+        self.sent_through = self.sent_through.max(entry.seq().unwrap_or(0));
+        if let EntryState::OnDisk(_) = entry.state {
+            entry.message = SharedBytes::default();
+        }
+        self.sent.push_back(Some(entry));
+    }
+
+    /// Removes the letter of [`Mailbox::next_waiting`], which is not for the recipient.
+    pub(super) fn take_next(&mut self) -> Option<MailboxEntry> {
+        let entry = self.pop_next()?;
+        self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
+        self.forget(&entry);
+        Some(entry)
+    }
+
+    /// Returns the rows to load now, if any. Then call [`Mailbox::mark_loading`].
+    pub(super) fn rows_to_load(&mut self, now: Tick, pace: Option<Pace>) -> Option<RowsToLoad> {
+        if !self.loaded.is_empty() || self.loading.is_some() || !self.may_send() {
+            return None;
+        }
+        let kept = self.lane_rows_to_load(now, pace);
+        kept.or_else(|| self.wants_more().then_some(RowsToLoad::After(self.cursor)))
+    }
+
+    /// Whether the disk has letters after `cursor`.
+    fn wants_more(&self) -> bool {
+        self.on_disk > 0 && !self.exhausted
+    }
+
+    /// Records the request for the rows of [`Mailbox::wants_rows`].
+    pub(super) fn mark_loading(&mut self, ticket: Ticket) {
+        self.loading = Some(ticket);
+    }
+
+    /// Appends loaded rows. Returns `false` if the load was cancelled.
+    ///
+    /// `through` is the last row examined, `leaving` the ticket of a pending removal of the next
+    /// row.
+    pub(super) fn append_loaded(
+        &mut self,
+        ticket: Ticket,
+        through: Option<u64>,
+        leaving: Option<Ticket>,
+        mut entries: Vec<MailboxEntry>,
+    ) -> bool {
+        // Reply to an earlier load: the session it was for has ended.
+        if self.loading != Some(ticket) {
+            return false;
+        }
+        // The row after `through` is being removed. Load no further before that ticket is answered.
+        self.loading = leaving;
+        if self.append_loaded_lane(through, leaving.is_some(), &mut entries) {
+            return true;
+        }
+        match through {
+            // Nothing after `cursor` is on disk, unless that removal is still pending.
+            None => self.exhausted = leaving.is_none(),
+            Some(through) => self.cursor = self.cursor.max(through),
+        }
+        self.on_disk = self.on_disk.saturating_sub(entries.len());
+        self.loaded.extend(entries);
+        true
+    }
+
+    /// Cancels a load that failed.
+    pub(super) fn cancel_load(&mut self, ticket: Ticket) {
+        if self.loading == Some(ticket) {
+            self.loading = None;
+            self.cancel_lane_load();
         }
     }
 
-    pub(super) fn flow_of(&self, from: &Name, to: &Name, outbox: OutboxId) -> Option<(MemberId, FlowId)> {
-        let from = self.members.find_ever(from.as_str())?;
-        let to = self.members.find_ever(to.as_str())?;
-        Some((from, FlowId { outbox, to: To::Member(to) }))
-    }
-
-    pub(super) fn author_name(&self, author: Author, message: &[u8]) -> Name {
-        match author {
-            Author::Member(member) => self.members.name(member).clone(),
-            Author::Echo => self.echo_name.clone(),
-            Author::Guest(_) => match ToClient::decode(message) {
-                Ok(Some(ToClient::Delivery(Delivery { from, .. }))) => from.parse().ok(),
-                _ => None,
-            }
-            .expect("the relay wrote the message and the name in it"),
-        }
-    }
-
-    // Results of the store.
-
-    pub(super) fn handle_stored_record(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
-        match (self.tickets.take(ticket), durable) {
-            (Some(Wait::Member(member, by, since)), _) => {
-                self.handle_registered(now, member, by, since, durable, out);
-            }
-            (Some(Wait::Asked(asked)), _) => self.handle_asked(now, asked, durable, out),
-            (Some(Wait::TurnedAway(letter)), _) => {
-                self.handle_turned_away(now.tick, ticket, letter, durable, out);
-            }
-            (Some(Wait::Letters(member)), true) => self.handle_written(now, ticket, member, out),
-            (Some(Wait::Letters(member)), false) => self.handle_not_written(now, ticket, member),
-            (Some(Wait::Mailbox(member)), false) => {
-                self.places[member.0].queue.not_loaded(ticket);
-                self.wake_queue(member, now.tick + SPILL_AFTER);
-            }
-            (Some(Wait::Oldest), false) => self.sweep_later(now.tick + SWEEP_AGAIN),
-            (Some(Wait::Expired(letter)), _) => self.handle_expired(now.tick, ticket, letter, durable),
-            (Some(Wait::Marked(marking)), _) => self.handle_marked(now, marking, durable, out),
-            (Some(Wait::Damaged(letter)), _) => self.handle_damaged(now.tick, ticket, letter, durable, out),
-            (Some(Wait::Kept(keys)), _) => self.handle_kept(ticket, &keys, durable),
-            (Some(Wait::HeldBack(keys, (author, flow, number))), _) => {
-                self.handle_kept(ticket, &keys, durable);
-                if durable {
-                    self.tell_accepted(author, flow, number);
-                }
-            }
-            (Some(Wait::Noted), _) => self.handle_noted(now.tick, durable),
-            (Some(Wait::Freed(member, since)), _) => self.handle_freed(now, member, since, durable, out),
-            (Some(Wait::Rested(resting)), _) => self.handle_rested(*resting, durable, out),
-            (Some(Wait::Mailbox(_) | Wait::Oldest) | None, _) => {}
-        }
-        self.plan_retry(now.tick, ticket, durable);
-    }
-
-    pub(super) fn handle_rows(&mut self, now: Now, ticket: Ticket, rows: Vec<Row>, out: &mut Out) {
-        match self.tickets.take(ticket) {
-            Some(Wait::Mailbox(member)) => self.handle_loaded(now, ticket, member, &rows, out),
-            Some(Wait::Oldest) => self.handle_oldest(now, &rows, out),
-            _ => {}
-        }
-    }
-
-    // Writing.
-
-    /// Schedules a check of the member's mailbox for letters to write, at the end of this turn.
-    pub(super) fn look_at_queue(&mut self, member: MemberId) {
-        self.post.due.insert(member);
-    }
-
-    pub(super) fn wake_queue(&mut self, member: MemberId, at: Tick) {
-        let scheduled = &mut self.places[member.0].queue.scheduled;
-        self.deadlines.set(Timer::Queue(member), Some(at), scheduled);
-    }
-
-    pub(super) fn handle_queue_time(&mut self, now: Tick, tick: Tick, member: MemberId, out: &mut Out) {
-        let place = &mut self.places[member.0];
-        if place.queue.scheduled == Some(tick) {
-            place.queue.scheduled = None;
-        }
-        let session = place.session;
-        for letter in self.post.turned_away_again.remove(&member).into_iter().flatten() {
-            self.write_turned_away(letter, out);
-        }
-        self.mark_again(member, out);
-        if self.members.is_removed(member) {
-            return self.turn_all_away(now, member, out);
-        }
-        self.look_at_queue(member);
-        if let Some(slot) = session {
-            self.sessions.mark(slot);
-        }
-    }
-
-    /// Submits all letters that must be written.
-    pub(super) fn write_queues(&mut self, now: Tick, out: &mut Out) {
-        while let Some(member) = self.post.due.pop_first() {
-            let away = self.present(member).is_none();
-            let Some(queue) = self.places[member.0].queue.there() else { continue };
-            let ticket = self.tickets.issue(Wait::Letters(member));
-            let batch = queue.next_batch(now, away, ticket, &mut self.post.last_place);
-            if batch.is_empty() {
-                self.tickets.take(ticket);
-                if let Some(at) = self.places[member.0].queue.next_deadline() {
-                    self.wake_queue(member, at.max(now + Duration::from_micros(1)));
-                }
+    /// Removes every sent letter of this outbox up to `through`, which the recipient has stored.
+    /// Returns `None` if it has none.
+    pub(super) fn remove_stored(
+        &mut self,
+        sender: Sender,
+        outbox: OutboxId,
+        through: StoredThrough,
+        buffers: &mut BufferPool,
+    ) -> Option<StoredResult> {
+        let mut stored = StoredResult::default();
+        let mut bytes = 0;
+        let mut unwritten = 0;
+        for slot in &mut self.sent {
+            let Some(entry) = slot else { continue };
+            if entry.sender != sender || entry.id.outbox != outbox {
                 continue;
             }
-            let letters = batch.into_iter().map(|entry| self.kept_letter(entry)).collect();
-            let to = self.members.name(member).clone();
-            out.effects.push(Effect::Persist(ticket, Record::Letters { to, letters }));
-        }
-    }
-
-    fn kept_letter(&self, entry: Entry) -> KeptLetter {
-        KeptLetter {
-            place: entry.place().expect("`next_batch` has assigned sequence numbers"),
-            since: entry.born,
-            from: self.author_name(entry.author, &entry.message),
-            id: entry.id,
-            len: entry.len as u64,
-            mark: entry.mark,
-            message: entry.message,
-        }
-    }
-
-    fn handle_written(&mut self, now: Now, ticket: Ticket, to: MemberId, out: &mut Out) {
-        let accepted = self.places[to.0].queue.committed(ticket);
-        self.count_queue(to);
-        self.stats.letters_written += accepted.len() as u64;
-        for (author, id, born) in accepted {
-            let Author::Member(author) = author else { continue };
-            let flow = FlowId { outbox: id.outbox, to: To::Member(to) };
-            let place = &mut self.places[author.0];
-            place.flows.accepted(flow, id.number, born);
-            if let Some(slot) = place.session {
-                self.sessions.mark(slot);
-            }
-        }
-        if self.post.sweep_scheduled.is_none() && self.post.swept.is_none() {
-            self.sweep_later(now.tick + self.limits.keep);
-        }
-        self.keep_clock(now.tick);
-        self.turn_refused_away(to, out);
-        self.look_at_queue(to);
-        if let Some(slot) = self.places[to.0].session {
-            self.sessions.mark(slot);
-        }
-    }
-
-    fn handle_not_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
-        let away = self.present(to).is_none();
-        let refused = self.places[to.0].queue.failed(now.tick, ticket, away);
-        self.count_queue(to);
-        let name = self.members.name(to).clone();
-        for entry in refused {
-            let Author::Member(author) = entry.author else { continue };
-            let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
-            let refusal = RefusedLetter::of(name.as_str(), entry.id, Reason::Full);
-            self.refuse_taken(author, flow, RefusedLetter { may_have_arrived: entry.was_handed, ..refusal });
-        }
-        self.look_at_queue(to);
-    }
-
-    // Loading.
-
-    /// Loads more of the member's mailbox if its session has space for it.
-    pub(super) fn load_mailbox(&mut self, now: Tick, member: MemberId, out: &mut Out) {
-        let queue = &mut self.places[member.0].queue;
-        let Some(rows) = queue.wants_rows(now, Pace::of(&self.limits)) else { return };
-        let places = match rows {
-            Rows::Behind(after) => Places::Behind(after),
-            Rows::At(places) => Places::At(places),
-        };
-        let ticket = self.tickets.issue(Wait::Mailbox(member));
-        queue.mark_loading(ticket);
-        let owner = Some(self.members.name(member).clone());
-        out.effects.push(Effect::Load(ticket, Query { owner, places, bytes_max: LOAD_BYTES }));
-    }
-
-    fn handle_loaded(&mut self, now: Now, ticket: Ticket, to: MemberId, rows: &[Row], out: &mut Out) {
-        let mut entries = Vec::with_capacity(rows.len());
-        let mut stale = BTreeMap::<_, Vec<u64>>::new();
-        let mut through = None;
-        let mut leaving = None;
-        // Rows of a cancelled load are ignored; they are requested again.
-        let rows = if self.places[to.0].queue.awaits(ticket) { rows } else { &[] };
-        for row in rows {
-            leaving = self.post.expiring.get(&row.place).copied();
-            if let (Held::Damaged(label), None) = (&row.held, leaving) {
-                leaving = self.put_aside(to, row.place, label.as_ref(), out);
-            }
-            if leaving.is_some() {
+            // Letters of one outbox are here with rising numbers and marks.
+            if entry.id.number > through.number || entry.mark > through.mark {
                 break;
             }
-            through = Some(row.place);
-            let Some(entry) = self.entry_of(now.tick, row) else { continue };
-            if self.was_delivered(to, &entry) {
-                self.places[to.0].queue.was_left(row.place, entry.author, entry.len);
-                let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
-                stale.entry((entry.author, flow)).or_default().push(row.place);
-            } else {
-                entries.push(entry);
+            if entry.refused.is_some() {
+                // Its refusal must be durable first. Otherwise the delivered mark would cover the
+                // refused letter.
+                self.refusing.store(sender, outbox, through);
+                break;
+            }
+            stored.count += 1;
+            stored.number = stored.number.max(entry.id.number);
+            stored.seqs.extend(entry.seq());
+            self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
+            let (of_memory, of_both) = entry.unwritten();
+            self.memory_only -= of_memory;
+            unwritten += of_both;
+            bytes += entry.len;
+            buffers.take_back(std::mem::take(&mut entry.message));
+            // Leave a gap: letters of other senders before this one are not stored yet.
+            *slot = None;
+        }
+        self.remove_usage(sender, stored.count as usize, bytes, unwritten);
+        while let Some(None) = self.sent.front() {
+            self.sent.pop_front();
+        }
+        (stored.count > 0).then_some(stored)
+    }
+
+    /// Handles the end of the recipient's session: letters that the disk has stay there only, the
+    /// others wait to be sent again.
+    pub(super) fn handle_session_end(&mut self) {
+        self.loading = None;
+        self.exhausted = false;
+        self.forget_refused();
+        let (kept, first, fresh) = self.lanes.dissolve();
+        self.on_disk += kept;
+        self.cursor = first.map_or(self.cursor, |seq| self.cursor.min(seq - 1));
+        let returned = self.loaded.drain(..).chain(fresh);
+        let mut waiting = Vec::new();
+        for entry in self.sent.drain(..).flatten().chain(returned) {
+            match entry.state {
+                EntryState::OnDisk(seq) => {
+                    self.on_disk += 1;
+                    self.cursor = self.cursor.min(seq - 1);
+                }
+                _ => waiting.push(MailboxEntry { released: false, ..entry }),
             }
         }
-        if self.places[to.0].queue.loaded(ticket, through, leaving, entries)
-            && let Some(slot) = self.places[to.0].session
-        {
-            self.sessions.mark(slot);
-        }
-        if self.members.is_removed(to) {
-            self.turn_all_away(now.tick, to, out);
-        }
-        if !stale.is_empty() {
-            self.count_queue(to);
-        }
-        for ((author, flow), places) in stale {
-            self.write_delivered(author, flow, places, out);
+        if !waiting.is_empty() {
+            // A letter that waited in a lane may be written with a lower sequence number than one
+            // that has overtaken it. Letters being written come first, in the order of these
+            // numbers; for each sender they are the oldest.
+            waiting.extend(self.tail.drain(..));
+            waiting.sort_by_key(|entry| entry.seq().unwrap_or(u64::MAX));
+            self.tail = waiting.into();
         }
     }
 
-    /// Converts a row to a mailbox entry. `None` if it is malformed or its sender is unknown.
-    pub(super) fn entry_of(&self, now: Tick, row: &Row) -> Option<Entry> {
-        let Held::Whole(bytes) = &row.held else { return None };
-        let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(bytes) else { return None };
-        let Delivery { from, id, mark, body, .. } = delivery;
-        let author = self.author(from, id.outbox)?;
-        let entry = Entry::new(author, id, body.len(), now, row.since, bytes.clone().into());
-        Some(entry.under(mark).kept(row.place))
-    }
+    // Writing to disk.
 
-    /// Whether the recipient has the letter although its row is still on disk.
-    pub(super) fn was_delivered(&self, to: MemberId, entry: &Entry) -> bool {
-        let Author::Member(author) = entry.author else {
-            return entry.place().is_some_and(|place| self.post.gone.contains(&place));
+    /// Assigns sequence numbers to the letters to write now, and returns them. Returns none while
+    /// others are being written, or shortly after a failure.
+    ///
+    /// Letters of one sender are written oldest first, and none of the tail while an earlier letter
+    /// is in memory only. Letters on disk only therefore have higher sequence numbers than all
+    /// others.
+    pub(super) fn next_batch(
+        &mut self,
+        now: Tick,
+        away: bool,
+        ticket: Ticket,
+        seq: &mut u64,
+    ) -> Vec<MailboxEntry> {
+        let mut batch = Vec::new();
+        if self.memory_only == 0 || self.writing.is_some() || self.retry_at.is_some_and(|at| now < at) {
+            return batch;
+        }
+        let mut bytes = 0;
+        let is_refusing = self.refusing.letters > 0;
+        let mut memory_only = self.memory_only;
+        let mut sent_through = self.sent_through;
+        // Returns whether the letter is written or being written.
+        let mut write = |entry: &mut MailboxEntry| {
+            if entry.state != EntryState::Memory {
+                return true;
+            }
+            let due = away
+                || is_refusing
+                || memory_only > MEMORY_ONLY_MAX
+                || now.since(entry.queued_at) >= SPILL_AFTER;
+            if !due || batch.len() >= BATCH_LETTERS || bytes >= BATCH_BYTES {
+                return false;
+            }
+            *seq += 1;
+            bytes += entry.cost();
+            memory_only -= entry.cost();
+            entry.state = EntryState::Writing(*seq);
+            if entry.was_sent {
+                sent_through = *seq;
+            }
+            batch.push(entry.clone());
+            true
         };
-        let flow = FlowId { outbox: entry.id.outbox, to: To::Member(to) };
-        self.places[author.0].flows.marks(flow).is_some_and(|marks| entry.id.number <= marks.delivered)
-    }
-
-    pub(super) fn handle_clock_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
-        if self.post.clock_scheduled == Some(tick) {
-            self.post.clock_scheduled = None;
+        // A letter that waited for its sender's pace may be behind younger ones of others, so
+        // examine each.
+        let mut all = true;
+        for entry in self.sent.iter_mut().flatten().chain(self.loaded.iter_mut()) {
+            all &= write(entry);
         }
-        self.write_clock(now, out);
-        if self.post.sweep_scheduled.is_some() || !self.unused.is_empty() || !self.idle_flows.is_empty() {
-            self.keep_clock(now);
+        for fresh in self.lanes.fresh_mut() {
+            all &= fresh.iter_mut().all(&mut write);
         }
-    }
-
-    /// Persists the uptime clock from here on, because something depends on it.
-    pub(super) fn keep_clock(&mut self, now: Tick) {
-        if self.post.clock_scheduled.is_none() {
-            self.deadlines.set(Timer::Clock, Some(now + CLOCK_EVERY), &mut self.post.clock_scheduled);
+        if all {
+            self.tail.iter_mut().all(&mut write);
         }
+        self.memory_only = memory_only;
+        self.sent_through = sent_through;
+        self.writing = (!batch.is_empty()).then_some(ticket);
+        batch
     }
 
-    pub(super) fn write_clock(&mut self, now: Tick, out: &mut Out) {
-        let clock = self.post.clock.now(now);
-        self.keep(Kept::Clock, Record::Clock(clock), out);
-    }
-
-    /// Handles a member going offline: its unstored letters and its own watermarks are written to
-    /// disk.
-    pub(super) fn leave_mailbox(&mut self, member: MemberId, out: &mut Out) {
-        self.places[member.0].queue.there().map(Queue::session_ended);
-        self.look_at_queue(member);
-        for flow in self.places[member.0].flows.unwritten() {
-            self.write_marks(member, flow, Vec::new(), out);
+    /// Handles the commit of a batch. Returns its letters that are still here.
+    pub(super) fn mark_committed(&mut self, ticket: Ticket) -> Vec<(Sender, LetterId, u64)> {
+        let mut accepted = Vec::new();
+        if self.writing != Some(ticket) {
+            return accepted;
         }
+        self.writing = None;
+        self.retry_at = None;
+        let mut keep = |entry: &MailboxEntry| {
+            self.cursor = self.cursor.max(entry.seq().unwrap_or(0));
+            self.unwritten -= entry.cost();
+            if let Some(usage) = self.usages.get_mut(entry.sender) {
+                usage.unwritten -= entry.cost();
+            }
+            accepted.push((entry.sender, entry.id, entry.taken_at));
+        };
+        let handed = self.sent.iter_mut().flatten().map(|entry| (true, entry));
+        for (is_handed, entry) in handed.chain(self.loaded.iter_mut().map(|entry| (false, entry))) {
+            let EntryState::Writing(seq) = entry.state else { continue };
+            entry.state = EntryState::OnDisk(seq);
+            if is_handed {
+                entry.message = SharedBytes::default();
+            }
+            keep(entry);
+        }
+        self.lanes.mark_committed().iter().for_each(keep);
+        while let Some(EntryState::Writing(_)) = self.tail.front().map(|entry| entry.state) {
+            let Some(entry) = self.tail.pop_front() else { break };
+            self.record_written(entry.sender, entry.cost());
+            self.on_disk += 1;
+            self.exhausted = false;
+            accepted.push((entry.sender, entry.id, entry.taken_at));
+        }
+        accepted
     }
 
-    /// Handles the end of the relay: writes everything that is in memory only, at most one batch
-    /// for each mailbox. The rest was never reported as accepted.
-    pub(super) fn close_mailboxes(&mut self, now: Tick, out: &mut Out) {
-        for member in (0..self.places.len()).map(MemberId) {
-            if self.places[member.0].session.take().is_some() {
-                self.leave_mailbox(member, out);
+    /// Handles the failure of a batch. If the recipient is online, its letters continue to wait. If
+    /// it is offline, letters in memory only cannot be kept: they are removed and returned.
+    pub(super) fn mark_commit_failed(&mut self, now: Tick, ticket: Ticket, away: bool) -> Vec<MailboxEntry> {
+        if self.writing != Some(ticket) {
+            return Vec::new();
+        }
+        self.writing = None;
+        self.retry_at = Some(now + SPILL_AFTER);
+        let waiting = self.loaded.iter_mut().chain(self.lanes.fresh_mut().flatten()).chain(&mut self.tail);
+        for entry in self.sent.iter_mut().flatten().chain(waiting) {
+            if let EntryState::Writing(_) = entry.state {
+                entry.state = EntryState::Memory;
+                entry.queued_at = now;
+                self.memory_only += entry.cost();
             }
         }
-        self.write_all_again(now, out);
-        self.write_queues(now, out);
-        self.write_clock(now, out);
+        let mut refused = if away { self.lanes.drain_fresh() } else { Vec::new() };
+        if away {
+            refused.extend(self.tail.drain(..));
+        }
+        for entry in &refused {
+            self.forget(entry);
+        }
+        refused
+    }
+
+    /// Removes an expired letter, which was on disk only.
+    pub(super) fn remove_expired(&mut self, seq: u64, sender: Sender, len: usize) {
+        self.remove_from_disk(seq);
+        self.remove_letter_usage(sender, len);
+    }
+
+    fn remove_from_disk(&mut self, seq: u64) {
+        if self.lanes.is_empty() || !self.lanes.remove(seq) {
+            self.on_disk = self.on_disk.saturating_sub(1);
+        }
+    }
+
+    /// Counts the removal of a delivered letter's row that was left on disk.
+    ///
+    /// If a previous process delivered the letter, it is still counted; if this one did, it is not.
+    pub(super) fn remove_leftover(&mut self, seq: u64, sender: Sender, len: usize) {
+        if self.lanes.contains(seq) {
+            return self.remove_expired(seq, sender, len);
+        }
+        if seq > self.removed_through && seq <= self.restored_through {
+            self.removed_through = seq;
+            self.remove_expired(seq, sender, len);
+        }
+    }
+
+    /// As [`Mailbox::remove_expired`], for an unknown sender, whose usage includes it until the
+    /// relay ends.
+    pub(super) fn remove_unidentified(&mut self, seq: u64) {
+        self.remove_from_disk(seq);
+        self.total.remove(1, 0);
+    }
+
+    /// Whether more than [`MEMORY_ONLY_MAX`] bytes are in memory only.
+    pub(super) fn is_too_big(&self) -> bool {
+        self.memory_only > MEMORY_ONLY_MAX
+    }
+
+    /// Whether a letter of this sender is here.
+    pub(super) fn has_letters_of(&self, sender: Sender) -> bool {
+        self.usages.get(sender).is_some_and(|usage| usage.letters > 0)
+    }
+
+    /// Whether any letter is here.
+    pub(super) fn has_mail(&self) -> bool {
+        self.total.letters > 0
+    }
+
+    /// Whether this letter, in no lane, was in a session of its recipient, or may have been.
+    ///
+    /// A released letter has this in its flag, because letters with higher numbers have overtaken
+    /// it.
+    pub(super) fn may_have_been_sent(&self, entry: &MailboxEntry) -> bool {
+        let may_have_been = |seq| !entry.released && seq <= self.sent_through;
+        entry.was_sent || entry.seq().is_some_and(may_have_been)
+    }
+
+    /// Whether the letter with this sequence number, on disk only, was in a session of its
+    /// recipient. Also `true` if it may have been in one of an earlier process.
+    pub(super) fn may_have_arrived(&self, seq: u64) -> bool {
+        self.lanes.was_sent(seq).unwrap_or(seq <= self.sent_through)
+    }
+
+    /// Whether the letter with this sequence number is in memory too.
+    pub(super) fn contains(&self, seq: u64) -> bool {
+        // In tail and lanes, only the first letters have a sequence number: those being written.
+        let tail = self.tail.iter().take_while(|entry| entry.seq().is_some());
+        let waiting = self.loaded.iter().chain(self.lanes.being_written()).chain(tail);
+        let here = self.sent.iter().flatten().chain(waiting);
+        seq <= self.cursor && here.into_iter().any(|entry| entry.seq() == Some(seq))
+    }
+
+    /// Whether the letter with this sequence number, which the disk has, is not in memory.
+    ///
+    /// Otherwise it is in memory too, or its removal from the disk is pending or has failed.
+    pub(super) fn is_on_disk_only(&self, seq: u64) -> bool {
+        seq > self.cursor || self.lanes.contains(seq)
+    }
+
+    /// Whether a load with this ticket is pending.
+    pub(super) fn is_waiting_for(&self, ticket: Ticket) -> bool {
+        self.loading == Some(ticket)
+    }
+
+    /// Returns the time at which letters in memory must be written.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        if self.memory_only == 0 || self.writing.is_some() {
+            return None;
+        }
+        let is_here = |entry: &&MailboxEntry| entry.state == EntryState::Memory;
+        let before = self.sent.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh());
+        let oldest = before.filter(is_here).chain(self.tail.iter().find(is_here));
+        let due = oldest.map(|entry| entry.queued_at).min()? + SPILL_AFTER;
+        Some(self.retry_at.map_or(due, |at| at.max(due)))
+    }
+
+    /// Returns the number of letters in memory only, in memory and being written, and on disk only.
+    #[cfg(test)]
+    fn location_counts(&self) -> (usize, usize, usize) {
+        let here =
+            || self.sent.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh()).chain(&self.tail);
+        let memory = here().filter(|e| e.state == EntryState::Memory).count();
+        (memory, here().filter(|e| matches!(e.state, EntryState::Writing(_))).count(), self.on_disk)
+    }
+
+    /// Removes all sent letters, as stored.
+    #[cfg(test)]
+    fn clear_sent(&mut self) {
+        for entry in std::mem::take(&mut self.sent).into_iter().flatten() {
+            self.forget(&entry);
+        }
+    }
+
+    /// Removes a letter from all counts.
+    fn forget(&mut self, entry: &MailboxEntry) {
+        let (memory_only, unwritten) = entry.unwritten();
+        self.memory_only -= memory_only;
+        self.remove_usage(entry.sender, 1, entry.len, unwritten);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::LetterId;
-    use crate::relay::records::Mail;
-    use crate::relay::test_relay::relay_of_two;
-
-    /// A row that cannot be deleted may be loaded again, or be too old. Without a flow only its
-    /// sequence number tells that its recipient has the letter.
-    #[test]
-    fn stored_letter_of_echo_is_delivered_until_its_row_is_gone() {
-        let mut relay = relay_of_two(Mail::default());
-        let id = LetterId { outbox: OutboxId(1), number: 1 };
-        let entry = Entry::new(Author::Echo, id, 5, Tick::ZERO, 0, vec![].into()).kept(392);
-        let mut out = Out::default();
-        assert!(!relay.was_delivered(MemberId(0), &entry));
-        relay.write_gone(vec![392], &mut out);
-        assert!(relay.was_delivered(MemberId(0), &entry));
-        let keys = [Kept::Flow(None, Some(392))];
-        relay.handle_kept(Ticket(0), &keys, false);
-        assert!(relay.was_delivered(MemberId(0), &entry), "the disk refused to delete it");
-        relay.handle_kept(Ticket(0), &keys, true);
-        assert!(!relay.was_delivered(MemberId(0), &entry));
-    }
-}
+mod pace_tests;
+#[cfg(test)]
+mod tests;

@@ -20,16 +20,16 @@
 //! Invariant: a member is welcomed only once the mark of its sign-in is durable. While the disk
 //! accepts none, its letters are refused as `full`.
 
-use crate::base::{Mark, Name, Now, OutboxId, blank};
+use crate::base::{Mark, Name, Now, OutboxId, empty_value};
 use crate::wire::frame::close;
-use crate::wire::message::{Letter, NameReason, OutboxMark, Reason, Said, ToClient};
+use crate::wire::message::{Letter, MarkToken, NameReason, OutboxMark, Reason, ToClient};
 
 use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
-use super::mailbox::Wait;
+use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
-use super::records::{KeptOutbox, Record};
-use super::sessions::{RefusedLetter, SignIn, Slot};
-use super::unwritten::Kept;
+use super::records::{PersistedOutbox, Record};
+use super::sessions::{RefusedLetter, SessionSlot, SignInState};
+use super::unwritten::RecordKey;
 use super::{Out, Relay};
 
 /// One outbox of a member.
@@ -37,7 +37,7 @@ use super::{Out, Relay};
 struct Outbox {
     id: OutboxId,
     /// Mark and token of the last sign-in with it.
-    said: Said,
+    mark_token: MarkToken,
     /// Time of that sign-in, in milliseconds of the uptime clock.
     used: u64,
 }
@@ -46,46 +46,47 @@ struct Outbox {
 #[derive(Debug, Default)]
 pub(super) struct Outboxes(Vec<Outbox>);
 
-blank!(Outboxes, Outboxes(Vec::new()), |outboxes| outboxes.0.is_empty());
+empty_value!(Outboxes, Outboxes(Vec::new()), |outboxes| outboxes.0.is_empty());
 
 impl Outboxes {
     /// Restores one of them from disk.
-    pub(super) fn found_on_disk(&mut self, id: OutboxId, said: Said, used: u64) {
-        self.0.push(Outbox { id, said, used });
+    pub(super) fn restore(&mut self, id: OutboxId, said: MarkToken, used: u64) {
+        self.0.push(Outbox { id, mark_token: said, used });
     }
 
     /// Whether another copy of this outbox has signed in since the one that signs in now parted
     /// from it.
-    fn is_old(&self, claim: &Claim) -> bool {
-        let Some(last) = self.0.iter().find(|outbox| outbox.id == claim.id).map(|outbox| outbox.said) else {
+    fn is_old(&self, claim: &OutboxClaim) -> bool {
+        let Some(last) = self.0.iter().find(|outbox| outbox.id == claim.id).map(|outbox| outbox.mark_token)
+        else {
             return false;
         };
         let is_known = claim.earlier.contains(&last);
         // The relay was restored from an older state: it knows less than any copy.
         let is_behind = claim.earlier.iter().all(|earlier| last.mark < earlier.mark);
-        last.mark >= claim.said.mark || !(is_known || is_behind && !claim.earlier.is_empty())
+        last.mark >= claim.mark_token.mark || !(is_known || is_behind && !claim.earlier.is_empty())
     }
 
     /// Records a sign-in. Returns `false` if there are too many other outboxes.
-    fn note(&mut self, claim: &Claim, used: u64) -> bool {
-        let outbox = Outbox { id: claim.id, said: claim.said, used };
+    fn note(&mut self, claim: &OutboxClaim, used: u64) -> bool {
+        let outbox = Outbox { id: claim.id, mark_token: claim.mark_token, used };
         if let Some(known) = self.0.iter_mut().find(|known| known.id == claim.id) {
             *known = outbox;
             return true;
         }
-        let has_room = self.0.len() < OUTBOXES_MAX;
-        if has_room {
+        let has_capacity = self.0.len() < OUTBOXES_MAX;
+        if has_capacity {
             self.0.reserve_exact(1);
             self.0.push(outbox);
         }
-        has_room
+        has_capacity
     }
 
     /// Raises the mark of an outbox within a session. Returns `false` if the outbox is unknown.
-    fn raise(&mut self, id: OutboxId, said: Said, used: u64) -> bool {
+    fn raise(&mut self, id: OutboxId, said: MarkToken, used: u64) -> bool {
         let Some(known) = self.0.iter_mut().find(|known| known.id == id) else { return false };
-        if known.said.mark < said.mark {
-            known.said = said;
+        if known.mark_token.mark < said.mark {
+            known.mark_token = said;
             known.used = used;
         }
         true
@@ -99,11 +100,11 @@ impl Outboxes {
     }
 
     /// Returns the rows of `member`'s outboxes.
-    pub(super) fn kept(&self, member: &Name) -> impl Iterator<Item = KeptOutbox> {
-        let of = |outbox: &Outbox| KeptOutbox {
+    pub(super) fn persisted(&self, member: &Name) -> impl Iterator<Item = PersistedOutbox> {
+        let of = |outbox: &Outbox| PersistedOutbox {
             member: member.clone(),
             outbox: outbox.id,
-            said: outbox.said,
+            mark_token: outbox.mark_token,
             used: outbox.used,
         };
         self.0.iter().map(of)
@@ -116,33 +117,33 @@ impl Outboxes {
 
 /// Content of a sign-in about its outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct OutboxClaim {
     id: OutboxId,
-    said: Said,
-    earlier: Vec<Said>,
+    mark_token: MarkToken,
+    earlier: Vec<MarkToken>,
 }
 
-impl Claim {
-    pub(super) fn of(mark: &OutboxMark<'_>) -> Claim {
-        Claim { id: mark.outbox, said: mark.said, earlier: mark.earlier.iter().collect() }
+impl OutboxClaim {
+    pub(super) fn of(mark: &OutboxMark<'_>) -> OutboxClaim {
+        OutboxClaim { id: mark.outbox, mark_token: mark.mark_token, earlier: mark.earlier.iter().collect() }
     }
 }
 
 /// Handling of letters from a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Taking {
+pub(super) enum IntakePolicy {
     #[default]
-    Letters,
+    All,
     /// New letters are refused until its mark is durable.
-    NoNewOnes,
+    KnownOnly,
     /// All letters are refused: an old copy has sent one of them.
-    Nothing,
+    None,
 }
 
 /// A sign-in being persisted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Marking {
-    slot: Slot,
+pub(super) struct PendingMark {
+    slot: SessionSlot,
     /// The session's serial number, because its slot may be reused by now.
     serial: u64,
     member: MemberId,
@@ -156,90 +157,98 @@ pub(super) struct Marking {
 impl Relay {
     /// Admits a session that may have the name. It is welcomed once the mark of its outbox is
     /// durable, unless the outbox is an old copy.
-    pub(super) fn admit(&mut self, now: Now, slot: Slot, member: MemberId, out: &mut Out) {
-        if self.places[member.0].session.is_some_and(|present| self.sessions.is_before(slot, present)) {
+    pub(super) fn admit(&mut self, now: Now, slot: SessionSlot, member: MemberId, out: &mut Out) {
+        if self.member_states[member.0].session.is_some_and(|present| self.sessions.is_before(slot, present))
+        {
             return self.close_session(now.tick, slot, close::DONE, "a later session has signed in");
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let serial = session.serial;
-        let claim = session.claim.clone();
+        let claim = session.outbox_claim.clone();
         let Some(claim) = claim else { return self.welcome(now, slot, member, false, out) };
-        if self.places[member.0].outboxes.is_old(&claim) {
+        if self.member_states[member.0].outboxes.is_old(&claim) {
             return self.refuse_name(slot, NameReason::OldCopy, "");
         }
-        session.sign_in = SignIn::Marking(member);
-        let used = self.post.clock.now(now.tick);
-        self.make_room(member, &claim);
-        if !self.places[member.0].outboxes.note(&claim, used) {
+        session.sign_in = SignInState::Marking(member);
+        let used = self.mailboxes.clock.now(now.tick);
+        self.make_space(member, &claim);
+        if !self.member_states[member.0].outboxes.note(&claim, used) {
             // Letters wait in each of the known outboxes. This one cannot be tracked, so no letters
             // are taken from it.
             return self.welcome(now, slot, member, true, out);
         }
-        self.made_room(member, Some(claim.id));
-        let mark = claim.said.mark;
-        self.write_mark(Marking { slot, serial, member, outbox: claim.id, mark, gone: None }, out);
+        self.handle_outbox_forgotten(member, Some(claim.id));
+        let mark = claim.mark_token.mark;
+        self.write_mark(PendingMark { slot, serial, member, outbox: claim.id, mark, gone: None }, out);
     }
 
     /// Handles another mark within a session: copies made before it are old from here on.
-    pub(super) fn handle_mark(&mut self, now: Now, slot: Slot, outbox: OutboxId, said: Said, out: &mut Out) {
+    pub(super) fn handle_mark(
+        &mut self,
+        now: Now,
+        slot: SessionSlot,
+        outbox: OutboxId,
+        said: MarkToken,
+        out: &mut Out,
+    ) {
         let Some(member) = self.sessions.member(slot) else { return };
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        if self.places[member.0].session != Some(slot) {
+        if self.member_states[member.0].session != Some(slot) {
             return;
         }
         let serial = session.serial;
-        let used = self.post.clock.now(now.tick);
-        if !self.places[member.0].outboxes.raise(outbox, said, used) {
+        let used = self.mailboxes.clock.now(now.tick);
+        if !self.member_states[member.0].outboxes.raise(outbox, said, used) {
             // Its letters are not taken anyway, so there is nothing to persist.
-            session.say(&ToClient::Marked { mark: said.mark });
+            session.send_control(&ToClient::Marked { mark: said.mark });
             return self.sessions.mark(slot);
         }
-        session.awaits_mark = true;
-        self.write_mark(Marking { slot, serial, member, outbox, mark: said.mark, gone: None }, out);
+        session.is_waiting_for_mark = true;
+        self.write_mark(PendingMark { slot, serial, member, outbox, mark: said.mark, gone: None }, out);
     }
 
     /// Evicts the member's least recently used outbox with its flows, if a new one needs the space.
     ///
     /// Only one at a time: no other is evicted before the previous one has left the disk.
-    fn make_room(&mut self, member: MemberId, claim: &Claim) {
-        let outboxes = &self.places[member.0].outboxes;
-        let has_room =
+    fn make_space(&mut self, member: MemberId, claim: &OutboxClaim) {
+        let outboxes = &self.member_states[member.0].outboxes;
+        let has_capacity =
             outboxes.0.len() < OUTBOXES_MAX || outboxes.0.iter().any(|outbox| outbox.id == claim.id);
-        if has_room || self.post.making_room.contains_key(&member) {
+        if has_capacity || self.mailboxes.outboxes_to_forget.contains_key(&member) {
             return;
         }
         let Some(gone) = outboxes.by_age().into_iter().find(|id| !self.has_waiting(member, *id)) else {
             return;
         };
-        let place = &mut self.places[member.0];
-        place.outboxes.forget(gone);
-        place.flows.drop_outbox(gone);
-        self.post.making_room.insert(member, gone);
+        let state = &mut self.member_states[member.0];
+        state.outboxes.forget(gone);
+        state.flows.drop_outbox(gone);
+        self.mailboxes.outboxes_to_forget.insert(member, gone);
     }
 
     /// Handles the removal of an evicted outbox from the disk.
-    pub(super) fn made_room(&mut self, member: MemberId, gone: Option<OutboxId>) {
-        if gone.is_some() && self.post.making_room.get(&member).copied() == gone {
-            self.post.making_room.remove(&member);
+    pub(super) fn handle_outbox_forgotten(&mut self, member: MemberId, gone: Option<OutboxId>) {
+        if gone.is_some() && self.mailboxes.outboxes_to_forget.get(&member).copied() == gone {
+            self.mailboxes.outboxes_to_forget.remove(&member);
         }
     }
 
     /// Forgets the outboxes of a member that was removed, from the disk too.
     pub(super) fn forget_outboxes(&mut self, member: MemberId) {
-        self.places[member.0].outboxes = Default::default();
-        self.post.making_room.remove(&member);
+        self.member_states[member.0].outboxes = Default::default();
+        self.mailboxes.outboxes_to_forget.remove(&member);
     }
 
     /// Whether letters of this outbox wait.
     fn has_waiting(&self, member: MemberId, outbox: OutboxId) -> bool {
-        let flows = self.places[member.0].flows.unfinished(outbox);
+        let flows = self.member_states[member.0].flows.unfinished(outbox);
         flows.into_iter().any(|flow| self.has_letters(member, flow))
     }
 
     /// Refuses a letter that an old copy has numbered, and all later letters of this session.
-    pub(super) fn refuse_old_copy(&mut self, slot: Slot, letter: &Letter<'_>) {
+    pub(super) fn refuse_old_copy(&mut self, slot: SessionSlot, letter: &Letter<'_>) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.taking = Taking::Nothing;
+        session.intake = IntakePolicy::None;
         let refusal = RefusedLetter::of(letter.to, letter.id, Reason::OldCopy);
         session.refuse(RefusedLetter { prev: letter.prev, may_have_arrived: true, ..refusal });
         self.stats.letters_refused += 1;
@@ -248,30 +257,33 @@ impl Relay {
 
     /// Returns the record of the last sign-in with an outbox; `None` if it was forgotten with its
     /// member.
-    fn signed_in(&self, member: MemberId, outbox: OutboxId) -> Option<Record> {
-        let mut all = self.places[member.0].outboxes.kept(self.members.name(member));
+    fn sign_in_record(&self, member: MemberId, outbox: OutboxId) -> Option<Record> {
+        let mut all = self.member_states[member.0].outboxes.persisted(self.members.name(member));
         let outbox = all.find(|kept| kept.outbox == outbox)?;
-        let gone = self.making_room(member);
+        let gone = self.outbox_to_forget(member);
         Some(Record::SignedIn { outbox, gone })
     }
 
-    fn making_room(&self, member: MemberId) -> Option<OutboxId> {
-        self.post.making_room.get(&member).copied()
+    fn outbox_to_forget(&self, member: MemberId) -> Option<OutboxId> {
+        self.mailboxes.outboxes_to_forget.get(&member).copied()
     }
 
-    fn write_mark(&mut self, marking: Marking, out: &mut Out) {
-        if let Some(record) = self.signed_in(marking.member, marking.outbox) {
-            let gone = self.making_room(marking.member);
-            let mark =
-                if let Record::SignedIn { outbox, .. } = &record { outbox.said.mark } else { marking.mark };
-            self.persist(Wait::Marked(Marking { gone, mark, ..marking }), record, out);
+    fn write_mark(&mut self, marking: PendingMark, out: &mut Out) {
+        if let Some(record) = self.sign_in_record(marking.member, marking.outbox) {
+            let gone = self.outbox_to_forget(marking.member);
+            let mark = if let Record::SignedIn { outbox, .. } = &record {
+                outbox.mark_token.mark
+            } else {
+                marking.mark
+            };
+            self.persist(StoreContinuation::Marked(PendingMark { gone, mark, ..marking }), record, out);
         }
     }
 
     /// Writes a sign-in whose session is gone.
     pub(super) fn write_outbox(&mut self, member: MemberId, outbox: OutboxId, out: &mut Out) {
-        if let Some(record) = self.signed_in(member, outbox) {
-            self.keep(Kept::Outbox(member, outbox, self.making_room(member)), record, out);
+        if let Some(record) = self.sign_in_record(member, outbox) {
+            self.persist_keyed(RecordKey::Outbox(member, outbox, self.outbox_to_forget(member)), record, out);
         }
     }
 
@@ -279,30 +291,30 @@ impl Relay {
     ///
     /// A failed write is repeated. Until it succeeds, the session receives waiting letters, but its
     /// new letters are refused.
-    pub(super) fn handle_marked(&mut self, now: Now, marking: Marking, durable: bool, out: &mut Out) {
-        let Marking { slot, serial, member, outbox, mark, gone } = marking;
+    pub(super) fn handle_marked(&mut self, now: Now, marking: PendingMark, durable: bool, out: &mut Out) {
+        let PendingMark { slot, serial, member, outbox, mark, gone } = marking;
         if durable {
-            self.made_room(member, gone);
+            self.handle_outbox_forgotten(member, gone);
         }
         if !self.sessions.is_serial(slot, serial) {
             if !durable {
-                self.write_later(Kept::Outbox(member, outbox, gone));
+                self.write_later(RecordKey::Outbox(member, outbox, gone));
             }
             return;
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        if durable && session.taking == Taking::NoNewOnes {
-            session.taking = Taking::Letters;
+        if durable && session.intake == IntakePolicy::KnownOnly {
+            session.intake = IntakePolicy::All;
         }
-        let is_waiting = session.sign_in == SignIn::Marking(member);
+        let is_waiting = session.sign_in == SignInState::Marking(member);
         if durable && !is_waiting {
-            session.awaits_mark = false;
-            session.say(&ToClient::Marked { mark });
+            session.is_waiting_for_mark = false;
+            session.send_control(&ToClient::Marked { mark });
             self.sessions.mark(slot);
         }
         if !durable {
-            self.mark_later(member, marking);
-            self.wake_queue(member, now.tick + SPILL_AFTER);
+            self.retry_mark_later(member, marking);
+            self.wake_mailbox(member, now.tick + SPILL_AFTER);
         }
         if !is_waiting {
             return;
@@ -312,7 +324,7 @@ impl Relay {
         }
         if !self.members.is_durable(member) {
             // The name is being freed. The session claims it again after that, with the same mark.
-            self.places[member.0].outboxes.forget(outbox);
+            self.member_states[member.0].outboxes.forget(outbox);
             return self.await_registration(slot, member);
         }
         self.welcome(now, slot, member, !durable, out);
@@ -320,22 +332,22 @@ impl Relay {
 
     /// Schedules another try for the mark of the member's latest session. The failure for an
     /// earlier session may arrive after the one for the latest, and must not replace it.
-    fn mark_later(&mut self, member: MemberId, marking: Marking) {
+    fn retry_mark_later(&mut self, member: MemberId, marking: PendingMark) {
         let mut latest = marking;
-        if let Some(mut other) = self.post.marking_again.remove(&member) {
+        if let Some(mut other) = self.mailboxes.marks_to_retry.remove(&member) {
             if other.serial > latest.serial {
                 std::mem::swap(&mut latest, &mut other);
             }
             if other.outbox != latest.outbox {
-                self.write_later(Kept::Outbox(member, other.outbox, other.gone));
+                self.write_later(RecordKey::Outbox(member, other.outbox, other.gone));
             }
         }
-        self.post.marking_again.insert(member, latest);
+        self.mailboxes.marks_to_retry.insert(member, latest);
     }
 
     /// Repeats a failed write of a sign-in, for which its session waits if it still exists.
-    pub(super) fn mark_again(&mut self, member: MemberId, out: &mut Out) {
-        let Some(marking) = self.post.marking_again.remove(&member) else { return };
+    pub(super) fn retry_mark(&mut self, member: MemberId, out: &mut Out) {
+        let Some(marking) = self.mailboxes.marks_to_retry.remove(&member) else { return };
         if self.sessions.is_serial(marking.slot, marking.serial) {
             self.write_mark(marking, out);
         } else {
@@ -347,18 +359,18 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::records::Mail;
+    use crate::relay::records::PersistedMail;
     use crate::relay::test_relay::relay_of_two;
 
-    fn said(mark: u32) -> Said {
-        Said { mark: Mark(mark), token: mark.wrapping_mul(0x9e37) }
+    fn said(mark: u32) -> MarkToken {
+        MarkToken { mark: Mark(mark), token: mark.wrapping_mul(0x9e37) }
     }
 
-    fn claim(id: u64, now: Said, earlier: &[Said]) -> Claim {
-        Claim { id: OutboxId(id), said: now, earlier: earlier.to_vec() }
+    fn claim(id: u64, now: MarkToken, earlier: &[MarkToken]) -> OutboxClaim {
+        OutboxClaim { id: OutboxId(id), mark_token: now, earlier: earlier.to_vec() }
     }
 
-    fn signed_in(claims: &[Claim]) -> Outboxes {
+    fn signed_in(claims: &[OutboxClaim]) -> Outboxes {
         let mut outboxes = Outboxes::default();
         claims.iter().for_each(|claim| assert!(outboxes.note(claim, 1)));
         outboxes
@@ -381,7 +393,7 @@ mod tests {
             assert!(outboxes.is_old(&claim(1, said(mark), &[said(1)])), "{mark}");
             assert!(outboxes.is_old(&claim(1, said(mark), &[])), "{mark}");
         }
-        let same_mark = Said { token: 7, ..said(4) };
+        let same_mark = MarkToken { token: 7, ..said(4) };
         assert!(
             outboxes.is_old(&claim(1, said(5), &[said(1), same_mark])),
             "the other copy has the same count"
@@ -417,22 +429,25 @@ mod tests {
         assert_eq!(outboxes.by_age().last(), Some(&OutboxId(3)));
     }
 
-    fn marking(serial: u64, outbox: u64) -> Marking {
+    fn marking(serial: u64, outbox: u64) -> PendingMark {
         let outbox = OutboxId(outbox);
-        Marking { slot: Slot(0), serial, member: MemberId(0), outbox, mark: Mark(3), gone: None }
+        PendingMark { slot: SessionSlot(0), serial, member: MemberId(0), outbox, mark: Mark(3), gone: None }
     }
 
     /// Both sessions of a member that connects again wait for a disk that takes no marks. The
     /// failure for the earlier one arrives last.
     #[test]
     fn late_failure_for_earlier_session_keeps_latest_waiting() {
-        let mut relay = relay_of_two(Mail::default());
-        relay.mark_later(MemberId(0), marking(9, 1));
-        relay.mark_later(MemberId(0), marking(4, 1));
-        assert_eq!(relay.post.marking_again[&MemberId(0)].serial, 9);
+        let mut relay = relay_of_two(PersistedMail::default());
+        relay.retry_mark_later(MemberId(0), marking(9, 1));
+        relay.retry_mark_later(MemberId(0), marking(4, 1));
+        assert_eq!(relay.mailboxes.marks_to_retry[&MemberId(0)].serial, 9);
         assert_eq!(relay.unwritten.len(), 0, "one record serves both");
-        relay.mark_later(MemberId(0), marking(5, 2));
-        assert_eq!(relay.post.marking_again[&MemberId(0)].serial, 9);
-        assert!(relay.unwritten.has(Kept::Outbox(MemberId(0), OutboxId(2), None)), "it is written later");
+        relay.retry_mark_later(MemberId(0), marking(5, 2));
+        assert_eq!(relay.mailboxes.marks_to_retry[&MemberId(0)].serial, 9);
+        assert!(
+            relay.unwritten.has(RecordKey::Outbox(MemberId(0), OutboxId(2), None)),
+            "it is written later"
+        );
     }
 }

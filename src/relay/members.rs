@@ -18,13 +18,13 @@ pub(super) struct MemberId(pub(super) usize);
 
 /// Result of a claim to a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum RegisterResult {
     /// The key already owns the name.
     Owned(MemberId),
     /// The name was free and is reserved for this key. It must be made durable before it is
     /// reported.
     New(MemberId),
-    /// As [`Claim::New`], for the name of a removed member.
+    /// As [`RegisterResult::New`], for the name of a removed member.
     Again(MemberId),
     /// The same claim is being made durable, or the name is being freed.
     Waiting(MemberId),
@@ -34,7 +34,7 @@ pub(super) enum Claim {
 
 /// Authorization of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Pass {
+pub(super) enum Credentials {
     /// None; refused if the relay is `closed`.
     None { closed: bool },
     /// An invitation, to this name or to any.
@@ -43,7 +43,7 @@ pub(super) enum Pass {
 
 /// Phase of a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum MemberPhase {
     /// The name is being persisted, for the first time or again after a removal.
     New,
     Again,
@@ -59,7 +59,7 @@ enum State {
 struct Member {
     name: Name,
     key: PublicKey,
-    state: State,
+    phase: MemberPhase,
 }
 
 /// Index by 64-bit hash, 16 bytes per member. A collision costs one extra comparison.
@@ -120,7 +120,7 @@ impl Members {
     pub(super) fn new(known: Vec<(Name, PublicKey)>, removed: Vec<(Name, PublicKey)>) -> Members {
         let mut members = Members::default();
         for (name, key) in known {
-            members.insert(name, key, State::Durable);
+            members.insert(name, key, MemberPhase::Durable);
         }
         let durable = members.members.iter().enumerate();
         members.nearest = NameIndex::new(durable.map(|(id, member)| (MemberId(id), &member.name)));
@@ -130,7 +130,7 @@ impl Members {
                 let id = MemberId(members.members.len());
                 members.by_name.insert(name.as_str(), id);
                 members.by_class.insert(name.looks().class(), id);
-                members.members.push(Member { name, key, state: State::Removed });
+                members.members.push(Member { name, key, phase: MemberPhase::Removed });
             }
         }
         members
@@ -148,55 +148,70 @@ impl Members {
     }
 
     /// Handles a key's claim to a name. Strangers learn nothing about names from a closed relay.
-    pub(super) fn claim(&mut self, name: &str, key: PublicKey, pass: &Pass) -> Claim {
+    pub(super) fn register(
+        &mut self,
+        name: &str,
+        key: PublicKey,
+        credentials: &Credentials,
+    ) -> RegisterResult {
         let Ok(name) = name.parse::<Name>() else {
-            return Claim::Refused(NameReason::Bad, None);
+            return RegisterResult::Refused(NameReason::Bad, None);
         };
         let found = self.id_of(name.as_str());
         if let Some(id) = found.filter(|id| self.members[id.0].key == key) {
-            match self.members[id.0].state {
-                State::Durable => return Claim::Owned(id),
-                State::New | State::Again | State::Freeing => return Claim::Waiting(id),
-                State::Removed => {}
+            match self.members[id.0].phase {
+                MemberPhase::Durable => return RegisterResult::Owned(id),
+                MemberPhase::New | MemberPhase::Again | MemberPhase::Freeing => {
+                    return RegisterResult::Waiting(id);
+                }
+                MemberPhase::Removed => {}
             }
         }
-        match pass {
-            Pass::None { .. } if self.removed_keys.contains(&key) && self.id_of_key(&key).is_none() => {
-                return Claim::Refused(NameReason::Removed, None);
+        match credentials {
+            Credentials::None { .. }
+                if self.removed_keys.contains(&key) && self.id_of_key(&key).is_none() =>
+            {
+                return RegisterResult::Refused(NameReason::Removed, None);
             }
-            Pass::None { closed: true } => return Claim::Refused(NameReason::Closed, None),
-            Pass::Invited(Some(promised)) if *promised != name => {
-                return Claim::Refused(NameReason::Kept, Some(promised.clone()));
+            Credentials::None { closed: true } => return RegisterResult::Refused(NameReason::Closed, None),
+            Credentials::Invited(Some(promised)) if *promised != name => {
+                return RegisterResult::Refused(NameReason::Kept, Some(promised.clone()));
             }
-            Pass::None { closed: false } | Pass::Invited(_) => {}
+            Credentials::None { closed: false } | Credentials::Invited(_) => {}
         }
-        self.claim_free(name, key, found, pass)
+        self.register_free(name, key, found, credentials)
     }
 
-    fn claim_free(&mut self, name: Name, key: PublicKey, found: Option<MemberId>, pass: &Pass) -> Claim {
+    fn register_free(
+        &mut self,
+        name: Name,
+        key: PublicKey,
+        found: Option<MemberId>,
+        credentials: &Credentials,
+    ) -> RegisterResult {
         if let Some(id) = self.id_of_key(&key) {
             let other = self.members[id.0].name.clone();
             let reason = if found.is_some() { NameReason::Taken } else { NameReason::Other };
-            return Claim::Refused(reason, Some(if found.is_some() { name } else { other }));
+            return RegisterResult::Refused(reason, Some(if found.is_some() { name } else { other }));
         }
         match found {
-            Some(id) if self.members[id.0].state != State::Removed => {
-                Claim::Refused(NameReason::Taken, Some(name))
+            Some(id) if self.members[id.0].phase != MemberPhase::Removed => {
+                RegisterResult::Refused(NameReason::Taken, Some(name))
             }
-            Some(id) if matches!(pass, Pass::Invited(Some(_))) => {
+            Some(id) if matches!(credentials, Credentials::Invited(Some(_))) => {
                 self.by_key.insert(key.0, id);
                 self.live += 1;
-                self.members[id.0] = Member { name, key, state: State::Again };
-                Claim::Again(id)
+                self.members[id.0] = Member { name, key, phase: MemberPhase::Again };
+                RegisterResult::Again(id)
             }
-            Some(_) => Claim::Refused(NameReason::Kept, Some(name)),
+            Some(_) => RegisterResult::Refused(NameReason::Kept, Some(name)),
             None => match self.in_the_way(&name) {
                 // The operator knows both names, and wants this one.
-                Some((NameReason::Confusable, _)) if matches!(pass, Pass::Invited(Some(_))) => {
-                    Claim::New(self.insert(name, key, State::New))
+                Some((NameReason::Confusable, _)) if matches!(credentials, Credentials::Invited(Some(_))) => {
+                    RegisterResult::New(self.insert(name, key, MemberPhase::New))
                 }
-                Some((reason, other)) => Claim::Refused(reason, Some(other)),
-                None => Claim::New(self.insert(name, key, State::New)),
+                Some((reason, other)) => RegisterResult::Refused(reason, Some(other)),
+                None => RegisterResult::New(self.insert(name, key, MemberPhase::New)),
             },
         }
     }
@@ -222,14 +237,14 @@ impl Members {
     /// name of this class could not be compared with all of them.
     fn alike(&self, looks: &Looks) -> Option<MemberId> {
         let mut compared = self.by_class.all(looks.class()).take(Looks::COMPARED_MAX).enumerate();
-        let is = |id: MemberId| self.members[id.0].name.looks().meet(looks);
+        let is = |id: MemberId| self.members[id.0].name.looks().matches(looks);
         compared.find(|(at, id)| is(*id) || at + 1 == Looks::COMPARED_MAX).map(|(_, id)| id)
     }
 
     /// Returns the reason why no user can be invited to this name.
     pub(super) fn not_free(&self, name: &Name) -> Option<(NameReason, Name)> {
         match self.id_of(name.as_str()) {
-            Some(id) if self.members[id.0].state == State::Removed => None,
+            Some(id) if self.members[id.0].phase == MemberPhase::Removed => None,
             Some(_) => Some((NameReason::Taken, name.clone())),
             None => self.in_the_way(name),
         }
@@ -237,11 +252,11 @@ impl Members {
 
     /// Removes a member, whose name stays reserved, and its key.
     pub(super) fn remove(&mut self, id: MemberId) {
-        if matches!(self.members[id.0].state, State::Durable | State::Freeing) {
+        if matches!(self.members[id.0].phase, MemberPhase::Durable | MemberPhase::Freeing) {
             self.leave_nearest(id);
         }
         let member = &mut self.members[id.0];
-        member.state = State::Removed;
+        member.phase = MemberPhase::Removed;
         self.live -= 1;
         self.by_key.remove(member.key.0, id);
         self.removed_keys.insert(member.key);
@@ -249,7 +264,7 @@ impl Members {
 
     /// Whether the operator removed this member.
     pub(super) fn is_removed(&self, id: MemberId) -> bool {
-        self.members[id.0].state == State::Removed
+        self.members[id.0].phase == MemberPhase::Removed
     }
 
     /// Returns a member's key.
@@ -259,7 +274,7 @@ impl Members {
 
     /// Marks a new member as durable.
     pub(super) fn confirm(&mut self, id: MemberId) {
-        self.members[id.0].state = State::Durable;
+        self.members[id.0].phase = MemberPhase::Durable;
         let members = &self.members;
         self.nearest.insert(id, &members[id.0].name, |id| members.get(id.0).map(|member| &member.name));
     }
@@ -267,10 +282,10 @@ impl Members {
     /// Frees the name of a new member that could not be made durable.
     pub(super) fn abandon(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
-        if member.state == State::Again {
+        if member.phase == MemberPhase::Again {
             self.by_key.remove(member.key.0, id);
             self.live -= 1;
-            member.state = State::Removed;
+            member.phase = MemberPhase::Removed;
             return;
         }
         self.forget(id);
@@ -278,20 +293,20 @@ impl Members {
 
     /// Whether it is a member, durably.
     pub(super) fn is_durable(&self, id: MemberId) -> bool {
-        self.members[id.0].state == State::Durable
+        self.members[id.0].phase == MemberPhase::Durable
     }
 
     /// Begins to free an unused name.
     pub(super) fn begin_freeing(&mut self, id: MemberId) {
-        self.members[id.0].state = State::Freeing;
+        self.members[id.0].phase = MemberPhase::Freeing;
     }
 
     /// Ends an attempt to free a name that stays on disk. Returns whether it was being freed.
     pub(super) fn end_freeing(&mut self, id: MemberId) -> bool {
-        let state = &mut self.members[id.0].state;
-        let was_freeing = *state == State::Freeing;
+        let phase = &mut self.members[id.0].phase;
+        let was_freeing = *phase == MemberPhase::Freeing;
         if was_freeing {
-            *state = State::Durable;
+            *phase = MemberPhase::Durable;
         }
         was_freeing
     }
@@ -310,7 +325,7 @@ impl Members {
     fn forget(&mut self, id: MemberId) {
         let member = &mut self.members[id.0];
         // No index contains it, and in this state its number refers to no member.
-        member.state = State::New;
+        member.phase = MemberPhase::New;
         self.live -= 1;
         self.by_key.remove(member.key.0, id);
         self.by_name.remove(member.name.as_str(), id);
@@ -320,19 +335,20 @@ impl Members {
 
     /// Returns the member of this name. A member that is not durable yet does not exist for others.
     pub(super) fn find(&self, name: &str) -> Option<MemberId> {
-        self.find_ever(name).filter(|id| self.members[id.0].state == State::Durable)
+        self.find_ever(name).filter(|id| self.members[id.0].phase == MemberPhase::Durable)
     }
 
     /// Returns the member of this name, removed or not, because earlier letters and receipts may
     /// refer to it.
     pub(super) fn find_ever(&self, name: &str) -> Option<MemberId> {
-        self.id_of(name).filter(|id| !matches!(self.members[id.0].state, State::New | State::Freeing))
+        self.id_of(name)
+            .filter(|id| !matches!(self.members[id.0].phase, MemberPhase::New | MemberPhase::Freeing))
     }
 
     /// Whether [`Members::find`] returns this member.
     pub(super) fn is(&self, id: MemberId, name: &str) -> bool {
         let member = &self.members[id.0];
-        member.state == State::Durable && member.name.as_str() == name
+        member.phase == MemberPhase::Durable && member.name.as_str() == name
     }
 
     fn id_of(&self, name: &str) -> Option<MemberId> {
@@ -362,22 +378,22 @@ impl Members {
         most: usize,
     ) -> Found {
         let members = &self.members;
-        let durable = |id: MemberId| members.get(id.0).filter(|member| member.state == State::Durable);
+        let durable = |id: MemberId| members.get(id.0).filter(|member| member.phase == MemberPhase::Durable);
         let same_look = Looks::of(wanted).and_then(|looks| {
-            let is = |id: &MemberId| durable(*id).is_some_and(|member| member.name.looks().meet(&looks));
+            let is = |id: &MemberId| durable(*id).is_some_and(|member| member.name.looks().matches(&looks));
             self.by_class.all(looks.class()).take(ALIKE_LOOKED_AT_MAX).find(is)
         });
         let name_of = |id| durable(id).map(|member| &member.name);
         self.nearest.nearest(wanted, same_look, correspondents, name_of, most)
     }
 
-    fn insert(&mut self, name: Name, key: PublicKey, state: State) -> MemberId {
+    fn insert(&mut self, name: Name, key: PublicKey, phase: MemberPhase) -> MemberId {
         let id = self.spare.pop().unwrap_or(MemberId(self.members.len()));
         self.live += 1;
         self.by_name.insert(name.as_str(), id);
         self.by_key.insert(key.0, id);
         self.by_class.insert(name.looks().class(), id);
-        let member = Member { name, key, state };
+        let member = Member { name, key, phase };
         match self.members.get_mut(id.0) {
             Some(place) => *place = member,
             None => self.members.push(member),
@@ -398,25 +414,31 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn claim(members: &mut Members, name: &str, of: u8) -> Claim {
-        members.claim(name, key(of), &Pass::None { closed: false })
+    fn register(members: &mut Members, name: &str, of: u8) -> RegisterResult {
+        members.register(name, key(of), &Credentials::None { closed: false })
     }
 
     #[test]
     fn closed_relay_hides_names_and_admits_members_and_invited() {
         let mut members = Members::new(vec![(name("TOM"), key(1))], Vec::new());
-        let closed = Pass::None { closed: true };
-        assert_eq!(members.claim("TOM", key(1), &closed), Claim::Owned(MemberId(0)));
+        let closed = Credentials::None { closed: true };
+        assert_eq!(members.register("TOM", key(1), &closed), RegisterResult::Owned(MemberId(0)));
         for asked in ["TOM", "T0M", "ann", "echo"] {
-            assert_eq!(members.claim(asked, key(2), &closed), Claim::Refused(NameReason::Closed, None));
+            assert_eq!(
+                members.register(asked, key(2), &closed),
+                RegisterResult::Refused(NameReason::Closed, None)
+            );
         }
-        let to_ann = Pass::Invited(Some(name("ann")));
+        let to_ann = Credentials::Invited(Some(name("ann")));
         assert_eq!(
-            members.claim("bob", key(2), &to_ann),
-            Claim::Refused(NameReason::Kept, Some(name("ann")))
+            members.register("bob", key(2), &to_ann),
+            RegisterResult::Refused(NameReason::Kept, Some(name("ann")))
         );
-        assert!(matches!(members.claim("ann", key(2), &to_ann), Claim::New(_)));
-        assert!(matches!(members.claim("bob", key(3), &Pass::Invited(None)), Claim::New(_)));
+        assert!(matches!(members.register("ann", key(2), &to_ann), RegisterResult::New(_)));
+        assert!(matches!(
+            members.register("bob", key(3), &Credentials::Invited(None)),
+            RegisterResult::New(_)
+        ));
     }
 
     #[test]
@@ -427,50 +449,67 @@ mod tests {
         for mut members in [members, again] {
             assert_eq!(members.find("TOM"), None);
             assert_eq!(members.find_ever("TOM"), Some(MemberId(0)));
-            assert_eq!(claim(&mut members, "TOM", 1), Claim::Refused(NameReason::Removed, None));
-            assert_eq!(claim(&mut members, "tim", 1), Claim::Refused(NameReason::Removed, None));
-            assert_eq!(claim(&mut members, "TOM", 2), Claim::Refused(NameReason::Kept, Some(name("TOM"))));
-            let confusable = Claim::Refused(NameReason::Confusable, Some(name("TOM")));
-            assert_eq!(claim(&mut members, "tom", 2), confusable);
-            let kept = Claim::Refused(NameReason::Kept, Some(name("TOM")));
-            assert_eq!(members.claim("TOM", key(2), &Pass::Invited(None)), kept);
+            assert_eq!(register(&mut members, "TOM", 1), RegisterResult::Refused(NameReason::Removed, None));
+            assert_eq!(register(&mut members, "tim", 1), RegisterResult::Refused(NameReason::Removed, None));
+            assert_eq!(
+                register(&mut members, "TOM", 2),
+                RegisterResult::Refused(NameReason::Kept, Some(name("TOM")))
+            );
+            let confusable = RegisterResult::Refused(NameReason::Confusable, Some(name("TOM")));
+            assert_eq!(register(&mut members, "tom", 2), confusable);
+            let kept = RegisterResult::Refused(NameReason::Kept, Some(name("TOM")));
+            assert_eq!(members.register("TOM", key(2), &Credentials::Invited(None)), kept);
             assert_eq!(members.not_free(&name("TOM")), None);
-            let invited = Pass::Invited(Some(name("TOM")));
-            assert_eq!(members.claim("TOM", key(2), &invited), Claim::Again(MemberId(0)));
+            let invited = Credentials::Invited(Some(name("TOM")));
+            assert_eq!(members.register("TOM", key(2), &invited), RegisterResult::Again(MemberId(0)));
             members.abandon(MemberId(0));
-            assert_eq!(members.claim("TOM", key(2), &invited), Claim::Again(MemberId(0)));
+            assert_eq!(members.register("TOM", key(2), &invited), RegisterResult::Again(MemberId(0)));
             members.confirm(MemberId(0));
-            assert_eq!(claim(&mut members, "TOM", 2), Claim::Owned(MemberId(0)));
-            assert!(matches!(members.claim("tim", key(1), &Pass::Invited(None)), Claim::New(_)));
+            assert_eq!(register(&mut members, "TOM", 2), RegisterResult::Owned(MemberId(0)));
+            assert!(matches!(
+                members.register("tim", key(1), &Credentials::Invited(None)),
+                RegisterResult::New(_)
+            ));
         }
     }
 
     #[test]
     fn first_key_owns_name_and_other_keys_are_refused() {
         let mut members = Members::new(Vec::new(), Vec::new());
-        let Claim::New(tom) = claim(&mut members, "TOM", 1) else { panic!("the name is free") };
+        let RegisterResult::New(tom) = register(&mut members, "TOM", 1) else { panic!("the name is free") };
         assert_eq!(members.find("TOM"), None, "not durable yet");
-        assert_eq!(claim(&mut members, "TOM", 1), Claim::Waiting(tom));
-        assert_eq!(claim(&mut members, "TOM", 2), Claim::Refused(NameReason::Taken, Some(name("TOM"))));
+        assert_eq!(register(&mut members, "TOM", 1), RegisterResult::Waiting(tom));
+        assert_eq!(
+            register(&mut members, "TOM", 2),
+            RegisterResult::Refused(NameReason::Taken, Some(name("TOM")))
+        );
         members.abandon(tom);
-        let Claim::New(tom) = claim(&mut members, "TOM", 2) else { panic!("the name is free again") };
+        let RegisterResult::New(tom) = register(&mut members, "TOM", 2) else {
+            panic!("the name is free again")
+        };
         members.abandon(tom);
-        let Claim::New(tom) = claim(&mut members, "TOM", 1) else { panic!("and again") };
+        let RegisterResult::New(tom) = register(&mut members, "TOM", 1) else { panic!("and again") };
         members.confirm(tom);
         assert_eq!(members.find("TOM"), Some(tom));
-        assert_eq!(claim(&mut members, "TOM", 1), Claim::Owned(tom));
+        assert_eq!(register(&mut members, "TOM", 1), RegisterResult::Owned(tom));
     }
 
     #[test]
     fn deceptive_names_are_refused() {
         let mut members = Members::new(vec![(name("alice"), key(1))], Vec::new());
-        let confusable = Claim::Refused(NameReason::Confusable, Some(name("alice")));
-        assert_eq!(claim(&mut members, "ALICE", 2), confusable);
-        assert_eq!(claim(&mut members, "аlice", 2), confusable, "Cyrillic а");
-        assert_eq!(claim(&mut members, "echo", 2), Claim::Refused(NameReason::Reserved, Some(name("echo"))));
-        assert_eq!(claim(&mut members, "../x", 2), Claim::Refused(NameReason::Bad, None));
-        assert_eq!(claim(&mut members, "bob", 1), Claim::Refused(NameReason::Other, Some(name("alice"))));
-        assert!(matches!(claim(&mut members, "武大郎", 3), Claim::New(_)));
+        let confusable = RegisterResult::Refused(NameReason::Confusable, Some(name("alice")));
+        assert_eq!(register(&mut members, "ALICE", 2), confusable);
+        assert_eq!(register(&mut members, "аlice", 2), confusable, "Cyrillic а");
+        assert_eq!(
+            register(&mut members, "echo", 2),
+            RegisterResult::Refused(NameReason::Reserved, Some(name("echo")))
+        );
+        assert_eq!(register(&mut members, "../x", 2), RegisterResult::Refused(NameReason::Bad, None));
+        assert_eq!(
+            register(&mut members, "bob", 1),
+            RegisterResult::Refused(NameReason::Other, Some(name("alice")))
+        );
+        assert!(matches!(register(&mut members, "武大郎", 3), RegisterResult::New(_)));
     }
 
     #[test]
@@ -481,13 +520,13 @@ mod tests {
         for (asked, like) in
             ["ТОМ", "自已", "武太郎", "玊五", "入民", "內", "黃", "説", "EIla"].iter().zip(taken)
         {
-            let confusable = Claim::Refused(NameReason::Confusable, Some(name(like)));
-            assert_eq!(claim(&mut members, asked, 100), confusable, "{asked}");
-            assert_eq!(members.claim(asked, key(100), &Pass::Invited(None)), confusable, "{asked}");
+            let confusable = RegisterResult::Refused(NameReason::Confusable, Some(name(like)));
+            assert_eq!(register(&mut members, asked, 100), confusable, "{asked}");
+            assert_eq!(members.register(asked, key(100), &Credentials::Invited(None)), confusable, "{asked}");
             assert_eq!(members.not_free(&name(asked)), Some((NameReason::Confusable, name(like))));
         }
         for (of, other) in (100..).zip(["TIM", "自我", "武二郎", "王伍", "李三", "张三", "Elia"]) {
-            assert!(matches!(claim(&mut members, other, of), Claim::New(_)), "{other}");
+            assert!(matches!(register(&mut members, other, of), RegisterResult::New(_)), "{other}");
         }
     }
 
@@ -497,13 +536,18 @@ mod tests {
     fn invitation_to_exact_name_permits_look_alike() {
         let mut members = Members::new(vec![(name("TOM"), key(1)), (name("王五"), key(2))], Vec::new());
         for (of, asked) in (10..).zip(["玊五", "tom", "ТОМ"]) {
-            let invited = Pass::Invited(Some(name(asked)));
-            let Claim::New(id) = members.claim(asked, key(of), &invited) else { panic!("{asked}") };
+            let invited = Credentials::Invited(Some(name(asked)));
+            let RegisterResult::New(id) = members.register(asked, key(of), &invited) else {
+                panic!("{asked}")
+            };
             members.confirm(id);
-            assert_eq!(members.claim(asked, key(of), &Pass::None { closed: true }), Claim::Owned(id));
+            assert_eq!(
+                members.register(asked, key(of), &Credentials::None { closed: true }),
+                RegisterResult::Owned(id)
+            );
         }
-        let reserved = Claim::Refused(NameReason::Reserved, Some(name("eсho")));
-        assert_eq!(members.claim("eсho", key(20), &Pass::Invited(Some(name("eсho")))), reserved);
+        let reserved = RegisterResult::Refused(NameReason::Reserved, Some(name("eсho")));
+        assert_eq!(members.register("eсho", key(20), &Credentials::Invited(Some(name("eсho")))), reserved);
         let nearest = |members: &mut Members| {
             members
                 .nearest("tom_", std::iter::empty(), 3)
@@ -528,13 +572,15 @@ mod tests {
         for n in 0..1_usize << 10 {
             let mut of = [0; 32];
             of[..8].copy_from_slice(&n.to_be_bytes());
-            let pass = Pass::None { closed: false };
-            match members.claim(&spelled(n), PublicKey(of), &pass) {
-                Claim::New(_) => taken += 1,
-                refused => assert!(matches!(refused, Claim::Refused(NameReason::Confusable, Some(_)))),
+            let credentials = Credentials::None { closed: false };
+            match members.register(&spelled(n), PublicKey(of), &credentials) {
+                RegisterResult::New(_) => taken += 1,
+                refused => {
+                    assert!(matches!(refused, RegisterResult::Refused(NameReason::Confusable, Some(_))))
+                }
             }
         }
         assert_eq!(taken, Looks::COMPARED_MAX);
-        assert!(matches!(claim(&mut members, "千山", 255), Claim::New(_)), "of another class");
+        assert!(matches!(register(&mut members, "千山", 255), RegisterResult::New(_)), "of another class");
     }
 }

@@ -8,40 +8,40 @@
 //! the disk or the recipient has the letter. Letters leave a mailbox in order. No recipient stops
 //! the relay from reading a sender.
 
+mod block_list;
+mod buffer_pool;
 mod conns;
 mod control;
-mod crowd;
 mod damaged;
 mod deadlines;
+mod eviction_queue;
 mod expiry;
 mod flows;
 mod full_seconds;
+mod guest_routing;
 mod guests;
 mod idle_flows;
-mod known;
-mod leaving;
-mod letters;
 mod limits;
 mod lookups;
 mod mailbox;
+mod mailbox_storage;
 mod marks;
 mod members;
-mod names;
+mod membership;
 mod nearest_names;
 mod new_names;
-mod notes;
 mod operator;
 mod pace;
-mod parcels;
-mod queue;
-mod readers;
+mod pending_removals;
 mod receipts;
-mod reception;
+mod recipient_refusals;
 mod records;
 mod restore;
-mod roll;
-mod screen;
+mod routing;
+mod session_hints;
 mod sessions;
+mod sign_in;
+mod snapshot;
 mod sums;
 #[cfg(test)]
 mod test_relay;
@@ -54,30 +54,33 @@ use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick, W
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
 
-pub use crate::wire::message::Said;
+pub use crate::wire::message::MarkToken;
+pub use buffer_pool::SharedBytes;
 use conns::Conns;
 use deadlines::Deadlines;
 use full_seconds::FullSeconds;
 use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use idle_flows::IdleFlows;
-pub use known::Known;
-use letters::Place;
 pub use limits::Limits;
-use limits::{Bucket, TIMERS_A_TURN_MAX};
-use mailbox::{Post, Tickets};
+use limits::{RateLimiter, TIMERS_A_TURN_MAX};
+use mailbox_storage::{Mailboxes, Tickets};
 use members::{MemberId, Members};
-use names::Registrations;
-pub use nearest_names::NAMES_LOOKED_AT_MAX;
-use notes::Notes;
-pub use operator::{Outcome, Request};
-pub use parcels::Parcel;
-pub use records::{
-    FlowNames, KeptLetter, KeptOutbox, Mail, Marks, OwedRefusal, Record, SessionNote, Waiting,
+use membership::Invitations;
+pub use membership::{
+    BLOCK_LIST_MAX, INVITATIONS_MAX, Invitation, InvitationId, MembershipChange, MembershipSnapshot,
 };
-use roll::Invitations;
-pub use roll::{Change, INVITATIONS_MAX, Invitation, InvitationId, Roll, SCREENED_MAX};
-use sessions::{Arrivals, Sessions, Slot};
+pub use nearest_names::NAMES_LOOKED_AT_MAX;
+pub use operator::{OperatorOutcome, OperatorRequest};
+pub use records::{
+    FlowNames, FlowWatermarks, MailboxLetter, PendingRefusal, PersistedMail, PersistedOutbox, Record,
+    SessionHint, WaitingCount,
+};
+use routing::MemberState;
+use session_hints::SessionHints;
+use sessions::{PendingInits, SessionSlot, Sessions};
+use sign_in::RegistrationLimits;
+pub use snapshot::RelaySnapshot;
 use unused_names::UnusedNames;
 use unwritten::Unwritten;
 
@@ -93,9 +96,9 @@ pub struct Config {
     /// Registered members, as loaded from disk.
     pub members: Vec<(Name, PublicKey)>,
     /// Invitations, removals, block lists and unused names, as loaded from disk.
-    pub roll: Roll,
+    pub membership: MembershipSnapshot,
     /// Mailboxes, flows and sessions, as loaded from disk.
-    pub mail: Mail,
+    pub mail: PersistedMail,
     /// Resource limits.
     pub limits: Limits,
     /// Rules for guests, who speak plain text; `None` disables them.
@@ -115,11 +118,11 @@ pub enum Command {
     /// Closes every session in order; answered by [`Event::Stopped`].
     Stop,
     /// A request of the operator; answered by [`Event::Answered`].
-    Ask {
+    Request {
         /// Identifies the request in its answer.
         id: u64,
         /// The requested operation.
-        request: Request,
+        request: OperatorRequest,
     },
 }
 
@@ -133,7 +136,7 @@ pub enum Event {
     /// A letter was found damaged on disk. It stays there unchanged; reported once for each letter.
     Damaged {
         /// Sequence number of its row.
-        place: u64,
+        seq: u64,
         /// Owner of the mailbox.
         to: Name,
         /// Sender, if known.
@@ -146,7 +149,7 @@ pub enum Event {
         /// Identifies the request.
         id: u64,
         /// Its result.
-        outcome: Outcome,
+        outcome: OperatorOutcome,
     },
 }
 
@@ -201,15 +204,15 @@ pub struct Stats {
 /// Owner of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    Session(Slot),
+    Session(SessionSlot),
     Conn(crate::base::ConnId),
     Indexes,
-    Queue(MemberId),
+    Mailbox(MemberId),
     Sweep,
     UnusedNames,
     IdleFlows,
     Clock,
-    Notes,
+    SessionHints,
     Resets,
     Unwritten,
     FullSecond,
@@ -221,7 +224,7 @@ pub struct Relay {
     responder: Responder,
     rng: Rng,
     members: Members,
-    registrations: Registrations,
+    registration_limits: RegistrationLimits,
     unused: UnusedNames,
     invitations: Invitations,
     /// The time of day, for texts that people read.
@@ -229,12 +232,12 @@ pub struct Relay {
     /// The last turn after a suspension. In that turn hardly any packets are sent.
     woken_at: Option<Tick>,
     sessions: Sessions,
-    arrivals: Arrivals,
+    pending_inits: PendingInits,
     conns: Conns,
     guests: Option<Guests>,
     /// State kept for each member, indexed by `MemberId`.
-    places: Vec<Place>,
-    post: Post,
+    member_states: Vec<MemberState>,
+    mailboxes: Mailboxes,
     idle_flows: IdleFlows,
     tickets: Tickets,
     unwritten: Unwritten,
@@ -242,10 +245,10 @@ pub struct Relay {
     echo_outbox: crate::base::OutboxId,
     echo_name: Name,
     deadlines: Deadlines<Timer>,
-    resets: Bucket,
+    resets: RateLimiter,
     /// Suggestions of similar names, shared by all members.
-    suggestions: Bucket,
-    notes: Notes,
+    suggestions: RateLimiter,
+    session_hints: SessionHints,
     /// Reused buffers: for a received message, a message to send, and an answered packet.
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
@@ -267,34 +270,34 @@ impl Relay {
         // A separate stream, so that the other values drawn from the seed do not change.
         let mut key = [0; 32];
         Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
-        let Roll { invitations, removed, blocks, unused } = config.roll;
+        let MembershipSnapshot { invitations, removed, blocks, unused } = config.membership;
         let members = Members::new(config.members, removed);
-        let places = (0..members.len()).map(|_| Place::default()).collect();
+        let places = (0..members.len()).map(|_| MemberState::default()).collect();
         let mut relay = Relay {
             responder: Responder::new(identity, secret, handshakes, rng.fork())
                 .with_reset_id(&config.reset_id),
-            post: Post::default(),
+            mailboxes: Mailboxes::default(),
             idle_flows: IdleFlows::default(),
             tickets: Tickets::default(),
             unwritten: Unwritten::default(),
             full_seconds: FullSeconds::default(),
-            echo_name: letters::ECHO.parse().expect("`echo` is a valid name"),
+            echo_name: routing::ECHO.parse().expect("`echo` is a valid name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,
-            registrations: Registrations::new(key, &config.limits),
+            registration_limits: RegistrationLimits::new(key, &config.limits),
             unused: UnusedNames::default(),
             invitations: Invitations::new(invitations),
             wall: Wall(0),
             woken_at: None,
             sessions: Sessions::new(&config.limits),
-            arrivals: Arrivals::default(),
+            pending_inits: PendingInits::default(),
             conns: Conns::default(),
             guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
-            places,
+            member_states: places,
             deadlines: Deadlines::new(),
-            resets: Bucket::default(),
-            suggestions: Bucket::default(),
-            notes: Notes::default(),
+            resets: RateLimiter::default(),
+            suggestions: RateLimiter::default(),
+            session_hints: SessionHints::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),
             answer: Vec::new(),
@@ -304,12 +307,12 @@ impl Relay {
         };
         for (owner, blocked) in blocks {
             if let Some(member) = relay.members.find(owner.as_str()) {
-                *relay.places[member.0].blocked = blocked.into_iter().collect();
+                *relay.member_states[member.0].blocked = blocked.into_iter().collect();
             }
         }
         relay.take_unused(unused);
         let mut mail = config.mail;
-        relay.take_notes(std::mem::take(&mut mail.sessions));
+        relay.restore_hints(std::mem::take(&mut mail.sessions));
         relay.restore_mail(mail);
         relay
     }
@@ -331,7 +334,7 @@ impl Relay {
 
     /// Number of names: registered, being made durable, and reserved.
     pub fn member_count(&self) -> usize {
-        self.places.len()
+        self.member_states.len()
     }
 
     /// Bytes of memory that all sessions use for data received behind gaps.
@@ -352,12 +355,12 @@ impl Relay {
                 self.sessions.handle_index_time(now.tick);
                 self.sessions.schedule_indexes(&mut self.deadlines);
             }
-            Timer::Queue(member) => self.handle_queue_time(now.tick, tick, member, out),
+            Timer::Mailbox(member) => self.handle_mailbox_time(now.tick, tick, member, out),
             Timer::Sweep => self.handle_sweep_time(now.tick, tick, out),
             Timer::UnusedNames => self.handle_unused_time(now.tick, tick, out),
             Timer::IdleFlows => self.handle_idle_flows_time(now.tick, tick, out),
             Timer::Clock => self.handle_clock_time(now.tick, tick, out),
-            Timer::Notes => self.handle_notes_time(now.tick, tick, out),
+            Timer::SessionHints => self.handle_hints_time(now.tick, tick, out),
             Timer::Resets => self.handle_resets_time(now.tick, tick, out),
             Timer::Unwritten => self.handle_unwritten_time(now.tick, tick, out),
             Timer::FullSecond => self.handle_full_second(now.tick, tick),
@@ -399,7 +402,7 @@ impl Core for Relay {
             Input::NotCommitted(ticket) => self.handle_stored_record(now, ticket, false, out),
             Input::Rows(ticket, rows) => self.handle_rows(now, ticket, rows, out),
             Input::Command(Command::Stop) => self.stop(now, out),
-            Input::Command(Command::Ask { id, request }) => self.handle_request(now, id, request, out),
+            Input::Command(Command::Request { id, request }) => self.handle_request(now, id, request, out),
             Input::PathOpened { .. } | Input::SendRefused(..) | Input::Resolved(..) => {}
             Input::Text { .. } | Input::TextEnded(_) => {}
         }
@@ -413,8 +416,8 @@ impl Core for Relay {
         while let Some(slot) = self.sessions.pop_marked() {
             self.flush_session(now, slot, out);
         }
-        self.open_arrivals(now, out);
-        self.write_queues(now.tick, out);
+        self.open_pending_inits(now, out);
+        self.write_mailboxes(now.tick, out);
     }
 
     fn next_deadline(&self) -> Option<Tick> {

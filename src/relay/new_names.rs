@@ -77,7 +77,7 @@ impl NewNames {
 
     /// Counts one more name of `ip`. Returns `false` if it may have none now. `for_new`: only new
     /// sites may.
-    pub(super) fn admits(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
+    pub(super) fn admit(&mut self, now: Tick, ip: IpAddr, for_new: bool) -> bool {
         if ip.to_canonical().is_loopback() {
             return true;
         }
@@ -87,7 +87,7 @@ impl NewNames {
             recent.forget_old(now);
         }
         let is_open = !for_new && self.open.len() < self.open_max;
-        if is_open && self.shares.admits(now, source(ip), 1) {
+        if is_open && self.shares.admit(now, source(ip), 1) {
             self.open.add(now, site);
         } else if self.sites.count(site) == 0 && self.keeps_one_for(provider) {
             self.kept.add(now, provider);
@@ -108,7 +108,7 @@ impl NewNames {
     }
 
     /// Takes back the last name of `ip`, which could not be persisted.
-    pub(super) fn give_back(&mut self, now: Tick, ip: IpAddr) {
+    pub(super) fn refund(&mut self, now: Tick, ip: IpAddr) {
         let site = PrefixLen::SITE.network(ip);
         let provider = PrefixLen::PROVIDER.network(ip);
         if !self.sites.remove_last(site) {
@@ -124,7 +124,7 @@ impl NewNames {
 }
 
 fn source(ip: IpAddr) -> Source {
-    Source { ip: PrefixLen::SOURCE.network(ip), port: 0, proven: true }
+    Source { ip: PrefixLen::SOURCE.network(ip), port: 0, validated: true }
 }
 
 /// Registrations of the last hour or day, each with the network it counts for.
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn admitted(names: &mut NewNames, now: Tick, ips: impl Iterator<Item = IpAddr>) -> usize {
-        ips.filter(|ip| names.admits(now, *ip, false)).count()
+        ips.filter(|ip| names.admit(now, *ip, false)).count()
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(admitted(&mut names, almost, (1_000..2_000).map(|n| v6(n, 0, 0))), 0);
         let later = admitted(&mut names, START + HOUR, (2_000..3_000).map(|n| v6(n, 0, 0)));
         assert!((30..=60).contains(&later), "{later}");
-        assert!((0..100).all(|_| names.admits(START, IpAddr::from([127, 0, 0, 1]), true)));
+        assert!((0..100).all(|_| names.admit(START, IpAddr::from([127, 0, 0, 1]), true)));
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
             assert!(minute > 0 || greedy == 20, "it takes all it can");
             if minute % 10 == 9 {
                 newcomers += 1;
-                assert!(names.admits(now, v6(100 + newcomers, 0, 0), false), "minute {minute}");
+                assert!(names.admit(now, v6(100 + newcomers, 0, 0), false), "minute {minute}");
             }
         }
         let greedy = names.providers.count(PrefixLen::PROVIDER.network(v6(7, 0, 0)));
@@ -250,7 +250,7 @@ mod tests {
     fn network_with_many_24s_leaves_names_to_others() {
         let mut names = names();
         assert!(admitted(&mut names, START, (0..=255).map(|n| IpAddr::from([198, 51, n, 1]))) < 40);
-        assert!(names.admits(START, IpAddr::from([198, 52, 1, 1]), false));
+        assert!(names.admit(START, IpAddr::from([198, 52, 1, 1]), false));
     }
 
     /// Each of them has a new site each time it asks, eight times an hour.
@@ -265,7 +265,7 @@ mod tests {
                     site += 1;
                     admitted(&mut names, now, (0..providers).map(|provider| v6(provider, site, 0)));
                 }
-                let is_in = names.admits(now, v6(1_000 + hour as u16, 0, 0), false);
+                let is_in = names.admit(now, v6(1_000 + hour as u16, 0, 0), false);
                 assert_eq!(is_in, hour >= locked_out, "{providers} providers, hour {hour}");
             }
         }
@@ -279,23 +279,23 @@ mod tests {
         let soon = START + Duration::from_secs(1_800);
         assert_eq!(admitted(&mut names, soon, (0..30).map(|n| v6(n, 0, 1))), 0);
         assert_eq!(admitted(&mut names, soon, (30..90).map(|n| v6(n, 0, 0))), 30);
-        assert!(!names.admits(START + HOUR * 23, v6(1, 0, 0), true), "today already");
-        assert!(names.admits(START + HOUR * 25, v6(1, 0, 0), true), "yesterday");
+        assert!(!names.admit(START + HOUR * 23, v6(1, 0, 0), true), "today already");
+        assert!(names.admit(START + HOUR * 25, v6(1, 0, 0), true), "yesterday");
     }
 
     #[test]
     fn name_not_persisted_does_not_count() {
         let mut names = names();
         for for_new in [true, false] {
-            assert!(names.admits(START, v6(1, 0, 0), for_new));
-            names.give_back(START, v6(1, 0, 0));
+            assert!(names.admit(START, v6(1, 0, 0), for_new));
+            names.refund(START, v6(1, 0, 0));
             for recent in [&names.open, &names.kept, &names.sites, &names.providers] {
                 assert!(recent.all.is_empty() && recent.counts.is_empty());
             }
         }
         assert_eq!(names.shares.used_by_all(START), 0);
-        assert!(names.admits(START, v6(1, 0, 0), true));
-        names.give_back(START, v6(2, 0, 0));
+        assert!(names.admit(START, v6(1, 0, 0), true));
+        names.refund(START, v6(2, 0, 0));
         assert_eq!(names.kept.len(), 1);
         assert_eq!(names.sites.len(), 1);
     }
@@ -304,7 +304,7 @@ mod tests {
     fn registrations_of_day_are_bounded() {
         let mut names = NewNames::new([1; 32], 1_000_000);
         for n in 0..REMEMBERED_MAX as u32 + 100 {
-            names.admits(START, IpAddr::from((n << 8).to_be_bytes()), false);
+            names.admit(START, IpAddr::from((n << 8).to_be_bytes()), false);
         }
         for recent in [&names.open, &names.kept, &names.sites, &names.providers] {
             assert!(recent.len() <= REMEMBERED_MAX && recent.counts.len() <= REMEMBERED_MAX);

@@ -24,7 +24,7 @@ impl Pace {
     }
 
     /// Returns the time at which this many bytes may pass, for a pair that is full again at
-    /// `whole_at`. More than a burst may pass when it is full.
+    /// `full_at`. More than a burst may pass when it is full.
     pub(super) fn ready_at(self, whole_at: Tick, bytes: usize) -> Tick {
         whole_at - self.span(self.burst.saturating_sub(bytes))
     }

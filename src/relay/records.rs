@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::{Label, LetterId, Mark, Name, OutboxId, PublicKey};
-use crate::wire::message::{Delivery, Reason, Said, ToClient};
+use crate::base::{LetterHeader, LetterId, Mark, Name, OutboxId, PublicKey};
+use crate::wire::message::{Delivery, MarkToken, Reason, ToClient};
 
-use super::parcels::Parcel;
-use super::roll::Change;
+use super::buffer_pool::SharedBytes;
+use super::membership::MembershipChange;
 
 /// A change to persist. Records take effect in the order in which they are submitted.
 ///
@@ -26,20 +26,20 @@ pub enum Record {
         since: u64,
     },
     /// Changes members, invitations or block lists.
-    Roll(Change),
+    Membership(MembershipChange),
     /// Adds letters to a mailbox, all or none. On failure they are written again while their
     /// recipient is online, and otherwise refused to their senders as `full`.
     Letters {
         /// The recipient.
         to: Name,
         /// In the order of their sequence numbers.
-        letters: Vec<KeptLetter>,
+        letters: Vec<MailboxLetter>,
     },
     /// Raises marks and removes delivered letters. On failure the marks are written again, and the
     /// letters removed with them.
     Progress {
         /// Marks of the letters' flow, which only rise. `None` for letters of the relay itself.
-        marks: Option<Marks>,
+        watermarks: Option<FlowWatermarks>,
         /// Sequence numbers of the letters that the recipient has.
         stored: Vec<u64>,
     },
@@ -48,34 +48,34 @@ pub enum Record {
     /// repeated.
     Expired {
         /// Its sequence number.
-        place: u64,
+        seq: u64,
         /// The refusal for its sender.
-        owed: OwedRefusal,
+        refusal: PendingRefusal,
     },
     /// Marks a letter as damaged: it stays on disk unchanged, and no longer waits. On failure it is
     /// found again when the mailbox is loaded.
     Damaged {
         /// Its sequence number.
-        place: u64,
+        seq: u64,
         /// Owner of the mailbox.
         to: Name,
         /// The refusal for its sender, if known.
-        owed: Option<OwedRefusal>,
+        refusal: Option<PendingRefusal>,
     },
     /// Removes idle flows from disk, and after the commit from memory. On failure both keep them,
     /// and the next round finds them.
-    Rested(Vec<FlowNames>),
+    Pruned(Vec<FlowNames>),
     /// A sign-in, which is answered after the commit. On failure the session's new letters are
     /// refused until the write succeeds. Once that session has ended, the record is written again.
     SignedIn {
         /// The outbox and its mark.
-        outbox: KeptOutbox,
+        outbox: PersistedOutbox,
         /// Another outbox of the member, to be forgotten.
         gone: Option<OutboxId>,
     },
     /// The sender has acknowledged this refusal. On failure it is written again, unless the refusal
     /// is pending again.
-    Heard(OwedRefusal),
+    RefusalAcknowledged(PendingRefusal),
     /// The uptime clock: total running time in milliseconds. On failure it is written again with
     /// its new value.
     Clock(u64),
@@ -83,7 +83,7 @@ pub enum Record {
     /// session is queued again, and each ended session too.
     Sessions {
         /// New and changed hints.
-        noted: Vec<SessionNote>,
+        hints: Vec<SessionHint>,
         /// Indexes of ended sessions.
         ended: Vec<u32>,
     },
@@ -95,9 +95,9 @@ impl Record {
         match self {
             Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
-            Record::Rested(flows) => 256 + flows.len() * 64,
-            Record::Sessions { noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,
-            Record::Roll(Change::Blocks { blocked, .. }) => 256 + blocked.len() * 128,
+            Record::Pruned(flows) => 256 + flows.len() * 64,
+            Record::Sessions { hints: noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,
+            Record::Membership(MembershipChange::Blocks { blocked, .. }) => 256 + blocked.len() * 128,
             _ => 256,
         }
     }
@@ -105,11 +105,11 @@ impl Record {
 
 /// A letter in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptLetter {
+pub struct MailboxLetter {
     /// Its sequence number among all letters; a mailbox is emptied in this order.
-    pub place: u64,
+    pub seq: u64,
     /// Time at which it was taken, in milliseconds of the uptime clock.
-    pub since: u64,
+    pub stored_at: u64,
     /// Its sender.
     pub from: Name,
     /// Its identifier.
@@ -119,12 +119,12 @@ pub struct KeptLetter {
     /// The outbox mark under which it was numbered; also in the delivery.
     pub mark: Mark,
     /// The encoded delivery.
-    pub message: Parcel,
+    pub message: SharedBytes,
 }
 
-impl KeptLetter {
+impl MailboxLetter {
     /// Returns the header of a damaged letter, if its row and the message in it agree on it.
-    pub fn believed(row: Label, message: &[u8]) -> Option<Label> {
+    pub fn trusted_header(row: LetterHeader, message: &[u8]) -> Option<LetterHeader> {
         let Ok(Some(ToClient::Delivery(delivery))) = ToClient::decode(message) else { return None };
         let Delivery { from, id, body, .. } = delivery;
         ((from, id, body.len()) == (row.from.as_str(), row.id, row.len)).then_some(row)
@@ -133,7 +133,7 @@ impl KeptLetter {
 
 /// Watermarks of a flow: each letter up to them, unless refused, has reached that state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marks {
+pub struct FlowWatermarks {
     /// The sender.
     pub from: Name,
     /// The sender's outbox.
@@ -157,13 +157,13 @@ pub struct Marks {
 
 /// An outbox of a member, and the last sign-in with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptOutbox {
+pub struct PersistedOutbox {
     /// The member.
     pub member: Name,
     /// The outbox.
     pub outbox: OutboxId,
     /// Mark and token of the sign-in.
-    pub said: Said,
+    pub mark_token: MarkToken,
     /// Its time, in milliseconds of the uptime clock.
     pub used: u64,
 }
@@ -181,7 +181,7 @@ pub struct FlowNames {
 
 /// A refusal of an accepted letter, kept until its sender acknowledges it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwedRefusal {
+pub struct PendingRefusal {
     /// The sender.
     pub from: Name,
     /// The recipient.
@@ -194,16 +194,22 @@ pub struct OwedRefusal {
     pub may_have_arrived: bool,
 }
 
-impl OwedRefusal {
+impl PendingRefusal {
     /// Returns a refusal whose reason was stored as a word.
-    pub fn read(from: Name, to: Name, id: LetterId, word: &str, may_have_arrived: bool) -> OwedRefusal {
-        OwedRefusal { from, to, id, reason: Reason::kept(word), may_have_arrived }
+    pub fn from_stored(
+        from: Name,
+        to: Name,
+        id: LetterId,
+        word: &str,
+        may_have_arrived: bool,
+    ) -> PendingRefusal {
+        PendingRefusal { from, to, id, reason: Reason::from_stored(word), may_have_arrived }
     }
 }
 
 /// The letters of one outbox that wait in one mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingCount {
     /// The recipient.
     pub to: Name,
     /// The sender.
@@ -224,32 +230,32 @@ pub struct Waiting {
 
 /// Validated UDP address of a session's client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SessionNote {
+pub struct SessionHint {
     /// The client's address.
     pub addr: SocketAddr,
     /// Index of the client's packets; the token of a RESET is derived from it and the relay's key.
     pub index: u32,
     /// The local address that the client writes to, unless the system should choose the source of a
     /// RESET.
-    pub asked: Option<IpAddr>,
+    pub local: Option<IpAddr>,
 }
 
 /// State that a relay restores at its start, except the members. The letters themselves stay on
 /// disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mail {
+pub struct PersistedMail {
     /// Start value of the uptime clock, in milliseconds.
     pub clock: u64,
     /// The highest sequence number of a stored letter; 0 if there is none.
-    pub last_place: u64,
+    pub last_seq: u64,
     /// Waiting letters of each flow.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<WaitingCount>,
     /// Marks of each flow.
-    pub marks: Vec<Marks>,
+    pub watermarks: Vec<FlowWatermarks>,
     /// Refusals that their senders have not acknowledged.
-    pub refusals: Vec<OwedRefusal>,
+    pub refusals: Vec<PendingRefusal>,
     /// Members' outboxes.
-    pub outboxes: Vec<KeptOutbox>,
+    pub outboxes: Vec<PersistedOutbox>,
     /// Session hints of the previous process.
-    pub sessions: Vec<SessionNote>,
+    pub sessions: Vec<SessionHint>,
 }

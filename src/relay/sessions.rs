@@ -1,7 +1,7 @@
 //! The table of sessions, and the ways to find one.
 
-mod asleep;
 mod handshakes;
+mod hibernate;
 mod refusals;
 mod traffic;
 
@@ -11,30 +11,31 @@ use std::time::Duration;
 use slab::Slab;
 use zeroize::Zeroizing;
 
-use crate::base::{Path, PublicKey, Seldom, Tick};
-use crate::peer::{Heard, Peer};
+use crate::base::{LazyBox, Path, PublicKey, Tick};
+use crate::peer::{PacketOutcome, Peer};
 use crate::session::{Indexes, SessionId};
 use crate::wire::features::Features;
 use crate::wire::message::ToClient;
 
 use super::Timer;
+use super::block_list::SessionBlockList;
 use super::deadlines::Deadlines;
 use super::limits::{
-    Bucket, FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR,
+    FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, RateLimiter, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN,
+    UNCONFIRMED_FOR,
 };
-use super::marks::{Claim, Taking};
+use super::marks::{IntakePolicy, OutboxClaim};
 use super::members::MemberId;
-use super::records::SessionNote;
-use super::screen::Screen;
-use asleep::Entry;
-pub(super) use handshakes::Arrivals;
+use super::records::SessionHint;
+pub(super) use handshakes::PendingInits;
+use hibernate::SessionEntry;
 use refusals::Refusals;
 pub(super) use refusals::RefusedLetter;
 
 /// Position of a session in the table. Slots are reused: a stored slot may refer to a later
 /// session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Slot(pub(super) usize);
+pub(super) struct SessionSlot(pub(super) usize);
 
 /// Granularity of the time at which silent sessions are detected. Thousands of idle ones share a
 /// turn for it, and each is delayed by at most this.
@@ -51,7 +52,7 @@ fn offline_at(heard: Tick) -> Tick {
 
 /// Progress of a session's sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SignIn {
+pub(super) enum SignInState {
     /// It has claimed no name.
     None,
     /// Its name is being made durable.
@@ -72,38 +73,38 @@ pub(super) struct Session {
     pub(super) key: PublicKey,
     /// Number of the session: newer sessions have higher ones.
     pub(super) serial: u64,
-    pub(super) sign_in: SignIn,
+    pub(super) sign_in: SignInState,
     /// Its claim about its outbox, until it is welcomed.
-    pub(super) claim: Option<Box<Claim>>,
-    pub(super) taking: Taking,
+    pub(super) outbox_claim: Option<Box<OutboxClaim>>,
+    pub(super) intake: IntakePolicy,
     /// Whether a mark that it has sent is being written, and must be confirmed.
-    pub(super) awaits_mark: bool,
+    pub(super) is_waiting_for_mark: bool,
     /// Control messages that wait for space in the stream, in order.
-    pub(super) owed: VecDeque<Vec<u8>>,
+    pub(super) pending_control: VecDeque<Vec<u8>>,
     /// Letters refused in this turn.
     refusals: Refusals,
     /// Times from which letters may be read again, and waiting flows are answered.
     pub(super) throttled_until: Option<Tick>,
     pub(super) answers_at: Option<Tick>,
     /// Time from which control messages may be read again, and the rate of a session without a
-    /// name. Members have a rate in their `Place`.
+    /// name. Members have a rate in their `ClientState`.
     pub(super) control_from: Option<Tick>,
-    pub(super) control: Bucket,
+    pub(super) control: RateLimiter,
     /// Whether the client has been silent for too long: its letters go to the mailbox until it is
     /// heard again.
-    pub(super) lost: bool,
+    pub(super) is_silent: bool,
     /// The hint that is on disk or being written.
-    pub(super) noted: Option<SessionNote>,
+    pub(super) stored_hint: Option<SessionHint>,
     /// Whether the hint must be updated with the next record.
-    pub(super) note_due: bool,
+    pub(super) is_hint_due: bool,
     /// Its block list and allow list.
-    pub(super) screen: Seldom<Screen>,
+    pub(super) block_list: LazyBox<SessionBlockList>,
     /// Features of the client.
     pub(super) features: Features,
     /// Recipient of its last letter, and sender of the last letter it stored. Usually they are the
     /// same again, and need no lookup.
-    pub(super) wrote_to: Option<MemberId>,
-    pub(super) stored_of: Option<MemberId>,
+    pub(super) last_recipient: Option<MemberId>,
+    pub(super) last_stored_sender: Option<MemberId>,
     /// Stored letters minus read marks; at most [`UNREAD_MAX`](super::limits::UNREAD_MAX).
     /// Forgotten while the session is hibernated.
     pub(super) unread: u64,
@@ -113,9 +114,9 @@ pub(super) struct Session {
     marked: bool,
     /// Activity counter, the time of its last change, and the time of the next check for
     /// hibernation.
-    said: u64,
-    said_at: Tick,
-    rest_at: Option<Tick>,
+    activity: u64,
+    active_at: Tick,
+    hibernate_at: Option<Tick>,
 }
 
 impl Session {
@@ -124,31 +125,31 @@ impl Session {
             peer,
             key,
             serial,
-            sign_in: SignIn::None,
-            claim: None,
-            taking: Taking::Letters,
-            awaits_mark: false,
-            owed: VecDeque::new(),
+            sign_in: SignInState::None,
+            outbox_claim: None,
+            intake: IntakePolicy::All,
+            is_waiting_for_mark: false,
+            pending_control: VecDeque::new(),
             refusals: Refusals::default(),
             throttled_until: None,
             answers_at: None,
             control_from: None,
-            control: Bucket::default(),
-            lost: false,
-            noted: None,
-            note_due: false,
-            screen: Seldom::default(),
+            control: RateLimiter::default(),
+            is_silent: false,
+            stored_hint: None,
+            is_hint_due: false,
+            block_list: LazyBox::default(),
             features: Features::default(),
-            wrote_to: None,
-            stored_of: None,
+            last_recipient: None,
+            last_stored_sender: None,
             unread: 0,
             closing_until: None,
             opened: now,
             scheduled: None,
             marked: false,
-            said: 0,
-            said_at: now,
-            rest_at: None,
+            activity: 0,
+            active_at: now,
+            hibernate_at: None,
         }
     }
 
@@ -157,57 +158,58 @@ impl Session {
     }
 
     /// Returns the time at which it is forgotten, if it has no name and does not wait for one.
-    fn named_by(&self) -> Option<Tick> {
-        matches!(self.sign_in, SignIn::None | SignIn::Refused).then(|| self.opened + SIGNED_IN_WITHIN)
+    fn name_deadline(&self) -> Option<Tick> {
+        matches!(self.sign_in, SignInState::None | SignInState::Refused)
+            .then(|| self.opened + SIGNED_IN_WITHIN)
     }
 
     /// Sends a control message, now or as soon as there is space.
-    pub(super) fn say(&mut self, message: &ToClient<'_>) {
+    pub(super) fn send_control(&mut self, message: &ToClient<'_>) {
         if !self.features.has_all(message.needs()) {
             return;
         }
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
-        self.owed.push_back(bytes);
+        self.pending_control.push_back(bytes);
     }
 
     /// Reports a refusal at the end of the turn, merged with those of adjacent letters.
     pub(super) fn refuse(&mut self, refusal: RefusedLetter<'_>) {
         let reason = refusal.reason.known_to(self.features);
         let refusal = RefusedLetter { reason, ..refusal };
-        self.owed.extend(self.refusals.add(refusal));
+        self.pending_control.extend(self.refusals.add(refusal));
     }
 
     /// Returns the number of messages that wait for the end of the turn or for space.
-    pub(super) fn owed_len(&self) -> usize {
-        self.owed.len() + self.refusals.len()
+    pub(super) fn pending_len(&self) -> usize {
+        self.pending_control.len() + self.refusals.len()
     }
 
     /// Queues the refusals of this turn.
     #[inline]
-    pub(super) fn say_refusals(&mut self) {
+    pub(super) fn send_refusals(&mut self) {
         while !self.refusals.is_empty() {
-            self.owed.extend(self.refusals.next());
+            self.pending_control.extend(self.refusals.next());
         }
     }
 
     pub(super) fn member(&self) -> Option<MemberId> {
         match self.sign_in {
-            SignIn::Done(member) => Some(member),
+            SignInState::Done(member) => Some(member),
             _ => None,
         }
     }
 
     /// Returns the validated UDP address of a member's session.
-    pub(super) fn whereabouts(&self) -> Option<SessionNote> {
+    pub(super) fn validated_udp_addr(&self) -> Option<SessionHint> {
         self.member()?;
-        let (path, index) = self.peer.proven_at()?;
-        Some(SessionNote { addr: path.udp_peer()?, index, asked: path.leaves_from() })
+        let (path, index) = self.peer.validated_path()?;
+        Some(SessionHint { addr: path.udp_peer()?, index, local: path.local_ip() })
     }
 
     /// Whether the hint differs from the one that is on disk or being written.
-    pub(super) fn is_to_be_noted(&self) -> bool {
-        !self.note_due && self.noted != self.whereabouts()
+    pub(super) fn wants_hint(&self) -> bool {
+        !self.is_hint_due && self.stored_hint != self.validated_udp_addr()
     }
 
     #[inline]
@@ -219,9 +221,10 @@ impl Session {
         if !self.peer.is_confirmed() {
             return Some(self.opened + UNCONFIRMED_FOR);
         }
-        let held = if let SignIn::Held(_, until) = self.sign_in { Some(until) } else { self.named_by() };
+        let held =
+            if let SignInState::Held(_, until) = self.sign_in { Some(until) } else { self.name_deadline() };
         // A session is marked as lost before it is forgotten.
-        let silent = if self.lost { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
+        let silent = if self.is_silent { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
         Tick::earliest([
             self.peer.next_deadline(now),
             Some(silent),
@@ -229,21 +232,21 @@ impl Session {
             self.answers_at,
             self.control_from,
             held,
-            self.rest_at,
+            self.hibernate_at,
         ])
     }
 }
 
 /// All sessions, and the ways to find them.
 pub(super) struct Sessions {
-    slab: Slab<Entry>,
-    indexes: Indexes<Slot>,
+    slab: Slab<SessionEntry>,
+    indexes: Indexes<SessionSlot>,
     /// Sessions of each key, oldest first, by the key's [`prefix`] and serial number.
-    by_key: BTreeMap<(u64, u64), Slot>,
+    by_key: BTreeMap<(u64, u64), SessionSlot>,
     /// Expendable sessions, oldest first: not signed in, or closing.
-    strangers: BTreeSet<(u64, Slot)>,
+    strangers: BTreeSet<(u64, SessionSlot)>,
     next_serial: u64,
-    marked: Vec<Slot>,
+    marked: Vec<SessionSlot>,
     len_max: usize,
     strangers_max: usize,
     /// Bytes that all sessions hold behind gaps, and their limit.
@@ -290,8 +293,10 @@ impl Sessions {
     }
 
     /// Handles a data packet of a session, within the gap space left for all of them.
-    fn hear(&mut self, now: Tick, slot: Slot, path: Path, bytes: &mut [u8]) -> Heard {
-        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return Heard::Dropped };
+    fn handle_packet(&mut self, now: Tick, slot: SessionSlot, path: Path, bytes: &mut [u8]) -> PacketOutcome {
+        let Some(session) = self.slab.get_mut(slot.0).map(SessionEntry::wake) else {
+            return PacketOutcome::Dropped;
+        };
         let others = self.gapped - session.peer.link().gapped();
         session.peer.set_gapped_max(self.gapped_max.saturating_sub(others));
         let heard = session.peer.handle_packet(now, path, bytes);
@@ -300,64 +305,64 @@ impl Sessions {
     }
 
     /// Closes a session and releases its gap space.
-    fn close(&mut self, slot: Slot, code: u16, reason: &'static str) {
-        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return };
+    fn close(&mut self, slot: SessionSlot, code: u16, reason: &'static str) {
+        let Some(session) = self.slab.get_mut(slot.0).map(SessionEntry::wake) else { return };
         self.gapped -= session.peer.link().gapped();
         session.peer.close(code, reason);
     }
 
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
-        self.slab.get_mut(slot.0).map(Entry::wake)
+    pub(super) fn get_mut(&mut self, slot: SessionSlot) -> Option<&mut Session> {
+        self.slab.get_mut(slot.0).map(SessionEntry::wake)
     }
 
-    fn awake(&self, slot: Slot) -> Option<&Session> {
-        self.slab.get(slot.0).and_then(Entry::awake)
+    fn active(&self, slot: SessionSlot) -> Option<&Session> {
+        self.slab.get(slot.0).and_then(SessionEntry::active)
     }
 
     /// Returns the time limit of a session without a name.
-    pub(super) fn named_by(&self, slot: Slot) -> Option<Tick> {
-        self.awake(slot).and_then(Session::named_by)
+    pub(super) fn name_deadline(&self, slot: SessionSlot) -> Option<Tick> {
+        self.active(slot).and_then(Session::name_deadline)
     }
 
     /// Whether the session with this serial number exists.
-    pub(super) fn is_serial(&self, slot: Slot, serial: u64) -> bool {
-        self.awake(slot).is_some_and(|session| session.serial == serial)
+    pub(super) fn is_serial(&self, slot: SessionSlot, serial: u64) -> bool {
+        self.active(slot).is_some_and(|session| session.serial == serial)
     }
 
     /// Whether the session with this serial number exists and is not confirmed.
-    pub(super) fn is_unconfirmed(&self, slot: Slot, serial: u64) -> bool {
-        self.awake(slot).is_some_and(|session| session.serial == serial && !session.peer.is_confirmed())
+    pub(super) fn is_unconfirmed(&self, slot: SessionSlot, serial: u64) -> bool {
+        self.active(slot).is_some_and(|session| session.serial == serial && !session.peer.is_confirmed())
     }
 
     /// Returns the handling of letters from this session.
     #[inline]
-    pub(super) fn taking(&self, slot: Slot) -> Taking {
-        self.awake(slot).map_or(Taking::Letters, |session| session.taking)
+    pub(super) fn intake(&self, slot: SessionSlot) -> IntakePolicy {
+        self.active(slot).map_or(IntakePolicy::All, |session| session.intake)
     }
 
     /// Returns the member that is signed in by this session.
     #[inline]
-    pub(super) fn member(&self, slot: Slot) -> Option<MemberId> {
+    pub(super) fn member(&self, slot: SessionSlot) -> Option<MemberId> {
         self.slab.get(slot.0)?.member()
     }
 
     /// Returns the path on which packets of this session are sent.
-    pub(super) fn path(&self, slot: Slot) -> Option<Path> {
+    pub(super) fn path(&self, slot: SessionSlot) -> Option<Path> {
         self.slab.get(slot.0)?.path()
     }
 
     /// Whether this session's client was heard recently.
-    pub(super) fn is_heard(&self, slot: Slot) -> bool {
-        self.slab.get(slot.0).is_some_and(Entry::is_heard)
+    pub(super) fn is_responsive(&self, slot: SessionSlot) -> bool {
+        self.slab.get(slot.0).is_some_and(SessionEntry::is_responsive)
     }
 
     /// Returns the block list and allow list of this session.
-    pub(super) fn screen(&self, slot: Slot) -> Option<&Screen> {
-        self.slab.get(slot.0).map(Entry::screen)
+    pub(super) fn block_list(&self, slot: SessionSlot) -> Option<&SessionBlockList> {
+        self.slab.get(slot.0).map(SessionEntry::block_list)
     }
 
     /// Marks a session that must send something at the end of the turn.
-    pub(super) fn mark(&mut self, slot: Slot) {
+    pub(super) fn mark(&mut self, slot: SessionSlot) {
         if let Some(session) = self.get_mut(slot)
             && !std::mem::replace(&mut session.marked, true)
         {
@@ -371,19 +376,21 @@ impl Sessions {
     }
 
     /// Returns the next marked session; the caller resets its mark.
-    pub(super) fn pop_marked(&mut self) -> Option<Slot> {
+    pub(super) fn pop_marked(&mut self) -> Option<SessionSlot> {
         self.marked.pop()
     }
 
     /// Returns the sessions of this key that wait for their member's name to become durable, newest
     /// last.
-    pub(super) fn waiting_for(&self, member: MemberId, key: PublicKey) -> Vec<Slot> {
-        let waits = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.sign_in == SignIn::Waiting(member));
+    pub(super) fn waiting_for(&self, member: MemberId, key: PublicKey) -> Vec<SessionSlot> {
+        let waits = |slot: &SessionSlot| {
+            self.active(*slot).is_some_and(|s| s.sign_in == SignInState::Waiting(member))
+        };
         self.of_key(key).filter(waits).collect()
     }
 
-    pub(super) fn all(&self) -> Vec<Slot> {
-        self.slab.iter().map(|(slot, _)| Slot(slot)).collect()
+    pub(super) fn all(&self) -> Vec<SessionSlot> {
+        self.slab.iter().map(|(slot, _)| SessionSlot(slot)).collect()
     }
 
     pub(super) fn look_at_peers(&self, mut look: impl FnMut(&Peer)) {
@@ -400,7 +407,7 @@ impl Sessions {
     }
 
     /// Returns the sessions of a key, oldest first.
-    fn of_key(&self, key: PublicKey) -> impl Iterator<Item = Slot> + '_ {
+    fn of_key(&self, key: PublicKey) -> impl Iterator<Item = SessionSlot> + '_ {
         let prefix = prefix(&key);
         let near = self.by_key.range((prefix, 0)..=(prefix, u64::MAX)).map(|(_, slot)| *slot);
         near.filter(move |slot| self.slab.get(slot.0).is_some_and(|entry| entry.key() == key))
@@ -410,33 +417,33 @@ impl Sessions {
     fn insert(&mut self, session: Session) {
         let place = (prefix(&session.key), session.serial);
         let stranger = session.serial;
-        let slot = Slot(self.slab.insert(Entry::Awake(Box::new(session))));
+        let slot = SessionSlot(self.slab.insert(SessionEntry::Active(Box::new(session))));
         self.strangers.insert((stranger, slot));
         self.by_key.insert(place, slot);
     }
 
     /// Returns the session of this key that a handshake continues.
-    fn find(&self, key: &PublicKey, id: SessionId) -> Option<Slot> {
-        let id_of = |slot: &Slot| self.slab.get(slot.0).and_then(Entry::id_to_continue);
+    fn find(&self, key: &PublicKey, id: SessionId) -> Option<SessionSlot> {
+        let id_of = |slot: &SessionSlot| self.slab.get(slot.0).and_then(SessionEntry::id_to_continue);
         self.of_key(*key).find(|slot| id_of(slot) == Some(id))
     }
 
     /// Returns the oldest closing session of this key if the key has the maximum number. The limit
     /// keeps searches among the sessions of one key short.
-    fn closed_out(&self, key: &PublicKey) -> Option<Slot> {
-        let is_closing = |slot: &Slot| self.awake(*slot).is_some_and(|s| s.closing_until.is_some());
+    fn closing_to_evict(&self, key: &PublicKey) -> Option<SessionSlot> {
+        let is_closing = |slot: &SessionSlot| self.active(*slot).is_some_and(|s| s.closing_until.is_some());
         let is_full = self.of_key(*key).count() >= SESSIONS_OF_KEY_MAX;
         self.of_key(*key).find(is_closing).filter(|_| is_full)
     }
 
     /// Returns the session to evict before another stranger is admitted: the oldest stranger.
-    fn pushed_out(&self) -> Option<Slot> {
+    fn stranger_to_evict(&self) -> Option<SessionSlot> {
         let full = self.strangers.len() >= self.strangers_max || self.slab.len() >= self.len_max;
         self.strangers.first().filter(|_| full).map(|oldest| oldest.1)
     }
 
     /// Sets whether a session may be evicted.
-    pub(super) fn set_stranger(&mut self, slot: Slot, is_stranger: bool) {
+    pub(super) fn set_stranger(&mut self, slot: SessionSlot, is_stranger: bool) {
         let Some(session) = self.get_mut(slot) else { return };
         let place = (session.serial, slot);
         if is_stranger {
@@ -448,22 +455,22 @@ impl Sessions {
 
     /// Returns confirmed sessions of the same key that began earlier and have no name: one of them
     /// is enough.
-    fn nameless_before(&self, slot: Slot) -> Vec<Slot> {
-        let Some(key) = self.slab.get(slot.0).map(Entry::key) else { return Vec::new() };
+    fn nameless_before(&self, slot: SessionSlot) -> Vec<SessionSlot> {
+        let Some(key) = self.slab.get(slot.0).map(SessionEntry::key) else { return Vec::new() };
         let is_nameless =
-            |other: &Slot| self.awake(*other).is_some_and(|s| s.is_live() && s.member().is_none());
+            |other: &SessionSlot| self.active(*other).is_some_and(|s| s.is_live() && s.member().is_none());
         self.of_key(key).take_while(|other| *other != slot).filter(is_nameless).collect()
     }
 
     /// Whether `later`, a session of the same key, began after this one.
-    pub(super) fn is_before(&self, slot: Slot, later: Slot) -> bool {
-        let Some(key) = self.slab.get(slot.0).map(Entry::key) else { return false };
+    pub(super) fn is_before(&self, slot: SessionSlot, later: SessionSlot) -> bool {
+        let Some(key) = self.slab.get(slot.0).map(SessionEntry::key) else { return false };
         self.of_key(key).skip_while(|other| *other != slot).skip(1).any(|other| other == later)
     }
 
     /// Frees indexes that this session has retired. Returns whether there were any.
-    fn free_indexes(&mut self, now: Tick, slot: Slot) -> bool {
-        let Some(session) = self.slab.get_mut(slot.0).map(Entry::wake) else { return false };
+    fn free_indexes(&mut self, now: Tick, slot: SessionSlot) -> bool {
+        let Some(session) = self.slab.get_mut(slot.0).map(SessionEntry::wake) else { return false };
         let mut freed = false;
         while let Some(index) = session.peer.next_freed() {
             freed |= self.indexes.free(now, session.peer.linger(), index).is_some();
@@ -471,9 +478,9 @@ impl Sessions {
         freed
     }
 
-    fn forget(&mut self, now: Tick, slot: Slot) -> Option<Session> {
+    fn forget(&mut self, now: Tick, slot: SessionSlot) -> Option<Session> {
         self.free_indexes(now, slot);
-        let Entry::Awake(session) = self.slab.try_remove(slot.0)? else {
+        let SessionEntry::Active(session) = self.slab.try_remove(slot.0)? else {
             unreachable!("freeing the indexes woke the session");
         };
         self.strangers.remove(&(session.serial, slot));

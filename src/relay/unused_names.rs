@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use crate::base::{Name, Now, SortedChunks, Tick};
 
-use super::mailbox::Wait;
+use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
+use super::membership::MembershipChange;
 use super::records::Record;
-use super::roll::Change;
-use super::unwritten::Kept;
+use super::unwritten::RecordKey;
 use super::{Out, Relay, Timer};
 
 /// Age from which a returning member counts as using its name. A user who only tries the program
@@ -104,7 +104,11 @@ impl Relay {
     pub(super) fn write_used(&mut self, member: MemberId, out: &mut Out) {
         if self.members.is_durable(member) && self.unused.since(member).is_none() {
             let name = self.members.name(member).clone();
-            self.keep(Kept::Used(member), Record::Roll(Change::Used { name }), out);
+            self.persist_keyed(
+                RecordKey::Used(member),
+                Record::Membership(MembershipChange::Used { name }),
+                out,
+            );
         }
     }
 
@@ -112,14 +116,14 @@ impl Relay {
     /// write failed at the end of the previous process.
     pub(super) fn found_used(&mut self, member: MemberId) {
         if self.unused.remove(member) {
-            self.write_first(Kept::Used(member));
+            self.write_first(RecordKey::Used(member));
         }
     }
 
     /// Records that the member is online, or was until now.
     pub(super) fn note_present(&mut self, now: Tick, member: MemberId, out: &mut Out) {
         let Some(since) = self.unused.since(member) else { return };
-        if self.post.clock.now(now).saturating_sub(since) >= FIRST_DAY.as_millis() as u64 {
+        if self.mailboxes.clock.now(now).saturating_sub(since) >= FIRST_DAY.as_millis() as u64 {
             self.note_used(member, out);
         }
     }
@@ -134,7 +138,7 @@ impl Relay {
         if self.unused.scheduled == Some(tick) {
             self.unused.scheduled = None;
         }
-        if !self.unwritten.has(Kept::FreeNames) {
+        if !self.unwritten.has(RecordKey::FreeNames) {
             self.free_names(now, out);
         }
     }
@@ -143,11 +147,11 @@ impl Relay {
         if !self.limits.per_sender {
             return;
         }
-        let clock = self.post.clock.now(now);
+        let clock = self.mailboxes.clock.now(now);
         for _ in 0..FREED_MAX {
             let is_over = |since: u64| clock.saturating_sub(since) >= KEPT_FOR.as_millis() as u64;
             let Some((since, member)) = self.unused.first().filter(|first| is_over(first.0)) else { break };
-            match self.places[member.0].session {
+            match self.member_states[member.0].session {
                 // The member has been online since its first day.
                 Some(_) => self.note_used(member, out),
                 None => self.free_name(member, since, out),
@@ -163,7 +167,11 @@ impl Relay {
         self.unused.remove(member);
         self.members.begin_freeing(member);
         let name = self.members.name(member).clone();
-        self.persist(Wait::Freed(member, since), Record::Roll(Change::Freed { name }), out);
+        self.persist(
+            StoreContinuation::Freed(member, since),
+            Record::Membership(MembershipChange::Freed { name }),
+            out,
+        );
     }
 
     /// Handles the removal of a name from the disk. On failure it is repeated.
@@ -185,11 +193,11 @@ impl Relay {
         if durable {
             self.members.free(member);
             self.forget_outboxes(member);
-            self.places[member.0] = Default::default();
+            self.member_states[member.0] = Default::default();
             self.stats.names_freed += 1;
         } else {
             self.unused.insert(member, since);
-            self.write_later(Kept::FreeNames);
+            self.write_later(RecordKey::FreeNames);
         }
         for slot in waiting {
             self.sign_in_again(now, slot, name.as_str(), out);
@@ -199,7 +207,7 @@ impl Relay {
     fn schedule_unused(&mut self, now: Tick) {
         let Some((since, _)) = self.unused.first() else { return };
         let over = since.saturating_add(KEPT_FOR.as_millis() as u64);
-        let wait = Duration::from_millis(over.saturating_sub(self.post.clock.now(now))).max(FREED_EVERY);
+        let wait = Duration::from_millis(over.saturating_sub(self.mailboxes.clock.now(now))).max(FREED_EVERY);
         self.deadlines.set(Timer::UnusedNames, Some(now + wait), &mut self.unused.scheduled);
     }
 }

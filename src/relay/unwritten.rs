@@ -1,10 +1,10 @@
 //! Failed records, and how they are repeated.
 //!
-//! Each submitted record has its [`Wait`]. Records of a request are reported as failed; records
-//! that remove something from memory remove it only after the commit. Each of the others writes the
-//! state in memory under a key. If it fails, the key is kept, one entry for each however long the
-//! disk fails. Once the disk accepts records again, the state at that time is written. [`Record`]
-//! describes each case.
+//! Each submitted record has its [`StoreContinuation`]. Records of a request are reported as
+//! failed; records that remove something from memory remove it only after the commit. Each of the
+//! others writes the state in memory under a key. If it fails, the key is kept, one entry for each
+//! however long the disk fails. Once the disk accepts records again, the state at that time is
+//! written. [`Record`] describes each case.
 //!
 //! Keys are retried one second after the first failure, and then with doubling pauses. After a try
 //! without a failure the next follows at once, with twice as many records. A disk with space for
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use crate::base::{Effect, LetterId, OutboxId, Tick, Ticket, Wall};
 
-use super::flows::{FlowId, Refusal, To};
-use super::mailbox::Wait;
+use super::flows::{Destination, FlowId, Refusal};
+use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
-use super::records::{OwedRefusal, Record};
+use super::records::{PendingRefusal, Record};
 use super::{Out, Relay, Timer};
 
 /// First and longest pause before a retry: once the disk has space, everything is written within
@@ -35,11 +35,11 @@ const LETTERS_MAX: usize = 512;
 
 /// Key of a record, which identifies the state to write again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kept {
+pub(super) enum RecordKey {
     /// The uptime clock.
     Clock,
     /// Session hints.
-    Notes,
+    SessionHints,
     /// The removal of unused names whose time is over.
     FreeNames,
     /// This member's block list.
@@ -56,13 +56,13 @@ pub(super) enum Kept {
     /// a letter of the relay or of a guest.
     Flow(Option<(MemberId, FlowId)>, Option<u64>),
     /// This sender's acknowledgement of a refusal.
-    Heard(MemberId, FlowId, u64, Refusal),
+    RefusalAcknowledged(MemberId, FlowId, u64, Refusal),
 }
 
 /// Keys to write again.
 #[derive(Debug)]
 pub(super) struct Unwritten {
-    keys: BTreeSet<Kept>,
+    keys: BTreeSet<RecordKey>,
     /// Times of sign-ins and sign-outs that are not durable, with the ticket of the latest record.
     pub(super) seen: BTreeMap<MemberId, (Wall, Ticket)>,
     /// Records of the current try that are pending.
@@ -94,7 +94,7 @@ impl Default for Unwritten {
 
 impl Unwritten {
     /// Whether the record of this key failed.
-    pub(super) fn has(&self, key: Kept) -> bool {
+    pub(super) fn has(&self, key: RecordKey) -> bool {
         self.keys.contains(&key)
     }
 
@@ -104,10 +104,10 @@ impl Unwritten {
     }
 
     /// Removes and returns the keys of the next record.
-    fn pop(&mut self) -> Option<Vec<Kept>> {
+    fn pop(&mut self) -> Option<Vec<RecordKey>> {
         let mut keys = vec![self.keys.pop_first()?];
-        if let Kept::Flow(of, _) = keys[0] {
-            let is_same = |key: &Kept| matches!(key, Kept::Flow(other, _) if *other == of);
+        if let RecordKey::Flow(of, _) = keys[0] {
+            let is_same = |key: &RecordKey| matches!(key, RecordKey::Flow(other, _) if *other == of);
             while keys.len() <= LETTERS_MAX && self.keys.first().is_some_and(is_same) {
                 keys.extend(self.keys.pop_first());
             }
@@ -117,7 +117,7 @@ impl Unwritten {
 
     /// Handles the result of a record. Returns the pause before the next try, if one must be
     /// planned.
-    fn answered(&mut self, ticket: Ticket, durable: bool) -> Option<Duration> {
+    fn record_answer(&mut self, ticket: Ticket, durable: bool) -> Option<Duration> {
         if self.keys.is_empty() && self.tried.is_empty() {
             return None;
         }
@@ -144,8 +144,13 @@ impl Unwritten {
 
 impl Relay {
     /// Submits a record, with the continuation `wait` for its result.
-    pub(super) fn persist(&mut self, wait: Wait, record: Record, out: &mut Out) -> Ticket {
-        let ticket = self.tickets.issue(wait);
+    pub(super) fn persist(
+        &mut self,
+        continuation: StoreContinuation,
+        record: Record,
+        out: &mut Out,
+    ) -> Ticket {
+        let ticket = self.tickets.issue(continuation);
         if self.unwritten.is_trying {
             self.unwritten.tried.insert(ticket);
         }
@@ -154,50 +159,50 @@ impl Relay {
     }
 
     /// Submits a record of the state under this key.
-    pub(super) fn keep(&mut self, key: Kept, record: Record, out: &mut Out) -> Ticket {
-        self.persist(Wait::Kept(vec![key]), record, out)
+    pub(super) fn persist_keyed(&mut self, key: RecordKey, record: Record, out: &mut Out) -> Ticket {
+        self.persist(StoreContinuation::Keyed(vec![key]), record, out)
     }
 
     /// Handles the result of a record of these keys, which are written again after a failure.
-    pub(super) fn handle_kept(&mut self, ticket: Ticket, keys: &[Kept], durable: bool) {
+    pub(super) fn handle_keyed_stored(&mut self, ticket: Ticket, keys: &[RecordKey], durable: bool) {
         if !durable {
             return keys.iter().for_each(|key| self.write_later(*key));
         }
-        if let Some(Kept::Flow(None, _)) = keys.first() {
+        if let Some(RecordKey::Flow(None, _)) = keys.first() {
             for key in keys {
-                if let Kept::Flow(None, Some(place)) = key {
-                    self.post.gone.remove(place);
+                if let RecordKey::Flow(None, Some(seq)) = key {
+                    self.mailboxes.removed_seqs.remove(seq);
                 }
             }
         }
-        if let Some(Kept::Seen(member)) = keys.first()
+        if let Some(RecordKey::Seen(member)) = keys.first()
             && self.unwritten.seen.get(member).is_some_and(|last| last.1 == ticket)
         {
             self.unwritten.seen.remove(member);
         }
-        if let Some(Kept::Outbox(member, _, gone)) = keys.first() {
-            self.made_room(*member, *gone);
+        if let Some(RecordKey::Outbox(member, _, gone)) = keys.first() {
+            self.handle_outbox_forgotten(*member, *gone);
         }
     }
 
     /// Queues the state under this key, to be written when the disk accepts records.
-    pub(super) fn write_later(&mut self, key: Kept) {
-        if let Kept::Flow(Some((author, flow)), None) = key {
-            self.places[author.0].flows.not_written(flow);
+    pub(super) fn write_later(&mut self, key: RecordKey) {
+        if let RecordKey::Flow(Some((sender, flow)), None) = key {
+            self.member_states[sender.0].flows.mark_unwritten(flow);
         }
         self.unwritten.keys.insert(key);
     }
 
     /// Queues the state under this key for the first turn, because the restored state differs from
     /// the disk.
-    pub(super) fn write_first(&mut self, key: Kept) {
+    pub(super) fn write_first(&mut self, key: RecordKey) {
         self.write_later(key);
         self.deadlines.set(Timer::Unwritten, Some(Tick::ZERO), &mut self.unwritten.scheduled);
     }
 
     /// Plans the next try after a record's result was handled.
     pub(super) fn plan_retry(&mut self, now: Tick, ticket: Ticket, durable: bool) {
-        let Some(pause) = self.unwritten.answered(ticket, durable) else { return };
+        let Some(pause) = self.unwritten.record_answer(ticket, durable) else { return };
         self.schedule_retry(now + pause);
     }
 
@@ -230,7 +235,7 @@ impl Relay {
     pub(super) fn write_all_again(&mut self, now: Tick, out: &mut Out) {
         while let Some(keys) = self.unwritten.pop() {
             // Freeing names and session hints are useless at the end of the relay.
-            if !matches!(keys[0], Kept::FreeNames | Kept::Notes) {
+            if !matches!(keys[0], RecordKey::FreeNames | RecordKey::SessionHints) {
                 self.write_again(now, &keys, out);
             }
         }
@@ -240,29 +245,29 @@ impl Relay {
     ///
     /// Under some keys there is nothing to write: the member was removed, or a record with the
     /// newest state is pending.
-    fn write_again(&mut self, now: Tick, keys: &[Kept], out: &mut Out) {
+    fn write_again(&mut self, now: Tick, keys: &[RecordKey], out: &mut Out) {
         match keys[0] {
-            Kept::Clock => self.write_clock(now, out),
-            Kept::Notes => self.write_notes(now, out),
-            Kept::FreeNames => self.free_names(now, out),
-            Kept::Blocked(member) => self.write_blocked(member, out),
-            Kept::Seen(member) => {
+            RecordKey::Clock => self.write_clock(now, out),
+            RecordKey::SessionHints => self.write_hints(now, out),
+            RecordKey::FreeNames => self.free_names(now, out),
+            RecordKey::Blocked(member) => self.write_blocked(member, out),
+            RecordKey::Seen(member) => {
                 if let Some((at, _)) = self.unwritten.seen.get(&member).copied() {
                     self.write_seen(member, at, out);
                 }
             }
-            Kept::Used(member) => self.write_used(member, out),
-            Kept::Outbox(member, outbox, _) => self.write_outbox(member, outbox, out),
-            Kept::Flow(of, _) => {
-                let place = |key: &Kept| if let Kept::Flow(_, place) = key { *place } else { None };
-                let places: Vec<u64> = keys.iter().filter_map(place).collect();
+            RecordKey::Used(member) => self.write_used(member, out),
+            RecordKey::Outbox(member, outbox, _) => self.write_outbox(member, outbox, out),
+            RecordKey::Flow(of, _) => {
+                let seq = |key: &RecordKey| if let RecordKey::Flow(_, seq) = key { *seq } else { None };
+                let seqs: Vec<u64> = keys.iter().filter_map(seq).collect();
                 match of {
-                    Some((author, flow)) => self.write_flow(author, flow, places, out),
-                    None => self.write_gone(places, out),
+                    Some((sender, flow)) => self.write_flow(sender, flow, seqs, out),
+                    None => self.write_removed(seqs, out),
                 }
             }
-            Kept::Heard(author, flow, number, refusal) => {
-                self.write_heard(author, flow, number, refusal, out);
+            RecordKey::RefusalAcknowledged(sender, flow, number, refusal) => {
+                self.write_acknowledged(sender, flow, number, refusal, out);
             }
         }
     }
@@ -270,33 +275,37 @@ impl Relay {
     // Records with several keys, or none.
 
     /// Removes letters of the relay itself or of guests from the disk.
-    pub(super) fn write_gone(&mut self, places: Vec<u64>, out: &mut Out) {
-        if !places.is_empty() {
-            self.post.gone.extend(&places);
-            let keys = places.iter().map(|place| Kept::Flow(None, Some(*place))).collect();
-            self.persist(Wait::Kept(keys), Record::Progress { marks: None, stored: places }, out);
+    pub(super) fn write_removed(&mut self, seqs: Vec<u64>, out: &mut Out) {
+        if !seqs.is_empty() {
+            self.mailboxes.removed_seqs.extend(&seqs);
+            let keys = seqs.iter().map(|seq| RecordKey::Flow(None, Some(*seq))).collect();
+            self.persist(
+                StoreContinuation::Keyed(keys),
+                Record::Progress { watermarks: None, stored: seqs },
+                out,
+            );
         }
     }
 
     /// Writes a sender's acknowledgement of a refusal, unless that is pending again.
-    pub(super) fn write_heard(
+    pub(super) fn write_acknowledged(
         &mut self,
-        author: MemberId,
+        sender: MemberId,
         flow: FlowId,
         number: u64,
         refusal: Refusal,
         out: &mut Out,
     ) {
-        let To::Member(to) = flow.to else { return };
-        if self.places[author.0].flows.owes_refusal(flow, number) {
+        let Destination::Member(to) = flow.to else { return };
+        if self.member_states[sender.0].flows.has_pending_refusal(flow, number) {
             return;
         }
-        let from = self.members.name(author).clone();
+        let from = self.members.name(sender).clone();
         let to = self.members.name(to).clone();
         let id = LetterId { outbox: flow.outbox, number };
         let (reason, may_have_arrived) = refusal;
-        let record = Record::Heard(OwedRefusal { from, to, id, reason, may_have_arrived });
-        self.keep(Kept::Heard(author, flow, number, refusal), record, out);
+        let record = Record::RefusalAcknowledged(PendingRefusal { from, to, id, reason, may_have_arrived });
+        self.persist_keyed(RecordKey::RefusalAcknowledged(sender, flow, number, refusal), record, out);
     }
 }
 
@@ -307,34 +316,35 @@ mod tests {
     #[test]
     fn pauses_double_and_success_speeds_up_retries() {
         let mut unwritten = Unwritten::default();
-        assert_eq!(unwritten.answered(Ticket(1), false), None, "no key is queued");
-        unwritten.keys.insert(Kept::Clock);
-        assert_eq!(unwritten.answered(Ticket(1), false), Some(RETRY_AFTER));
+        assert_eq!(unwritten.record_answer(Ticket(1), false), None, "no key is queued");
+        unwritten.keys.insert(RecordKey::Clock);
+        assert_eq!(unwritten.record_answer(Ticket(1), false), Some(RETRY_AFTER));
         let mut pauses = Vec::new();
         for n in 2..10 {
             unwritten.tried.insert(Ticket(n));
-            pauses.extend(unwritten.answered(Ticket(n), false).map(|pause| pause.as_secs()));
+            pauses.extend(unwritten.record_answer(Ticket(n), false).map(|pause| pause.as_secs()));
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(unwritten.answered(Ticket(99), true), Some(RETRY_AFTER), "another record succeeded");
+        assert_eq!(unwritten.record_answer(Ticket(99), true), Some(RETRY_AFTER), "another record succeeded");
         for (n, most) in (10..).zip([2, 4, 8, 16, 32, RETRIED_MAX, RETRIED_MAX]) {
             unwritten.tried.insert(Ticket(n));
-            assert_eq!(unwritten.answered(Ticket(n), true), Some(RETRY_NEXT));
+            assert_eq!(unwritten.record_answer(Ticket(n), true), Some(RETRY_NEXT));
             assert_eq!(unwritten.at_once, most);
         }
         unwritten.tried.extend([Ticket(20), Ticket(21)]);
-        assert_eq!(unwritten.answered(Ticket(20), false), None, "the try is not complete");
-        assert_eq!(unwritten.answered(Ticket(21), true), Some(RETRY_AFTER));
+        assert_eq!(unwritten.record_answer(Ticket(20), false), None, "the try is not complete");
+        assert_eq!(unwritten.record_answer(Ticket(21), true), Some(RETRY_AFTER));
         assert_eq!(unwritten.at_once, 1);
     }
 
     #[test]
     fn letters_of_one_flow_are_removed_with_one_record() {
         let mut unwritten = Unwritten::default();
-        let flow = |n| Some((MemberId(n), FlowId { to: To::Member(MemberId(9)), outbox: OutboxId(1) }));
-        let all = |of| [None, Some(5), Some(7)].map(|place| Kept::Flow(of, place));
+        let flow =
+            |n| Some((MemberId(n), FlowId { to: Destination::Member(MemberId(9)), outbox: OutboxId(1) }));
+        let all = |of| [None, Some(5), Some(7)].map(|seq| RecordKey::Flow(of, seq));
         unwritten.keys.extend(all(flow(1)).into_iter().chain(all(flow(2))));
-        unwritten.keys.extend((0..2_000).map(|place| Kept::Flow(None, Some(place))));
+        unwritten.keys.extend((0..2_000).map(|seq| RecordKey::Flow(None, Some(seq))));
         let mut lens = Vec::new();
         while let Some(keys) = unwritten.pop() {
             lens.push(keys.len());

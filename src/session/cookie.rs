@@ -99,7 +99,7 @@ impl Cookies {
     }
 
     /// Appends the COOKIE for an INIT from `addr`.
-    pub(super) fn answer(
+    pub(super) fn write_cookie(
         &mut self,
         now: Tick,
         addr: SocketAddr,
@@ -107,7 +107,7 @@ impl Cookies {
         rng: &mut Rng,
         out: &mut Vec<u8>,
     ) {
-        self.turn(now);
+        self.rotate(now);
         let secret = self.current.get_or_insert_with(|| {
             let mut bytes = Zeroizing::new([0; 32]);
             rng.fill(&mut *bytes);
@@ -122,13 +122,13 @@ impl Cookies {
     /// Whether mac2 of this INIT was made with a cookie that `addr` received at most two minutes
     /// ago. Runs in constant time.
     pub(super) fn verifies(&mut self, now: Tick, addr: SocketAddr, init: &Handshake<'_>) -> bool {
-        self.turn(now);
+        self.rotate(now);
         let fits = |secret: &Secret| secret.cookie(addr).mac2(init.covered_by_mac2).ct_eq(init.mac2).into();
         [&self.current, &self.previous].into_iter().flatten().any(fits)
     }
 
     /// Retires old secrets.
-    fn turn(&mut self, now: Tick) {
+    fn rotate(&mut self, now: Tick) {
         let is_old =
             |secret: &Option<Secret>, age| secret.as_ref().is_some_and(|s| now.since(s.since) >= age);
         if is_old(&self.current, SECRET_AGE) {

@@ -30,21 +30,21 @@ fn responder(seed: u8) -> Responder {
 
 fn initiator(counter: u64, carrier: Carrier) -> Initiator {
     let key = relay_identity().public();
-    let hello = Hello { counter, continues: None };
+    let payload = InitPayload { counter, continues: None };
     let identity = Identity::from_private([0x11; 32]);
     let secret = AccessSecret::default();
     let mut rng = Rng::from_seed([counter as u8; 32]);
-    Initiator::new(&identity, &key, &secret, &hello, 7, carrier, &mut rng).unwrap()
+    Initiator::new(&identity, &key, &secret, &payload, 7, carrier, &mut rng).unwrap()
 }
 
-fn give(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Verdict, Vec<u8>) {
+fn give(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (InitOutcome, Vec<u8>) {
     let source = match path {
         Path::Tcp(ConnId(conn)) => (HOME, conn as u16).into(),
         _ => path.udp_peer().unwrap(),
     };
     let mut out = Vec::new();
-    let verdict = relay.handle_init(now, path, source, init, &mut out);
-    (verdict, out)
+    let outcome = relay.handle_init(now, path, source, init, &mut out);
+    (outcome, out)
 }
 
 /// Sends more than a hundred first messages of as many addresses, a tenth of a second before `now`,
@@ -60,14 +60,14 @@ fn flood(relay: &mut Responder, now: Tick) {
 /// Returns the COOKIE that a first message from `path` gets now.
 fn cookie_for(relay: &mut Responder, now: Tick, path: Path, init: &Initiator) -> Vec<u8> {
     match give(relay, now, path, init.packet()) {
-        (Verdict::Cookie, bytes) => bytes,
+        (InitOutcome::CookieSent, bytes) => bytes,
         (other, _) => panic!("not a cookie: {other:?}"),
     }
 }
 
 fn assert_silent(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) {
-    let (verdict, out) = give(relay, now, path, init);
-    assert!(matches!(verdict, Verdict::Drop(InitDrop::Mac2)) && out.is_empty(), "{verdict:?}");
+    let (outcome, out) = give(relay, now, path, init);
+    assert!(matches!(outcome, InitOutcome::Rejected(InitRejection::Mac2)) && out.is_empty(), "{outcome:?}");
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn init_under_load_gets_cookie_and_with_mac2_an_offer() {
     let again = cookie_for(&mut relay, at(0), udp(HOME, 1), &initiator(2, Carrier::Udp));
     assert_ne!(again, cookie, "another nonce");
     assert_eq!(client.handle_cookie(&again), Ok(false), "a known cookie");
-    let (verdict, out) = give(&mut relay, at(0), udp(HOME, 1), client.packet());
-    assert!(matches!(verdict, Verdict::Offer(_)) && out.is_empty(), "{verdict:?}");
+    let (outcome, out) = give(&mut relay, at(0), udp(HOME, 1), client.packet());
+    assert!(matches!(outcome, InitOutcome::Pending(_)) && out.is_empty(), "{outcome:?}");
 }
 
 /// A cookie of another address, port or relay is ignored, as is a forged one.
@@ -108,7 +108,7 @@ fn cookie_for_other_address_or_relay_is_ignored() {
     let mut other = initiator(3, Carrier::Udp).packet().to_vec();
     other[HANDSHAKE_LEN - MAC_LEN..].copy_from_slice(&client.packet()[HANDSHAKE_LEN - MAC_LEN..]);
     assert_silent(&mut relay, at(0), udp(HOME, 1), &other);
-    assert!(matches!(give(&mut relay, at(0), udp(HOME, 1), client.packet()).0, Verdict::Offer(_)));
+    assert!(matches!(give(&mut relay, at(0), udp(HOME, 1), client.packet()).0, InitOutcome::Pending(_)));
 }
 
 /// A secret makes cookies for 60 s and counts for 120 s. The time left depends on the age of the
@@ -129,8 +129,8 @@ fn cookie_is_valid_for_60_to_120_s() {
         flood(&mut relay, at(used));
         match lives {
             true => {
-                let verdict = give(&mut relay, at(used), udp(HOME, 1), client.packet()).0;
-                assert!(matches!(verdict, Verdict::Offer(_)), "{asked} {used} {verdict:?}");
+                let outcome = give(&mut relay, at(used), udp(HOME, 1), client.packet()).0;
+                assert!(matches!(outcome, InitOutcome::Pending(_)), "{asked} {used} {outcome:?}");
             }
             false => assert_silent(&mut relay, at(used), udp(HOME, 1), client.packet()),
         }
@@ -177,8 +177,8 @@ fn tcp_init_needs_no_cookie_but_counts_towards_load() {
     let mut relay = responder(1);
     flood(&mut relay, at(0));
     let client = initiator(2, Carrier::Tcp);
-    let (verdict, _) = give(&mut relay, at(0), Path::Tcp(ConnId(1)), client.packet());
-    assert!(matches!(verdict, Verdict::Offer(_)), "{verdict:?}");
+    let (outcome, _) = give(&mut relay, at(0), Path::Tcp(ConnId(1)), client.packet());
+    assert!(matches!(outcome, InitOutcome::Pending(_)), "{outcome:?}");
 
     let mut relay = responder(1);
     for n in 0..150u64 {
@@ -193,6 +193,6 @@ fn no_cookies_are_required_without_limits() {
     let rng = Rng::from_seed([1; 32]);
     let mut relay = Responder::new(relay_identity(), secret, HandshakeLimits::Off, rng);
     flood(&mut relay, at(0));
-    let verdict = give(&mut relay, at(0), udp(HOME, 1), initiator(2, Carrier::Udp).packet()).0;
-    assert!(matches!(verdict, Verdict::Offer(_)));
+    let outcome = give(&mut relay, at(0), udp(HOME, 1), initiator(2, Carrier::Udp).packet()).0;
+    assert!(matches!(outcome, InitOutcome::Pending(_)));
 }

@@ -77,7 +77,7 @@ pub struct Source {
     /// Its port, or another number that distinguishes sources behind one address.
     pub port: u64,
     /// Whether the address is validated.
-    pub proven: bool,
+    pub validated: bool,
 }
 
 /// The usage of all sources, in tables of fixed size. At the bound the network with the lowest
@@ -89,12 +89,12 @@ pub struct FairShare {
     /// Factor of the remaining budget that one network may use.
     alpha: u64,
     /// Part of the burst for sources whose widest network has used little of its share.
-    burst_kept: u32,
+    burst_reserved: u32,
     key: [u8; 32],
     all: Usage,
     /// When the burst will be whole again (the generic cell rate algorithm).
-    whole_at: Tick,
-    levels: [Vec<Place>; LEVELS],
+    full_at: Tick,
+    levels: [Vec<NetworkEntry>; LEVELS],
 }
 
 #[derive(Clone, Copy, Default)]
@@ -105,7 +105,7 @@ struct Usage {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Place {
+struct NetworkEntry {
     network: u64,
     usage: Usage,
 }
@@ -117,15 +117,15 @@ type Networks = [Option<u64>; LEVELS];
 impl FairShare {
     /// Creates an unused budget. The tables are hashed with the secret `key`.
     pub fn new(key: [u8; 32], budget: Budget) -> FairShare {
-        let levels = std::array::from_fn(|_| vec![Place::default(); SETS * WAYS]);
+        let levels = std::array::from_fn(|_| vec![NetworkEntry::default(); SETS * WAYS]);
         FairShare {
             budget,
             lens: [PrefixLen::SITE, PrefixLen::HOME, PrefixLen::SOURCE],
             alpha: 1,
-            burst_kept: 0,
+            burst_reserved: 0,
             key,
             all: Usage::default(),
-            whole_at: Tick::ZERO,
+            full_at: Tick::ZERO,
             levels,
         }
     }
@@ -147,12 +147,12 @@ impl FairShare {
     ///
     /// Others get less of it the more of their share they have used. Where many take all that the
     /// rate allows, a newcomer is served before them, and its second request too.
-    pub fn with_burst_kept_for_new(self, burst_kept: u32) -> FairShare {
-        FairShare { burst_kept, ..self }
+    pub fn with_burst_reserved_for_new(self, burst_reserved: u32) -> FairShare {
+        FairShare { burst_reserved, ..self }
     }
 
     /// Whether the budget has space for `cost` from this source. Counts it if so.
-    pub fn admits(&mut self, now: Tick, source: Source, cost: u32) -> bool {
+    pub fn admit(&mut self, now: Tick, source: Source, cost: u32) -> bool {
         let networks = self.networks(source);
         let step = self.step(now);
         let is_new = self.is_new_at(step, &networks);
@@ -161,8 +161,8 @@ impl FairShare {
         let left = parts_max.saturating_sub(used);
         let parts = parts(cost);
         let mut room = left.saturating_mul(self.alpha).min(parts_max);
-        let kept = if is_new { 0 } else { self.burst_kept_from(step, &networks, cost) };
-        if parts > left || !self.paces(now, cost, kept) {
+        let reserved = if is_new { 0 } else { self.burst_reserved_from(step, &networks, cost) };
+        if parts > left || !self.is_within_rate(now, cost, reserved) {
             return false;
         }
         for (level, network) in networks.iter().enumerate() {
@@ -174,7 +174,7 @@ impl FairShare {
             room = INNER_ALPHA.saturating_mul(room - used).min(parts_max);
         }
         self.all.add(step, parts);
-        self.whole_at = self.whole_at.max(now) + self.time_of(cost);
+        self.full_at = self.full_at.max(now) + self.time_of(cost);
         self.add(step, &networks, parts);
         true
     }
@@ -184,13 +184,13 @@ impl FairShare {
         let networks = self.networks(source);
         let step = self.step(now);
         self.all.add(step, parts(extra));
-        self.whole_at = self.whole_at.max(now) + self.time_of(extra);
+        self.full_at = self.full_at.max(now) + self.time_of(extra);
         self.add(step, &networks, parts(extra));
     }
 
     /// Adds `extra` to the usage of this address and port, and not to that of its networks: its
     /// admitted request was useless.
-    pub fn punish(&mut self, now: Tick, source: Source, extra: u32) {
+    pub fn penalize(&mut self, now: Tick, source: Source, extra: u32) {
         let networks = self.networks(source);
         let step = self.step(now);
         let finest = std::array::from_fn(|level| networks[level].filter(|_| level == FINEST));
@@ -199,23 +199,23 @@ impl FairShare {
 
     /// Takes an admitted request off the usage of its source. It still counts for all sources
     /// together.
-    pub fn forgive(&mut self, now: Tick, source: Source, cost: u32) {
+    pub fn discount(&mut self, now: Tick, source: Source, cost: u32) {
         let networks = self.networks(source);
         let step = self.step(now);
         for (level, network) in networks.iter().enumerate() {
-            if let Some(place) = network.and_then(|network| self.find(level, network)) {
-                place.usage.parts = place.usage.at(step).saturating_sub(parts(cost));
-                place.usage.step = step;
+            if let Some(entry) = network.and_then(|network| self.find(level, network)) {
+                entry.usage.parts = entry.usage.at(step).saturating_sub(parts(cost));
+                entry.usage.step = step;
             }
         }
     }
 
     /// Takes an admitted request off all usage, because it cost nothing.
     pub fn refund(&mut self, now: Tick, source: Source, cost: u32) {
-        self.forgive(now, source, cost);
+        self.discount(now, source, cost);
         let step = self.step(now);
         self.all = Usage { parts: self.all.at(step).saturating_sub(parts(cost)), step };
-        self.whole_at = self.whole_at - self.time_of(cost);
+        self.full_at = self.full_at - self.time_of(cost);
     }
 
     /// Whether the widest network of this source has used nothing for the budget's time, as far as
@@ -231,28 +231,28 @@ impl FairShare {
 
     fn is_new_at(&self, step: u64, networks: &Networks) -> bool {
         let Some(network) = networks[0] else { return false };
-        self.place(0, network).is_none_or(|place| {
-            place.usage.parts == 0 || step.saturating_sub(place.usage.step) > u64::from(STEPS)
+        self.entry(0, network).is_none_or(|entry| {
+            entry.usage.parts == 0 || step.saturating_sub(entry.usage.step) > u64::from(STEPS)
         })
     }
 
     /// Returns the part of the burst kept from a source that wants `cost`.
     ///
-    /// Half of `burst_kept` is for new sources only. The rest grows with the logarithm of the usage
-    /// of its widest network. So the source with the lowest usage is next, however often others
-    /// ask.
-    fn burst_kept_from(&self, step: u64, networks: &Networks, cost: u32) -> u32 {
+    /// Half of `burst_reserved` is for new sources only. The rest grows with the logarithm of the
+    /// usage of its widest network. So the source with the lowest usage is next, however often
+    /// others ask.
+    fn burst_reserved_from(&self, step: u64, networks: &Networks, cost: u32) -> u32 {
         let used = networks[0].map_or(0, |network| self.used(0, network, step));
         let used = log2(used / parts(cost).max(1));
         let most = log2((self.budget.capacity / cost.max(1)).into());
-        let for_new = self.burst_kept / 2;
-        for_new + (u64::from(self.burst_kept - for_new) * used.min(most) / most.max(1)) as u32
+        let for_new = self.burst_reserved / 2;
+        for_new + (u64::from(self.burst_reserved - for_new) * used.min(most) / most.max(1)) as u32
     }
 
     /// Whether `cost` may be used at once now, if `kept` of the burst is for others.
-    fn paces(&self, now: Tick, cost: u32, kept: u32) -> bool {
-        let burst = self.time_of(self.budget.burst.saturating_sub(kept));
-        self.whole_at.since(now) + self.time_of(cost) <= burst
+    fn is_within_rate(&self, now: Tick, cost: u32, reserved: u32) -> bool {
+        let burst = self.time_of(self.budget.burst.saturating_sub(reserved));
+        self.full_at.since(now) + self.time_of(cost) <= burst
     }
 
     /// Returns how long the rate takes for `cost`.
@@ -270,30 +270,30 @@ impl FairShare {
     fn add(&mut self, step: u64, networks: &Networks, parts: u64) {
         for (level, network) in networks.iter().enumerate() {
             let Some(network) = *network else { continue };
-            self.find_or_make(level, network, step).usage.add(step, parts);
+            self.find_or_insert(level, network, step).usage.add(step, parts);
         }
     }
 
     fn used(&self, level: usize, network: u64, step: u64) -> u64 {
-        self.place(level, network).map_or(0, |place| place.usage.at(step))
+        self.entry(level, network).map_or(0, |entry| entry.usage.at(step))
     }
 
-    fn place(&self, level: usize, network: u64) -> Option<&Place> {
-        self.levels[level][places(network)].iter().find(|place| place.network == network)
+    fn entry(&self, level: usize, network: u64) -> Option<&NetworkEntry> {
+        self.levels[level][entry_range(network)].iter().find(|entry| entry.network == network)
     }
 
-    fn find(&mut self, level: usize, network: u64) -> Option<&mut Place> {
-        self.levels[level][places(network)].iter_mut().find(|place| place.network == network)
+    fn find(&mut self, level: usize, network: u64) -> Option<&mut NetworkEntry> {
+        self.levels[level][entry_range(network)].iter_mut().find(|entry| entry.network == network)
     }
 
-    fn find_or_make(&mut self, level: usize, network: u64, step: u64) -> &mut Place {
-        let places = &mut self.levels[level][places(network)];
-        let at = places.iter().position(|place| place.network == network).unwrap_or_else(|| {
-            let least = (0..WAYS).min_by_key(|at| places[*at].usage.at(step)).unwrap_or(0);
-            places[least] = Place { network, usage: Usage::default() };
+    fn find_or_insert(&mut self, level: usize, network: u64, step: u64) -> &mut NetworkEntry {
+        let entries = &mut self.levels[level][entry_range(network)];
+        let at = entries.iter().position(|entry| entry.network == network).unwrap_or_else(|| {
+            let least = (0..WAYS).min_by_key(|at| entries[*at].usage.at(step)).unwrap_or(0);
+            entries[least] = NetworkEntry { network, usage: Usage::default() };
             least
         });
-        &mut places[at]
+        &mut entries[at]
     }
 
     /// Returns the hashes of a source's networks. They are keyed with a secret, so that an attacker
@@ -301,7 +301,7 @@ impl FairShare {
     fn networks(&self, source: Source) -> Networks {
         let mac = <Blake2sMac<U8> as KeyInit>::new_from_slice(&self.key).expect("BLAKE2s takes 32-byte keys");
         let hash = |bits: u8, ip: IpAddr, port: u64| {
-            let mac = mac.clone().chain_update([u8::from(source.proven), bits]);
+            let mac = mac.clone().chain_update([u8::from(source.validated), bits]);
             let mac = match ip {
                 IpAddr::V4(ip) => mac.chain_update(ip.octets()),
                 IpAddr::V6(ip) => mac.chain_update(ip.octets()),
@@ -346,7 +346,7 @@ fn log2(times: u64) -> u64 {
 }
 
 /// Returns the entries of a level that may hold this network.
-fn places(network: u64) -> std::ops::Range<usize> {
+fn entry_range(network: u64) -> std::ops::Range<usize> {
     let start = (network % SETS as u64) as usize * WAYS;
     start..start + WAYS
 }
@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn source(ip: &str, port: u64) -> Source {
-        Source { ip: ip.parse().unwrap(), port, proven: true }
+        Source { ip: ip.parse().unwrap(), port, validated: true }
     }
 
     fn v4(network: usize, host: usize) -> Source {
@@ -388,7 +388,7 @@ mod tests {
         for n in 0..tries {
             let now = Tick::from_micros((n * 6_000_000 / tries) as u64);
             let asking = rng.below(sources.len() as u64) as usize;
-            let is_admitted = shares.admits(now, sources[asking], COST);
+            let is_admitted = shares.admit(now, sources[asking], COST);
             granted[asking] += if is_admitted && n >= tries / 2 { COST } else { 0 };
         }
         granted
@@ -419,9 +419,9 @@ mod tests {
         let admitted = (0..20).filter(|n| {
             let now = |part: u64| Tick::from_micros(6_000_000 + n * 10_000 + part * 100);
             for part in 0..100 {
-                shares.admits(now(part), sources[(n * 100 + part) as usize % 1_000], COST);
+                shares.admit(now(part), sources[(n * 100 + part) as usize % 1_000], COST);
             }
-            shares.admits(now(100), v4(2_000 + *n as usize, 1), COST)
+            shares.admit(now(100), v4(2_000 + *n as usize, 1), COST)
         });
         assert_eq!(admitted.count(), 20);
     }
@@ -433,7 +433,7 @@ mod tests {
         for n in 0..30_000u64 {
             let now = Tick::from_micros(n * 100);
             granted +=
-                if shares.admits(now, v4((n * 7 % 3_000) as usize, 1), COST) { u64::from(COST) } else { 0 };
+                if shares.admit(now, v4((n * 7 % 3_000) as usize, 1), COST) { u64::from(COST) } else { 0 };
             assert!(granted <= 200 + n, "{granted} after {n} tries");
         }
         assert!(granted > 25_000, "{granted}: the rate can be used");
@@ -479,9 +479,9 @@ mod tests {
         let now = Tick::from_micros(1);
         let bad = source("192.0.2.1", 1);
         let good = source("192.0.2.1", 2);
-        shares.punish(now, bad, BUDGET.capacity);
-        assert!(!shares.admits(now, bad, COST));
-        assert!(shares.admits(now, good, COST));
+        shares.penalize(now, bad, BUDGET.capacity);
+        assert!(!shares.admit(now, bad, COST));
+        assert!(shares.admit(now, good, COST));
     }
 
     /// Unvalidated addresses have separate counters.
@@ -491,25 +491,25 @@ mod tests {
         let start = Tick::from_micros(1);
         let owner = v4(1, 1);
         let now = start + Duration::from_millis(600);
-        shares.charge(start, Source { proven: false, ..owner }, 6_000);
-        assert!(!shares.admits(now, Source { proven: false, ..owner }, 3_000));
-        assert!(shares.admits(now, owner, COST));
-        shares.punish(now, owner, 10_000);
-        assert!(!shares.admits(now, owner, COST), "its own use");
+        shares.charge(start, Source { validated: false, ..owner }, 6_000);
+        assert!(!shares.admit(now, Source { validated: false, ..owner }, 3_000));
+        assert!(shares.admit(now, owner, COST));
+        shares.penalize(now, owner, 10_000);
+        assert!(!shares.admit(now, owner, COST), "its own use");
     }
 
     #[test]
     fn forgiven_use_counts_for_all_and_refunded_use_for_none() {
         let mut shares = shares();
         let now = Tick::from_micros(1);
-        assert!(shares.admits(now, v4(1, 1), 100));
+        assert!(shares.admit(now, v4(1, 1), 100));
         assert!(!shares.is_new(now, v4(1, 2)) && shares.is_new(now, v4(2, 1)));
-        shares.forgive(now, v4(1, 1), 100);
+        shares.discount(now, v4(1, 1), 100);
         assert!(shares.is_new(now, v4(1, 1)));
         assert_eq!(shares.used_by_all(now), 100);
-        assert!(shares.admits(now, v4(1, 1), 100) && !shares.admits(now, v4(1, 1), 100));
+        assert!(shares.admit(now, v4(1, 1), 100) && !shares.admit(now, v4(1, 1), 100));
         shares.refund(now, v4(1, 1), 100);
-        assert!(shares.admits(now, v4(1, 1), 100), "the burst is refunded too");
+        assert!(shares.admit(now, v4(1, 1), 100), "the burst is refunded too");
         assert_eq!(shares.used_by_all(now), 200);
     }
 
@@ -521,9 +521,9 @@ mod tests {
         let lens = [PrefixLen::PROVIDER, PrefixLen::SITE, PrefixLen::SOURCE];
         let site = |provider: u16, n: u16| source(&format!("2001:{provider:x}:{n:x}::1"), 1);
         for (mut shares, most) in [(shares(), 60), (shares().with_networks(lens), 30)] {
-            let admitted = (0..1_000).filter(|n| shares.admits(now, site(1, *n), 1)).count();
+            let admitted = (0..1_000).filter(|n| shares.admit(now, site(1, *n), 1)).count();
             assert_eq!(admitted, most);
-            assert_eq!(shares.admits(now, site(2, 0), 1), most < 60);
+            assert_eq!(shares.admit(now, site(2, 0), 1), most < 60);
         }
     }
 
@@ -531,15 +531,15 @@ mod tests {
     /// before.
     #[test]
     fn source_with_least_usage_is_next() {
-        let mut shares = shares().with_alpha(3).with_burst_kept_for_new(100);
+        let mut shares = shares().with_alpha(3).with_burst_reserved_for_new(100);
         let now = Tick::from_micros(1);
         shares.charge(now, v4(1, 1), 64);
         shares.charge(now, v4(2, 1), 16);
-        while shares.admits(now, v4(1, 1), COST) {}
-        assert!(shares.admits(now, v4(2, 1), COST));
-        while shares.admits(now, v4(2, 1), COST) {}
-        assert!(!shares.admits(now, v4(1, 1), COST));
-        assert!(shares.admits(now, v4(3, 1), COST), "half of the kept burst is for new sources");
+        while shares.admit(now, v4(1, 1), COST) {}
+        assert!(shares.admit(now, v4(2, 1), COST));
+        while shares.admit(now, v4(2, 1), COST) {}
+        assert!(!shares.admit(now, v4(1, 1), COST));
+        assert!(shares.admit(now, v4(3, 1), COST), "half of the kept burst is for new sources");
     }
 
     #[test]

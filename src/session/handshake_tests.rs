@@ -33,42 +33,42 @@ fn responder(psk: [u8; 32]) -> Responder {
 
 fn initiator(counter: u64, carrier: Carrier) -> Initiator {
     let relay = identity(2).public();
-    let hello = Hello { counter, continues: None };
+    let payload = InitPayload { counter, continues: None };
     let mut rng = Rng::from_seed([counter as u8; 32]);
-    Initiator::new(&identity(1), &relay, &AccessSecret::default(), &hello, CLIENT_INDEX, carrier, &mut rng)
+    Initiator::new(&identity(1), &relay, &AccessSecret::default(), &payload, CLIENT_INDEX, carrier, &mut rng)
         .unwrap()
 }
 
-fn welcome() -> Welcome {
-    Welcome { session: SessionId([5; 16]), continued: false, member: false }
+fn welcome() -> SessionGrant {
+    SessionGrant { session: SessionId([5; 16]), continued: false, member: false }
 }
 
-fn offered(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> Box<Offer> {
+fn offered(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> Box<PendingSession> {
     let mut out = Vec::new();
     match relay.handle_init(now, path, SOURCE, init, &mut out) {
-        Verdict::Offer(offer) if out.is_empty() => offer,
+        InitOutcome::Pending(pending) if out.is_empty() => pending,
         other => panic!("not an offer: {other:?}"),
     }
 }
 
 fn answer(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (Keys, Vec<u8>) {
-    let offer = offered(relay, now, path, init);
+    let pending = offered(relay, now, path, init);
     let mut out = Vec::new();
-    let keys = relay.accept(now, offer, RELAY_INDEX, &welcome(), &mut out);
+    let keys = relay.accept(now, pending, RELAY_INDEX, &welcome(), &mut out);
     (keys, out)
 }
 
-fn established(answered: Result<Answered, HandshakeError>) -> Established {
+fn established(answered: Result<ResponseOutcome, HandshakeError>) -> Established {
     match answered {
-        Ok(Answered::Established(established)) => established,
+        Ok(ResponseOutcome::Established(established)) => established,
         other => panic!("not a session: {other:?}"),
     }
 }
 
-fn drop_of(relay: &mut Responder, path: Path, init: &[u8]) -> Option<InitDrop> {
+fn drop_of(relay: &mut Responder, path: Path, init: &[u8]) -> Option<InitRejection> {
     let mut out = Vec::new();
     match relay.handle_init(Tick::ZERO, path, SOURCE, init, &mut out) {
-        Verdict::Drop(why) => {
+        InitOutcome::Rejected(why) => {
             assert!(out.is_empty(), "silent");
             Some(why)
         }
@@ -81,16 +81,16 @@ fn both_ends_derive_same_keys_on_either_carrier() {
     for (carrier, path) in [(Carrier::Udp, udp(1)), (Carrier::Tcp, Path::Tcp(ConnId(1)))] {
         let mut client = initiator(1, carrier);
         let mut relay = responder([0; 32]);
-        let offer = offered(&mut relay, Tick::ZERO, path, client.packet());
-        assert_eq!(offer.client, identity(1).public());
-        assert_eq!(offer.hello, Hello { counter: 1, continues: None });
-        assert_eq!(offer.path, path);
+        let pending = offered(&mut relay, Tick::ZERO, path, client.packet());
+        assert_eq!(pending.client, identity(1).public());
+        assert_eq!(pending.payload, InitPayload { counter: 1, continues: None });
+        assert_eq!(pending.path, path);
 
         let mut response = Vec::new();
-        let theirs = relay.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome(), &mut response);
+        let theirs = relay.accept(Tick::ZERO, pending, RELAY_INDEX, &welcome(), &mut response);
         assert!(response.len() <= client.packet().len());
         assert_eq!(response.len() == HANDSHAKE_LEN, carrier == Carrier::Udp);
-        let Established { keys, welcome: read, .. } = established(client.handle_response(&response));
+        let Established { keys, grant: read, .. } = established(client.handle_response(&response));
         assert_eq!(read, welcome());
         assert_eq!(keys.local_index, CLIENT_INDEX);
         assert_eq!(keys.remote_index, RELAY_INDEX);
@@ -108,20 +108,20 @@ fn both_ends_derive_same_keys_on_either_carrier() {
 
 #[test]
 fn session_to_continue_is_transmitted() {
-    let hello = Hello { counter: 4, continues: Some(SessionId([3; 16])) };
+    let payload = InitPayload { counter: 4, continues: Some(SessionId([3; 16])) };
     let key = identity(2).public();
     let psk = AccessSecret::default();
     let mut rng = Rng::from_seed([1; 32]);
-    let client = Initiator::new(&identity(1), &key, &psk, &hello, 1, Carrier::Udp, &mut rng).unwrap();
-    let offer = offered(&mut responder([0; 32]), Tick::ZERO, udp(1), client.packet());
-    assert_eq!(offer.hello, hello);
+    let client = Initiator::new(&identity(1), &key, &psk, &payload, 1, Carrier::Udp, &mut rng).unwrap();
+    let pending = offered(&mut responder([0; 32]), Tick::ZERO, udp(1), client.packet());
+    assert_eq!(pending.payload, payload);
 }
 
 #[test]
 fn init_for_another_relay_is_dropped_at_mac1() {
     let mut other =
         Responder::new(identity(3), AccessSecret::default(), HandshakeLimits::On, Rng::from_seed([8; 32]));
-    assert_eq!(drop_of(&mut other, udp(1), initiator(1, Carrier::Udp).packet()), Some(InitDrop::Mac1));
+    assert_eq!(drop_of(&mut other, udp(1), initiator(1, Carrier::Udp).packet()), Some(InitRejection::Mac1));
 }
 
 /// The psk is mixed in last, so the relay's response does not verify at the client.
@@ -148,15 +148,21 @@ fn repeated_init_gets_cached_response_on_same_path_only() {
         (relay.handle_init(now, path, SOURCE, init, &mut out), out)
     };
     for _ in 0..100 {
-        let (verdict, out) = send(4, udp(1), client.packet());
-        assert!(matches!(verdict, Verdict::Repeat), "{verdict:?}: repeats are not counted");
+        let (outcome, out) = send(4, udp(1), client.packet());
+        assert!(matches!(outcome, InitOutcome::Repeated), "{outcome:?}: repeats are not counted");
         assert_eq!(out, response);
     }
-    assert!(matches!(send(4, udp(1), &other_mac2).0, Verdict::Repeat), "identical up to mac1");
-    assert!(matches!(send(4, udp(2), client.packet()).0, Verdict::Cookie), "another address needs a cookie");
+    assert!(matches!(send(4, udp(1), &other_mac2).0, InitOutcome::Repeated), "identical up to mac1");
+    assert!(
+        matches!(send(4, udp(2), client.packet()).0, InitOutcome::CookieSent),
+        "another address needs a cookie"
+    );
     for (secs, path) in [(5, udp(1)), (3600, udp(1))] {
-        let (verdict, out) = send(secs, path, client.packet());
-        assert!(matches!(verdict, Verdict::Offer(_)) && out.is_empty(), "the relay decides: {verdict:?}");
+        let (outcome, out) = send(secs, path, client.packet());
+        assert!(
+            matches!(outcome, InitOutcome::Pending(_)) && out.is_empty(),
+            "the relay decides: {outcome:?}"
+        );
     }
 }
 
@@ -170,9 +176,9 @@ fn stale_counter_gets_highest_counter_in_response() {
     for counter in [89, 10] {
         let mut client = initiator(counter, Carrier::Udp);
         let mut out = Vec::new();
-        let verdict = relay.handle_init(Tick::ZERO, udp(2), SOURCE, client.packet(), &mut out);
-        assert!(matches!(verdict, Verdict::Stale(key) if key == identity(1).public()));
-        assert!(matches!(client.handle_response(&out), Ok(Answered::Stale { highest: 90 })));
+        let outcome = relay.handle_init(Tick::ZERO, udp(2), SOURCE, client.packet(), &mut out);
+        assert!(matches!(outcome, InitOutcome::Stale(key) if key == identity(1).public()));
+        assert!(matches!(client.handle_response(&out), Ok(ResponseOutcome::Stale { highest: 90 })));
     }
     let mut again = initiator(91, Carrier::Udp);
     let (_, response) = answer(&mut relay, Tick::ZERO, udp(2), again.packet());
@@ -201,20 +207,21 @@ fn init_received_twice_before_opening_gets_one_response() {
     let client = initiator(1, Carrier::Udp);
     let mut relay = responder([0; 32]);
     let mut check = || match relay.check_init(Tick::ZERO, udp(1), SOURCE, client.packet(), &mut Vec::new()) {
-        Verdict::Admitted(source) => source,
+        InitOutcome::Admitted(source) => source,
         other => panic!("more than admitted: {other:?}"),
     };
     let source = check();
     let again = check();
     let mut response = Vec::new();
-    let Verdict::Offer(offer) = relay.open_init(Tick::ZERO, udp(1), source, client.packet(), &mut response)
+    let InitOutcome::Pending(pending) =
+        relay.open_init(Tick::ZERO, udp(1), source, client.packet(), &mut response)
     else {
         panic!("not an offer")
     };
-    relay.accept(Tick::ZERO, offer, RELAY_INDEX, &welcome(), &mut response);
+    relay.accept(Tick::ZERO, pending, RELAY_INDEX, &welcome(), &mut response);
     let mut repeated = Vec::new();
-    let verdict = relay.open_init(Tick::ZERO, udp(1), again, client.packet(), &mut repeated);
-    assert!(matches!(verdict, Verdict::Repeat) && repeated == response, "{verdict:?}");
+    let outcome = relay.open_init(Tick::ZERO, udp(1), again, client.packet(), &mut repeated);
+    assert!(matches!(outcome, InitOutcome::Repeated) && repeated == response, "{outcome:?}");
 }
 
 #[test]
@@ -225,7 +232,7 @@ fn every_flipped_bit_of_init_is_dropped_by_mac1_or_earlier() {
         let mut bad = client.packet().to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
         let why = drop_of(&mut relay, udp(1), &bad);
-        assert!(matches!(why, Some(InitDrop::Mac1 | InitDrop::Malformed(_))), "bit {bit}: {why:?}");
+        assert!(matches!(why, Some(InitRejection::Mac1 | InitRejection::Malformed(_))), "bit {bit}: {why:?}");
     }
 }
 
@@ -246,7 +253,7 @@ fn changed_init_with_new_mac1_is_dropped_by_noise() {
         let mut bad = client.packet().to_vec();
         bad[at] ^= 1;
         let bad = with_new_mac1(&bad, &relay.public());
-        assert_eq!(drop_of(&mut relay, Path::Tcp(ConnId(1)), &bad), Some(InitDrop::Noise), "byte {at}");
+        assert_eq!(drop_of(&mut relay, Path::Tcp(ConnId(1)), &bad), Some(InitRejection::Noise), "byte {at}");
     }
 }
 
@@ -311,9 +318,9 @@ fn low_order_keys_are_refused_in_every_position() {
         let mut bad_e = client.packet().to_vec();
         bad_e[INIT_HEADER_LEN..INIT_HEADER_LEN + 32].copy_from_slice(&low.0);
         let bad_e = with_new_mac1(&bad_e, &relay.public());
-        assert_eq!(drop_of(&mut relay, udp(1), &bad_e), Some(InitDrop::LowOrder), "e of the client");
+        assert_eq!(drop_of(&mut relay, udp(1), &bad_e), Some(InitRejection::LowOrder), "e of the client");
         let bad_s = init_claiming(low);
-        assert_eq!(drop_of(&mut relay, udp(1), &bad_s), Some(InitDrop::LowOrder), "s of the client");
+        assert_eq!(drop_of(&mut relay, udp(1), &bad_s), Some(InitRejection::LowOrder), "s of the client");
 
         let mut client = initiator(1, Carrier::Udp);
         let (_, mut response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
@@ -323,9 +330,9 @@ fn low_order_keys_are_refused_in_every_position() {
         assert_eq!(answered, Err(HandshakeError::LowOrder), "e of the relay");
 
         let psk = AccessSecret::default();
-        let hello = Hello { counter: 1, continues: None };
+        let payload = InitPayload { counter: 1, continues: None };
         let begun =
-            Initiator::new(&identity(1), &low, &psk, &hello, 1, Carrier::Udp, &mut Rng::from_seed([1; 32]));
+            Initiator::new(&identity(1), &low, &psk, &payload, 1, Carrier::Udp, &mut Rng::from_seed([1; 32]));
         assert_eq!(begun.map(|_| ()).unwrap_err(), HandshakeError::LowOrder, "s of the relay");
     }
     assert!(!is_low_order(&identity(1).public()));
@@ -415,7 +422,7 @@ impl Dh for LiarDh {
 #[test]
 fn key_claimed_by_another_identity_is_dropped_by_noise() {
     let claimed = init_claiming(identity(1).public());
-    assert_eq!(drop_of(&mut responder([0; 32]), udp(1), &claimed), Some(InitDrop::Noise));
+    assert_eq!(drop_of(&mut responder([0; 32]), udp(1), &claimed), Some(InitRejection::Noise));
 }
 
 /// A replayed data packet is not opened, does not move the session, and gives its address no
@@ -427,8 +434,8 @@ fn replay_from_another_address_has_no_effect() {
     let (keys, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     let Established { keys: ours, .. } = established(client.handle_response(&response));
     let mut client = Keyring::new(Tick::ZERO, ours, Lifetime::default());
-    let mut keyring = Keyring::waiting(keys, Lifetime::default());
-    let mut paths = Paths::new(Tick::ZERO, udp(1), true, Direction::Follow, Rng::from_seed([1; 32]));
+    let mut keyring = Keyring::new_unconfirmed(keys, Lifetime::default());
+    let mut paths = PathSet::new(Tick::ZERO, udp(1), true, PathPolicy::Follow, Rng::from_seed([1; 32]));
 
     let mut packet = [&[0; DATA_HEADER_LEN][..], b"frames"].concat();
     client.seal(0, &mut packet, 0);

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 /// beyond 7/8.
 const FULL_EIGHTHS: usize = 7;
 /// Places of the first table: 16, small for a client with one session.
-const PLACES_MIN: usize = 16;
+const SLOTS_MIN: usize = 16;
 
 /// Values by number: open addressing with linear probing.
 ///
@@ -18,13 +18,13 @@ const PLACES_MIN: usize = 16;
 #[derive(Debug)]
 pub(super) struct IndexTable<T> {
     /// The number and the value of each taken place. The length is a power of two, or 0.
-    places: Vec<Option<(NonZeroU32, T)>>,
+    slots: Vec<Option<(NonZeroU32, T)>>,
     len: usize,
 }
 
 impl<T> IndexTable<T> {
     pub(super) const fn new() -> IndexTable<T> {
-        IndexTable { places: Vec::new(), len: 0 }
+        IndexTable { slots: Vec::new(), len: 0 }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -32,32 +32,32 @@ impl<T> IndexTable<T> {
     }
 
     fn home(&self, number: NonZeroU32) -> usize {
-        number.get() as usize & (self.places.len() - 1)
+        number.get() as usize & (self.slots.len() - 1)
     }
 
-    fn next(&self, place: usize) -> usize {
-        (place + 1) & (self.places.len() - 1)
+    fn next(&self, slot: usize) -> usize {
+        (slot + 1) & (self.slots.len() - 1)
     }
 
     /// Returns the place of a number, or as error the free place where it belongs.
-    fn place(&self, number: NonZeroU32) -> Result<usize, usize> {
-        let mut place = self.home(number);
+    fn slot(&self, number: NonZeroU32) -> Result<usize, usize> {
+        let mut slot = self.home(number);
         loop {
-            match &self.places[place] {
-                None => return Err(place),
-                Some((there, _)) if *there == number => return Ok(place),
-                Some(_) => place = self.next(place),
+            match &self.slots[slot] {
+                None => return Err(slot),
+                Some((there, _)) if *there == number => return Ok(slot),
+                Some(_) => slot = self.next(slot),
             }
         }
     }
 
     fn find(&self, number: u32) -> Option<usize> {
-        let number = NonZeroU32::new(number).filter(|_| !self.places.is_empty())?;
-        self.place(number).ok()
+        let number = NonZeroU32::new(number).filter(|_| !self.slots.is_empty())?;
+        self.slot(number).ok()
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&T> {
-        self.places[self.find(number)?].as_ref().map(|(_, value)| value)
+        self.slots[self.find(number)?].as_ref().map(|(_, value)| value)
     }
 
     /// Inserts a value under a number that is not 0 and not in the table.
@@ -65,7 +65,7 @@ impl<T> IndexTable<T> {
     /// # Panics
     /// If the number is 0 or in the table.
     pub(super) fn insert(&mut self, number: u32, value: T) {
-        if (self.len + 1) * 8 > self.places.len() * FULL_EIGHTHS {
+        if (self.len + 1) * 8 > self.slots.len() * FULL_EIGHTHS {
             self.grow();
         }
         self.put(NonZeroU32::new(number).expect("the caller never draws 0"), value);
@@ -73,15 +73,15 @@ impl<T> IndexTable<T> {
     }
 
     fn put(&mut self, number: NonZeroU32, value: T) {
-        let place = self.place(number).expect_err("the caller draws until the number is free");
-        self.places[place] = Some((number, value));
+        let slot = self.slot(number).expect_err("the caller draws until the number is free");
+        self.slots[slot] = Some((number, value));
     }
 
     fn grow(&mut self) {
-        let len = (self.places.len() * 2).max(PLACES_MIN);
+        let len = (self.slots.len() * 2).max(SLOTS_MIN);
         let mut places = Vec::with_capacity(len);
         places.resize_with(len, || None);
-        for (number, value) in std::mem::replace(&mut self.places, places).into_iter().flatten() {
+        for (number, value) in std::mem::replace(&mut self.slots, places).into_iter().flatten() {
             self.put(number, value);
         }
     }
@@ -89,14 +89,14 @@ impl<T> IndexTable<T> {
     /// Removes and returns a value.
     pub(super) fn remove(&mut self, number: u32) -> Option<T> {
         let mut hole = self.find(number)?;
-        let (_, value) = self.places[hole].take()?;
-        let mask = self.places.len() - 1;
+        let (_, value) = self.slots[hole].take()?;
+        let mask = self.slots.len() - 1;
         // Entries that probing has pushed past the hole move up, so that no search ends too early.
         let mut next = self.next(hole);
-        while let Some((number, _)) = &self.places[next] {
+        while let Some((number, _)) = &self.slots[next] {
             let from_home = next.wrapping_sub(self.home(*number)) & mask;
             if from_home >= next.wrapping_sub(hole) & mask {
-                self.places[hole] = self.places[next].take();
+                self.slots[hole] = self.slots[next].take();
                 hole = next;
             }
             next = self.next(next);

@@ -13,26 +13,31 @@ use crate::base::{Rng, Tick};
 #[derive(Debug)]
 pub struct Indexes<T> {
     live: IndexTable<T>,
-    resting: BTreeSet<u32>,
-    resting_until: BTreeSet<(Tick, u32)>,
+    quarantined: BTreeSet<u32>,
+    quarantined_until: BTreeSet<(Tick, u32)>,
     len_max: usize,
 }
 
 impl<T> Indexes<T> {
     /// Creates an empty table with at most `len_max` indexes, live and resting together.
     pub fn new(len_max: usize) -> Indexes<T> {
-        Indexes { live: IndexTable::new(), resting: BTreeSet::new(), resting_until: BTreeSet::new(), len_max }
+        Indexes {
+            live: IndexTable::new(),
+            quarantined: BTreeSet::new(),
+            quarantined_until: BTreeSet::new(),
+            len_max,
+        }
     }
 
     /// Draws a new index that leads to `slot`. Returns `None` at the bound: the caller refuses the
     /// newcomer.
     pub fn allocate(&mut self, rng: &mut Rng, slot: T) -> Option<u32> {
-        if self.live.len() + self.resting.len() >= self.len_max {
+        if self.live.len() + self.quarantined.len() >= self.len_max {
             return None;
         }
         loop {
             let index = rng.next_u32();
-            if index != 0 && self.live.get(index).is_none() && !self.resting.contains(&index) {
+            if index != 0 && self.live.get(index).is_none() && !self.quarantined.contains(&index) {
                 self.live.insert(index, slot);
                 return Some(index);
             }
@@ -46,29 +51,29 @@ impl<T> Indexes<T> {
 
     /// Frees a live index. It rests for `rest`: three PTOs of its session, or zero if no session
     /// used it.
-    pub fn free(&mut self, now: Tick, rest: Duration, index: u32) -> Option<T> {
+    pub fn free(&mut self, now: Tick, quarantine: Duration, index: u32) -> Option<T> {
         let slot = self.live.remove(index)?;
-        if !rest.is_zero() {
-            self.resting.insert(index);
-            self.resting_until.insert((now + rest, index));
+        if !quarantine.is_zero() {
+            self.quarantined.insert(index);
+            self.quarantined_until.insert((now + quarantine, index));
         }
         Some(slot)
     }
 
     /// Ends the rest of indexes that have rested long enough.
     pub fn handle_time(&mut self, now: Tick) {
-        while let Some((until, index)) = self.resting_until.first().copied() {
+        while let Some((until, index)) = self.quarantined_until.first().copied() {
             if until > now {
                 break;
             }
-            self.resting_until.remove(&(until, index));
-            self.resting.remove(&index);
+            self.quarantined_until.remove(&(until, index));
+            self.quarantined.remove(&index);
         }
     }
 
     /// Returns when the next rest ends.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.resting_until.first().map(|(until, _)| *until)
+        self.quarantined_until.first().map(|(until, _)| *until)
     }
 }
 

@@ -8,11 +8,11 @@ use crate::base::{Carrier, PublicKey, Rng};
 use crate::wire::packet::{self, HANDSHAKE_LEN, INIT_HEADER_LEN, MAC_LEN, Packet};
 
 use super::cookie::CookieKey;
-use super::hello::{HELLO_LEN, Hello, Reply, Welcome};
 use super::identity::{AccessSecret, Identity};
 use super::keys::Keys;
 use super::mac::Mac1Key;
 use super::noise::{self, FIRST_OVERHEAD};
+use super::payload::{INIT_PAYLOAD_LEN, InitPayload, ResponsePayload, SessionGrant};
 
 /// The reason why a handshake could not begin, or why a packet does not answer it. A wrong response
 /// is dropped, and the handshake continues.
@@ -59,7 +59,7 @@ pub struct Initiator {
 
 /// The relay's response.
 #[derive(Debug)]
-pub enum Answered {
+pub enum ResponseOutcome {
     /// There are keys. Packets may be sealed with them at once.
     Established(Established),
     /// The counter was too low: begin again above `highest`.
@@ -77,7 +77,7 @@ pub struct Established {
     /// The keys and indexes.
     pub keys: Keys,
     /// The session granted by the relay.
-    pub welcome: Welcome,
+    pub grant: SessionGrant,
 }
 
 impl Initiator {
@@ -90,7 +90,7 @@ impl Initiator {
         identity: &Identity,
         relay: &PublicKey,
         psk: &AccessSecret,
-        hello: &Hello,
+        payload: &InitPayload,
         local_index: u32,
         carrier: Carrier,
         rng: &mut Rng,
@@ -99,8 +99,8 @@ impl Initiator {
         packet::write_init_header(&mut packet, local_index);
         let header = packet[..].try_into().expect("only the header has been written");
         let mut noise = noise::initiator(identity, relay, psk, &header, rng.fork());
-        let payload_len = payload_len(carrier, INIT_HEADER_LEN + FIRST_OVERHEAD, HELLO_LEN);
-        write_noise(&mut noise, &hello.encode(), payload_len, FIRST_OVERHEAD, &mut packet)?;
+        let payload_len = payload_len(carrier, INIT_HEADER_LEN + FIRST_OVERHEAD, INIT_PAYLOAD_LEN);
+        write_noise(&mut noise, &payload.encode(), payload_len, FIRST_OVERHEAD, &mut packet)?;
         Mac1Key::new(relay).append(&mut packet, 0);
         let mac1 = Mac1Key::new(&identity.public());
         let cookies = CookieKey::new(relay);
@@ -168,7 +168,7 @@ impl Initiator {
     ///
     /// # Errors
     /// [`HandshakeError`] if it is not. It must be dropped; the true response may still arrive.
-    pub fn handle_response(&mut self, bytes: &[u8]) -> Result<Answered, HandshakeError> {
+    pub fn handle_response(&mut self, bytes: &[u8]) -> Result<ResponseOutcome, HandshakeError> {
         let Ok(Packet::Response { receiver, handshake }) = packet::parse(self.carrier, bytes) else {
             return Err(HandshakeError::Malformed);
         };
@@ -183,11 +183,11 @@ impl Initiator {
         let len = noise.read_message(handshake.noise, &mut payload)?;
         let (send, recv) = noise.dangerously_get_raw_split();
         self.noise = None;
-        match Reply::decode(&payload[..len]).ok_or(HandshakeError::Malformed)? {
-            Reply::Stale { highest } => Ok(Answered::Stale { highest }),
-            Reply::Welcome(welcome, token) => {
+        match ResponsePayload::decode(&payload[..len]).ok_or(HandshakeError::Malformed)? {
+            ResponsePayload::Stale { highest } => Ok(ResponseOutcome::Stale { highest }),
+            ResponsePayload::Grant(grant, token) => {
                 let keys = Keys::new(self.local_index, handshake.sender, send, recv).with_reset(token);
-                Ok(Answered::Established(Established { relay: self.relay, keys, welcome }))
+                Ok(ResponseOutcome::Established(Established { relay: self.relay, keys, grant }))
             }
         }
     }

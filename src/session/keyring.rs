@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::base::{Beats, Carrier, Seldom, Tick, Unpacker, blank, pack_number, pack_tick};
+use crate::base::{Carrier, KeepAliveCount, LazyBox, Tick, Unpacker, empty_value, pack_number, pack_tick};
 use crate::wire::packet::{self, Packet, RESET_TOKEN_LEN};
 
 use super::keys::{Keys, OpenError};
@@ -13,7 +13,7 @@ use super::window::ReplayWindow;
 
 /// Maximum handshakes whose keys wait at the relay: one per carrier of a client that tries both.
 /// The client continues with the first response that arrives.
-const WAITING_MAX: usize = 2;
+const UNCONFIRMED_MAX: usize = 2;
 
 /// Limits on the use of one epoch's keys, after which the client performs a new handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Lifetime {
 
 /// An opened data packet.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Opened<'a> {
+pub struct OpenedPacket<'a> {
     /// Its number, not seen before.
     pub number: u64,
     /// Its frames.
@@ -73,38 +73,38 @@ pub struct Keyring {
     window: ReplayWindow,
     next_number: u64,
     lifetime: Lifetime,
-    turnover: Seldom<Turnover>,
+    key_change: LazyBox<KeyChange>,
 }
 
 /// Keys before or after their use.
 #[derive(Debug)]
-struct Turnover {
+struct KeyChange {
     previous: Option<Previous>,
-    /// At most [`WAITING_MAX`], each of another handshake.
-    waiting: SmallVec<[Keys; WAITING_MAX]>,
+    /// At most [`UNCONFIRMED_MAX`], each of another handshake.
+    unconfirmed: SmallVec<[Keys; UNCONFIRMED_MAX]>,
     /// Counter of the handshake confirmed last, until it is taken.
     confirmed: Option<u64>,
     /// Indexes to free, which do not lead here any more.
     freed: SmallVec<[u32; 2]>,
 }
 
-impl Turnover {
-    const NONE: Turnover = Turnover {
+impl KeyChange {
+    const NONE: KeyChange = KeyChange {
         previous: None,
-        waiting: SmallVec::new_const(),
+        unconfirmed: SmallVec::new_const(),
         confirmed: None,
         freed: SmallVec::new_const(),
     };
 
-    fn is_over(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.previous.is_none()
-            && self.waiting.is_empty()
+            && self.unconfirmed.is_empty()
             && self.confirmed.is_none()
             && self.freed.is_empty()
     }
 }
 
-blank!(Turnover, Turnover::NONE, Turnover::is_over);
+empty_value!(KeyChange, KeyChange::NONE, KeyChange::is_done);
 
 #[derive(Debug)]
 struct Epoch {
@@ -121,10 +121,10 @@ struct Previous {
 }
 
 #[derive(Clone, Copy)]
-enum Slot {
+enum KeySlot {
     Current,
     Previous,
-    Waiting,
+    Unconfirmed,
 }
 
 impl Keyring {
@@ -137,9 +137,9 @@ impl Keyring {
 
     /// Creates the relay's keyring, whose keys wait for the client's first packet. It cannot seal
     /// before that.
-    pub fn waiting(keys: Keys, lifetime: Lifetime) -> Keyring {
+    pub fn new_unconfirmed(keys: Keys, lifetime: Lifetime) -> Keyring {
         let mut keyring = Keyring::empty(lifetime);
-        keyring.turnover.waiting.push(keys);
+        keyring.key_change.unconfirmed.push(keys);
         keyring
     }
 
@@ -149,7 +149,7 @@ impl Keyring {
             window: ReplayWindow::default(),
             next_number: 0,
             lifetime,
-            turnover: Seldom::default(),
+            key_change: LazyBox::default(),
         }
     }
 
@@ -159,8 +159,8 @@ impl Keyring {
     }
 
     /// Returns the counter of the newest waiting handshake.
-    pub fn newest_waiting(&self) -> Option<u64> {
-        self.turnover.waiting.iter().map(Keys::handshake).max()
+    pub fn newest_unconfirmed(&self) -> Option<u64> {
+        self.key_change.unconfirmed.iter().map(Keys::handshake).max()
     }
 
     /// Whether keys of the handshake with this counter must not wait: they wait already, or would
@@ -168,29 +168,30 @@ impl Keyring {
     ///
     /// Repeated old first messages can therefore never replace the newest keys.
     pub fn is_too_late(&self, handshake: u64) -> bool {
-        let mut waiting = self.turnover.waiting.iter().map(Keys::handshake);
-        let is_full = waiting.len() == WAITING_MAX;
-        waiting.clone().any(|other| other == handshake) || is_full && waiting.all(|other| other > handshake)
+        let mut unconfirmed = self.key_change.unconfirmed.iter().map(Keys::handshake);
+        let is_full = unconfirmed.len() == UNCONFIRMED_MAX;
+        unconfirmed.clone().any(|other| other == handshake)
+            || is_full && unconfirmed.all(|other| other > handshake)
     }
 
     /// Keeps keys of a new handshake until the client's first packet. At the bound they replace
     /// those of the oldest waiting handshake.
-    pub fn wait_for(&mut self, keys: Keys) {
-        let Turnover { waiting, freed, .. } = &mut *self.turnover;
-        let oldest = (0..waiting.len()).min_by_key(|at| waiting[*at].handshake());
-        if waiting.len() == WAITING_MAX
+    pub fn add_unconfirmed(&mut self, keys: Keys) {
+        let KeyChange { unconfirmed, freed, .. } = &mut *self.key_change;
+        let oldest = (0..unconfirmed.len()).min_by_key(|at| unconfirmed[*at].handshake());
+        if unconfirmed.len() == UNCONFIRMED_MAX
             && let Some(oldest) = oldest
         {
-            freed.push(waiting.remove(oldest).local_index);
+            freed.push(unconfirmed.remove(oldest).local_index);
         }
-        waiting.push(keys);
+        unconfirmed.push(keys);
     }
 
     /// Takes the counter of the handshake that the client has just confirmed. Returns it once.
     pub fn take_confirmed(&mut self) -> Option<u64> {
-        let confirmed = self.turnover.there()?.confirmed.take();
+        let confirmed = self.key_change.get_allocated_mut()?.confirmed.take();
         if confirmed.is_some() {
-            self.turnover.put_away();
+            self.key_change.shrink();
         }
         confirmed
     }
@@ -236,7 +237,7 @@ impl Keyring {
         linger: impl FnOnce() -> Duration,
         carrier: Carrier,
         bytes: &'a mut [u8],
-    ) -> Result<Opened<'a>, OpenError> {
+    ) -> Result<OpenedPacket<'a>, OpenError> {
         let Ok(Packet::Data { receiver, number }) = packet::parse(carrier, bytes) else {
             return Err(OpenError::Malformed);
         };
@@ -246,28 +247,28 @@ impl Keyring {
         }
         let plain = keys.open(number, bytes)?;
         self.window.mark(number);
-        self.note_opened(now, linger, slot, receiver);
-        Ok(Opened { number, plain, confirmed_new: matches!(slot, Slot::Waiting) })
+        self.record_opened(now, linger, slot, receiver);
+        Ok(OpenedPacket { number, plain, confirmed_new: matches!(slot, KeySlot::Unconfirmed) })
     }
 
-    fn find(&self, now: Tick, index: u32) -> Option<(Slot, &Keys)> {
+    fn find(&self, now: Tick, index: u32) -> Option<(KeySlot, &Keys)> {
         if let Some(epoch) = self.current.as_ref().filter(|epoch| epoch.keys.local_index == index) {
-            return Some((Slot::Current, &epoch.keys));
+            return Some((KeySlot::Current, &epoch.keys));
         }
         let live = |previous: &&Previous| previous.until.is_none_or(|until| until > now);
-        let Turnover { previous, waiting, .. } = &*self.turnover;
-        let previous = previous.as_ref().filter(live).map(|previous| (Slot::Previous, &previous.keys));
-        let waiting = waiting.iter().map(|keys| (Slot::Waiting, keys));
-        previous.into_iter().chain(waiting).find(|(_, keys)| keys.local_index == index)
+        let KeyChange { previous, unconfirmed, .. } = &*self.key_change;
+        let previous = previous.as_ref().filter(live).map(|previous| (KeySlot::Previous, &previous.keys));
+        let unconfirmed = unconfirmed.iter().map(|keys| (KeySlot::Unconfirmed, keys));
+        previous.into_iter().chain(unconfirmed).find(|(_, keys)| keys.local_index == index)
     }
 
-    fn note_opened(&mut self, now: Tick, linger: impl FnOnce() -> Duration, slot: Slot, index: u32) {
+    fn record_opened(&mut self, now: Tick, linger: impl FnOnce() -> Duration, slot: KeySlot, index: u32) {
         match slot {
-            Slot::Previous => return,
-            Slot::Current => {}
-            Slot::Waiting => self.confirm(now, index),
+            KeySlot::Previous => return,
+            KeySlot::Current => {}
+            KeySlot::Unconfirmed => self.confirm(now, index),
         }
-        if let Some(Turnover { previous: Some(previous), .. }) = self.turnover.there() {
+        if let Some(KeyChange { previous: Some(previous), .. }) = self.key_change.get_allocated_mut() {
             previous.until.get_or_insert_with(|| now + linger());
         }
         if let Some(epoch) = &mut self.current {
@@ -278,12 +279,12 @@ impl Keyring {
     /// Uses the waiting keys that the client chose, and frees the others: the client has discarded
     /// those responses.
     fn confirm(&mut self, now: Tick, index: u32) {
-        for keys in std::mem::take(&mut self.turnover.waiting) {
+        for keys in std::mem::take(&mut self.key_change.unconfirmed) {
             if keys.local_index == index {
-                self.turnover.confirmed = Some(keys.handshake()).filter(|handshake| *handshake > 0);
+                self.key_change.confirmed = Some(keys.handshake()).filter(|handshake| *handshake > 0);
                 self.advance(now, keys);
             } else {
-                self.turnover.freed.push(keys.local_index);
+                self.key_change.freed.push(keys.local_index);
             }
         }
     }
@@ -291,7 +292,7 @@ impl Keyring {
     fn advance(&mut self, now: Tick, keys: Keys) {
         let epoch = Epoch { keys, since: now, packets: 0 };
         let Some(old) = self.current.replace(epoch) else { return };
-        let Turnover { previous, freed, .. } = &mut *self.turnover;
+        let KeyChange { previous, freed, .. } = &mut *self.key_change;
         if let Some(older) = previous.replace(Previous { keys: old.keys, until: None }) {
             freed.push(older.keys.local_index);
         }
@@ -307,7 +308,7 @@ impl Keyring {
     /// Forgets old keys whose time is over.
     pub fn handle_time(&mut self, now: Tick) {
         let over = |previous: &mut Previous| previous.until.is_some_and(|until| until <= now);
-        if let Some(Turnover { previous, freed, .. }) = self.turnover.there()
+        if let Some(KeyChange { previous, freed, .. }) = self.key_change.get_allocated_mut()
             && let Some(previous) = previous.take_if(over)
         {
             freed.push(previous.keys.local_index);
@@ -319,7 +320,7 @@ impl Keyring {
     pub fn next_deadline(&self, now: Tick) -> Option<Tick> {
         let renew = self.current.as_ref().map(|epoch| epoch.since + self.lifetime.age);
         let renew = renew.filter(|at| *at > now);
-        match &self.turnover.previous {
+        match &self.key_change.previous {
             None => renew,
             Some(previous) => Tick::earliest([previous.until.filter(|at| *at > now), renew]),
         }
@@ -329,9 +330,9 @@ impl Keyring {
     ///
     /// Call until `None` after every call that adds keys, opens a packet or advances time.
     pub fn next_freed(&mut self) -> Option<u32> {
-        let freed = self.turnover.there()?.freed.pop();
+        let freed = self.key_change.get_allocated_mut()?.freed.pop();
         if freed.is_none() {
-            self.turnover.put_away();
+            self.key_change.shrink();
         }
         freed
     }
@@ -339,9 +340,9 @@ impl Keyring {
     /// Returns every index that leads here: all must be freed when the session ends.
     pub fn local_indexes(&self) -> impl Iterator<Item = u32> {
         let current = self.current.as_ref().map(|epoch| &epoch.keys);
-        let previous = self.turnover.previous.as_ref().map(|previous| &previous.keys);
-        let waiting = self.turnover.waiting.iter();
-        [current, previous].into_iter().flatten().chain(waiting).map(|keys| keys.local_index)
+        let previous = self.key_change.previous.as_ref().map(|previous| &previous.keys);
+        let unconfirmed = self.key_change.unconfirmed.iter();
+        [current, previous].into_iter().flatten().chain(unconfirmed).map(|keys| keys.local_index)
     }
 
     /// Returns the highest number opened.
@@ -351,9 +352,9 @@ impl Keyring {
 
     /// Whether one pair of keys is in use, and no other is known or must be forgotten. Only such a
     /// keyring can be packed.
-    pub fn is_quiet(&self) -> bool {
+    pub fn may_hibernate(&self) -> bool {
         let confirmed = self.current.as_ref().is_some_and(|epoch| epoch.keys.is_without_reset());
-        confirmed && self.turnover.is_over() && self.window.highest().is_some()
+        confirmed && self.key_change.is_done() && self.window.highest().is_some()
     }
 
     /// Appends a quiet keyring to a hibernated session.
@@ -371,11 +372,11 @@ impl Keyring {
     }
 
     /// Restores a keyring written by [`Keyring::pack`], which has opened and sealed `beats` since.
-    pub fn unpack(from: &mut Unpacker<'_>, beats: Beats) -> Keyring {
-        let count = u64::from(beats.count);
+    pub fn unpack(from: &mut Unpacker<'_>, keep_alives: KeepAliveCount) -> Keyring {
+        let count = u64::from(keep_alives.count);
         let current =
             Epoch { keys: Keys::unpack(from), since: from.tick(), packets: from.number() + 2 * count };
-        let window = ReplayWindow::resting(from.number() + count);
+        let window = ReplayWindow::after_hibernation(from.number() + count);
         let next_number = from.number() + count;
         let lifetime = Lifetime::unpack(from);
         Keyring { current: Some(current), window, next_number, ..Keyring::empty(lifetime) }
@@ -420,7 +421,7 @@ mod tests {
     fn session() -> (Keyring, Keyring) {
         let (client, relay) = pair(1);
         let mut client = Keyring::new(at(0), client, LIFETIME);
-        let mut relay = Keyring::waiting(relay, LIFETIME);
+        let mut relay = Keyring::new_unconfirmed(relay, LIFETIME);
         assert!(!relay.can_seal());
         let first = seal(&mut client, 0);
         assert_eq!(open(&mut relay, at(0), &first), Ok((0, true)));
@@ -438,7 +439,7 @@ mod tests {
         let old_down = seal(&mut relay, 0);
         let late_down = seal(&mut relay, 1);
         let (new_client, new_relay) = pair(2);
-        relay.wait_for(new_relay);
+        relay.add_unconfirmed(new_relay);
         let unconfirmed = seal(&mut relay, 2);
         client.switch(at(1), new_client);
         assert_eq!(open(&mut client, at(1), &unconfirmed), Ok((2, false)), "still the old keys");
@@ -468,7 +469,7 @@ mod tests {
         let replay = seal(&mut client, 2);
         assert!(open(&mut relay, at(0), &replay).is_ok());
         let (new_client, new_relay) = pair(2);
-        relay.wait_for(new_relay);
+        relay.add_unconfirmed(new_relay);
         client.switch(at(1), new_client);
         let ahead = seal(&mut client, 2000);
         assert_eq!(open(&mut relay, at(1), &ahead), Ok((2000, true)));
@@ -480,7 +481,7 @@ mod tests {
     fn forged_packet_changes_nothing() {
         let (mut client, mut relay) = session();
         let (new_client, new_relay) = pair(2);
-        relay.wait_for(new_relay);
+        relay.add_unconfirmed(new_relay);
         client.switch(at(1), new_client);
         let packet = seal(&mut client, 1);
         for bit in 0..packet.len() * 8 {
@@ -497,9 +498,9 @@ mod tests {
     #[test]
     fn client_may_confirm_either_of_two_waiting_handshakes() {
         let (mut client, mut relay) = session();
-        relay.wait_for(pair(2).1);
-        relay.wait_for(pair(3).1);
-        relay.wait_for(pair(4).1);
+        relay.add_unconfirmed(pair(2).1);
+        relay.add_unconfirmed(pair(3).1);
+        relay.add_unconfirmed(pair(4).1);
         assert_eq!(relay.next_freed(), Some(202));
         assert_eq!(relay.next_freed(), None);
         assert_eq!(relay.local_indexes().collect::<Vec<_>>(), [201, 203, 204]);

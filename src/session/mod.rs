@@ -135,10 +135,10 @@
 //!
 //! # Paths
 //!
-//! [`Paths`] holds the paths to the other end. A UDP address is sent at most three times the bytes
-//! received from it, until it has returned the 8 random bytes of a challenge. Challenges, their
-//! responses and other probes never move the session to another path. A response leaves on the path
-//! of its challenge.
+//! [`PathSet`] holds the paths to the other end. A UDP address is sent at most three times the
+//! bytes received from it, until it has returned the 8 random bytes of a challenge. Challenges,
+//! their responses and other probes never move the session to another path. A response leaves on
+//! the path of its challenge.
 //!
 //! If the newest packet comes from an unvalidated address, a validated path before it is challenged
 //! too. Packets may be copied on the way, and copies may be faster. A client that is challenged on
@@ -160,14 +160,13 @@
 //! rest of the budget. A network without a handshake in the last twenty seconds is served before
 //! it.
 
+mod admission;
 mod cookie;
 #[cfg(test)]
 mod cookie_tests;
 mod fair_share;
-mod gate;
 #[cfg(test)]
 mod handshake_tests;
-mod hello;
 mod identity;
 mod index_table;
 mod indexes;
@@ -176,28 +175,29 @@ mod key_query;
 mod keyring;
 mod keys;
 mod mac;
-mod memory;
 mod noise;
 mod paths;
+mod payload;
 mod prefix_len;
+mod replay_cache;
 mod reset;
 mod responder;
-mod throttle;
+mod source_rate_limiter;
 mod window;
 
+pub use admission::{FORGED_COST_US, GRANTED_COST_US, HANDSHAKE_BUDGET, HandshakeLimits};
 pub use fair_share::{Budget, FairShare, Source};
-pub use gate::{FORGED_COST_US, GRANTED_COST_US, HANDSHAKE_BUDGET, HandshakeLimits};
-pub use hello::{Hello, SessionId, Welcome};
 pub use identity::{AccessSecret, Identity};
 pub use indexes::Indexes;
-pub use initiator::{Answered, Established, HandshakeError, Initiator};
+pub use initiator::{Established, HandshakeError, Initiator, ResponseOutcome};
 pub use key_query::{KeyQuery, answer_key_query};
-pub use keyring::{Keyring, Lifetime, Opened};
+pub use keyring::{Keyring, Lifetime, OpenedPacket};
 pub use keys::{Keys, OpenError, SEALED_OVERHEAD};
 pub use noise::is_low_order;
-pub use paths::{CHALLENGE_PACKET_MAX, Direction, Moved, PATHS_MAX, Paths};
+pub use paths::{CHALLENGE_PACKET_MAX, PATHS_MAX, PathChange, PathPolicy, PathSet};
+pub use payload::{InitPayload, SessionGrant, SessionId};
 pub use prefix_len::PrefixLen;
 pub use reset::ResetToken;
-pub use responder::{InitDrop, Offer, Responder, Verdict};
-pub use throttle::Throttle;
+pub use responder::{InitOutcome, InitRejection, PendingSession, Responder};
+pub use source_rate_limiter::SourceRateLimiter;
 pub use window::{ReplayWindow, WINDOW_LEN};

@@ -56,7 +56,7 @@ fn builder<'a>(
     rng: Rng,
 ) -> Result<Builder<'a>, snow::Error> {
     let params: NoiseParams = PATTERN.parse()?;
-    Builder::with_resolver(params, Box::new(Resolver(Cell::new(Some(rng)))))
+    Builder::with_resolver(params, Box::new(SeededResolver(Cell::new(Some(rng)))))
         .local_private_key(identity.private_bytes())?
         .psk(2, psk.bytes())?
         .prologue(prologue)
@@ -91,9 +91,9 @@ fn curve25519() -> Box<dyn Dh> {
 }
 
 /// snow's own algorithms, with randomness from a seeded generator and [`StrictDh`].
-struct Resolver(Cell<Option<Rng>>);
+struct SeededResolver(Cell<Option<Rng>>);
 
-impl CryptoResolver for Resolver {
+impl CryptoResolver for SeededResolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
         self.0.take().map(|rng| Box::new(SeededRandom(rng)) as Box<dyn Random>)
     }

@@ -10,15 +10,15 @@ use crate::wire::packet::{
     self, HANDSHAKE_LEN, Handshake, INIT_HEADER_LEN, MAC_LEN, Packet, PacketError, RESPONSE_HEADER_LEN,
 };
 
+use super::admission::{Admission, HandshakeLimits};
 use super::fair_share::Source;
-use super::gate::{Gate, HandshakeLimits};
-use super::hello::{Hello, REPLY_LEN, Reply, Welcome};
 use super::identity::{AccessSecret, Identity};
 use super::initiator::{payload_len, write_noise};
 use super::keys::Keys;
 use super::mac::Mac1Key;
-use super::memory::{Answers, Counters};
 use super::noise::{self, SECOND_OVERHEAD};
+use super::payload::{InitPayload, RESPONSE_PAYLOAD_LEN, ResponsePayload, SessionGrant};
+use super::replay_cache::{HandshakeCounters, ResponseCache};
 use super::reset::{RESET_ID_LEN, ResetKey, ResetToken};
 
 /// Answers first handshake messages. Keeps no state for unauthenticated clients, and a bounded
@@ -29,15 +29,15 @@ pub struct Responder {
     mac1: Mac1Key,
     reset: ResetKey,
     /// `None` without limits.
-    gate: Option<Gate>,
-    counters: Counters,
-    answers: Answers,
+    admission: Option<Admission>,
+    counters: HandshakeCounters,
+    responses: ResponseCache,
     rng: Rng,
 }
 
 /// The reason why a first message gets no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InitDrop {
+pub enum InitRejection {
     /// It is not an INIT of this version.
     Malformed(PacketError),
     /// mac1 was not made for our public key.
@@ -54,42 +54,42 @@ pub enum InitDrop {
     Payload,
 }
 
-impl InitDrop {
+impl InitRejection {
     /// Whether curve arithmetic was done before the message was dropped.
     pub const fn is_late(self) -> bool {
-        matches!(self, InitDrop::LowOrder | InitDrop::Noise | InitDrop::Payload)
+        matches!(self, InitRejection::LowOrder | InitRejection::Noise | InitRejection::Payload)
     }
 }
 
 /// The result of a first message.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum InitOutcome {
     /// It is dropped, and nothing is sent.
-    Drop(InitDrop),
+    Rejected(InitRejection),
     /// The message is a repetition. The same response has been appended.
-    Repeat,
+    Repeated,
     /// The message is a repetition from another address, which has proved itself by a cookie. The
     /// same response has been appended; it contains this index of ours.
-    Elsewhere(u32),
+    RepeatedElsewhere(u32),
     /// Only a COOKIE has been appended: the address must be validated first.
-    Cookie,
+    CookieSent,
     /// The counter is an old one. A STALE response has been appended.
     Stale(PublicKey),
     /// It may cost curve arithmetic. Call [`Responder::open_init`] after more urgent work.
     Admitted(Source),
     /// A client requests a session. Call [`Responder::accept`], [`Responder::refuse`] or drop it.
-    Offer(Box<Offer>),
+    Pending(Box<PendingSession>),
 }
 
 /// A client that has authenticated, perhaps by a replay or with another access secret.
 ///
 /// Only its first data packet proves that it is present and has the secret
 /// ([`Responder::confirm`]).
-pub struct Offer {
+pub struct PendingSession {
     /// The client's public key.
     pub client: PublicKey,
     /// Its request.
-    pub hello: Hello,
+    pub payload: InitPayload,
     /// The path it asked on, which the response is sent on.
     pub path: Path,
     source: Source,
@@ -101,15 +101,15 @@ pub struct Offer {
 impl Responder {
     /// Creates a responder for `identity`. Every client must know `psk`.
     pub fn new(identity: Identity, psk: AccessSecret, limits: HandshakeLimits, mut rng: Rng) -> Responder {
-        let gate = Gate::new(limits, &identity.public(), &mut rng);
+        let admission = Admission::new(limits, &identity.public(), &mut rng);
         Responder {
             mac1: Mac1Key::new(&identity.public()),
             reset: ResetKey::new(&identity, &[0; RESET_ID_LEN]),
             identity,
             psk,
-            gate,
-            counters: Counters::default(),
-            answers: Answers::default(),
+            admission,
+            counters: HandshakeCounters::default(),
+            responses: ResponseCache::default(),
             rng,
         }
     }
@@ -137,8 +137,8 @@ impl Responder {
         source: SocketAddr,
         bytes: &[u8],
         out: &mut Vec<u8>,
-    ) -> Verdict {
-        self.check(now, path, source, bytes, out).unwrap_or_else(Verdict::Drop)
+    ) -> InitOutcome {
+        self.check(now, path, source, bytes, out).unwrap_or_else(InitOutcome::Rejected)
     }
 
     /// Opens an INIT that [`Responder::check_init`] has admitted, with the source given there.
@@ -149,34 +149,34 @@ impl Responder {
         source: Source,
         bytes: &[u8],
         out: &mut Vec<u8>,
-    ) -> Verdict {
+    ) -> InitOutcome {
         let init = match parse_init(path, bytes) {
             Ok(init) => init,
-            Err(why) => return Verdict::Drop(why),
+            Err(rejection) => return InitOutcome::Rejected(rejection),
         };
         // The same message may have arrived twice before it was opened.
-        if let Some(answer) = self.answers.get(now, path, init.mac1) {
-            out.extend_from_slice(answer);
-            self.gate.iter_mut().for_each(|gate| gate.refund(now, source));
-            return Verdict::Repeat;
+        if let Some(response) = self.responses.get(now, path, init.mac1) {
+            out.extend_from_slice(response);
+            self.admission.iter_mut().for_each(|admission| admission.refund(now, source));
+            return InitOutcome::Repeated;
         }
-        if let Some(verdict) = self.answer_elsewhere(now, path, &init, out) {
-            self.gate.iter_mut().for_each(|gate| gate.refund(now, source));
-            return verdict;
+        if let Some(outcome) = self.respond_elsewhere(now, path, &init, out) {
+            self.admission.iter_mut().for_each(|admission| admission.refund(now, source));
+            return outcome;
         }
-        let mut offer = match self.read_init(path, source, &init) {
-            Ok(offer) => offer,
-            Err(why) => {
-                self.gate.iter_mut().for_each(|gate| gate.fine(now, source));
-                return Verdict::Drop(why);
+        let mut pending = match self.read_init(path, source, &init) {
+            Ok(pending) => pending,
+            Err(rejection) => {
+                self.admission.iter_mut().for_each(|admission| admission.penalize(now, source));
+                return InitOutcome::Rejected(rejection);
             }
         };
-        match self.counters.highest(&offer.client) {
-            Some(highest) if offer.hello.counter <= highest => {
-                self.answer(now, &mut offer, 0, &Reply::Stale { highest }, out);
-                Verdict::Stale(offer.client)
+        match self.counters.highest(&pending.client) {
+            Some(highest) if pending.payload.counter <= highest => {
+                self.write_response(now, &mut pending, 0, &ResponsePayload::Stale { highest }, out);
+                InitOutcome::Stale(pending.client)
             }
-            _ => Verdict::Offer(offer),
+            _ => InitOutcome::Pending(pending),
         }
     }
 
@@ -188,18 +188,18 @@ impl Responder {
         source: SocketAddr,
         bytes: &[u8],
         out: &mut Vec<u8>,
-    ) -> Verdict {
+    ) -> InitOutcome {
         match self.check_init(now, path, source, bytes, out) {
-            Verdict::Admitted(source) => self.open_init(now, path, source, bytes, out),
-            verdict => verdict,
+            InitOutcome::Admitted(source) => self.open_init(now, path, source, bytes, out),
+            outcome => outcome,
         }
     }
 
     /// Records that an offer is of a known client. Its handshakes do not count against others at
     /// its address.
-    pub fn note_known(&mut self, now: Tick, offer: &Offer) {
-        if let Some(gate) = &mut self.gate {
-            gate.forgive(now, offer.source, &offer.client);
+    pub fn record_known(&mut self, now: Tick, pending: &PendingSession) {
+        if let Some(admission) = &mut self.admission {
+            admission.exempt_known_key(now, pending.source, &pending.client);
         }
     }
 
@@ -208,8 +208,8 @@ impl Responder {
     ///
     /// A client that is present begins again above it and loses one round trip. A replay of an old
     /// message has no effect.
-    pub fn refuse(&mut self, now: Tick, mut offer: Box<Offer>, highest: u64, out: &mut Vec<u8>) {
-        self.answer(now, &mut offer, 0, &Reply::Stale { highest }, out);
+    pub fn refuse(&mut self, now: Tick, mut pending: Box<PendingSession>, highest: u64, out: &mut Vec<u8>) {
+        self.write_response(now, &mut pending, 0, &ResponsePayload::Stale { highest }, out);
     }
 
     /// Grants an offer a session. Appends the response to `out`, which must be sent on the offer's
@@ -220,15 +220,15 @@ impl Responder {
     pub fn accept(
         &mut self,
         now: Tick,
-        mut offer: Box<Offer>,
+        mut pending: Box<PendingSession>,
         local_index: u32,
-        welcome: &Welcome,
+        grant: &SessionGrant,
         out: &mut Vec<u8>,
     ) -> Keys {
-        let reply = Reply::Welcome(*welcome, Some(self.reset_token(local_index)));
-        self.answer(now, &mut offer, local_index, &reply, out);
-        let (recv, send) = offer.noise.dangerously_get_raw_split();
-        Keys::new(local_index, offer.remote_index, send, recv).of_handshake(offer.hello.counter)
+        let response = ResponsePayload::Grant(*grant, Some(self.reset_token(local_index)));
+        self.write_response(now, &mut pending, local_index, &response, out);
+        let (recv, send) = pending.noise.dangerously_get_raw_split();
+        Keys::new(local_index, pending.remote_index, send, recv).of_handshake(pending.payload.counter)
     }
 
     /// Records that the client has shown that it has the keys of the handshake with this counter.
@@ -252,57 +252,57 @@ impl Responder {
         source: SocketAddr,
         bytes: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<Verdict, InitDrop> {
+    ) -> Result<InitOutcome, InitRejection> {
         let init = parse_init(path, bytes)?;
         if !self.mac1.verifies(&init) {
-            return Err(InitDrop::Mac1);
+            return Err(InitRejection::Mac1);
         }
-        if let Some(answer) = self.answers.get(now, path, init.mac1) {
-            out.extend_from_slice(answer);
-            return Ok(Verdict::Repeat);
+        if let Some(response) = self.responses.get(now, path, init.mac1) {
+            out.extend_from_slice(response);
+            return Ok(InitOutcome::Repeated);
         }
-        if let Some(verdict) = self.answer_elsewhere(now, path, &init, out) {
-            return Ok(verdict);
+        if let Some(outcome) = self.respond_elsewhere(now, path, &init, out) {
+            return Ok(outcome);
         }
-        let mut source = Source { ip: source.ip(), port: source.port().into(), proven: false };
-        if let Some(gate) = &mut self.gate
-            && !gate.admits(now, path, &mut source, &init)?
+        let mut source = Source { ip: source.ip(), port: source.port().into(), validated: false };
+        if let Some(admission) = &mut self.admission
+            && !admission.admit(now, path, &mut source, &init)?
         {
-            gate.ask(now, path, &init, &mut self.rng, out);
-            return Ok(Verdict::Cookie);
+            admission.send_cookie(now, path, &init, &mut self.rng, out);
+            return Ok(InitOutcome::CookieSent);
         }
-        Ok(Verdict::Admitted(source))
+        Ok(InitOutcome::Admitted(source))
     }
 
     /// Answers a first message that was answered at another address.
     ///
     /// An attacker on the path may send a copy first, from its own address. So each further address
     /// must prove itself by a cookie, and then receives the same response.
-    fn answer_elsewhere(
+    fn respond_elsewhere(
         &mut self,
         now: Tick,
         path: Path,
         init: &Handshake<'_>,
         out: &mut Vec<u8>,
-    ) -> Option<Verdict> {
-        let (Some(addr), Some(gate)) = (path.udp_peer(), &mut self.gate) else { return None };
-        let answer = self.answers.elsewhere(now, path, init.mac1)?;
-        match gate.proves(now, addr, init) {
+    ) -> Option<InitOutcome> {
+        let (Some(addr), Some(admission)) = (path.udp_peer(), &mut self.admission) else { return None };
+        let response = self.responses.get_of_other_path(now, path, init.mac1)?;
+        match admission.check_cookie(now, addr, init) {
             Ok(true) => {}
             Ok(false) => {
-                gate.ask(now, path, init, &mut self.rng, out);
-                return Some(Verdict::Cookie);
+                admission.send_cookie(now, path, init, &mut self.rng, out);
+                return Some(InitOutcome::CookieSent);
             }
-            Err(why) => return Some(Verdict::Drop(why)),
+            Err(rejection) => return Some(InitOutcome::Rejected(rejection)),
         }
-        let Ok(Packet::Response { handshake, .. }) = packet::parse(path.carrier(), answer) else {
+        let Ok(Packet::Response { handshake, .. }) = packet::parse(path.carrier(), response) else {
             return None;
         };
         let index = handshake.sender;
         let start = out.len();
-        out.extend_from_slice(answer);
-        self.answers.insert(now, path, *init.mac1, &out[start..]);
-        Some(Verdict::Elsewhere(index))
+        out.extend_from_slice(response);
+        self.responses.insert(now, path, *init.mac1, &out[start..]);
+        Some(InitOutcome::RepeatedElsewhere(index))
     }
 
     fn read_init(
@@ -310,20 +310,21 @@ impl Responder {
         path: Path,
         source: Source,
         init: &Handshake<'_>,
-    ) -> Result<Box<Offer>, InitDrop> {
+    ) -> Result<Box<PendingSession>, InitRejection> {
         let header: &[u8; INIT_HEADER_LEN] =
             init.covered.first_chunk().expect("a parsed INIT has its header");
         let mut noise = noise::responder(&self.identity, &self.psk, header, self.rng.fork());
         let mut payload = [0; HANDSHAKE_LEN];
         let len = noise.read_message(init.noise, &mut payload).map_err(|error| match error {
-            snow::Error::Dh => InitDrop::LowOrder,
-            _ => InitDrop::Noise,
+            snow::Error::Dh => InitRejection::LowOrder,
+            _ => InitRejection::Noise,
         })?;
-        let client = noise.get_remote_static().and_then(|key| key.try_into().ok()).ok_or(InitDrop::Noise)?;
-        let hello = Hello::decode(&payload[..len]).ok_or(InitDrop::Payload)?;
-        Ok(Box::new(Offer {
+        let client =
+            noise.get_remote_static().and_then(|key| key.try_into().ok()).ok_or(InitRejection::Noise)?;
+        let payload = InitPayload::decode(&payload[..len]).ok_or(InitRejection::Payload)?;
+        Ok(Box::new(PendingSession {
             client: PublicKey(client),
-            hello,
+            payload,
             path,
             source,
             remote_index: init.sender,
@@ -332,22 +333,30 @@ impl Responder {
         }))
     }
 
-    fn answer(&mut self, now: Tick, offer: &mut Offer, sender: u32, reply: &Reply, out: &mut Vec<u8>) {
+    fn write_response(
+        &mut self,
+        now: Tick,
+        pending: &mut PendingSession,
+        sender: u32,
+        response: &ResponsePayload,
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
-        packet::write_response_header(out, sender, offer.remote_index);
-        let payload_len = payload_len(offer.path.carrier(), RESPONSE_HEADER_LEN + SECOND_OVERHEAD, REPLY_LEN);
-        write_noise(&mut offer.noise, &reply.encode(), payload_len, SECOND_OVERHEAD, out)
+        packet::write_response_header(out, sender, pending.remote_index);
+        let payload_len =
+            payload_len(pending.path.carrier(), RESPONSE_HEADER_LEN + SECOND_OVERHEAD, RESPONSE_PAYLOAD_LEN);
+        write_noise(&mut pending.noise, &response.encode(), payload_len, SECOND_OVERHEAD, out)
             .expect("reading the first message has checked its keys");
-        Mac1Key::new(&offer.client).append(out, start);
-        self.answers.insert(now, offer.path, offer.init_mac1, &out[start..]);
+        Mac1Key::new(&pending.client).append(out, start);
+        self.responses.insert(now, pending.path, pending.init_mac1, &out[start..]);
     }
 }
 
-fn parse_init(path: Path, bytes: &[u8]) -> Result<Handshake<'_>, InitDrop> {
+fn parse_init(path: Path, bytes: &[u8]) -> Result<Handshake<'_>, InitRejection> {
     match packet::parse(path.carrier(), bytes) {
         Ok(Packet::Init(init)) => Ok(init),
-        Ok(_) => Err(InitDrop::Malformed(PacketError::Type)),
-        Err(error) => Err(InitDrop::Malformed(error)),
+        Ok(_) => Err(InitRejection::Malformed(PacketError::Type)),
+        Err(error) => Err(InitRejection::Malformed(error)),
     }
 }
 
@@ -358,11 +367,11 @@ impl fmt::Debug for Responder {
     }
 }
 
-impl fmt::Debug for Offer {
+impl fmt::Debug for PendingSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Offer")
             .field("client", &self.client)
-            .field("hello", &self.hello)
+            .field("hello", &self.payload)
             .field("path", &self.path)
             .finish_non_exhaustive()
     }

@@ -63,7 +63,7 @@ impl ReplayWindow {
 
     /// Creates a window that has seen all numbers up to `highest`, without memory for them until a
     /// gap occurs.
-    pub const fn resting(highest: u64) -> ReplayWindow {
+    pub const fn after_hibernation(highest: u64) -> ReplayWindow {
         ReplayWindow { highest: Some(highest), seen: None }
     }
 }
@@ -123,7 +123,7 @@ mod tests {
         let mut window = ReplayWindow::default();
         window.mark(10);
         assert!(window.is_new(9));
-        let mut window = ReplayWindow::resting(window.highest().unwrap());
+        let mut window = ReplayWindow::after_hibernation(window.highest().unwrap());
         assert!(!window.is_new(9) && !window.is_new(10) && window.is_new(11));
         window.mark(12);
         assert!(window.is_new(11) && !window.is_new(10) && !window.is_new(12));

@@ -8,26 +8,26 @@ use rusqlite::{Connection, Row, params};
 use super::database::{self, damaged, phrase};
 use super::history::KIND;
 use super::letter_rows::{
-    self, AT, COLUMNS, MISSING, REFUSED, SENT, SHOWN, TEXT, VIA, Values, content, is_refused, is_whole,
-    key_of, number, parsed, readable, summed,
+    self, AT, COLUMNS, MISSING, REFUSED, SENT, SHOWN, TEXT, VIA, Values, checksummed, content, is_refused,
+    is_whole, key_of, number, parsed, readable,
 };
 use super::member::member_dir;
 use super::received;
 use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
-use crate::client::{GuestNote, Holdings, Incoming, KIND_GUEST, Progress, Reason, Said};
+use crate::client::{GuestEvent, HistoryEntry, Holdings, Incoming, KIND_GUEST, Progress, Reason};
 
 /// A stored letter that was not shown, with its sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unshown {
+pub struct UnreadLetter {
     /// Sequence number; rises with each received letter.
-    pub place: u64,
+    pub seq: u64,
     /// The letter itself.
     pub letter: Incoming,
 }
 
 /// Outcome of a letter sent with a request number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum RequestOutcome {
     /// The letter was accepted into the outbox and not refused.
     Going {
         /// Id of the letter.
@@ -83,7 +83,7 @@ impl Archive {
         &self,
         with: Option<(&HostPort, &Name)>,
         last: Option<u64>,
-        mut tell: impl FnMut(Said) -> Result<bool, E>,
+        mut tell: impl FnMut(HistoryEntry) -> Result<bool, E>,
     ) -> Result<(), E> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let (relay, member) = with.map(|(relay, member)| (relay.to_string(), member.to_string())).unzip();
@@ -97,14 +97,14 @@ impl Archive {
                 ORDER BY letters.id DESC LIMIT ?3) AS said
             LEFT JOIN conversations ON conversations.peer = said.peer AND conversations.outbox_id = said.outbox
             ORDER BY said.id",
-            summed!(),
+            checksummed!(),
             is_refused()
         );
         let mut select = self.db.prepare(&select).map_err(told)?;
         let last = last.map_or(-1, |last| i64::try_from(last).unwrap_or(-1));
         let mut rows = select.query(params![relay, member, last]).map_err(told)?;
         while let Some(row) = rows.next().map_err(told)? {
-            let said = self.said(row).map_err(|error| damaged(&self.path, error))?;
+            let said = self.history_entry(row).map_err(|error| damaged(&self.path, error))?;
             if let Some(said) = said
                 && !tell(said)?
             {
@@ -119,7 +119,7 @@ impl Archive {
     ///
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn fate(&self, request: u64) -> Result<Option<Fate>, Phrase> {
+    pub fn request_outcome(&self, request: u64) -> Result<Option<RequestOutcome>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
                 coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay, kind
@@ -130,7 +130,7 @@ impl Archive {
         let mut select = self.db.prepare_cached(select).map_err(told)?;
         let mut rows = select.query([request as i64]).map_err(told)?;
         let row = rows.next().map_err(told)?;
-        row.map(|row| fate(row).map_err(|error| damaged(&self.path, error))).transpose()
+        row.map(|row| request_outcome(row).map_err(|error| damaged(&self.path, error))).transpose()
     }
 
     /// Returns stored letters that were not shown, at most `most`, with sequence numbers above
@@ -138,17 +138,18 @@ impl Archive {
     ///
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn unshown(&self, behind: u64, most: usize) -> Result<Vec<Unshown>, Phrase> {
+    pub fn unread_letters(&self, behind: u64, most: usize) -> Result<Vec<UnreadLetter>, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = concat!(
             "SELECT ",
-            summed!(),
+            checksummed!(),
             ", sum, letters.id
             FROM letters INDEXED BY letters_unshown LEFT JOIN peers ON peers.id = peer
             WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2"
         );
         let mut select = self.db.prepare_cached(select).map_err(told)?;
-        let rows = select.query_map((behind as i64, most as i64), |row| self.take_in(row)).map_err(told)?;
+        let rows =
+            select.query_map((behind as i64, most as i64), |row| self.unread_letter(row)).map_err(told)?;
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
     }
 
@@ -162,41 +163,41 @@ impl Archive {
 
     /// Checks a row for damage and reads its owner and id. For a damaged row they come from the
     /// index, if it lists the row.
-    fn judge(&self, row: &Row<'_>) -> rusqlite::Result<Judged> {
+    fn check_row(&self, row: &Row<'_>) -> rusqlite::Result<CheckedRow> {
         let whole = is_whole(row, 0)?;
         let key = if whole { None } else { key_of(&self.db, number(row, COLUMNS + 1)?)? };
         let Some(key) = key else {
             let relay = parsed(row, 0)?;
             let member = parsed(row, 1)?;
             let by_me = row.get::<_, u8>(2)? == SENT;
-            return Ok(Judged { whole, relay, member, by_me, id: id_at(row, 3)? });
+            return Ok(CheckedRow { whole, relay, member, by_me, id: id_at(row, 3)? });
         };
         let select = "SELECT relay, member FROM peers WHERE id = ?1";
         let mut select = self.db.prepare_cached(select)?;
         let (relay, member) = select.query_row([key.peer], |row| Ok((parsed(row, 0)?, parsed(row, 1)?)))?;
         let id = LetterId { outbox: OutboxId(key.outbox), number: key.number };
-        Ok(Judged { whole, relay, member, by_me: key.way == SENT, id })
+        Ok(CheckedRow { whole, relay, member, by_me: key.way == SENT, id })
     }
 
     /// Reads a letter of the history. Returns `None` if it was refused for another reason than
     /// `old-copy`.
-    fn said(&self, row: &Row<'_>) -> rusqlite::Result<Option<Said>> {
-        let Judged { whole, relay, member, by_me, id } = self.judge(row)?;
+    fn history_entry(&self, row: &Row<'_>) -> rusqlite::Result<Option<HistoryEntry>> {
+        let CheckedRow { whole, relay, member, by_me, id } = self.check_row(row)?;
         let values = letter_rows::values(row, 0)?;
         let is_old_copy = whole && values[REFUSED] == ValueRef::Text(Reason::OldCopy.word().as_bytes());
         if whole && values[REFUSED] != ValueRef::Null && !is_old_copy {
             return Ok(None);
         }
-        let (text, note) = judge_content(&values, whole);
+        let (text, note) = check_content(&values, whole);
         let state = match by_me {
             true => progress(row, COLUMNS + 2, id)?,
             false if values[SHOWN] == ValueRef::Integer(1) => Progress::Read,
             false => Progress::Delivered,
         };
-        Ok(Some(Said {
+        Ok(Some(HistoryEntry {
             by_me,
             member,
-            id: if by_me { LetterId { outbox: id.outbox.through(&relay), ..id } } else { id },
+            id: if by_me { LetterId { outbox: id.outbox.for_relay(&relay), ..id } } else { id },
             relay,
             text,
             note,
@@ -209,10 +210,10 @@ impl Archive {
         }))
     }
 
-    fn take_in(&self, row: &Row<'_>) -> rusqlite::Result<Unshown> {
-        let Judged { whole, relay, member, id, .. } = self.judge(row)?;
+    fn unread_letter(&self, row: &Row<'_>) -> rusqlite::Result<UnreadLetter> {
+        let CheckedRow { whole, relay, member, id, .. } = self.check_row(row)?;
         let values = letter_rows::values(row, 0)?;
-        let (text, note) = judge_content(&values, whole);
+        let (text, note) = check_content(&values, whole);
         let letter = Incoming {
             relay,
             from: member,
@@ -224,12 +225,12 @@ impl Archive {
             missing: if whole { found(values[MISSING]) } else { 0 },
             damaged: !whole,
         };
-        Ok(Unshown { place: number(row, COLUMNS + 1)?, letter })
+        Ok(UnreadLetter { seq: number(row, COLUMNS + 1)?, letter })
     }
 }
 
 /// Integrity, owner and id of a row.
-struct Judged {
+struct CheckedRow {
     whole: bool,
     relay: HostPort,
     member: Name,
@@ -238,19 +239,19 @@ struct Judged {
 }
 
 /// Returns the content of a letter; of a damaged one, the readable part of its text.
-fn judge_content(values: &Values<'_>, whole: bool) -> (String, Option<GuestNote>) {
+fn check_content(values: &Values<'_>, whole: bool) -> (String, Option<GuestEvent>) {
     if whole { content(values) } else { (readable(values[TEXT]).unwrap_or_default(), None) }
 }
 
-fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
+fn request_outcome(row: &Row<'_>) -> rusqlite::Result<RequestOutcome> {
     let id = sent_id(row, 1, &parsed(row, 11)?)?;
     let is_note = row.get_ref(12)? == ValueRef::Integer(KIND_GUEST.into());
     match readable(row.get_ref(4)?) {
-        None => Ok(Fate::Going { id, progress: progress(row, 7, id)? }),
-        Some(word) => Ok(Fate::Refused {
+        None => Ok(RequestOutcome::Going { id, progress: progress(row, 7, id)? }),
+        Some(word) => Ok(RequestOutcome::Refused {
             id,
             to: parsed(row, 0)?,
-            reason: Reason::kept(&word),
+            reason: Reason::from_stored(&word),
             may_have_arrived: row.get(5)?,
             text: readable(row.get_ref(3)?).filter(|_| !is_note).unwrap_or_default(),
             told: row.get(6)?,
@@ -275,8 +276,8 @@ fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Prog
 
 /// Returns the id that a sent letter has at that relay.
 fn sent_id(row: &Row<'_>, column: usize, relay: &HostPort) -> rusqlite::Result<LetterId> {
-    let kept = id_at(row, column)?;
-    Ok(LetterId { outbox: kept.outbox.through(relay), ..kept })
+    let persisted = id_at(row, column)?;
+    Ok(LetterId { outbox: persisted.outbox.for_relay(relay), ..persisted })
 }
 
 fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<LetterId> {

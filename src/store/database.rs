@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use super::commits::{self, Commits};
+use super::commit_counter::{self, CommitCounter};
 use super::files::{io_phrase, open_private, sync_folder_of};
 use super::worker::Fault;
 use crate::base::Phrase;
@@ -40,14 +40,14 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 /// # Errors
 /// Returns `store-not-database`, `store-database-damaged`, `store-newer`, a phrase of
 /// [`commits::check`], or one for a system error.
-pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, Commits), Phrase> {
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, CommitCounter), Phrase> {
     if !exists(path) {
-        commits::check_none(path)?;
+        commit_counter::check_none(path)?;
     }
     let mut db = open_shared(path, kind)?;
-    commits::keep_log(&db).map_err(|error| phrase(path, &error))?;
-    let commits = Commits::open(path, &mut db)?;
-    Ok((db, commits))
+    commit_counter::keep_log(&db).map_err(|error| phrase(path, &error))?;
+    let commit_counter = CommitCounter::open(path, &mut db)?;
+    Ok((db, commit_counter))
 }
 
 /// Opens a file that several processes write; creates it at first use. Its commits are not counted.
@@ -83,7 +83,7 @@ pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase
 /// As [`open`].
 pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
     if !exists(path) {
-        return commits::check_none(path).map(|()| None);
+        return commit_counter::check_none(path).map(|()| None);
     }
     check_header(path, kind)?;
     let told = |error: rusqlite::Error| phrase(path, &error);
@@ -91,7 +91,7 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     let db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
     check_pragmas(path, kind, &db)?;
-    commits::check(path, &db)?;
+    commit_counter::check(path, &db)?;
     Ok(Some(db))
 }
 
@@ -100,28 +100,28 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn open_beside(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
+pub(super) fn open_second(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
     if !exists(path) {
-        return commits::check_none(path).map(|()| None);
+        return commit_counter::check_none(path).map(|()| None);
     }
     check_header(path, kind)?;
     let told = |error: rusqlite::Error| phrase(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(told)?;
     db.busy_timeout(BUSY_MAX).map_err(told)?;
-    commits::keep_log(&db).map_err(told)?;
+    commit_counter::keep_log(&db).map_err(told)?;
     check_pragmas(path, kind, &db)?;
-    commits::check(path, &db)?;
+    commit_counter::check(path, &db)?;
     db.pragma_update(None, "synchronous", "full").map_err(told)?;
     Ok(Some(db))
 }
 
 /// Opens a database that exists in memory only.
-pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commits)> {
+pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, CommitCounter)> {
     let mut db = Connection::open_in_memory()?;
     create(&mut db, kind)?;
-    let commits = Commits::in_memory(&db)?;
-    Ok((db, commits))
+    let commit_counter = CommitCounter::in_memory(&db)?;
+    Ok((db, commit_counter))
 }
 
 /// Whether the file `path` exists and is not empty.
@@ -253,7 +253,7 @@ pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
         }
         _ => false,
     };
-    if passes { Fault::Passing(phrase(path, error)) } else { Fault::Broken(phrase(path, error)) }
+    if passes { Fault::Transient(phrase(path, error)) } else { Fault::Broken(phrase(path, error)) }
 }
 
 #[cfg(test)]
@@ -276,7 +276,7 @@ mod tests {
         for (code, key, passes) in table {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             let (phrase, found) = match fault(Path::new("/d/f"), &error) {
-                Fault::Passing(phrase) => (phrase, true),
+                Fault::Transient(phrase) => (phrase, true),
                 Fault::Broken(phrase) => (phrase, false),
             };
             assert_eq!(phrase.key(), key, "{code}");

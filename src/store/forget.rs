@@ -45,7 +45,7 @@ const ASKED_FOR: &str = "FROM letters JOIN peers ON peers.id = letters.peer
 
 /// Selection of letters to erase.
 #[derive(Clone, Debug, Default)]
-pub struct Which {
+pub struct EraseFilter {
     /// Letters exchanged with this member at this relay; `None` selects all.
     pub with: Option<(HostPort, Name)>,
     /// Letters from before this time; `None` selects all.
@@ -54,7 +54,7 @@ pub struct Which {
 
 /// Number of letters by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub struct EraseCounts {
     /// Letters that can be erased, or were.
     pub erased: u64,
     /// Letters that stay because they are unfinished.
@@ -79,7 +79,7 @@ impl Eraser {
     pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Eraser>, Phrase> {
         let dir = member_dir(data_dir, folder);
         let path = dir.join("letters.sqlite");
-        let Some(db) = database::open_beside(&path, &KIND)? else { return Ok(None) };
+        let Some(db) = database::open_second(&path, &KIND)? else { return Ok(None) };
         let told = |error: rusqlite::Error| phrase(&path, &error);
         db.pragma_update(None, "secure_delete", true).map_err(told)?;
         // The remaining rows pass through a temporary file of SQLite, which must be as private as
@@ -92,16 +92,16 @@ impl Eraser {
     ///
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn count(&self, which: &Which) -> Result<Count, Phrase> {
+    pub fn count(&self, filter: &EraseFilter) -> Result<EraseCounts, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = format!(
             "SELECT count(*) FILTER (WHERE ({ENDED} OR {IN_MAILBOX}) AND via IS NOT 'erased'),
                 count(*) FILTER (WHERE {WAITING}), count(*) FILTER (WHERE {UNSEEN}) {ASKED_FOR}"
         );
-        let (relay, member, before) = which.as_params();
+        let (relay, member, before) = filter.as_params();
         let count = self.db.query_row(&select, params![relay, member, before], |row| {
             let [erased, waiting, unseen] = [row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?];
-            Ok(Count { erased: erased as u64, waiting: waiting as u64, unseen: unseen as u64 })
+            Ok(EraseCounts { erased: erased as u64, waiting: waiting as u64, unseen: unseen as u64 })
         });
         count.map_err(told)
     }
@@ -111,24 +111,24 @@ impl Eraser {
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be written. Some letters may be erased
     /// then.
-    pub fn erase(&mut self, which: &Which) -> Result<Count, Phrase> {
-        let stays = self.count(which)?;
+    pub fn erase(&mut self, filter: &EraseFilter) -> Result<EraseCounts, Phrase> {
+        let stays = self.count(filter)?;
         let mut behind = 0;
         let mut erased = 0;
         loop {
             let told = |error: rusqlite::Error| phrase(&self.path, &error);
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
-            let rows = find(&tx, which, behind).map_err(told)?;
+            let rows = find(&tx, filter, behind).map_err(told)?;
             let newest = "SELECT coalesce(max(id), 0) FROM letters";
             let newest = tx.query_row(newest, [], |row| row.get::<_, i64>(0)).map_err(told)?;
             for row in &rows {
-                erase(&tx, row, row.place == newest).map_err(told)?;
+                erase(&tx, row, row.seq == newest).map_err(told)?;
                 erased += u64::from(!row.was_erased);
             }
             tx.commit().map_err(told)?;
             match rows.last() {
-                Some(last) => behind = last.place,
-                None => return Ok(Count { erased, ..stays }),
+                Some(last) => behind = last.seq,
+                None => return Ok(EraseCounts { erased, ..stays }),
             }
         }
     }
@@ -147,7 +147,7 @@ impl Eraser {
     }
 }
 
-impl Which {
+impl EraseFilter {
     fn as_params(&self) -> (Option<String>, Option<&str>, Option<i64>) {
         let (relay, member) =
             self.with.as_ref().map(|(relay, member)| (relay.to_string(), member.as_str())).unzip();
@@ -156,8 +156,8 @@ impl Which {
 }
 
 /// A letter that is deleted, or loses its text.
-struct Doomed {
-    place: i64,
+struct ErasableRow {
+    seq: i64,
     key: letter_rows::Key,
     text_len: u64,
     /// Whether it is finished, so that the whole row can be deleted.
@@ -166,18 +166,18 @@ struct Doomed {
     was_erased: bool,
 }
 
-fn find(tx: &Transaction<'_>, which: &Which, behind: i64) -> rusqlite::Result<Vec<Doomed>> {
+fn find(tx: &Transaction<'_>, filter: &EraseFilter, behind: i64) -> rusqlite::Result<Vec<ErasableRow>> {
     let select = format!(
         "SELECT letters.id, letters.peer, way, outbox, number, octet_length(coalesce(text, '')), {ENDED},
             via IS 'erased' {ASKED_FOR} AND letters.id > ?4 AND ({ENDED} OR {IN_MAILBOX})
             ORDER BY letters.id LIMIT ?5"
     );
     let mut select = tx.prepare_cached(&select)?;
-    let (relay, member, before) = which.as_params();
+    let (relay, member, before) = filter.as_params();
     let rows = select.query_map(params![relay, member, before, behind, ROWS_AT_ONCE], |row| {
         let [outbox, number, len] = [row.get::<_, i64>(3)?, row.get(4)?, row.get(5)?].map(|n| n as u64);
-        Ok(Doomed {
-            place: row.get(0)?,
+        Ok(ErasableRow {
+            seq: row.get(0)?,
             key: letter_rows::Key { peer: row.get(1)?, way: row.get(2)?, outbox, number },
             text_len: len,
             ended: row.get(6)?,
@@ -189,13 +189,13 @@ fn find(tx: &Transaction<'_>, which: &Which, behind: i64) -> rusqlite::Result<Ve
 
 /// Erases one letter. The newest row stays without its text, so that its sequence number is never
 /// reused.
-fn erase(tx: &Transaction<'_>, row: &Doomed, is_newest: bool) -> rusqlite::Result<()> {
+fn erase(tx: &Transaction<'_>, row: &ErasableRow, is_newest: bool) -> rusqlite::Result<()> {
     let goes = row.ended && !is_newest;
-    outgoing::remove_at(tx, row.place)?;
+    outgoing::remove_at(tx, row.seq)?;
     if goes {
-        tx.prepare_cached("DELETE FROM letters WHERE id = ?1")?.execute([row.place])?;
+        tx.prepare_cached("DELETE FROM letters WHERE id = ?1")?.execute([row.seq])?;
     } else {
-        letter_rows::erase_text(tx, row.place)?;
+        letter_rows::erase_text(tx, row.seq)?;
     }
     if row.key.way == RECEIVED {
         let freed = row.text_len + if goes { letter_cost(0) } else { 0 };

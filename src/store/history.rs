@@ -11,19 +11,20 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::commits::Commits;
+use super::commit_counter::CommitCounter;
 use super::database::{self, Kind, phrase};
 use super::letter_rows::{
-    self, AT, COLUMNS, DOUBT, Key, MARK, NewLetter, Note, RECEIVED, REFUSED, SENT, is_reason, is_whole,
-    number, peer, readable, summed,
+    self, AT, COLUMNS, DOUBT, Key, LetterUpdate, MARK, NewLetter, RECEIVED, REFUSED, SENT, checksummed,
+    is_reason, is_whole, number, peer, readable,
 };
 use super::outgoing;
 use super::own_outboxes::{self, OwnOutboxes};
-use super::received::{self, Arrived};
+use super::received::{self, ReceivedLetter};
 use super::worker::Fault;
 use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Phrase, Wall};
 use crate::client::{
-    Incoming, Kept, KeptConversation, KeptLetter, KeptRefusal, KeptSender, Made, Reach, Reason, Record,
+    Incoming, LetterBody, PersistedClient, PersistedConversation, PersistedLetter, PersistedRefusal,
+    PersistedSender, Reach, Reason, Record,
 };
 
 /// Layout of a member's database.
@@ -105,13 +106,13 @@ const ROWS_LOADED_MAX: u32 = 65_536;
 /// further ones.
 const REFUSALS_LOADED_MAX: u32 = 1_024;
 /// Relay, recipient, outbox and number of a letter.
-type Named = (HostPort, Name, OutboxId, u64);
+type LetterKey = (HostPort, Name, OutboxId, u64);
 
 /// A member's open database.
 #[derive(Debug)]
 pub(super) struct History {
     db: Connection,
-    commits: Commits,
+    commit_counter: CommitCounter,
     path: PathBuf,
     outbox: OutboxId,
     outboxes: OwnOutboxes,
@@ -124,8 +125,11 @@ impl History {
     /// # Errors
     /// Returns `store-not-database`, `store-database-damaged`, `store-newer`, or a phrase for a
     /// system error.
-    pub(super) fn open(path: &Path, outbox: impl FnOnce() -> u64) -> Result<(History, Kept), Phrase> {
-        let (db, commits) = database::open(path, &KIND)?;
+    pub(super) fn open(
+        path: &Path,
+        outbox: impl FnOnce() -> u64,
+    ) -> Result<(History, PersistedClient), Phrase> {
+        let (db, commit_counter) = database::open(path, &KIND)?;
         let told = |error: rusqlite::Error| phrase(path, &error);
         db.busy_timeout(BUSY_MAX).map_err(told)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -134,14 +138,14 @@ impl History {
         let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
         let mut history = History {
             db,
-            commits,
+            commit_counter,
             path: path.to_owned(),
             outbox: OutboxId(id as u64),
             outboxes: OwnOutboxes::default(),
             damaged: Vec::new(),
         };
-        let kept = history.load()?;
-        Ok((history, kept))
+        let persisted = history.load()?;
+        Ok((history, persisted))
     }
 
     /// Takes one phrase for each damaged letter of the outbox, which is refused for that:
@@ -159,7 +163,7 @@ impl History {
     /// and appends their indexes to `refused`.
     pub(super) fn add(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
         let outboxes = &mut self.outboxes;
-        let added = self.commits.commit(&mut self.db, |tx| {
+        let added = self.commit_counter.commit(&mut self.db, |tx| {
             for (index, record) in records.iter().enumerate() {
                 if !add_one(tx, outboxes, record)? {
                     refused.push(index);
@@ -173,20 +177,20 @@ impl History {
         added
     }
 
-    fn load(&mut self) -> Result<Kept, Phrase> {
+    fn load(&mut self) -> Result<PersistedClient, Phrase> {
         let told = |error: rusqlite::Error| phrase(&self.path, &error);
         let clock = "SELECT coalesce(max(id), 0) FROM letters";
         let clock = self.db.query_row(clock, [], |row| number(row, 0)).map_err(told)?;
-        let mut kept = Kept { clock, ..Kept::default() };
-        kept.outboxes = own_outboxes::load(&self.db).map_err(told)?;
-        self.load_conversations(&mut kept).map_err(told)?;
-        self.load_written_to(&mut kept).map_err(told)?;
+        let mut persisted = PersistedClient { clock, ..PersistedClient::default() };
+        persisted.outboxes = own_outboxes::load(&self.db).map_err(told)?;
+        self.load_conversations(&mut persisted).map_err(told)?;
+        self.load_written_to(&mut persisted).map_err(told)?;
         let mut damaged = Vec::new();
-        let places = self.load_letters(&mut kept, &mut damaged).map_err(told)?;
-        self.load_refusals(&mut kept, &mut damaged).map_err(told)?;
-        self.load_senders(&mut kept).map_err(told)?;
-        kept.held = received::holdings(&self.db).map_err(told)?;
-        kept.declined = received::declined(&self.db).map_err(told)?;
+        let places = self.load_letters(&mut persisted, &mut damaged).map_err(told)?;
+        self.load_refusals(&mut persisted, &mut damaged).map_err(told)?;
+        self.load_senders(&mut persisted).map_err(told)?;
+        persisted.held = received::holdings(&self.db).map_err(told)?;
+        persisted.declined = received::declined(&self.db).map_err(told)?;
         self.refuse(&places)?;
         let file = self.path.display().to_string();
         let name = |(relay, to, _, number)| {
@@ -194,7 +198,7 @@ impl History {
             phrase.with("to", to).with("number", number)
         };
         self.damaged = damaged.into_iter().map(name).collect();
-        Ok(kept)
+        Ok(persisted)
     }
 
     /// Marks damaged letters of the outbox as refused: they are never sent.
@@ -202,17 +206,17 @@ impl History {
         if places.is_empty() {
             return Ok(());
         }
-        let refused = self.commits.commit(&mut self.db, |tx| {
-            for place in places {
-                letter_rows::refuse_damaged(tx, *place as i64)?;
-                outgoing::remove_at(tx, *place as i64)?;
+        let refused = self.commit_counter.commit(&mut self.db, |tx| {
+            for seq in places {
+                letter_rows::refuse_damaged(tx, *seq as i64)?;
+                outgoing::remove_at(tx, *seq as i64)?;
             }
             letter_rows::mend_indexes(tx)
         });
-        refused.map_err(|(Fault::Passing(phrase) | Fault::Broken(phrase))| phrase)
+        refused.map_err(|(Fault::Transient(phrase) | Fault::Broken(phrase))| phrase)
     }
 
-    fn load_conversations(&self, kept: &mut Kept) -> rusqlite::Result<()> {
+    fn load_conversations(&self, persisted: &mut PersistedClient) -> rusqlite::Result<()> {
         let select = "SELECT relay, member, last, taken, accepted, delivered, read, until, touched
             FROM conversations JOIN peers ON peers.id = peer
             WHERE outbox_id = coalesce((SELECT id FROM outboxes WHERE outboxes.relay = peers.relay), ?2)
@@ -228,24 +232,24 @@ impl History {
                 read: number(row, 6)?,
                 until: Wall(number(row, 7)?),
             };
-            let conversation = KeptConversation { reach, touched: number(row, 8)? };
-            kept.conversations.insert(peer(row, 0)?, conversation);
+            let conversation = PersistedConversation { reach, touched: number(row, 8)? };
+            persisted.conversations.insert(peer(row, 0)?, conversation);
         }
-        if kept.conversations.len() == ROWS_LOADED_MAX as usize {
+        if persisted.conversations.len() == ROWS_LOADED_MAX as usize {
             let highest = "SELECT max(last) FROM conversations";
-            kept.number_floor = self.db.query_row(highest, [], |row| number(row, 0))?;
+            persisted.number_floor = self.db.query_row(highest, [], |row| number(row, 0))?;
         }
         Ok(())
     }
 
-    fn load_written_to(&self, kept: &mut Kept) -> rusqlite::Result<()> {
+    fn load_written_to(&self, persisted: &mut PersistedClient) -> rusqlite::Result<()> {
         let select = "SELECT relay, member FROM conversations JOIN peers ON peers.id = peer
             GROUP BY peer ORDER BY max(touched) DESC LIMIT ?1";
         let mut select = self.db.prepare(select)?;
         let mut rows = select.query([ROWS_LOADED_MAX])?;
         while let Some(row) = rows.next()? {
             let (relay, member) = peer(row, 0)?;
-            kept.written_to.entry(relay).or_default().insert(member);
+            persisted.written_to.entry(relay).or_default().insert(member);
         }
         Ok(())
     }
@@ -253,10 +257,14 @@ impl History {
     /// Loads unfinished letters through the index, so that none is missed whatever its row
     /// contains. Damaged letters, or those with a damaged kind or body, become refusals, unless the
     /// relay has accepted them. Returns the sequence numbers of those refusals.
-    fn load_letters(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<Vec<u64>> {
+    fn load_letters(
+        &self,
+        persisted: &mut PersistedClient,
+        named: &mut Vec<LetterKey>,
+    ) -> rusqlite::Result<Vec<u64>> {
         let select = concat!(
             "SELECT ",
-            summed!(),
+            checksummed!(),
             ", sum, letters.id, number <= accepted, sent_kind, sent_body, sent_sum FROM conversations
             CROSS JOIN letters INDEXED BY sqlite_autoindex_letters_1
                 ON letters.peer = conversations.peer AND way = 0 AND letters.outbox = conversations.outbox_id
@@ -277,27 +285,31 @@ impl History {
             if refused.is_some() && (whole || known()) {
                 continue;
             }
-            let (key, letter) = self.kept_letter(row, whole)?;
+            let (key, letter) = self.persisted_letter(row, whole)?;
             let id = LetterId { outbox: key.2, number: key.3 };
             let made = outgoing::read(row, COLUMNS + 3, (&key.0, &key.1), id)?;
             if whole && made.is_some() || row.get(COLUMNS + 2)? {
                 let (relay, to, _, number) = key;
                 let made = made.unwrap_or_default();
-                kept.letters.insert((relay, to, number), KeptLetter { made, ..letter });
+                persisted.letters.insert((relay, to, number), PersistedLetter { made, ..letter });
             } else {
                 named.push(key.clone());
-                let refusal = KeptRefusal { letter, reason: Reason::Damaged, may_have_arrived: true };
-                kept.refusals.insert(key, refusal);
+                let refusal = PersistedRefusal { letter, reason: Reason::Damaged, may_have_arrived: true };
+                persisted.refusals.insert(key, refusal);
                 damaged.push(number(row, COLUMNS + 1)?);
             }
         }
         Ok(damaged)
     }
 
-    fn load_refusals(&self, kept: &mut Kept, named: &mut Vec<Named>) -> rusqlite::Result<()> {
+    fn load_refusals(
+        &self,
+        persisted: &mut PersistedClient,
+        named: &mut Vec<LetterKey>,
+    ) -> rusqlite::Result<()> {
         let select = concat!(
             "SELECT ",
-            summed!(),
+            checksummed!(),
             ", sum, letters.id FROM letters INDEXED BY letters_untold JOIN peers ON peers.id = peer
             WHERE way = 0 AND shown = 0 AND refused IS NOT NULL ORDER BY letters.id LIMIT ?1"
         );
@@ -305,21 +317,25 @@ impl History {
         let mut rows = select.query([REFUSALS_LOADED_MAX])?;
         while let Some(row) = rows.next()? {
             let whole = is_whole(row, 0)?;
-            let (key, letter) = self.kept_letter(row, whole)?;
+            let (key, letter) = self.persisted_letter(row, whole)?;
             let word = readable(row.get_ref(REFUSED)?).unwrap_or_default();
             let (reason, may_have_arrived) =
-                if whole { (Reason::kept(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
+                if whole { (Reason::from_stored(&word), row.get(DOUBT)?) } else { (Reason::Damaged, true) };
             if !whole {
                 named.push(key.clone());
             }
-            kept.refusals.insert(key, KeptRefusal { letter, reason, may_have_arrived });
+            persisted.refusals.insert(key, PersistedRefusal { letter, reason, may_have_arrived });
         }
         Ok(())
     }
 
     /// Reads a letter of the outbox without its kind and body. For a damaged one, reads what is
     /// readable, with the key from the index.
-    fn kept_letter(&self, row: &rusqlite::Row<'_>, whole: bool) -> rusqlite::Result<(Named, KeptLetter)> {
+    fn persisted_letter(
+        &self,
+        row: &rusqlite::Row<'_>,
+        whole: bool,
+    ) -> rusqlite::Result<(LetterKey, PersistedLetter)> {
         let values = letter_rows::values(row, 0)?;
         let (text, _) = letter_rows::content(&values);
         let known = |nth: usize| values[nth].as_i64().unwrap_or_default() as u64;
@@ -329,11 +345,11 @@ impl History {
         let request = known(7);
         let written = Wall(known(AT));
         let mark = Mark(known(MARK) as u32);
-        let letter = KeptLetter { request, text, written, mark, made: Made::default() };
+        let letter = PersistedLetter { request, text, written, mark, made: LetterBody::default() };
         Ok(((relay, to, OutboxId(outbox), number), letter))
     }
 
-    fn load_senders(&self, kept: &mut Kept) -> rusqlite::Result<()> {
+    fn load_senders(&self, persisted: &mut PersistedClient) -> rusqlite::Result<()> {
         let select = "SELECT relay, member, outbox, last, read, heard, held, mark, closed
             FROM senders JOIN peers ON peers.id = peer ORDER BY heard DESC LIMIT ?1";
         let mut select = self.db.prepare(select)?;
@@ -344,8 +360,8 @@ impl History {
                 [number(row, 3)?, number(row, 4)?, number(row, 5)?, number(row, 6)?];
             let mark = Mark(number(row, 7)? as u32);
             let closed = row.get::<_, Option<u32>>(8)?.map(Mark);
-            let sender = KeptSender { last, read, heard, held, mark, closed };
-            kept.senders.insert((relay, from, OutboxId(number(row, 2)?)), sender);
+            let sender = PersistedSender { last, read, heard, held, mark, closed };
+            persisted.senders.insert((relay, from, OutboxId(number(row, 2)?)), sender);
         }
         Ok(())
     }
@@ -364,8 +380,8 @@ fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::R
 fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) -> rusqlite::Result<bool> {
     match record {
         Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
-        Record::SigningIn { relay, outbox, said } => {
-            outboxes.say(tx, relay, *outbox, *said)?;
+        Record::SigningIn { relay, outbox, sign_in: said } => {
+            outboxes.add_sign_in(tx, relay, *outbox, *said)?;
             Ok(true)
         }
         Record::OldCopy { relay, outbox } => {
@@ -383,19 +399,19 @@ fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) ->
             let key = key(peer_id(tx, relay, to)?, SENT, id);
             let waits = "SELECT 1 FROM conversations WHERE peer = ?1 AND outbox_id = ?3 AND delivered < ?2";
             if tx.prepare_cached(waits)?.exists((key.peer, *number as i64, key.outbox as i64))? {
-                letter_rows::note(tx, key, Note::Refused(&reason.word(), *may_have_arrived))?;
+                letter_rows::update(tx, key, LetterUpdate::Refused(&reason.word(), *may_have_arrived))?;
                 outgoing::remove(tx, key.peer, id)?;
             }
             Ok(true)
         }
-        Record::Told { relay, to, outbox, number } => {
+        Record::RefusalShown { relay, to, outbox, number } => {
             let key = key(peer_id(tx, relay, to)?, SENT, LetterId { outbox: *outbox, number: *number });
-            letter_rows::note(tx, key, Note::Shown)?;
+            letter_rows::update(tx, key, LetterUpdate::Shown)?;
             Ok(true)
         }
         Record::Received { letter, after, mark } => {
             let Incoming { relay, from, id, text, note, at, via, missing, damaged: _ } = letter;
-            let row = Arrived { text, note: *note, at: *at, via: *via, missing: *missing };
+            let row = ReceivedLetter { text, note: *note, at: *at, via: *via, missing: *missing };
             received::add(tx, peer_id(tx, relay, from)?, (relay, from), (*id, *after, *mark), row)
         }
         Record::Declined { relay, from, id, reason, after, mark } => {
@@ -406,7 +422,7 @@ fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) ->
         }
         Record::Shown { relay, from, id, read } => {
             let key = key(peer_id(tx, relay, from)?, RECEIVED, *id);
-            letter_rows::note(tx, key, Note::Shown)?;
+            letter_rows::update(tx, key, LetterUpdate::Shown)?;
             if *read {
                 let update = "UPDATE senders SET read = max(read, ?3) WHERE peer = ?1 AND outbox = ?2";
                 tx.prepare_cached(update)?.execute((key.peer, key.outbox as i64, key.number as i64))?;
@@ -425,14 +441,14 @@ fn add_written(
     (relay, to): (&HostPort, &Name),
     (id, mark): (LetterId, Mark),
     (request, text, written): (u64, &str, Wall),
-    made: &Made,
+    made: &LetterBody,
 ) -> rusqlite::Result<bool> {
     let peer = peer_id(tx, relay, to)?;
     let letter = NewLetter {
         way: SENT,
         id,
         text,
-        note: made.note(),
+        note: made.guest_event(),
         at: written,
         request: Some(request),
         via: None,
@@ -442,11 +458,11 @@ fn add_written(
     if !letter.insert(tx, peer, (relay, to))? {
         return Ok(false);
     }
-    let place = tx.last_insert_rowid();
-    outgoing::add(tx, place, (relay, to), id, made)?;
+    let seq = tx.last_insert_rowid();
+    outgoing::add(tx, seq, (relay, to), id, made)?;
     let touch = "INSERT INTO conversations(peer, outbox_id, last, touched) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO UPDATE SET last = max(last, ?3), touched = ?4";
-    tx.prepare_cached(touch)?.execute((peer, id.outbox.0 as i64, id.number as i64, place))?;
+    tx.prepare_cached(touch)?.execute((peer, id.outbox.0 as i64, id.number as i64, seq))?;
     Ok(true)
 }
 

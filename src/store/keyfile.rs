@@ -23,7 +23,7 @@ const KEY_LEN: usize = 32;
 
 /// Bytes of the hash. Enough to detect a flipped bit or a missing character; it protects against
 /// accidents, not attacks.
-const SUM_LEN: usize = 4;
+const CHECKSUM_LEN: usize = 4;
 
 /// Reads a key. Returns `None` if the file does not exist.
 ///
@@ -50,9 +50,9 @@ pub(super) fn create(path: &Path, owner: &str, key: &[u8; KEY_LEN]) -> Result<()
 }
 
 fn encode(owner: &str, key: &[u8; KEY_LEN]) -> Zeroizing<String> {
-    let mut bytes = Zeroizing::new([0; KEY_LEN + SUM_LEN]);
+    let mut bytes = Zeroizing::new([0; KEY_LEN + CHECKSUM_LEN]);
     bytes[..KEY_LEN].copy_from_slice(key);
-    bytes[KEY_LEN..].copy_from_slice(&sum(key));
+    bytes[KEY_LEN..].copy_from_slice(&checksum(key));
     let line = Zeroizing::new(BASE64URL_NOPAD.encode(&*bytes));
     let line = line.as_str();
     Zeroizing::new(format!(
@@ -66,10 +66,10 @@ fn decode(bytes: &[u8]) -> Option<[u8; KEY_LEN]> {
     let (line, None) = (lines.next()?, lines.next()) else { return None };
     let decoded = Zeroizing::new(BASE64URL_NOPAD.decode(line).ok()?);
     let (key, rest) = decoded.split_first_chunk()?;
-    (rest == sum(key)).then_some(*key)
+    (rest == checksum(key)).then_some(*key)
 }
 
-fn sum(key: &[u8; KEY_LEN]) -> [u8; SUM_LEN] {
+fn checksum(key: &[u8; KEY_LEN]) -> [u8; CHECKSUM_LEN] {
     let hash = Blake2s256::digest(key);
     *hash.first_chunk().expect("a hash has 32 bytes")
 }

@@ -8,13 +8,13 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::sums::{Sum, sum_of_values, unsigned};
+use super::checksums::{Checksum, checksum_of_values, unsigned};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, Wall};
-use crate::client::{GuestNote, KIND_GUEST, KIND_TEXT, Reason};
+use crate::client::{GuestEvent, KIND_GUEST, KIND_TEXT, Reason};
 
 /// Whether the column `refused` may contain this word.
 pub(super) fn is_reason(word: &str) -> bool {
-    Reason::of_word(word).is_some()
+    Reason::from_word(word).is_some()
 }
 
 /// Returns the SQL condition that a letter was refused and is in no history. Letters refused for
@@ -47,18 +47,18 @@ pub(super) const MARK: usize = 13;
 pub(super) const KIND: usize = 14;
 
 /// The fields of a checksum, in its order.
-macro_rules! summed {
+macro_rules! checksummed {
     () => {
         "relay, member, way, outbox, number, text, at, request, refused, doubt, via, missing, shown, mark, kind"
     };
 }
-pub(super) use summed;
+pub(super) use checksummed;
 
 pub(super) type Values<'a> = [ValueRef<'a>; COLUMNS];
 
 /// Returns the checksum of these fields.
-pub(super) fn sum_of(values: &Values<'_>) -> Sum {
-    sum_of_values("letter", values)
+pub(super) fn checksum_of(values: &Values<'_>) -> Checksum {
+    checksum_of_values("letter", values)
 }
 
 /// Reads the fields of a row from this column on, even if they are damaged.
@@ -73,7 +73,7 @@ pub(super) fn values<'a>(row: &'a Row<'_>, from: usize) -> rusqlite::Result<Valu
 /// Whether the checksum in the column after those of [`values`] matches them.
 pub(super) fn is_whole(row: &Row<'_>, from: usize) -> rusqlite::Result<bool> {
     let found = row.get_ref(from + COLUMNS)?;
-    Ok(found == ValueRef::Blob(&sum_of(&values(row, from)?)))
+    Ok(found == ValueRef::Blob(&checksum_of(&values(row, from)?)))
 }
 
 /// Returns the readable part of a text.
@@ -86,10 +86,10 @@ pub(super) fn readable(value: ValueRef<'_>) -> Option<String> {
 
 /// Returns the content of an intact row: its text, or a guest event, whose word is stored as the
 /// text.
-pub(super) fn content(values: &Values<'_>) -> (String, Option<GuestNote>) {
+pub(super) fn content(values: &Values<'_>) -> (String, Option<GuestEvent>) {
     let text = readable(values[TEXT]).unwrap_or_default();
     let is_note = values[KIND] == ValueRef::Integer(KIND_GUEST.into());
-    match GuestNote::of_word(&text).filter(|_| is_note) {
+    match GuestEvent::from_word(&text).filter(|_| is_note) {
         Some(note) => (String::new(), Some(note)),
         None => (text, None),
     }
@@ -123,7 +123,7 @@ pub(super) struct Key {
 
 /// Returns the key of a damaged row from the index, the second copy of the key. If it differs from
 /// the key in the row, the whole index is searched.
-pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key>> {
+pub(super) fn key_of(db: &Connection, seq: u64) -> rusqlite::Result<Option<Key>> {
     let key = |row: &Row<'_>| {
         Ok(Key { peer: row.get(0)?, way: row.get(1)?, outbox: unsigned(row, 2)?, number: unsigned(row, 3)? })
     };
@@ -131,15 +131,15 @@ pub(super) fn key_of(db: &Connection, place: u64) -> rusqlite::Result<Option<Key
     let is_indexed = "SELECT 1 FROM letters INDEXED BY sqlite_autoindex_letters_1
         WHERE peer = ?1 AND way = ?2 AND outbox = ?3 AND number = ?4 AND id = ?5";
     // If the key has columns of the wrong type, none of it is used.
-    if let Ok(key) = db.prepare_cached(in_row)?.query_row([place as i64], key) {
-        let row = params![key.peer, key.way, key.outbox as i64, key.number as i64, place as i64];
+    if let Ok(key) = db.prepare_cached(in_row)?.query_row([seq as i64], key) {
+        let row = params![key.peer, key.way, key.outbox as i64, key.number as i64, seq as i64];
         if db.prepare_cached(is_indexed)?.exists(row)? {
             return Ok(Some(key));
         }
     }
     let look = "SELECT peer, way, outbox, number FROM letters INDEXED BY sqlite_autoindex_letters_1
         WHERE peer > -1 AND id = ?1";
-    db.prepare_cached(look)?.query_row([place as i64], key).optional()
+    db.prepare_cached(look)?.query_row([seq as i64], key).optional()
 }
 
 /// A letter to be stored.
@@ -148,7 +148,7 @@ pub(super) struct NewLetter<'a> {
     pub(super) way: u8,
     pub(super) id: LetterId,
     pub(super) text: &'a str,
-    pub(super) note: Option<GuestNote>,
+    pub(super) note: Option<GuestEvent>,
     pub(super) at: Wall,
     pub(super) request: Option<u64>,
     pub(super) via: Option<Carrier>,
@@ -179,7 +179,7 @@ impl NewLetter<'_> {
         let request = self.request.map(|request| request as i64);
         let via = self.via.map(Carrier::as_str);
         let relay = whose.0.to_string();
-        let sum = sum_of(&[
+        let checksum = checksum_of(&[
             ValueRef::Text(relay.as_bytes()),
             ValueRef::Text(whose.1.as_str().as_bytes()),
             ValueRef::Integer(way.into()),
@@ -196,7 +196,7 @@ impl NewLetter<'_> {
             ValueRef::Integer(mark.0.into()),
             ValueRef::Integer(kind.into()),
         ]);
-        let row = params![peer, way, outbox, number, text, at, request, via, missing, mark.0, sum, kind];
+        let row = params![peer, way, outbox, number, text, at, request, via, missing, mark.0, checksum, kind];
         Ok(tx.prepare_cached(insert)?.execute(row)? > 0)
     }
 }
@@ -207,7 +207,7 @@ fn text_or_null(text: Option<&str>) -> ValueRef<'_> {
 
 /// A change recorded after a letter was stored.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Note<'a> {
+pub(super) enum LetterUpdate<'a> {
     /// The letter was shown, or its refusal was reported.
     Shown,
     /// The letter was refused: the reason, and whether it may still have arrived.
@@ -216,10 +216,10 @@ pub(super) enum Note<'a> {
 
 /// Records a change of a letter, and updates its checksum if it was correct. A refused letter keeps
 /// its first refusal.
-pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::Result<()> {
+pub(super) fn update(tx: &Transaction<'_>, key: Key, note: LetterUpdate<'_>) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT letters.id, ",
-        summed!(),
+        checksummed!(),
         ", sum FROM letters JOIN peers ON peers.id = peer
             WHERE peer = ?1 AND way = ?2 AND outbox = ?3 AND number = ?4"
     );
@@ -227,13 +227,13 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     let mut select = tx.prepare_cached(select)?;
     let mut rows = select.query(params![peer, way, outbox as i64, number as i64])?;
     let Some(row) = rows.next()? else { return Ok(()) };
-    let place = row.get::<_, i64>(0)?;
+    let seq = row.get::<_, i64>(0)?;
     let whole = is_whole(row, 1)?;
     let mut values = values(row, 1)?;
     match note {
-        Note::Shown => values[SHOWN] = ValueRef::Integer(1),
-        Note::Refused(..) if values[REFUSED] != ValueRef::Null => return Ok(()),
-        Note::Refused(reason, doubt) => {
+        LetterUpdate::Shown => values[SHOWN] = ValueRef::Integer(1),
+        LetterUpdate::Refused(..) if values[REFUSED] != ValueRef::Null => return Ok(()),
+        LetterUpdate::Refused(reason, doubt) => {
             values[REFUSED] = ValueRef::Text(reason.as_bytes());
             values[DOUBT] = ValueRef::Integer(doubt.into());
         }
@@ -241,15 +241,16 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
     if whole {
         let update = "UPDATE letters SET refused = ?2, doubt = ?3, shown = ?4, sum = ?5 WHERE id = ?1";
         let refused = values[REFUSED].as_str_or_null()?;
-        let row = params![place, refused, values[DOUBT].as_i64()?, values[SHOWN].as_i64()?, sum_of(&values)];
+        let row =
+            params![seq, refused, values[DOUBT].as_i64()?, values[SHOWN].as_i64()?, checksum_of(&values)];
         tx.prepare_cached(update)?.execute(row)?;
         return Ok(());
     }
     match note {
-        Note::Shown => tx.execute("UPDATE letters SET shown = 1 WHERE id = ?1", [place])?,
-        Note::Refused(reason, doubt) => {
+        LetterUpdate::Shown => tx.execute("UPDATE letters SET shown = 1 WHERE id = ?1", [seq])?,
+        LetterUpdate::Refused(reason, doubt) => {
             let update = "UPDATE letters SET refused = ?2, doubt = ?3 WHERE id = ?1";
-            tx.execute(update, params![place, reason, doubt])?
+            tx.execute(update, params![seq, reason, doubt])?
         }
     };
     mend_indexes(tx)
@@ -257,49 +258,49 @@ pub(super) fn note(tx: &Transaction<'_>, key: Key, note: Note<'_>) -> rusqlite::
 
 /// Marks a letter of the outbox as refused because it is damaged, to be reported to the user.
 /// Updates its checksum if it was correct. [`mend_indexes`] must follow.
-pub(super) fn refuse_damaged(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
+pub(super) fn refuse_damaged(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT ",
-        summed!(),
+        checksummed!(),
         ", sum FROM letters JOIN peers ON peers.id = peer WHERE letters.id = ?1"
     );
     let word = Reason::Damaged.word();
     let mut select = tx.prepare_cached(select)?;
-    let mut rows = select.query([place])?;
-    let sum = match rows.next()? {
+    let mut rows = select.query([seq])?;
+    let checksum = match rows.next()? {
         Some(row) if is_whole(row, 0)? => {
             let mut values = values(row, 0)?;
             values[REFUSED] = ValueRef::Text(word.as_bytes());
             values[DOUBT] = ValueRef::Integer(1);
             values[SHOWN] = ValueRef::Integer(0);
-            Some(sum_of(&values))
+            Some(checksum_of(&values))
         }
         _ => None,
     };
     let update =
         "UPDATE letters SET refused = ?2, doubt = 1, shown = 0, sum = coalesce(?3, sum) WHERE id = ?1";
-    tx.prepare_cached(update)?.execute(params![place, word, sum]).map(drop)
+    tx.prepare_cached(update)?.execute(params![seq, word, checksum]).map(drop)
 }
 
 /// Erases the text of a letter, which removes it from the history. Updates its checksum if it was
 /// correct.
-pub(super) fn erase_text(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
+pub(super) fn erase_text(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
     let select = concat!(
         "SELECT ",
-        summed!(),
+        checksummed!(),
         ", sum FROM letters JOIN peers ON peers.id = peer WHERE letters.id = ?1"
     );
     let mut select = tx.prepare_cached(select)?;
-    let mut rows = select.query([place])?;
+    let mut rows = select.query([seq])?;
     let Some(row) = rows.next()? else { return Ok(()) };
     let whole = is_whole(row, 0)?;
     let mut values = values(row, 0)?;
     values[TEXT] = ValueRef::Null;
     values[VIA] = ValueRef::Text(ERASED.as_bytes());
     // The checksum of a damaged row stays wrong.
-    let sum = whole.then(|| sum_of(&values));
+    let checksum = whole.then(|| checksum_of(&values));
     let update = "UPDATE letters SET text = NULL, via = ?2, sum = coalesce(?3, sum) WHERE id = ?1";
-    tx.prepare_cached(update)?.execute(params![place, ERASED, sum])?;
+    tx.prepare_cached(update)?.execute(params![seq, ERASED, checksum])?;
     Ok(())
 }
 

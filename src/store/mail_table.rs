@@ -4,19 +4,21 @@
 //! Must not depend on: the state of sessions. Invariant: each row has a checksum over all of its
 //! fields, checked on reading. SQLite has none, and a flipped bit could deliver a letter to another
 //! member. A start reads every row except the letters, whose counts are in
-//! [`super::waiting_table`]. It reads the letters too if they are few.
+//! [`super::waiting_counts_table`]. It reads the letters too if they are few.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::checksums::{Checksum, checksum, unsigned};
 use super::database::{damaged, fault, is_checked_whole, phrase};
-use super::sums::{Sum, sum, unsigned};
-use super::waiting_table::{self, Changes};
+use super::waiting_counts_table::{self, CountChanges};
 use super::worker::Fault;
-use super::{damaged_table, outboxes_table, roll_table, sessions_table, unused_table};
-use crate::base::{Held, LetterId, Mark, Name, OutboxId, Phrase, Places, Query, Row};
-use crate::relay::{FlowNames, KeptLetter, Mail, Marks, OwedRefusal, Record, Waiting};
+use super::{damaged_table, membership_table, outboxes_table, sessions_table, unused_table};
+use crate::base::{LetterId, Mark, Name, OutboxId, Payload, Phrase, Query, Row, SeqFilter};
+use crate::relay::{
+    FlowNames, FlowWatermarks, MailboxLetter, PendingRefusal, PersistedMail, Record, WaitingCount,
+};
 
 /// `letters` is one tree by sequence number, so that new letters are appended, with an index by
 /// recipient. Clustering by recipient was measured to be five times slower. Numbers and outboxes
@@ -65,36 +67,40 @@ CREATE TABLE clock(
 
 /// Applies one record to a transaction. Returns `false` if it contradicts the stored state.
 /// `changes` must be written at the end of the transaction.
-pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes) -> rusqlite::Result<bool> {
+pub(super) fn apply(
+    tx: &Transaction<'_>,
+    record: &Record,
+    changes: &mut CountChanges,
+) -> rusqlite::Result<bool> {
     match record {
         Record::Member { name, key, since } => return unused_table::add_member(tx, name, key, *since),
-        Record::Roll(change) => return roll_table::apply(tx, change),
+        Record::Membership(change) => return membership_table::apply(tx, change),
         Record::Letters { to, letters } => {
             for letter in letters {
                 add_letter(tx, to, letter)?;
                 changes.add(to, letter);
             }
         }
-        Record::Progress { marks, stored } => {
+        Record::Progress { watermarks: marks, stored } => {
             if let Some(marks) = marks {
                 put_marks(tx, marks)?;
             }
-            for place in stored {
-                remove_letter(tx, *place, changes)?;
+            for seq in stored {
+                remove_letter(tx, *seq, changes)?;
             }
         }
-        Record::Expired { place, owed } => {
-            remove_letter(tx, *place, changes)?;
+        Record::Expired { seq, refusal: owed } => {
+            remove_letter(tx, *seq, changes)?;
             put_refusal(tx, owed)?;
         }
-        Record::Damaged { place, to, owed } => {
-            damaged_table::put(tx, *place, to)?;
-            changes.count_anew(to);
+        Record::Damaged { seq, to, refusal: owed } => {
+            damaged_table::put(tx, *seq, to)?;
+            changes.recount(to);
             if let Some(owed) = owed {
                 put_refusal(tx, owed)?;
             }
         }
-        Record::Rested(flows) => {
+        Record::Pruned(flows) => {
             // A removed sender receives no further refusals.
             for table in ["receipts", "refusals"] {
                 let delete =
@@ -106,7 +112,7 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
             }
         }
         Record::SignedIn { outbox, gone } => outboxes_table::put(tx, outbox, *gone)?,
-        Record::Heard(owed) => {
+        Record::RefusalAcknowledged(owed) => {
             let delete =
                 "DELETE FROM refusals WHERE author = ?1 AND recipient = ?2 AND outbox = ?3 AND number = ?4";
             let key =
@@ -115,61 +121,61 @@ pub(super) fn apply(tx: &Transaction<'_>, record: &Record, changes: &mut Changes
         }
         Record::Clock(ms) => {
             let put = "INSERT OR REPLACE INTO clock(one, ms, sum) VALUES (1, ?1, ?2)";
-            tx.prepare_cached(put)?.execute(params![*ms as i64, sum("clock", &[], &[*ms], &[])])?;
+            tx.prepare_cached(put)?.execute(params![*ms as i64, checksum("clock", &[], &[*ms], &[])])?;
         }
-        Record::Sessions { noted, ended } => sessions_table::note(tx, noted, ended)?,
+        Record::Sessions { hints: noted, ended } => sessions_table::put_hints(tx, noted, ended)?,
     }
     Ok(true)
 }
 
-fn add_letter(tx: &Transaction<'_>, to: &Name, letter: &KeptLetter) -> rusqlite::Result<()> {
-    let KeptLetter { place, since, from, id, len, message, mark: _ } = letter;
+fn add_letter(tx: &Transaction<'_>, to: &Name, letter: &MailboxLetter) -> rusqlite::Result<()> {
+    let MailboxLetter { seq, stored_at: since, from, id, len, message, mark: _ } = letter;
     let insert = "INSERT INTO letters(id, recipient, author, outbox, number, since, len, sum, message)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let numbers = [*place, id.outbox.0, id.number, *since, *len];
-    let sum = sum("letter", &[to.as_str(), from.as_str()], &numbers, message);
-    let [place, outbox, number, since, len] = numbers.map(|n| n as i64);
+    let numbers = [*seq, id.outbox.0, id.number, *since, *len];
+    let checksum = checksum("letter", &[to.as_str(), from.as_str()], &numbers, message);
+    let [seq, outbox, number, since, len] = numbers.map(|n| n as i64);
     tx.prepare_cached(insert)?.execute(params![
-        place,
+        seq,
         to.as_str(),
         from.as_str(),
         outbox,
         number,
         since,
         len,
-        sum,
+        checksum,
         &message[..]
     ])?;
     Ok(())
 }
 
-fn remove_letter(tx: &Transaction<'_>, place: u64, changes: &mut Changes) -> rusqlite::Result<()> {
+fn remove_letter(tx: &Transaction<'_>, seq: u64, changes: &mut CountChanges) -> rusqlite::Result<()> {
     let delete = "DELETE FROM letters WHERE id = ?1 RETURNING recipient, author, outbox, len";
     let mut delete = tx.prepare_cached(delete)?;
-    let gone = delete.query_row([place as i64], |row| {
-        Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, unsigned(row, 3)?))
-    });
+    let gone = delete
+        .query_row([seq as i64], |row| Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, unsigned(row, 3)?)));
     if let Some((to, from, outbox, len)) = gone.optional()? {
         changes.remove(to, from, outbox, len);
     }
     Ok(())
 }
 
-fn put_marks(tx: &Transaction<'_>, marks: &Marks) -> rusqlite::Result<()> {
-    let Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second } = marks;
+fn put_marks(tx: &Transaction<'_>, marks: &FlowWatermarks) -> rusqlite::Result<()> {
+    let FlowWatermarks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second } = marks;
     let put = "INSERT OR REPLACE INTO
         receipts(author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let later = u64::from(*at_full_second);
     let numbers = [outbox.0, *accepted, *delivered, *read, *since, mark.0.into(), later];
-    let sum = sum("receipt", &[from.as_str(), to.as_str()], &numbers, &[]);
+    let checksum = checksum("receipt", &[from.as_str(), to.as_str()], &numbers, &[]);
     let [outbox, accepted, delivered, read, since, mark, later] = numbers.map(|n| n as i64);
-    let row = params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, since, mark, later, sum];
+    let row =
+        params![from.as_str(), to.as_str(), outbox, accepted, delivered, read, since, mark, later, checksum];
     tx.prepare_cached(put)?.execute(row)?;
     Ok(())
 }
 
-fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()> {
+fn put_refusal(tx: &Transaction<'_>, owed: &PendingRefusal) -> rusqlite::Result<()> {
     let put =
         "INSERT OR REPLACE INTO refusals(author, recipient, outbox, number, reason, may_have_arrived, sum)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -177,9 +183,9 @@ fn put_refusal(tx: &Transaction<'_>, owed: &OwedRefusal) -> rusqlite::Result<()>
     let to = owed.to.as_str();
     let reason = owed.reason.word();
     let numbers = [owed.id.outbox.0, owed.id.number, owed.may_have_arrived.into()];
-    let sum = sum("refusal", &[from, to, &reason], &numbers, &[]);
+    let checksum = checksum("refusal", &[from, to, &reason], &numbers, &[]);
     let [outbox, number, maybe] = numbers.map(|n| n as i64);
-    tx.prepare_cached(put)?.execute(params![from, to, outbox, number, reason, maybe, sum])?;
+    tx.prepare_cached(put)?.execute(params![from, to, outbox, number, reason, maybe, checksum])?;
     Ok(())
 }
 
@@ -194,25 +200,25 @@ pub(super) fn load(db: &Connection, path: &Path, query: &Query) -> Result<Vec<Ro
 fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut bytes = 0;
-    match (&query.places, &query.owner) {
-        (Places::Behind(after), Some(owner)) => {
+    match (&query.filter, &query.owner) {
+        (SeqFilter::After(after), Some(owner)) => {
             let select = format!("{FIELDS} WHERE recipient = ?1 AND id > ?2 ORDER BY id");
             let mut select = db.prepare_cached(&select)?;
             let found = select.query(params![owner.as_str(), *after as i64])?;
             take_rows(db, query, found, &mut rows, &mut bytes)?;
         }
-        (Places::Behind(after), None) => {
+        (SeqFilter::After(after), None) => {
             let mut select = db.prepare_cached(&format!("{FIELDS} WHERE id > ?1 ORDER BY id"))?;
             let found = select.query([*after as i64])?;
             take_rows(db, query, found, &mut rows, &mut bytes)?;
         }
-        (Places::At(places), _) => {
+        (SeqFilter::At(places), _) => {
             let mut select = db.prepare_cached(&format!("{FIELDS} WHERE id = ?1"))?;
-            for place in places {
+            for seq in places {
                 if bytes >= query.bytes_max {
                     break;
                 }
-                let found = select.query([*place as i64])?;
+                let found = select.query([*seq as i64])?;
                 take_rows(db, query, found, &mut rows, &mut bytes)?;
             }
         }
@@ -231,16 +237,21 @@ fn take_rows(
     while *bytes < query.bytes_max
         && let Some(row) = found.next()?
     {
-        let place = unsigned(row, 0)?;
+        let seq = unsigned(row, 0)?;
         match read_letter(row)?.map(|letter| letter.whole_for(query.owner.as_ref())) {
             Some(Ok((owner, letter))) => {
                 *bytes += letter.message.len();
-                rows.push(Row { owner, place, since: letter.since, held: Held::Whole(letter.message) });
+                rows.push(Row {
+                    owner,
+                    seq,
+                    stored_at: letter.since,
+                    payload: Payload::Intact(letter.message),
+                });
             }
-            _ if damaged_table::knows(db, place)? => {}
+            _ if damaged_table::contains(db, seq)? => {}
             other => {
                 let letter = other.and_then(Result::err);
-                rows.extend(damaged_row(db, query, place, letter.as_ref())?);
+                rows.extend(damaged_row(db, query, seq, letter.as_ref())?);
             }
         }
     }
@@ -252,21 +263,21 @@ fn take_rows(
 fn damaged_row(
     db: &Connection,
     query: &Query,
-    place: u64,
+    seq: u64,
     letter: Option<&StoredLetter>,
 ) -> rusqlite::Result<Option<Row>> {
     let owner = match (&query.owner, letter.and_then(|letter| letter.to.parse().ok())) {
         (Some(owner), _) => owner.clone(),
-        (None, Some(to)) if damaged_table::is_indexed(db, &to, place)? => to,
+        (None, Some(to)) if damaged_table::is_indexed(db, &to, seq)? => to,
         _ => return Ok(None),
     };
-    let held = Held::Damaged(letter.and_then(damaged_table::label));
-    Ok(Some(Row { owner, place, since: 0, held }))
+    let held = Payload::Damaged(letter.and_then(damaged_table::header));
+    Ok(Some(Row { owner, seq, stored_at: 0, payload: held }))
 }
 
 fn fault_phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
     match fault(path, error) {
-        Fault::Passing(phrase) | Fault::Broken(phrase) => phrase,
+        Fault::Transient(phrase) | Fault::Broken(phrase) => phrase,
     }
 }
 
@@ -312,9 +323,9 @@ fn read_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLetter> {
     let from: String = row.get(2)?;
     let numbers =
         [unsigned(row, 0)?, unsigned(row, 3)?, unsigned(row, 4)?, unsigned(row, 5)?, unsigned(row, 6)?];
-    let stored: Sum = row.get(7)?;
+    let stored: Checksum = row.get(7)?;
     let message: Vec<u8> = row.get(8)?;
-    let is_whole = stored == sum("letter", &[&to, &from], &numbers, &message);
+    let is_whole = stored == checksum("letter", &[&to, &from], &numbers, &message);
     let [_, outbox, number, since, len] = numbers;
     Ok(StoredLetter { to, from, outbox, number, since, len, message, is_whole })
 }
@@ -324,51 +335,51 @@ fn read_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLetter> {
 ///
 /// # Errors
 /// Returns `store-database-damaged`, or a phrase for a system error.
-pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<Mail, Phrase> {
+pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
-    let waiting = waiting_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "waiting"))?;
+    let waiting = waiting_counts_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "waiting"))?;
     if is_checked_whole(path) {
         check_letters(db, path, &waiting)?;
     }
-    let last_place = "SELECT ifnull(max(id), 0) FROM letters";
-    let last_place = db.query_row(last_place, [], |row| unsigned(row, 0)).map_err(told)?;
+    let last_seq = "SELECT ifnull(max(id), 0) FROM letters";
+    let last_seq = db.query_row(last_seq, [], |row| unsigned(row, 0)).map_err(told)?;
     let marks = read_marks(db).map_err(told)?.ok_or_else(|| damaged(path, "receipts"))?;
     let refusals = read_refusals(db).map_err(told)?.ok_or_else(|| damaged(path, "refusals"))?;
     let outboxes = outboxes_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "outboxes"))?;
     let sessions = sessions_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "sessions"))?;
     let clock = "SELECT ms, sum FROM clock";
     let clock = db
-        .query_row(clock, [], |row| Ok((unsigned(row, 0)?, row.get::<_, Sum>(1)?)))
+        .query_row(clock, [], |row| Ok((unsigned(row, 0)?, row.get::<_, Checksum>(1)?)))
         .optional()
         .map_err(told)?;
     let clock = match clock {
         None => 0,
-        Some((ms, stored)) if stored == sum("clock", &[], &[ms], &[]) => ms,
+        Some((ms, stored)) if stored == checksum("clock", &[], &[ms], &[]) => ms,
         Some(_) => return Err(damaged(path, "clock")),
     };
-    Ok(Mail { clock, last_place, waiting, marks, refusals, outboxes, sessions })
+    Ok(PersistedMail { clock, last_seq, waiting, watermarks: marks, refusals, outboxes, sessions })
 }
 
 /// Checks the checksum of every letter not already known as damaged, and the counts in `waiting`.
-fn check_letters(db: &Connection, path: &Path, waiting: &[Waiting]) -> Result<(), Phrase> {
+fn check_letters(db: &Connection, path: &Path, waiting: &[WaitingCount]) -> Result<(), Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
     let select = format!("{FIELDS} ORDER BY id");
     let mut select = db.prepare(&select).map_err(told)?;
     let mut rows = select.query([]).map_err(told)?;
-    let mut counted = Changes::default();
+    let mut counted = CountChanges::default();
     while let Some(row) = rows.next().map_err(told)? {
-        let place = unsigned(row, 0).map_err(told)?;
+        let seq = unsigned(row, 0).map_err(told)?;
         match read_letter(row).map_err(told)?.filter(|letter| letter.is_whole) {
             Some(letter) => counted.add_read(letter.to, letter.from, letter.outbox, letter.len),
-            None if damaged_table::knows(db, place).map_err(told)? => {}
-            None => return Err(damaged(path, format_args!("letters: {place}"))),
+            None if damaged_table::contains(db, seq).map_err(told)? => {}
+            None => return Err(damaged(path, format_args!("letters: {seq}"))),
         }
     }
     if counted.agrees_with(waiting) { Ok(()) } else { Err(damaged(path, "waiting")) }
 }
 
 /// Reads the receipts. Returns `None` if a row is damaged.
-fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
+fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<FlowWatermarks>>> {
     let select =
         "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
         FROM receipts";
@@ -380,21 +391,30 @@ fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<Marks>>> {
         for (nth, number) in numbers.iter_mut().enumerate() {
             *number = unsigned(row, 2 + nth)?;
         }
-        let is_whole = row.get::<_, Sum>(9)? == sum("receipt", &[&from, &to], &numbers, &[]);
+        let is_whole = row.get::<_, Checksum>(9)? == checksum("receipt", &[&from, &to], &numbers, &[]);
         let [outbox, accepted, delivered, read, since, mark, later] = numbers;
         let outbox = OutboxId(outbox);
         let mark = Mark(mark as u32);
         let at_full_second = later == 1;
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
-        let of =
-            |(from, to)| Marks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second };
+        let of = |(from, to)| FlowWatermarks {
+            from,
+            outbox,
+            to,
+            accepted,
+            delivered,
+            read,
+            since,
+            mark,
+            at_full_second,
+        };
         Ok(names.map(of))
     })?;
     rows.collect()
 }
 
 /// Reads the refusals. Returns `None` if a row is damaged.
-fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<OwedRefusal>>> {
+fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<PendingRefusal>>> {
     let select = "SELECT author, recipient, outbox, number, reason, may_have_arrived, sum FROM refusals";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
@@ -402,11 +422,12 @@ fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<OwedRefusal>>> 
         let to: String = row.get(1)?;
         let reason: String = row.get(4)?;
         let numbers = [unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 5)?];
-        let is_whole = row.get::<_, Sum>(6)? == sum("refusal", &[&from, &to, &reason], &numbers, &[]);
+        let is_whole =
+            row.get::<_, Checksum>(6)? == checksum("refusal", &[&from, &to, &reason], &numbers, &[]);
         let [outbox, number, maybe] = numbers;
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
         let id = LetterId { outbox: OutboxId(outbox), number };
-        Ok(names.map(|(from, to)| OwedRefusal::read(from, to, id, &reason, maybe == 1)))
+        Ok(names.map(|(from, to)| PendingRefusal::from_stored(from, to, id, &reason, maybe == 1)))
     })?;
     rows.collect()
 }

@@ -8,14 +8,14 @@ use super::history::History;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::pins::Pins;
-use super::udp_failed::UdpFailed;
+use super::udp_failures::UdpFailures;
 use super::worker::{Backend, Fault};
 use crate::base::{Name, OutboxId, Phrase};
-use crate::client::{Kept, Record};
+use crate::client::{PersistedClient, Record};
 
 /// Initial state of a client.
 #[derive(Clone, PartialEq, Eq)]
-pub struct MemberState {
+pub struct ClientState {
     /// The member's X25519 private key.
     pub private_key: [u8; 32],
     /// The highest durably reserved handshake counter; 0 at the first run.
@@ -23,14 +23,14 @@ pub struct MemberState {
     /// Number of the member's outbox.
     pub outbox: OutboxId,
     /// State of letters from earlier runs.
-    pub kept: Kept,
+    pub persisted: PersistedClient,
     /// Damaged letters of the outbox, which are refused for that. Each is reported once, as
     /// `letter-damaged` (`file`, `relay`, `to`, `number`).
     pub damaged: Vec<Phrase>,
 }
 
 /// Omits the private key.
-impl std::fmt::Debug for MemberState {
+impl std::fmt::Debug for ClientState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemberState")
             .field("counter_reserved", &self.counter_reserved)
@@ -60,7 +60,7 @@ pub struct MemberStore {
     counter_reserved: u64,
     pins: Pins,
     history: History,
-    udp_failed: UdpFailed,
+    udp_failures: UdpFailures,
     _lock: FolderLock,
 }
 
@@ -92,7 +92,7 @@ impl MemberStore {
         name: &Name,
         folder: &str,
         seed: impl Fn() -> [u8; 32],
-    ) -> Result<(MemberStore, MemberState), Phrase> {
+    ) -> Result<(MemberStore, ClientState), Phrase> {
         let dir = member_dir(data_dir, folder);
         create_folder(&dir)?;
         let lock = FolderLock::take(&dir).map_err(|error| match error {
@@ -104,13 +104,13 @@ impl MemberStore {
         let counter_reserved = load_counter(&counter_path)?;
         let pins = Pins::load(data_dir)?;
         let number = || u64::from_le_bytes(*seed().first_chunk().expect("a seed has 32 bytes"));
-        let (mut history, mut kept) = History::open(&dir.join("letters.sqlite"), number)?;
+        let (mut history, mut persisted) = History::open(&dir.join("letters.sqlite"), number)?;
         let outbox = history.outbox();
         let damaged = history.take_damaged();
-        let udp_failed = UdpFailed::load(&dir);
-        kept.udp_failed = udp_failed.by_relay().clone();
-        let store = MemberStore { counter_path, counter_reserved, pins, history, udp_failed, _lock: lock };
-        Ok((store, MemberState { private_key, counter_reserved, outbox, kept, damaged }))
+        let udp_failures = UdpFailures::load(&dir);
+        persisted.udp_failed = udp_failures.by_relay().clone();
+        let store = MemberStore { counter_path, counter_reserved, pins, history, udp_failures, _lock: lock };
+        Ok((store, ClientState { private_key, counter_reserved, outbox, persisted, damaged }))
     }
 
     fn reserve(&mut self, counter: u64) -> Result<(), Phrase> {
@@ -140,19 +140,19 @@ impl Backend<Record> for MemberStore {
                     pin_indexes.push(index);
                 }
                 Record::UdpFailed { relay, at } => {
-                    self.udp_failed.set(relay, *at);
+                    self.udp_failures.set(relay, *at);
                     fared = true;
                 }
                 _ => letters = true,
             }
         }
-        self.reserve(counter).map_err(Fault::Passing)?;
+        self.reserve(counter).map_err(Fault::Transient)?;
         if !pins.is_empty() {
-            let taken = self.pins.set_first(pins).map_err(Fault::Passing)?;
+            let taken = self.pins.set_first(pins).map_err(Fault::Transient)?;
             refused.extend(taken.into_iter().map(|nth| pin_indexes[nth]));
         }
         if fared {
-            self.udp_failed.write();
+            self.udp_failures.write();
         }
         if letters {
             self.history.add(records, refused)?;
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::base::{PublicKey, Ticket};
-    use crate::store::{Done, Worker};
+    use crate::store::{StoreReply, Worker};
 
     const FOLDER: &str = "0123456789abcdef";
 
@@ -207,7 +207,7 @@ mod tests {
         "TOM".parse().unwrap()
     }
 
-    fn open(data: &Path, seed: u8) -> Result<(MemberStore, MemberState), Phrase> {
+    fn open(data: &Path, seed: u8) -> Result<(MemberStore, ClientState), Phrase> {
         MemberStore::open(data, &tom(), FOLDER, || [seed; 32])
     }
 
@@ -226,8 +226,8 @@ mod tests {
             worker.persist(Ticket(ticket), record).unwrap();
         }
         worker.finish();
-        let answers = [1, 2, 3].map(|n| Done::Committed(Ticket(n)));
-        assert_eq!(Vec::from_iter(done.iter()), [&answers[..], &[Done::Failed(Ticket(4))]].concat());
+        let answers = [1, 2, 3].map(|n| StoreReply::Committed(Ticket(n)));
+        assert_eq!(Vec::from_iter(done.iter()), [&answers[..], &[StoreReply::Failed(Ticket(4))]].concat());
         let (_store, state) = open(data.path(), 2).unwrap();
         assert_eq!(state.private_key, [1; 32]);
         assert_eq!(state.counter_reserved, 7);
@@ -247,7 +247,7 @@ mod tests {
             let (mut store, _) = open(data.path(), 1).unwrap();
             assert_eq!(store.commit(&records, &mut Vec::new()), Ok(()));
             drop(store);
-            assert_eq!(open(data.path(), 1).unwrap().1.kept.udp_failed.len(), known);
+            assert_eq!(open(data.path(), 1).unwrap().1.persisted.udp_failed.len(), known);
         }
     }
 
@@ -267,8 +267,8 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("members").join(FOLDER);
         drop(open(data.path(), 1).unwrap());
-        type Harm = fn(&Path);
-        let table: [(&str, Harm, &str); 6] = [
+        type MemberFault = fn(&Path);
+        let table: [(&str, MemberFault, &str); 6] = [
             ("identity.key", |f| fs::write(f, "short").unwrap(), "store-key-damaged"),
             (
                 "identity.key",
@@ -303,7 +303,7 @@ mod tests {
         fs::create_dir(&blocked).unwrap();
         for _ in 0..2 {
             let fault = store.commit(&[Record::Counter(5)], &mut Vec::new());
-            assert!(matches!(fault, Err(Fault::Passing(_))), "{fault:?}");
+            assert!(matches!(fault, Err(Fault::Transient(_))), "{fault:?}");
         }
         fs::remove_dir(&blocked).unwrap();
         assert_eq!(store.commit(&[Record::Counter(5)], &mut Vec::new()), Ok(()));

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use super::database::{self, damaged, phrase};
-use super::members_table::row_sum;
+use super::members_table::row_checksum;
+use super::membership_table;
 use super::relay::KIND;
-use super::roll_table;
 use crate::base::{Name, Phrase, PublicKey, Wall};
 use crate::relay::Invitation;
 
 /// One member, as shown to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct MemberListing {
     /// The name.
     pub name: Name,
     /// The identity key that owns it.
@@ -28,7 +28,7 @@ pub struct Listed {
 /// # Errors
 /// Returns `members-no-relay` (`folder`) if the folder never belonged to a relay; otherwise as
 /// [`super::RelayStore::open`].
-pub fn members_list(dir: &Path) -> Result<(Vec<Listed>, Vec<Invitation>), Phrase> {
+pub fn members_list(dir: &Path) -> Result<(Vec<MemberListing>, Vec<Invitation>), Phrase> {
     let path = super::operators::database_of(dir)?;
     let db = database::open_to_read(&path, &KIND)?.ok_or_else(|| super::operators::no_relay(dir))?;
     let told = |error: rusqlite::Error| phrase(&path, &error);
@@ -39,14 +39,14 @@ pub fn members_list(dir: &Path) -> Result<(Vec<Listed>, Vec<Invitation>), Phrase
         let name: String = row.get(0).map_err(told)?;
         let key: [u8; 32] = row.get(1).map_err(told)?;
         let since = row.get::<_, i64>(2).map_err(told)?;
-        let whole = row.get::<_, [u8; 8]>(3).map_err(told)? == row_sum(&name, &key);
+        let whole = row.get::<_, [u8; 8]>(3).map_err(told)? == row_checksum(&name, &key);
         let Some(name) = name.parse::<Name>().ok().filter(|_| whole) else {
             return Err(damaged(&path, format_args!("members: {name}")));
         };
-        let seen = roll_table::seen(&db, &name).map_err(told)?;
+        let seen = membership_table::seen(&db, &name).map_err(told)?;
         let since = Wall(u64::try_from(since).unwrap_or(0).saturating_mul(1_000));
-        members.push(Listed { name, key: PublicKey(key), since, seen });
+        members.push(MemberListing { name, key: PublicKey(key), since, seen });
     }
-    let invitations = roll_table::read_invitations(&db).map_err(told)?;
+    let invitations = membership_table::read_invitations(&db).map_err(told)?;
     Ok((members, invitations.ok_or_else(|| damaged(&path, "invitations"))?))
 }

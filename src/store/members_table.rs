@@ -1,5 +1,5 @@
 //! The owner key of each name at a relay. The mail is in [`super::mail_table`], other state of
-//! members in [`super::roll_table`].
+//! members in [`super::membership_table`].
 //!
 //! Invariant: each row has a checksum, because SQLite has none over rows. Without it a flipped bit
 //! could leave a name without an owner, or give it to another one.
@@ -9,8 +9,8 @@ use std::path::Path;
 use blake2::{Blake2s256, Digest};
 use rusqlite::{Connection, Transaction};
 
+use super::checksums::{CHECKSUM_LEN, Checksum};
 use super::database::{damaged, phrase};
-use super::sums::{SUM_LEN, Sum};
 use crate::base::{Name, Phrase, PublicKey};
 
 /// One tree without a second index, so that a row is found by the same bytes that its `sum` covers.
@@ -35,8 +35,8 @@ pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, Pu
     while let Some(row) = rows.next().map_err(told)? {
         let name: String = row.get(0).map_err(told)?;
         let key: [u8; 32] = row.get(1).map_err(told)?;
-        let sum: Sum = row.get(2).map_err(told)?;
-        let is_whole = sum == row_sum(&name, &key)
+        let checksum: Checksum = row.get(2).map_err(told)?;
+        let is_whole = checksum == row_checksum(&name, &key)
             && members.last().is_none_or(|(last, _)| last.as_str() < name.as_str());
         match name.parse() {
             Ok(name) if is_whole => members.push((name, PublicKey(key))),
@@ -49,7 +49,7 @@ pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, Pu
 /// Adds a member. Returns `false` if the name has another key, which is then kept.
 pub(super) fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rusqlite::Result<bool> {
     let insert = "INSERT INTO members(name, key, sum) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    let row = (name.as_str(), key.0, row_sum(name.as_str(), &key.0));
+    let row = (name.as_str(), key.0, row_checksum(name.as_str(), &key.0));
     if tx.prepare_cached(insert)?.execute(row)? == 1 {
         return Ok(true);
     }
@@ -57,7 +57,7 @@ pub(super) fn add_one(tx: &Transaction<'_>, name: &Name, key: &PublicKey) -> rus
     Ok(owner.query_row([name.as_str()], |row| row.get::<_, [u8; 32]>(0))? == key.0)
 }
 
-pub(super) fn row_sum(name: &str, key: &[u8; 32]) -> Sum {
+pub(super) fn row_checksum(name: &str, key: &[u8; 32]) -> Checksum {
     let hash = Blake2s256::new().chain_update(key).chain_update(name).finalize();
-    *hash.first_chunk::<SUM_LEN>().expect("a hash has 32 bytes")
+    *hash.first_chunk::<CHECKSUM_LEN>().expect("a hash has 32 bytes")
 }

@@ -7,10 +7,10 @@
 //! damaged, or made by a newer version, is rejected by name and left unchanged.
 
 mod archive;
-mod commits;
+mod checksums;
+mod commit_counter;
 mod damaged_table;
 mod database;
-mod ephemeral;
 mod files;
 mod forget;
 mod history;
@@ -21,34 +21,34 @@ mod mail_table;
 mod member;
 mod members_list;
 mod members_table;
+mod membership_table;
+mod null_store;
 mod operators;
 mod outboxes_table;
 mod outgoing;
 mod own_outboxes;
 mod pins;
-mod reach;
 mod received;
 mod relay;
+mod relay_addresses;
 mod reset_id;
-mod roll_table;
 mod sessions_table;
-mod sums;
-mod udp_failed;
+mod udp_failures;
 mod unused_table;
-mod waiting_table;
+mod waiting_counts_table;
 mod worker;
 
-pub use archive::{Archive, Fate, Unshown};
-pub use ephemeral::Ephemeral;
+pub use archive::{Archive, RequestOutcome, UnreadLetter};
 pub use files::default_data_dir;
-pub use forget::{Count, Eraser, Which};
-pub use member::{MemberState, MemberStore, member_dir, member_dirs};
-pub use members_list::{Listed, members_list};
-pub use operators::{Asked, Requests};
+pub use forget::{EraseCounts, EraseFilter, Eraser};
+pub use member::{ClientState, MemberStore, member_dir, member_dirs};
+pub use members_list::{MemberListing, members_list};
+pub use null_store::NullStore;
+pub use operators::{RequestQueue, RequestStatus};
 pub use pins::{Pin, Pins};
-pub use reach::{Reach, ReachedAt};
 pub use relay::{RELAY_DATABASE, RelayState, RelayStore};
+pub use relay_addresses::{RelayAddress, RelayAddresses};
 pub use reset_id::renew_reset_id;
 pub use worker::{
-    BATCH_RECORDS_MAX, Backend, Done, Fault, NotTaken, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, Worker,
+    BATCH_RECORDS_MAX, Backend, Fault, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, StoreReply, SubmitError, Worker,
 };

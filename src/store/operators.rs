@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::{self, Kind, phrase};
 use crate::base::{Name, Phrase, Wall};
-use crate::relay::{Invitation, InvitationId, Request};
+use crate::relay::{Invitation, InvitationId, OperatorRequest};
 
 /// Application id in SQLite's header that marks the file as ours: `QQRQ`.
 const APPLICATION_ID: u32 = 0x5151_5251;
@@ -35,7 +35,7 @@ const PAGE: usize = 64;
 
 /// The requests of one relay, for the relay or for a command.
 #[derive(Debug)]
-pub struct Requests {
+pub struct RequestQueue {
     path: PathBuf,
     db: Connection,
     version: Option<u32>,
@@ -44,22 +44,22 @@ pub struct Requests {
 
 /// State of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestStatus {
     /// The relay has not answered yet.
     Waiting,
-    /// The relay has answered; the text is the one given to [`Requests::answer`].
+    /// The relay has answered; the text is the one given to [`RequestQueue::answer`].
     Answered(String),
     /// The request is gone, because the relay has restarted.
     Gone,
 }
 
-impl Requests {
+impl RequestQueue {
     /// Opens the requests for the relay that holds the folder, and drops those of earlier runs.
     ///
     /// # Errors
     /// As [`super::RelayStore::open`], for the file `requests.sqlite`.
-    pub fn serve(dir: &Path) -> Result<Requests, Phrase> {
-        let requests = Requests::open(dir)?;
+    pub fn serve(dir: &Path) -> Result<RequestQueue, Phrase> {
+        let requests = RequestQueue::open(dir)?;
         let told = |error: rusqlite::Error| phrase(&requests.path, &error);
         let count = "SELECT count(*) FROM requests";
         // Write only if needed, because the disk may be full.
@@ -73,19 +73,19 @@ impl Requests {
     ///
     /// # Errors
     /// Returns `members-no-relay` (`folder`) if the folder never belonged to a relay; otherwise as
-    /// [`Requests::serve`].
-    pub fn open_to_ask(dir: &Path) -> Result<Requests, Phrase> {
+    /// [`RequestQueue::serve`].
+    pub fn open_to_ask(dir: &Path) -> Result<RequestQueue, Phrase> {
         database_of(dir)?;
-        Requests::open(dir)
+        RequestQueue::open(dir)
     }
 
-    fn open(dir: &Path) -> Result<Requests, Phrase> {
+    fn open(dir: &Path) -> Result<RequestQueue, Phrase> {
         let path = dir.join("requests.sqlite");
         let db = database::open_shared(&path, &KIND)?;
-        Ok(Requests { path, db, version: None, last: 0 })
+        Ok(RequestQueue { path, db, version: None, last: 0 })
     }
 
-    fn told(&self, error: &rusqlite::Error) -> Phrase {
+    fn mark_error(&self, error: &rusqlite::Error) -> Phrase {
         phrase(&self.path, error)
     }
 
@@ -93,16 +93,16 @@ impl Requests {
     ///
     /// # Errors
     /// Returns a phrase if the file cannot be written.
-    pub fn ask(&mut self, request: &Request) -> Result<i64, Phrase> {
+    pub fn ask(&mut self, request: &OperatorRequest) -> Result<i64, Phrase> {
         let (invite, name, made, until) = match request {
-            Request::Invite(Invitation { id, name, made, until }) => {
+            OperatorRequest::Invite(Invitation { id, name, made, until }) => {
                 (Some(id.0), name.as_ref(), *made, *until)
             }
-            Request::Remove(name) => (None, Some(name), Wall(0), Wall(0)),
+            OperatorRequest::Remove(name) => (None, Some(name), Wall(0), Wall(0)),
         };
         let insert = "INSERT INTO requests(invite, name, made, until) VALUES (?1, ?2, ?3, ?4)";
         let row = params![invite, name.map(Name::as_str), made.0 as i64, until.0 as i64];
-        self.db.execute(insert, row).map_err(|error| self.told(&error))?;
+        self.db.execute(insert, row).map_err(|error| self.mark_error(&error))?;
         Ok(self.db.last_insert_rowid())
     }
 
@@ -110,13 +110,13 @@ impl Requests {
     ///
     /// # Errors
     /// Returns a phrase if the file cannot be read.
-    pub fn state(&self, id: i64) -> Result<Asked, Phrase> {
+    pub fn state(&self, id: i64) -> Result<RequestStatus, Phrase> {
         let select = "SELECT answer FROM requests WHERE id = ?1";
         let found = self.db.query_row(select, [id], |row| row.get::<_, Option<String>>(0)).optional();
-        Ok(match found.map_err(|error| self.told(&error))? {
-            None => Asked::Gone,
-            Some(None) => Asked::Waiting,
-            Some(Some(answer)) => Asked::Answered(answer),
+        Ok(match found.map_err(|error| self.mark_error(&error))? {
+            None => RequestStatus::Gone,
+            Some(None) => RequestStatus::Waiting,
+            Some(Some(answer)) => RequestStatus::Answered(answer),
         })
     }
 
@@ -124,9 +124,11 @@ impl Requests {
     ///
     /// # Errors
     /// Returns a phrase if the file cannot be read or written.
-    pub fn withdraw(&self, id: i64) -> Result<Asked, Phrase> {
+    pub fn withdraw(&self, id: i64) -> Result<RequestStatus, Phrase> {
         let state = self.state(id)?;
-        self.db.execute("DELETE FROM requests WHERE id = ?1", [id]).map_err(|error| self.told(&error))?;
+        self.db
+            .execute("DELETE FROM requests WHERE id = ?1", [id])
+            .map_err(|error| self.mark_error(&error))?;
         Ok(state)
     }
 
@@ -134,13 +136,13 @@ impl Requests {
     ///
     /// # Errors
     /// Returns a phrase if the file cannot be read.
-    pub fn new_ones(&mut self) -> Result<Vec<(i64, Request)>, Phrase> {
+    pub fn new_ones(&mut self) -> Result<Vec<(i64, OperatorRequest)>, Phrase> {
         let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, u32>(0));
-        let version = version.map_err(|error| self.told(&error))?;
+        let version = version.map_err(|error| self.mark_error(&error))?;
         if self.version == Some(version) {
             return Ok(Vec::new());
         }
-        let found = self.read().map_err(|error| self.told(&error))?;
+        let found = self.read().map_err(|error| self.mark_error(&error))?;
         if found.len() < PAGE {
             self.version = Some(version);
         }
@@ -148,7 +150,7 @@ impl Requests {
         Ok(found.into_iter().filter_map(|(id, request)| Some((id, request?))).collect())
     }
 
-    fn read(&self) -> rusqlite::Result<Vec<(i64, Option<Request>)>> {
+    fn read(&self) -> rusqlite::Result<Vec<(i64, Option<OperatorRequest>)>> {
         let select = "SELECT id, invite, name, made, until FROM requests
             WHERE id > ?1 AND answer IS NULL ORDER BY id LIMIT ?2";
         let mut select = self.db.prepare_cached(select)?;
@@ -161,9 +163,9 @@ impl Requests {
             let name = name.map(|name| name.parse::<Name>()).transpose().ok();
             let request = match (invite, name) {
                 (Some(id), Some(name)) => {
-                    Some(Request::Invite(Invitation { id: InvitationId(id), name, made, until }))
+                    Some(OperatorRequest::Invite(Invitation { id: InvitationId(id), name, made, until }))
                 }
-                (None, Some(Some(name))) => Some(Request::Remove(name)),
+                (None, Some(Some(name))) => Some(OperatorRequest::Remove(name)),
                 _ => None,
             };
             Ok((row.get(0)?, request))
@@ -177,7 +179,7 @@ impl Requests {
     /// Returns a phrase if the file cannot be written.
     pub fn answer(&self, id: i64, answer: &str) -> Result<(), Phrase> {
         let update = "UPDATE requests SET answer = ?2 WHERE id = ?1";
-        self.db.execute(update, params![id, answer]).map_err(|error| self.told(&error))?;
+        self.db.execute(update, params![id, answer]).map_err(|error| self.mark_error(&error))?;
         Ok(())
     }
 }
@@ -210,27 +212,27 @@ mod tests {
     #[test]
     fn request_is_seen_once_and_gone_after_relay_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let no_relay = Requests::open_to_ask(dir.path()).unwrap_err();
+        let no_relay = RequestQueue::open_to_ask(dir.path()).unwrap_err();
         assert_eq!(no_relay.key(), "members-no-relay");
         std::fs::write(dir.path().join("relay.sqlite"), "x").unwrap();
-        let mut relay = Requests::serve(dir.path()).unwrap();
+        let mut relay = RequestQueue::serve(dir.path()).unwrap();
         assert_eq!(relay.new_ones().unwrap(), []);
-        let mut command = Requests::open_to_ask(dir.path()).unwrap();
+        let mut command = RequestQueue::open_to_ask(dir.path()).unwrap();
         let name: Name = "TOM".parse().unwrap();
         let invitation =
             Invitation { id: InvitationId([7; 32]), name: None, made: Wall(1), until: Wall(u64::MAX) };
-        let asked = [Request::Remove(name), Request::Invite(invitation)];
+        let asked = [OperatorRequest::Remove(name), OperatorRequest::Invite(invitation)];
         let ids: Vec<i64> = asked.iter().map(|request| command.ask(request).unwrap()).collect();
         let seen = relay.new_ones().unwrap();
         assert_eq!(seen, Vec::from_iter(ids.iter().copied().zip(asked)));
         assert_eq!(relay.new_ones().unwrap(), [], "each is carried out once");
-        assert_eq!(command.state(ids[0]).unwrap(), Asked::Waiting);
+        assert_eq!(command.state(ids[0]).unwrap(), RequestStatus::Waiting);
         relay.answer(ids[0], "done").unwrap();
-        assert_eq!(command.withdraw(ids[0]).unwrap(), Asked::Answered("done".to_owned()));
+        assert_eq!(command.withdraw(ids[0]).unwrap(), RequestStatus::Answered("done".to_owned()));
         assert_eq!(relay.new_ones().unwrap(), []);
         drop(relay);
-        let mut relay = Requests::serve(dir.path()).unwrap();
-        assert_eq!(command.state(ids[1]).unwrap(), Asked::Gone);
+        let mut relay = RequestQueue::serve(dir.path()).unwrap();
+        assert_eq!(command.state(ids[1]).unwrap(), RequestStatus::Gone);
         assert_eq!(relay.new_ones().unwrap(), []);
     }
 }

@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::sums::{Sum, sum, unsigned};
+use super::checksums::{Checksum, checksum, unsigned};
 use crate::base::{Mark, Name, OutboxId};
-use crate::relay::{KeptOutbox, Said};
+use crate::relay::{MarkToken, PersistedOutbox};
 
 /// `used` is in milliseconds of the relay's own clock.
 pub(super) const SCHEMA: &str = "
@@ -20,7 +20,11 @@ CREATE TABLE outboxes(
 ) STRICT, WITHOUT ROWID;";
 
 /// Records a sign-in. Forgets everything about the outbox `gone` and its letters.
-pub(super) fn put(tx: &Transaction<'_>, outbox: &KeptOutbox, gone: Option<OutboxId>) -> rusqlite::Result<()> {
+pub(super) fn put(
+    tx: &Transaction<'_>,
+    outbox: &PersistedOutbox,
+    gone: Option<OutboxId>,
+) -> rusqlite::Result<()> {
     let member = outbox.member.as_str();
     if let Some(gone) = gone {
         let tables = [
@@ -33,11 +37,11 @@ pub(super) fn put(tx: &Transaction<'_>, outbox: &KeptOutbox, gone: Option<Outbox
         }
     }
     let numbers = numbers(outbox);
-    let sum = sum("outbox", &[member], &numbers, &[]);
+    let checksum = checksum("outbox", &[member], &numbers, &[]);
     let [id, mark, token, used] = numbers.map(|n| n as i64);
     let put = "INSERT OR REPLACE INTO outboxes(member, outbox, mark, token, used, sum)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    tx.prepare_cached(put)?.execute(params![member, id, mark, token, used, sum]).map(drop)
+    tx.prepare_cached(put)?.execute(params![member, id, mark, token, used, checksum]).map(drop)
 }
 
 /// Removes a member that is gone.
@@ -46,21 +50,22 @@ pub(super) fn remove_member(tx: &Transaction<'_>, member: &Name) -> rusqlite::Re
 }
 
 /// Reads every row. Returns `None` if one is damaged.
-pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<KeptOutbox>>> {
+pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<PersistedOutbox>>> {
     let mut select = db.prepare("SELECT member, outbox, mark, token, used, sum FROM outboxes")?;
     let rows = select.query_map([], |row| {
         let member: String = row.get(0)?;
         let [id, mark, token, used] =
             [unsigned(row, 1)?, unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 4)?];
-        let is_whole = row.get::<_, Sum>(5)? == sum("outbox", &[&member], &[id, mark, token, used], &[]);
-        let said = Said { mark: Mark(mark as u32), token: token as u32 };
+        let is_whole =
+            row.get::<_, Checksum>(5)? == checksum("outbox", &[&member], &[id, mark, token, used], &[]);
+        let said = MarkToken { mark: Mark(mark as u32), token: token as u32 };
         let member = member.parse().ok().filter(|_| is_whole);
-        Ok(member.map(|member| KeptOutbox { member, outbox: OutboxId(id), said, used }))
+        Ok(member.map(|member| PersistedOutbox { member, outbox: OutboxId(id), mark_token: said, used }))
     })?;
     rows.collect()
 }
 
-fn numbers(outbox: &KeptOutbox) -> [u64; 4] {
-    let Said { mark, token } = outbox.said;
+fn numbers(outbox: &PersistedOutbox) -> [u64; 4] {
+    let MarkToken { mark, token } = outbox.mark_token;
     [outbox.outbox.0, mark.0.into(), token.into(), outbox.used]
 }

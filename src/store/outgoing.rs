@@ -7,10 +7,10 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Transaction, params};
 
+use super::checksums::{Checksum, checksum};
 use super::letter_rows::SENT;
-use super::sums::{Sum, sum};
 use crate::base::{HostPort, LetterId, Name, OutboxId};
-use crate::client::Made;
+use crate::client::LetterBody;
 
 /// `letter` is the letter's sequence number in `letters`, which is never reused.
 pub(super) const SCHEMA: &str = "
@@ -24,14 +24,14 @@ CREATE TABLE outgoing(
 /// Appends the row of the letter with this sequence number, to a member at a relay.
 pub(super) fn add(
     tx: &Transaction<'_>,
-    place: i64,
+    seq: i64,
     whose: (&HostPort, &Name),
     id: LetterId,
-    made: &Made,
+    made: &LetterBody,
 ) -> rusqlite::Result<()> {
     let add = "INSERT INTO outgoing(letter, sent_kind, sent_body, sent_sum) VALUES (?1, ?2, ?3, ?4)";
-    let sum = sum_of(whose, id, made.kind, &made.body);
-    tx.prepare_cached(add)?.execute(params![place, made.kind, &*made.body, sum]).map(drop)
+    let checksum = checksum_of(whose, id, made.kind, &made.body);
+    tx.prepare_cached(add)?.execute(params![seq, made.kind, &*made.body, checksum]).map(drop)
 }
 
 /// Reads the row from column `from` on. Returns `None` if there is no row, or it is damaged.
@@ -40,14 +40,14 @@ pub(super) fn read(
     from: usize,
     whose: (&HostPort, &Name),
     id: LetterId,
-) -> rusqlite::Result<Option<Made>> {
+) -> rusqlite::Result<Option<LetterBody>> {
     let kind = row.get_ref(from)?;
     let body = row.get_ref(from + 1)?;
     let found = row.get_ref(from + 2)?;
     let kind = kind.as_i64().ok().and_then(|kind| u8::try_from(kind).ok());
     let (Some(kind), ValueRef::Blob(body)) = (kind, body) else { return Ok(None) };
-    let whole = found == ValueRef::Blob(&sum_of(whose, id, kind, body));
-    Ok(whole.then(|| Made { kind, body: body.into() }))
+    let whole = found == ValueRef::Blob(&checksum_of(whose, id, kind, body));
+    Ok(whole.then(|| LetterBody { kind, body: body.into() }))
 }
 
 /// Removes the row of one letter.
@@ -71,11 +71,11 @@ pub(super) fn remove_through(
 }
 
 /// Removes the row of the letter with this sequence number.
-pub(super) fn remove_at(tx: &Transaction<'_>, place: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM outgoing WHERE letter = ?1")?.execute([place]).map(drop)
+pub(super) fn remove_at(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM outgoing WHERE letter = ?1")?.execute([seq]).map(drop)
 }
 
-fn sum_of((relay, to): (&HostPort, &Name), id: LetterId, kind: u8, body: &[u8]) -> Sum {
+fn checksum_of((relay, to): (&HostPort, &Name), id: LetterId, kind: u8, body: &[u8]) -> Checksum {
     let numbers = [id.outbox.0, id.number, kind.into()];
-    sum("outgoing", &[&relay.to_string(), to.as_str()], &numbers, body)
+    checksum("outgoing", &[&relay.to_string(), to.as_str()], &numbers, body)
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::letter_rows::{self, Key, Note, SENT, number, parsed};
+use super::letter_rows::{self, Key, LetterUpdate, SENT, number, parsed};
 use super::outgoing;
 use crate::base::{HostPort, LetterId, Mark, OutboxId};
-use crate::client::{EARLIER_MAX, KeptOutbox, Reason, SignedIn};
+use crate::client::{EARLIER_MARKS_MAX, PersistedOutbox, Reason, SignedIn};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE outboxes(
@@ -63,20 +63,20 @@ impl OwnOutboxes {
     }
 
     /// Records the content of a sign-in that is about to be sent.
-    pub(super) fn say(
+    pub(super) fn add_sign_in(
         &mut self,
         tx: &Transaction<'_>,
         relay: &HostPort,
         outbox: OutboxId,
-        said: SignedIn,
+        sign_in: SignedIn,
     ) -> rusqlite::Result<()> {
-        self.raise(tx, relay, (outbox, said.mark))?;
+        self.raise(tx, relay, (outbox, sign_in.mark))?;
         let relay = relay.to_string();
         let put = "INSERT OR REPLACE INTO said(relay, mark, token) VALUES (?1, ?2, ?3)";
-        tx.prepare_cached(put)?.execute(params![relay, said.mark.0, said.token])?;
+        tx.prepare_cached(put)?.execute(params![relay, sign_in.mark.0, sign_in.token])?;
         let forget = "DELETE FROM said WHERE relay = ?1 AND mark NOT IN
             (SELECT mark FROM said WHERE relay = ?1 ORDER BY mark DESC LIMIT ?2)";
-        tx.prepare_cached(forget)?.execute(params![relay, EARLIER_MAX as i64]).map(drop)
+        tx.prepare_cached(forget)?.execute(params![relay, EARLIER_MARKS_MAX as i64]).map(drop)
     }
 }
 
@@ -91,27 +91,27 @@ fn refuse_waiting(tx: &Transaction<'_>, relay: &str, outbox: OutboxId) -> rusqli
     let rows = select.query_map(params![relay, outbox.0 as i64], |row| Ok((row.get(0)?, number(row, 1)?)))?;
     for row in rows.collect::<Result<Vec<_>, _>>()? {
         let key = Key { peer: row.0, way: SENT, outbox: outbox.0, number: row.1 };
-        letter_rows::note(tx, key, Note::Refused(&Reason::OldCopy.word(), true))?;
+        letter_rows::update(tx, key, LetterUpdate::Refused(&Reason::OldCopy.word(), true))?;
         outgoing::remove(tx, key.peer, LetterId { outbox, number: key.number })?;
     }
     Ok(())
 }
 
 /// Loads all outboxes.
-pub(super) fn load(db: &Connection) -> rusqlite::Result<BTreeMap<HostPort, KeptOutbox>> {
+pub(super) fn load(db: &Connection) -> rusqlite::Result<BTreeMap<HostPort, PersistedOutbox>> {
     let mut select = db.prepare("SELECT relay, id, mark FROM outboxes")?;
     let outboxes = select.query_map([], |row| {
         let id = OutboxId(number(row, 1)?);
         let mark = Mark(number(row, 2)? as u32);
-        Ok((parsed(row, 0)?, KeptOutbox { id, mark, said: VecDeque::new() }))
+        Ok((parsed(row, 0)?, PersistedOutbox { id, mark, sign_ins: VecDeque::new() }))
     })?;
-    let mut outboxes: BTreeMap<HostPort, KeptOutbox> = outboxes.collect::<Result<_, _>>()?;
+    let mut outboxes: BTreeMap<HostPort, PersistedOutbox> = outboxes.collect::<Result<_, _>>()?;
     let mut select = db.prepare("SELECT relay, mark, token FROM said ORDER BY relay, mark")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let said = SignedIn { mark: Mark(number(row, 1)? as u32), token: number(row, 2)? as u32 };
+        let sign_in = SignedIn { mark: Mark(number(row, 1)? as u32), token: number(row, 2)? as u32 };
         if let Some(outbox) = outboxes.get_mut(&parsed::<HostPort>(row, 0)?) {
-            outbox.said.push_back(said);
+            outbox.sign_ins.push_back(sign_in);
         }
     }
     Ok(outboxes)

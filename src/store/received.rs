@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::letter_rows::{NewLetter, RECEIVED, number, parsed, peer};
 use crate::base::{Carrier, HostPort, LetterId, Mark, Name, OutboxId, Wall};
-use crate::client::{DECLINED_KEPT_MAX, GuestNote, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
+use crate::client::{DECLINED_PERSISTED_MAX, GuestEvent, Holdings, OUTBOXES_OF_ONE_MAX, Reason, letter_cost};
 
 /// Maximum remembered outboxes without stored letters. Twice as many as a running client remembers,
 /// so each of those is here too; about 15 MB.
@@ -15,7 +15,7 @@ const EMPTY_OUTBOXES_MAX: i64 = 131_072;
 /// ms.
 const FORGOTTEN_EVERY: i64 = 1_024;
 
-/// The last [`DECLINED_KEPT_MAX`] refused letters.
+/// The last [`DECLINED_PERSISTED_MAX`] refused letters.
 pub(super) const DECLINED: &str = "
 CREATE TABLE declined(
   id INTEGER PRIMARY KEY,
@@ -27,31 +27,31 @@ CREATE TABLE declined(
 ) STRICT;";
 
 /// A received letter without its id.
-pub(super) struct Arrived<'a> {
+pub(super) struct ReceivedLetter<'a> {
     pub(super) text: &'a str,
-    pub(super) note: Option<GuestNote>,
+    pub(super) note: Option<GuestEvent>,
     pub(super) at: Wall,
     pub(super) via: Carrier,
     pub(super) missing: u64,
 }
 
 /// State of a sender's outbox before its letter `id`, which follows `after`.
-enum Turn {
+enum OrderCheck {
     /// The letter was received or refused before.
-    Before,
+    Repeated,
     /// The letter's predecessor is missing, or the sender's mark would skip a letter.
     Gap,
     /// The letter is next; `known`: whether the outbox is stored already.
     Next { known: bool },
 }
 
-fn turn_of(tx: &Transaction<'_>, peer: i64, id: LetterId, after: u64) -> rusqlite::Result<Turn> {
+fn check_order(tx: &Transaction<'_>, peer: i64, id: LetterId, after: u64) -> rusqlite::Result<OrderCheck> {
     let mut select = tx.prepare_cached("SELECT last FROM senders WHERE peer = ?1 AND outbox = ?2")?;
     let last = select.query_row((peer, id.outbox.0 as i64), |row| number(row, 0)).optional()?;
     Ok(match last.unwrap_or(0) {
-        last if last >= id.number => Turn::Before,
-        last if after != 0 && last != after => Turn::Gap,
-        _ => Turn::Next { known: last.is_some() },
+        last if last >= id.number => OrderCheck::Repeated,
+        last if after != 0 && last != after => OrderCheck::Gap,
+        _ => OrderCheck::Next { known: last.is_some() },
     })
 }
 
@@ -61,14 +61,14 @@ pub(super) fn add(
     peer: i64,
     whose: (&HostPort, &Name),
     (id, after, mark): (LetterId, u64, Mark),
-    letter: Arrived<'_>,
+    letter: ReceivedLetter<'_>,
 ) -> rusqlite::Result<bool> {
-    match turn_of(tx, peer, id, after)? {
-        Turn::Before => return Ok(true),
-        Turn::Gap => return Ok(false),
-        Turn::Next { .. } => {}
+    match check_order(tx, peer, id, after)? {
+        OrderCheck::Repeated => return Ok(true),
+        OrderCheck::Gap => return Ok(false),
+        OrderCheck::Next { .. } => {}
     }
-    let Arrived { text, note, at, via, missing } = letter;
+    let ReceivedLetter { text, note, at, via, missing } = letter;
     let letter = NewLetter {
         way: RECEIVED,
         id,
@@ -97,10 +97,10 @@ pub(super) fn decline(
     (id, after, mark): (LetterId, u64, Mark),
     reason: Reason,
 ) -> rusqlite::Result<bool> {
-    let known = match turn_of(tx, peer, id, after)? {
-        Turn::Before => return Ok(true),
-        Turn::Gap => return Ok(false),
-        Turn::Next { known } => known,
+    let known = match check_order(tx, peer, id, after)? {
+        OrderCheck::Repeated => return Ok(true),
+        OrderCheck::Gap => return Ok(false),
+        OrderCheck::Next { known } => known,
     };
     let outbox = id.outbox.0 as i64;
     let number = id.number as i64;
@@ -108,7 +108,7 @@ pub(super) fn decline(
         ON CONFLICT DO NOTHING";
     tx.prepare_cached(add)?.execute((peer, outbox, number, &*reason.word()))?;
     let forget = "DELETE FROM declined WHERE id <= (SELECT max(id) FROM declined) - ?1";
-    tx.prepare_cached(forget)?.execute([DECLINED_KEPT_MAX as i64])?;
+    tx.prepare_cached(forget)?.execute([DECLINED_PERSISTED_MAX as i64])?;
     let raise = "INSERT INTO senders(peer, outbox, last, heard, mark)
         VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM letters), ?4)
         ON CONFLICT DO UPDATE SET last = ?3, heard = (SELECT coalesce(max(id), 0) FROM letters), mark = ?4";
@@ -181,7 +181,7 @@ pub(super) fn declined(db: &Connection) -> rusqlite::Result<Declined> {
     let rows = select.query_map([], |row| {
         let (relay, from) = peer(row, 0)?;
         let key = (relay, from, OutboxId(number(row, 2)?), number(row, 3)?);
-        Ok((key, (number(row, 4)?, Reason::kept(&parsed::<String>(row, 5)?))))
+        Ok((key, (number(row, 4)?, Reason::from_stored(&parsed::<String>(row, 5)?))))
     })?;
     rows.collect()
 }
@@ -204,7 +204,7 @@ mod tests {
             tx.execute("INSERT INTO peers VALUES (?1, 'h:1', ?2)", (peer, name.as_str())).unwrap();
             if peer == 3 {
                 let at = Wall(1);
-                let letter = Arrived { text: "kept", note: None, at, via: Carrier::Udp, missing: 0 };
+                let letter = ReceivedLetter { text: "kept", note: None, at, via: Carrier::Udp, missing: 0 };
                 assert!(add(&tx, peer, (&relay, &name), (id(3), 0, Mark(1)), letter).unwrap());
             } else {
                 assert!(decline(&tx, peer, (id(peer as u64), 0, Mark(1)), Reason::Full).unwrap());

@@ -7,25 +7,25 @@
 //! | `relay.id` | the random part of its stateless resets ([`super::renew_reset_id`]) |
 //! | `relay.sqlite` | members, their waiting letters, and the last addresses of sessions |
 //! | `relay.sqlite-commits` | number of commits that `relay.sqlite` must have |
-//! | `requests.sqlite` | operator requests to the running relay ([`super::Requests`]) |
+//! | `requests.sqlite` | operator requests to the running relay ([`super::RequestQueue`]) |
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::commits::Commits;
+use super::commit_counter::CommitCounter;
 use super::database::{self, Kind, phrase};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::reset_id;
-use super::waiting_table::{self, Changes};
+use super::waiting_counts_table::{self, CountChanges};
 use super::worker::{Backend, Fault};
 use super::{
-    damaged_table, mail_table, members_table, outboxes_table, roll_table, sessions_table, unused_table,
+    damaged_table, mail_table, members_table, membership_table, outboxes_table, sessions_table, unused_table,
 };
 use crate::base::{Name, Phrase, PublicKey, Query, Row};
-use crate::relay::{Mail, Record, Roll};
+use crate::relay::{MembershipSnapshot, PersistedMail, Record};
 
 /// Name of a relay's database in its folder.
 pub const RELAY_DATABASE: &str = "relay.sqlite";
@@ -37,9 +37,9 @@ pub(super) const KIND: Kind = Kind {
     schema_version: 4,
     schema: &[
         members_table::SCHEMA,
-        roll_table::SCHEMA,
+        membership_table::SCHEMA,
         mail_table::SCHEMA,
-        waiting_table::SCHEMA,
+        waiting_counts_table::SCHEMA,
         sessions_table::SCHEMA,
         damaged_table::SCHEMA,
         unused_table::SCHEMA,
@@ -57,9 +57,9 @@ pub struct RelayState {
     /// Every member, by name.
     pub members: Vec<(Name, PublicKey)>,
     /// Invitations, removed members, and block lists.
-    pub roll: Roll,
+    pub membership: MembershipSnapshot,
     /// All other state, except the letters themselves.
-    pub mail: Mail,
+    pub mail: PersistedMail,
 }
 
 /// Omits the private key.
@@ -74,7 +74,7 @@ impl std::fmt::Debug for RelayState {
 pub struct RelayStore {
     path: PathBuf,
     db: Connection,
-    commits: Commits,
+    commit_counter: CommitCounter,
     _lock: Option<FolderLock>,
 }
 
@@ -106,7 +106,7 @@ impl RelayStore {
         }
         // The database is created first, so that a key without a database cannot result from a
         // crash.
-        let (db, commits) = database::open(&path, &KIND)?;
+        let (db, commit_counter) = database::open(&path, &KIND)?;
         let members = members_table::read_members(&db, &path)?;
         let private_key = match known_key {
             Some(key) => key,
@@ -119,9 +119,9 @@ impl RelayStore {
         };
         let reset_id = reset_id::load_or_make(dir, seed)?;
         let mail = mail_table::read_mail(&db, &path)?;
-        let roll = roll_table::read_roll(&db, &path)?;
-        let store = RelayStore { path, db, commits, _lock: Some(lock) };
-        Ok((store, RelayState { private_key, reset_id, members, roll, mail }))
+        let membership = membership_table::read_membership(&db, &path)?;
+        let store = RelayStore { path, db, commit_counter, _lock: Some(lock) };
+        Ok((store, RelayState { private_key, reset_id, members, membership, mail }))
     }
 
     /// Creates a relay's store in memory, for processes that leave no files. `private_key` is the
@@ -131,14 +131,14 @@ impl RelayStore {
     /// Returns a phrase for an error of SQLite, which needs only memory here.
     pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
         let path = PathBuf::from(":memory:");
-        let (db, commits) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
-        let store = RelayStore { path, db, commits, _lock: None };
+        let (db, commit_counter) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
+        let store = RelayStore { path, db, commit_counter, _lock: None };
         let state = RelayState {
             private_key,
             reset_id: [0; 16],
             members: Vec::new(),
-            roll: Roll::default(),
-            mail: Mail::default(),
+            membership: MembershipSnapshot::default(),
+            mail: PersistedMail::default(),
         };
         Ok((store, state))
     }
@@ -146,8 +146,8 @@ impl RelayStore {
 
 impl Backend<Record> for RelayStore {
     fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        self.commits.commit(&mut self.db, |tx| {
-            let mut changes = Changes::default();
+        self.commit_counter.commit(&mut self.db, |tx| {
+            let mut changes = CountChanges::default();
             for (index, record) in records.iter().enumerate() {
                 if !mail_table::apply(tx, record, &mut changes)? {
                     refused.push(index);
@@ -171,6 +171,6 @@ mod damaged_tests;
 #[cfg(test)]
 mod mail_tests;
 #[cfg(test)]
-mod roll_tests;
+mod membership_tests;
 #[cfg(test)]
 mod tests;

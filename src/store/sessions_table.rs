@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::sums::{Sum, sum};
-use crate::relay::SessionNote;
+use super::checksums::{Checksum, checksum};
+use crate::relay::SessionHint;
 
 /// One row for each session. The relay limits their number.
 pub(super) const SCHEMA: &str = "
@@ -15,49 +15,51 @@ CREATE TABLE sessions(
 ) STRICT;";
 
 /// Removes ended sessions and adds new ones.
-pub(super) fn note(tx: &Transaction<'_>, noted: &[SessionNote], ended: &[u32]) -> rusqlite::Result<()> {
+pub(super) fn put_hints(tx: &Transaction<'_>, noted: &[SessionHint], ended: &[u32]) -> rusqlite::Result<()> {
     let mut delete = tx.prepare_cached("DELETE FROM sessions WHERE number = ?1")?;
     for index in ended {
         delete.execute([index])?;
     }
     let put = "INSERT OR REPLACE INTO sessions(number, addr, sum) VALUES (?1, ?2, ?3)";
     let mut put = tx.prepare_cached(put)?;
-    for note in noted {
-        let addr = to_text(note);
-        put.execute(params![note.index, addr, row_sum(note.index, &addr)])?;
+    for hint in noted {
+        let addr = to_text(hint);
+        put.execute(params![hint.index, addr, row_checksum(hint.index, &addr)])?;
     }
     Ok(())
 }
 
 /// Reads every session. Returns `None` if a row is damaged.
-pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<SessionNote>>> {
+pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<SessionHint>>> {
     let mut select = db.prepare("SELECT number, addr, sum FROM sessions")?;
     let rows = select.query_map([], |row| {
         let index: i64 = row.get(0)?;
         let addr: String = row.get(1)?;
-        let is_whole = |index: &u32| row.get::<_, Sum>(2).is_ok_and(|sum| sum == row_sum(*index, &addr));
+        let is_whole = |index: &u32| {
+            row.get::<_, Checksum>(2).is_ok_and(|checksum| checksum == row_checksum(*index, &addr))
+        };
         let index = u32::try_from(index).ok().filter(is_whole);
-        Ok(index.and_then(|index| note_of(index, &addr)))
+        Ok(index.and_then(|index| hint_of(index, &addr)))
     })?;
     rows.collect()
 }
 
 /// Formats the peer's address, followed by the local address that it writes to, if that is known.
-fn to_text(note: &SessionNote) -> String {
-    match note.asked {
-        Some(asked) => format!("{} {asked}", note.addr),
-        None => note.addr.to_string(),
+fn to_text(hint: &SessionHint) -> String {
+    match hint.local {
+        Some(asked) => format!("{} {asked}", hint.addr),
+        None => hint.addr.to_string(),
     }
 }
 
-fn note_of(index: u32, text: &str) -> Option<SessionNote> {
+fn hint_of(index: u32, text: &str) -> Option<SessionHint> {
     let (addr, asked) = match text.split_once(' ') {
         Some((addr, asked)) => (addr, Some(asked.parse().ok()?)),
         None => (text, None),
     };
-    Some(SessionNote { addr: addr.parse().ok()?, index, asked })
+    Some(SessionHint { addr: addr.parse().ok()?, index, local: asked })
 }
 
-fn row_sum(index: u32, addr: &str) -> Sum {
-    sum("session", &[addr], &[index.into()], &[])
+fn row_checksum(index: u32, addr: &str) -> Checksum {
+    checksum("session", &[addr], &[index.into()], &[])
 }

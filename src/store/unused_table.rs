@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, Transaction, params};
 
+use super::checksums::{Checksum, checksum, unsigned};
 use super::members_table::add_one;
-use super::sums::{Sum, sum, unsigned};
 use crate::base::{Name, PublicKey};
 
 /// `since` is in milliseconds of the relay's own clock.
@@ -26,7 +26,7 @@ pub(super) fn add_member(
     let known = "SELECT 1 FROM members WHERE name = ?1";
     if !tx.prepare_cached(known)?.exists([name.as_str()])? {
         let put = "INSERT OR REPLACE INTO unused(name, since, sum) VALUES (?1, ?2, ?3)";
-        let row = params![name.as_str(), since as i64, row_sum(name.as_str(), since)];
+        let row = params![name.as_str(), since as i64, row_checksum(name.as_str(), since)];
         tx.prepare_cached(put)?.execute(row)?;
     }
     add_one(tx, name, key)
@@ -43,12 +43,12 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, u64)>>
     let rows = select.query_map([], |row| {
         let name: String = row.get(0)?;
         let since = unsigned(row, 1)?;
-        let is_whole = row.get::<_, Sum>(2)? == row_sum(&name, since);
+        let is_whole = row.get::<_, Checksum>(2)? == row_checksum(&name, since);
         Ok(name.parse().ok().filter(|_| is_whole).map(|name| (name, since)))
     })?;
     rows.collect()
 }
 
-fn row_sum(name: &str, since: u64) -> Sum {
-    sum("unused", &[name], &[since], &[])
+fn row_checksum(name: &str, since: u64) -> Checksum {
+    checksum("unused", &[name], &[since], &[])
 }

@@ -34,16 +34,14 @@ pub trait Backend<R>: Send + 'static {
     /// Makes all of `records` durable, or none if it fails. Leaves out records that contradict the
     /// stored state and can never be taken. Appends their indexes to `refused` in rising order.
     ///
-    /// # Errors
-    /// [`Fault::Passing`] if a later commit may succeed, [`Fault::Broken`] if the state on disk is
-    /// unknown.
+    /// # Errors [`Fault::Transient`] if a later commit may succeed, [`Fault::Broken`] if the state
+    /// on disk is unknown.
     fn commit(&mut self, records: &[R], refused: &mut Vec<usize>) -> Result<(), Fault>;
 
     /// Reads rows, including everything committed before. A backend without rows returns none.
     ///
-    /// # Errors
-    /// [`Fault::Passing`] if a later load may succeed, [`Fault::Broken`] if the disk cannot be read
-    /// or is damaged.
+    /// # Errors [`Fault::Transient`] if a later load may succeed, [`Fault::Broken`] if the disk
+    /// cannot be read or is damaged.
     fn load(&mut self, _query: &Query) -> Result<Vec<Row>, Fault> {
         Ok(Vec::new())
     }
@@ -59,19 +57,19 @@ pub trait Backend<R>: Send + 'static {
 pub enum Fault {
     /// Nothing of the commit is on disk, and a later one may succeed, for example after a full
     /// disk.
-    Passing(Phrase),
+    Transient(Phrase),
     /// A write or fsync failed. The state on disk is known only after a restart.
     Broken(Phrase),
 }
 
 /// A reply of the store thread to the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
+pub enum StoreReply {
     /// The record is durable.
     Committed(Ticket),
     /// The record is not durable and will not become so.
     Failed(Ticket),
-    /// The requested rows. A failed load is [`Done::Failed`].
+    /// The requested rows. A failed load is [`StoreReply::Failed`].
     Rows(Ticket, Vec<Row>),
     /// Cause of failing records. Sent before the first of them, and again only if a commit has
     /// succeeded since.
@@ -83,10 +81,10 @@ pub enum Done {
 
 /// Reason why a record was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotTaken {
+pub enum SubmitError {
     /// [`QUEUE_RECORDS_MAX`] records or [`QUEUE_BYTES_MAX`] bytes are waiting.
     Full,
-    /// The thread has ended, after [`Done::Broken`].
+    /// The thread has ended, after [`StoreReply::Broken`].
     Ended,
 }
 
@@ -113,14 +111,14 @@ impl<R: Send + 'static> Worker<R> {
     /// Returns `store-no-thread` if the system has no thread left.
     pub fn spawn<B: Backend<R>>(
         backend: B,
-        done: impl FnMut(Done) + Send + 'static,
+        reply: impl FnMut(StoreReply) + Send + 'static,
     ) -> Result<Worker<R>, Phrase> {
         let (queue, jobs) = sync_channel(QUEUE_RECORDS_MAX);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let waiting = Arc::clone(&waiting_bytes);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || Committer::new(backend, done, waiting).run(jobs))
+            .spawn(move || Committer::new(backend, reply, waiting).run(jobs))
             .map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
         Ok(Worker { queue: Some(queue), waiting_bytes, weigh: B::weight, thread: Some(thread) })
     }
@@ -128,16 +126,16 @@ impl<R: Send + 'static> Worker<R> {
     /// Submits a record without blocking.
     ///
     /// # Errors
-    /// Returns an error if the record was not accepted. Its ticket then gets no [`Done`]: the
+    /// Returns an error if the record was not accepted. Its ticket then gets no [`StoreReply`]: the
     /// caller must answer the core with [`crate::base::Input::NotCommitted`].
-    pub fn persist(&self, ticket: Ticket, record: R) -> Result<(), NotTaken> {
+    pub fn persist(&self, ticket: Ticket, record: R) -> Result<(), SubmitError> {
         let bytes = (self.weigh)(&record);
         let waiting = self.waiting_bytes.load(Ordering::Relaxed);
         if waiting > 0 && waiting + bytes > QUEUE_BYTES_MAX {
-            return Err(NotTaken::Full);
+            return Err(SubmitError::Full);
         }
         self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.hand_over(ticket, Job::Persist(record, bytes)).inspect_err(|_| {
+        self.submit(ticket, Job::Persist(record, bytes)).inspect_err(|_| {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
         })
     }
@@ -147,15 +145,15 @@ impl<R: Send + 'static> Worker<R> {
     ///
     /// # Errors
     /// As [`Worker::persist`].
-    pub fn load(&self, ticket: Ticket, query: Query) -> Result<(), NotTaken> {
-        self.hand_over(ticket, Job::Load(query))
+    pub fn load(&self, ticket: Ticket, query: Query) -> Result<(), SubmitError> {
+        self.submit(ticket, Job::Load(query))
     }
 
-    fn hand_over(&self, ticket: Ticket, job: Job<R>) -> Result<(), NotTaken> {
+    fn submit(&self, ticket: Ticket, job: Job<R>) -> Result<(), SubmitError> {
         let queue = self.queue.as_ref().expect("only drop removes the queue");
         queue.try_send((ticket, job)).map_err(|error| match error {
-            TrySendError::Full(_) => NotTaken::Full,
-            TrySendError::Disconnected(_) => NotTaken::Ended,
+            TrySendError::Full(_) => SubmitError::Full,
+            TrySendError::Disconnected(_) => SubmitError::Ended,
         })
     }
 
@@ -184,7 +182,7 @@ impl<R> fmt::Debug for Worker<R> {
 
 struct Committer<R, B, D> {
     backend: B,
-    done: D,
+    reply: D,
     waiting_bytes: Arc<AtomicUsize>,
     tickets: Vec<Ticket>,
     records: Vec<R>,
@@ -194,11 +192,11 @@ struct Committer<R, B, D> {
     in_trouble: bool,
 }
 
-impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
-    fn new(backend: B, done: D, waiting_bytes: Arc<AtomicUsize>) -> Self {
+impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
+    fn new(backend: B, reply: D, waiting_bytes: Arc<AtomicUsize>) -> Self {
         Committer {
             backend,
-            done,
+            reply,
             waiting_bytes,
             tickets: Vec::new(),
             records: Vec::new(),
@@ -210,21 +208,21 @@ impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
 
     fn run(mut self, queue: Receiver<(Ticket, Job<R>)>) {
         while let Ok(first) = queue.recv() {
-            let load = self.gather(first, &queue);
-            let done = match self.commit() {
+            let load = self.collect_batch(first, &queue);
+            let reply = match self.commit() {
                 Ok(()) => load.map_or(Ok(()), |(ticket, query)| self.load(ticket, &query)),
                 Err(why) => Err(why),
             };
-            if let Err(why) = done {
+            if let Err(why) = reply {
                 // The queue must be closed before the loop learns of the failure.
                 drop(queue);
-                return (self.done)(Done::Broken(why));
+                return (self.reply)(StoreReply::Broken(why));
             }
         }
     }
 
     /// Takes the waiting jobs up to the limits of a commit, or up to a load, which is returned.
-    fn gather(
+    fn collect_batch(
         &mut self,
         first: (Ticket, Job<R>),
         queue: &Receiver<(Ticket, Job<R>)>,
@@ -257,7 +255,7 @@ impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
         self.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         match committed {
             Ok(()) => self.answer_committed(),
-            Err(Fault::Passing(why)) => self.answer_failed(why),
+            Err(Fault::Transient(why)) => self.answer_failed(why),
             Err(Fault::Broken(why)) => return Err(why),
         }
         Ok(())
@@ -265,8 +263,8 @@ impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
 
     fn load(&mut self, ticket: Ticket, query: &Query) -> Result<(), Phrase> {
         match self.backend.load(query) {
-            Ok(rows) => (self.done)(Done::Rows(ticket, rows)),
-            Err(Fault::Passing(_)) => (self.done)(Done::Failed(ticket)),
+            Ok(rows) => (self.reply)(StoreReply::Rows(ticket, rows)),
+            Err(Fault::Transient(_)) => (self.reply)(StoreReply::Failed(ticket)),
             Err(Fault::Broken(why)) => return Err(why),
         }
         Ok(())
@@ -276,20 +274,20 @@ impl<R, B: Backend<R>, D: FnMut(Done)> Committer<R, B, D> {
         self.in_trouble = false;
         let mut refused = self.refused.iter().peekable();
         for (index, ticket) in self.tickets.iter().enumerate() {
-            (self.done)(match refused.next_if_eq(&&index) {
-                Some(_) => Done::Failed(*ticket),
-                None => Done::Committed(*ticket),
+            (self.reply)(match refused.next_if_eq(&&index) {
+                Some(_) => StoreReply::Failed(*ticket),
+                None => StoreReply::Committed(*ticket),
             });
         }
     }
 
     fn answer_failed(&mut self, why: Phrase) {
         if !self.in_trouble {
-            (self.done)(Done::Trouble(why));
+            (self.reply)(StoreReply::Trouble(why));
         }
         self.in_trouble = true;
         for ticket in &self.tickets {
-            (self.done)(Done::Failed(*ticket));
+            (self.reply)(StoreReply::Failed(*ticket));
         }
     }
 }
@@ -301,12 +299,12 @@ mod tests {
     use super::*;
 
     /// A backend that reports the records it gets, and commits when the test permits.
-    struct Gate {
+    struct StubBackend {
         entered: Sender<Vec<u32>>,
         verdicts: Receiver<Result<Vec<usize>, Fault>>,
     }
 
-    impl Backend<u32> for Gate {
+    impl Backend<u32> for StubBackend {
         fn commit(&mut self, records: &[u32], refused: &mut Vec<usize>) -> Result<(), Fault> {
             self.entered.send(records.to_vec()).unwrap();
             refused.extend(self.verdicts.recv().unwrap()?);
@@ -314,23 +312,23 @@ mod tests {
         }
     }
 
-    struct Bench {
+    struct WorkerWithStub {
         worker: Worker<u32>,
         entered: Receiver<Vec<u32>>,
         verdicts: Sender<Result<Vec<usize>, Fault>>,
-        done: Receiver<Done>,
+        reply: Receiver<StoreReply>,
     }
 
-    fn bench() -> Bench {
+    fn worker_with_stub() -> WorkerWithStub {
         let (entered_in, entered) = channel();
         let (verdicts, verdicts_out) = channel();
-        let (done_in, done) = channel();
-        let gate = Gate { entered: entered_in, verdicts: verdicts_out };
+        let (done_in, reply) = channel();
+        let gate = StubBackend { entered: entered_in, verdicts: verdicts_out };
         let worker = Worker::spawn(gate, move |d| done_in.send(d).unwrap()).unwrap();
-        Bench { worker, entered, verdicts, done }
+        WorkerWithStub { worker, entered, verdicts, reply }
     }
 
-    impl Bench {
+    impl WorkerWithStub {
         fn persist(&self, numbers: std::ops::Range<u32>) {
             for n in numbers {
                 self.worker.persist(Ticket(u64::from(n)), n).unwrap();
@@ -338,81 +336,85 @@ mod tests {
         }
     }
 
-    fn committed(numbers: std::ops::Range<u64>) -> Vec<Done> {
-        numbers.map(|n| Done::Committed(Ticket(n))).collect()
+    fn committed(numbers: std::ops::Range<u64>) -> Vec<StoreReply> {
+        numbers.map(|n| StoreReply::Committed(Ticket(n))).collect()
     }
 
     #[test]
     fn single_record_commits_at_once_others_are_batched() {
-        let bench = bench();
+        let bench = worker_with_stub();
         bench.persist(0..1);
         assert_eq!(bench.entered.recv().unwrap(), [0]);
         bench.persist(1..5_001);
-        assert!(bench.done.try_recv().is_err(), "no record is answered before its commit");
+        assert!(bench.reply.try_recv().is_err(), "no record is answered before its commit");
         bench.verdicts.send(Ok(vec![])).unwrap();
         assert_eq!(bench.entered.recv().unwrap(), Vec::from_iter(1..4_097));
         bench.verdicts.send(Ok(vec![])).unwrap();
         assert_eq!(bench.entered.recv().unwrap(), Vec::from_iter(4_097..5_001));
         bench.verdicts.send(Ok(vec![])).unwrap();
         bench.worker.finish();
-        assert_eq!(Vec::from_iter(bench.done.iter()), committed(0..5_001));
+        assert_eq!(Vec::from_iter(bench.reply.iter()), committed(0..5_001));
     }
 
     #[test]
     fn full_queue_refuses_records_and_loses_none() {
-        let bench = bench();
+        let bench = worker_with_stub();
         bench.persist(0..1);
         bench.entered.recv().unwrap();
         let bound = QUEUE_RECORDS_MAX as u32;
         bench.persist(1..bound + 1);
-        assert_eq!(bench.worker.persist(Ticket(9), 9), Err(NotTaken::Full));
+        assert_eq!(bench.worker.persist(Ticket(9), 9), Err(SubmitError::Full));
         for _ in 0..3 {
             bench.verdicts.send(Ok(vec![])).unwrap();
         }
         bench.worker.finish();
-        assert_eq!(Vec::from_iter(bench.done.iter()), committed(0..u64::from(bound) + 1));
+        assert_eq!(Vec::from_iter(bench.reply.iter()), committed(0..u64::from(bound) + 1));
     }
 
     #[test]
     fn refused_record_fails_alone() {
-        let bench = bench();
+        let bench = worker_with_stub();
         bench.persist(0..1);
         bench.entered.recv().unwrap();
         bench.persist(1..4);
         bench.verdicts.send(Ok(vec![])).unwrap();
         bench.verdicts.send(Ok(vec![1])).unwrap();
         bench.worker.finish();
-        let answers = Vec::from_iter(bench.done.iter().skip(1));
+        let answers = Vec::from_iter(bench.reply.iter().skip(1));
         assert_eq!(
             answers,
-            [Done::Committed(Ticket(1)), Done::Failed(Ticket(2)), Done::Committed(Ticket(3))]
+            [
+                StoreReply::Committed(Ticket(1)),
+                StoreReply::Failed(Ticket(2)),
+                StoreReply::Committed(Ticket(3))
+            ]
         );
     }
 
     #[test]
     fn failure_is_reported_once_until_commit_succeeds() {
-        let bench = bench();
-        let full = || Err(Fault::Passing(Phrase::new("full")));
+        let bench = worker_with_stub();
+        let full = || Err(Fault::Transient(Phrase::new("full")));
         for (n, verdict) in [full(), full(), Ok(vec![]), full()].into_iter().enumerate() {
             bench.persist(n as u32..n as u32 + 1);
             bench.entered.recv().unwrap();
             bench.verdicts.send(verdict).unwrap();
         }
         bench.worker.finish();
-        let trouble = || Done::Trouble(Phrase::new("full"));
-        let failed = |n| Done::Failed(Ticket(n));
-        let told = [trouble(), failed(0), failed(1), Done::Committed(Ticket(2)), trouble(), failed(3)];
-        assert_eq!(Vec::from_iter(bench.done.iter()), told);
+        let trouble = || StoreReply::Trouble(Phrase::new("full"));
+        let failed = |n| StoreReply::Failed(Ticket(n));
+        let told = [trouble(), failed(0), failed(1), StoreReply::Committed(Ticket(2)), trouble(), failed(3)];
+        assert_eq!(Vec::from_iter(bench.reply.iter()), told);
     }
 
     #[test]
     fn broken_disk_ends_thread_without_further_replies() {
-        let bench = bench();
+        let bench = worker_with_stub();
         bench.persist(0..1);
         bench.entered.recv().unwrap();
         bench.persist(1..3);
         bench.verdicts.send(Err(Fault::Broken(Phrase::new("eio")))).unwrap();
-        assert_eq!(Vec::from_iter(bench.done.iter()), [Done::Broken(Phrase::new("eio"))]);
-        assert_eq!(bench.worker.persist(Ticket(3), 3), Err(NotTaken::Ended));
+        assert_eq!(Vec::from_iter(bench.reply.iter()), [StoreReply::Broken(Phrase::new("eio"))]);
+        assert_eq!(bench.worker.persist(Ticket(3), 3), Err(SubmitError::Ended));
     }
 }

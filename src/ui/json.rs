@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use crate::base::{Name, PublicKey, Wall};
-use crate::client::{Incoming, Progress, Said};
+use crate::client::{HistoryEntry, Incoming, Progress};
 
-use super::clock::rfc3339;
 use super::plain::{DAMAGED, OLD_COPY};
+use super::time_format::rfc3339;
 
 #[derive(Serialize)]
-struct Letter<'a> {
+struct JsonLetter<'a> {
     from: &'a str,
     relay: String,
     id: String,
@@ -29,7 +29,7 @@ struct Letter<'a> {
 
 /// Address book entry of a letter's sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sender {
+pub struct JsonSender {
     /// The user's label for the sender; `None` if it is not in the address book.
     pub contact: Option<String>,
     /// Contact whose name looks like that of an unknown sender.
@@ -54,8 +54,8 @@ const fn is_zero(count: &u64) -> bool {
 /// - `looks_like`: contact whose name looks like that of an unknown sender, if there is one
 /// - `guest`: `left` or `ended` (with an empty text), if the relay reports that about a guest
 /// - `missing`: number of letters before it that never arrived, if any
-pub fn letter(letter: &Incoming, sender: &Sender) -> String {
-    let object = Letter {
+pub fn letter(letter: &Incoming, sender: &JsonSender) -> String {
+    let object = JsonLetter {
         from: letter.from.as_str(),
         relay: letter.relay.to_string(),
         id: letter.id.to_string(),
@@ -72,7 +72,7 @@ pub fn letter(letter: &Incoming, sender: &Sender) -> String {
 }
 
 #[derive(Serialize)]
-struct OfMember<'a> {
+struct JsonMember<'a> {
     member: &'a str,
     fingerprint: String,
     registered: Option<String>,
@@ -82,7 +82,7 @@ struct OfMember<'a> {
 /// Formats a member of a relay as one object on one line: `member`, `fingerprint` of its key,
 /// `registered`, and `seen`, which is `null` if unknown. Times are formatted as `at` in [`letter`].
 pub fn member(name: &Name, key: &PublicKey, registered: Wall, seen: Option<Wall>) -> String {
-    let object = OfMember {
+    let object = JsonMember {
         member: name.as_str(),
         fingerprint: key.fingerprint(),
         registered: rfc3339(registered),
@@ -92,19 +92,19 @@ pub fn member(name: &Name, key: &PublicKey, registered: Wall, seen: Option<Wall>
 }
 
 #[derive(Serialize)]
-struct OfInvitation<'a> {
+struct JsonInvitation<'a> {
     invited: Option<&'a str>,
     until: Option<String>,
 }
 
 /// Formats an open invitation as one object on one line: `invited` (a name or `null`), and `until`.
 pub fn invitation(name: Option<&Name>, until: Wall) -> String {
-    let object = OfInvitation { invited: name.map(Name::as_str), until: rfc3339(until) };
+    let object = JsonInvitation { invited: name.map(Name::as_str), until: rfc3339(until) };
     escape(&serde_json::to_string(&object).expect("strings always serialize"))
 }
 
 #[derive(Serialize)]
-struct OfHistory<'a> {
+struct JsonHistory<'a> {
     from: &'a str,
     to: &'a str,
     id: String,
@@ -128,28 +128,28 @@ struct OfHistory<'a> {
 ///   its `text` is the readable part, or `null`.
 /// - `guest`: as in [`letter`], or `closed` if this member ended the conversation
 /// - `until`: for a letter that waits in a mailbox
-pub fn said(said: &Said, me: &str) -> String {
-    let member = said.member.as_str();
-    let (from, to) = if said.by_me { (me, member) } else { (member, me) };
-    let until = if let (Progress::Waiting { until }, false) = (said.state, said.damaged) {
+pub fn history_entry(entry: &HistoryEntry, me: &str) -> String {
+    let member = entry.member.as_str();
+    let (from, to) = if entry.by_me { (me, member) } else { (member, me) };
+    let until = if let (Progress::Waiting { until }, false) = (entry.state, entry.damaged) {
         rfc3339(until)
     } else {
         None
     };
-    let object = OfHistory {
+    let object = JsonHistory {
         from,
         to,
-        id: said.id.to_string(),
-        text: text(&said.text, said.damaged),
-        at: rfc3339(said.at),
-        state: match said.state {
-            _ if said.damaged => DAMAGED,
-            _ if said.is_old_copy => OLD_COPY,
+        id: entry.id.to_string(),
+        text: text(&entry.text, entry.damaged),
+        at: rfc3339(entry.at),
+        state: match entry.state {
+            _ if entry.damaged => DAMAGED,
+            _ if entry.is_old_copy => OLD_COPY,
             state => state.as_str(),
         },
-        guest: said.note.map(|note| note.word()),
+        guest: entry.note.map(|note| note.word()),
         until,
-        missing: said.missing,
+        missing: entry.missing,
     };
     escape(&serde_json::to_string(&object).expect("strings and numbers always serialize"))
 }
@@ -204,8 +204,8 @@ mod tests {
     }
 
     /// An own letter in the history that waits in a mailbox.
-    fn outgoing(text: &str) -> Said {
-        Said {
+    fn outgoing(text: &str) -> HistoryEntry {
+        HistoryEntry {
             by_me: true,
             relay: "[::1]:8081".parse().unwrap(),
             member: "一棵树".parse().unwrap(),
@@ -224,7 +224,10 @@ mod tests {
     #[test]
     fn letter_is_one_object_with_documented_keys() {
         assert_eq!(
-            letter(&incoming("不约\n\"x\""), &Sender { contact: Some("树".to_owned()), looks_like: None }),
+            letter(
+                &incoming("不约\n\"x\""),
+                &JsonSender { contact: Some("树".to_owned()), looks_like: None }
+            ),
             r#"{"from":"一棵树","relay":"[::1]:8081","id":"0000000000000abc-2","text":"不约\n\"x\"","at":"2024-07-01T12:03:05.678Z","via":"udp","contact":"树"}"#
         );
     }
@@ -233,7 +236,7 @@ mod tests {
     fn gap_and_impossible_time_are_in_object() {
         let line = letter(
             &Incoming { missing: 2, at: Wall(u64::MAX), ..incoming("") },
-            &Sender { contact: None, looks_like: Some("树".to_owned()) },
+            &JsonSender { contact: None, looks_like: Some("树".to_owned()) },
         );
         assert!(
             line.ends_with(r#""at":null,"via":"udp","contact":null,"looks_like":"树","missing":2}"#),
@@ -245,14 +248,14 @@ mod tests {
     fn history_letter_has_both_names_and_its_state() {
         let mut letter = outgoing("不约");
         assert_eq!(
-            said(&letter, "TOM"),
+            history_entry(&letter, "TOM"),
             r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"waiting","until":"2024-07-01T12:03:06.000Z"}"#
         );
         letter.by_me = false;
         letter.state = Progress::Read;
         letter.missing = 2;
         assert_eq!(
-            said(&letter, "TOM"),
+            history_entry(&letter, "TOM"),
             r#"{"from":"一棵树","to":"TOM","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"read","missing":2}"#
         );
     }
@@ -260,7 +263,7 @@ mod tests {
     // faults.md: R71
     #[test]
     fn damaged_letter_has_state_and_readable_text_or_null() {
-        let line = |text| letter(&Incoming { damaged: true, ..incoming(text) }, &Sender::default());
+        let line = |text| letter(&Incoming { damaged: true, ..incoming(text) }, &JsonSender::default());
         assert!(
             line("hx").contains(r#""text":"hx","#) && line("hx").contains(r#","state":"damaged"}"#),
             "{}",
@@ -268,23 +271,23 @@ mod tests {
         );
         assert!(line("").contains(r#""text":null,"#), "{}", line(""));
         assert!(
-            letter(&incoming(""), &Sender::default()).contains(r#""text":"","#),
+            letter(&incoming(""), &JsonSender::default()).contains(r#""text":"","#),
             "an empty text is not null"
         );
-        let mut letter = Said { damaged: true, ..outgoing("") };
+        let mut letter = HistoryEntry { damaged: true, ..outgoing("") };
         assert_eq!(
-            said(&letter, "TOM"),
+            history_entry(&letter, "TOM"),
             r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":null,"at":"2024-07-01T12:03:05.678Z","state":"damaged"}"#
         );
         letter.text = "hx".to_owned();
-        assert!(said(&letter, "TOM").contains(r#""text":"hx","#));
+        assert!(history_entry(&letter, "TOM").contains(r#""text":"hx","#));
     }
 
     proptest! {
         #[test]
         fn any_text_reads_back_and_is_inert_on_terminal(text in any::<String>()) {
             let text = format!("{text}\x1b]52;c;x\x07\u{9b}\u{7f}\u{202e}\u{2028}\u{e0041}");
-            let line = letter(&incoming(&text), &Sender::default());
+            let line = letter(&incoming(&text), &JsonSender::default());
             prop_assert!(line.chars().all(|c| !c.is_control() && is_inert(c)));
             let object: serde_json::Value = serde_json::from_str(&line).unwrap();
             prop_assert_eq!(object["text"].as_str().unwrap(), text);

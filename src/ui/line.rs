@@ -1,36 +1,36 @@
 //! Line mode of `queqiao chat`: choose a contact, write to it, `quit` to choose again. A state
-//! machine over input lines and client events. Its output are the actions in [`Do`].
+//! machine over input lines and client events. Its output are the actions in [`Action`].
 //!
-//! Contract: pass all input to [`LineMode::handle_typed`], every event to
+//! Contract: pass all input to [`LineMode::handle_input`], every event to
 //! [`LineMode::handle_event`], and the time to [`LineMode::handle_time`] no later than
 //! [`LineMode::next_deadline`]. Carry out the returned actions in order. Then ask for the next line
 //! with [`LineMode::prompt`].
 
-mod book;
 mod commands;
+mod contact_lookup;
+mod delivery_watch;
+mod guest_queue;
 mod guests;
-mod waiting;
-mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{Carrier, HostPort, LetterId, Name, Now, Phrase, Tick, Wall, harmless};
+use crate::base::{Carrier, HostPort, LetterId, Name, Now, Phrase, Tick, Wall, sanitize};
 use crate::client::{Carriers, Event, Incoming, Progress};
 use crate::wire::limits::LETTER_TEXT_MAX;
 
-use super::clock::Clock;
+use super::connect_failures::ConnectFailures;
 use super::notice;
-use super::paint::{Styled, Tone};
 use super::plain::DAMAGED;
 use super::strings::Strings;
-use super::unreached::NotReached;
+use super::style::{StyledText, TextKind};
+use super::time_format::TimeFormat;
 
-use commands::{Act, Typo, Word};
-use guests::Guests;
+use commands::{ParseError, ParsedLine, SlashCommand};
+use delivery_watch::{DeliveryWatch, LetterProgress};
+use guest_queue::GuestQueue;
+use guests::GuestList;
 pub use guests::ends_conversation;
-use waiting::Waiting;
-use watch::{Moved, Watch};
 
 /// Maximum unknown senders that can be answered by name. Beyond it the alphabetically first is
 /// forgotten.
@@ -41,7 +41,7 @@ const INTERRUPTED: u8 = 130;
 const FAILED: u8 = 1;
 
 /// Address book, as line mode uses it.
-pub trait Book {
+pub trait ContactLookup {
     /// Returns every contact's label, in the book's order.
     fn labels(&self) -> Vec<String>;
     /// Returns every relay of the book, each once.
@@ -55,7 +55,7 @@ pub trait Book {
     ///
     /// # Errors
     /// The phrase for the user, with similar labels if there are any.
-    fn resolve(&self, text: &str) -> Result<Resolved, Phrase>;
+    fn resolve(&self, text: &str) -> Result<ResolvedContact, Phrase>;
     /// Returns the label of the contact that is `member` at `relay`.
     fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String>;
     /// Returns the label of a contact that an unknown sender could be mistaken for.
@@ -64,7 +64,7 @@ pub trait Book {
 
 /// A recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
+pub struct ResolvedContact {
     /// The user's label.
     pub label: String,
     /// Its relay.
@@ -75,7 +75,7 @@ pub struct Resolved {
 
 /// Input from the keyboard or from standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Typed {
+pub enum UserInput {
     /// A line without its end, or several pasted lines.
     Line(String),
     /// Input that could not be read as a line.
@@ -88,12 +88,12 @@ pub enum Typed {
 
 /// An action that line mode requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Do {
+pub enum Action {
     /// Print this to standard output: a letter.
-    Print(Styled),
+    PrintMessage(StyledText),
     /// Print this to standard error: a notice about letters. Sanitized, and without the final
     /// newline.
-    Tell(String),
+    PrintNotice(String),
     /// Send a letter: [`crate::client::Command::Send`].
     Send {
         /// Identifies the letter in events.
@@ -105,7 +105,7 @@ pub enum Do {
         /// Text of the letter.
         text: String,
     },
-    /// End the conversation with a guest: [`crate::client::Command::Close`].
+    /// End the conversation with a guest: [`crate::client::Command::CloseGuest`].
     Close {
         /// Identifies the command in events.
         request: u64,
@@ -117,7 +117,7 @@ pub enum Do {
     /// Block or unblock a contact.
     Block {
         /// The contact.
-        who: Resolved,
+        who: ResolvedContact,
         /// `true` to block.
         blocked: bool,
     },
@@ -132,7 +132,7 @@ pub enum Do {
 
 /// Options of line mode.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct LineModeOptions {
     /// Texts in the user's language.
     pub strings: Arc<Strings>,
     /// Request number of the first letter; later ones count up.
@@ -142,13 +142,13 @@ pub struct Settings {
     /// Carriers that the user requested. A connection over them needs no notice.
     pub carriers: Carriers,
     /// Format of times.
-    pub clock: Clock,
+    pub time_format: TimeFormat,
     /// Whether to answer the guest that has waited longest, without choosing a recipient.
-    pub desk: bool,
+    pub is_desk: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Link {
+enum RelayStatus {
     Online(Carrier),
     Lost,
     Unreached,
@@ -158,42 +158,42 @@ enum Link {
 /// The state of line mode.
 #[derive(Debug)]
 pub struct LineMode<B> {
-    settings: Settings,
+    options: LineModeOptions,
     book: B,
-    target: Option<Resolved>,
+    target: Option<ResolvedContact>,
     next_request: u64,
-    watch: Watch,
-    links: BTreeMap<HostPort, Link>,
-    not_reached: NotReached,
-    strangers: BTreeMap<String, Resolved>,
-    guests: Guests,
-    waiting: Waiting,
+    delivery_watch: DeliveryWatch,
+    relay_statuses: BTreeMap<HostPort, RelayStatus>,
+    connect_failures: ConnectFailures,
+    strangers: BTreeMap<String, ResolvedContact>,
+    guests: GuestList,
+    guest_queue: GuestQueue,
     receipts: bool,
     prompt_choose: String,
     prompt_write: String,
 }
 
-impl<B: Book> LineMode<B> {
+impl<B: ContactLookup> LineMode<B> {
     /// Creates line mode, writing to `target` or choosing a contact first.
-    pub fn new(settings: Settings, book: B, target: Option<Resolved>) -> LineMode<B> {
-        let (choose, write) = match settings.desk {
+    pub fn new(options: LineModeOptions, book: B, target: Option<ResolvedContact>) -> LineMode<B> {
+        let (choose, write) = match options.is_desk {
             true => (Phrase::new("desk-answer"), Phrase::new("desk-answer")),
             false => (Phrase::new("chat-choose"), Phrase::new("chat-write")),
         };
-        let prompt_choose = settings.strings.say(&choose);
-        let prompt_write = settings.strings.say(&write);
-        let next_request = settings.first_request;
+        let prompt_choose = options.strings.say(&choose);
+        let prompt_write = options.strings.say(&write);
+        let next_request = options.first_request;
         LineMode {
-            settings,
+            options,
             book,
             target,
             next_request,
-            watch: Watch::default(),
-            links: BTreeMap::new(),
-            not_reached: NotReached::default(),
+            delivery_watch: DeliveryWatch::default(),
+            relay_statuses: BTreeMap::new(),
+            connect_failures: ConnectFailures::default(),
             strangers: BTreeMap::new(),
-            guests: Guests::default(),
-            waiting: Waiting::default(),
+            guests: GuestList::default(),
+            guest_queue: GuestQueue::default(),
             receipts: false,
             prompt_choose,
             prompt_write,
@@ -221,67 +221,67 @@ impl<B: Book> LineMode<B> {
 
     /// Returns the number of letters that were neither accepted nor refused.
     pub fn unaccepted(&self) -> usize {
-        self.watch.unaccepted()
+        self.delivery_watch.unaccepted()
     }
 
     /// Handles input.
-    pub fn handle_typed(&mut self, typed: Typed, now: Now) -> Vec<Do> {
-        match typed {
-            Typed::Line(line) => self.handle_line(&line, now),
-            Typed::Refused(phrase) => vec![self.tell(&phrase)],
-            Typed::EndOfInput => vec![Do::Quit { status: 0 }],
-            Typed::Interrupted => vec![Do::Quit { status: INTERRUPTED }],
+    pub fn handle_input(&mut self, input: UserInput, now: Now) -> Vec<Action> {
+        match input {
+            UserInput::Line(line) => self.handle_line(&line, now),
+            UserInput::Refused(phrase) => vec![self.tell(&phrase)],
+            UserInput::EndOfInput => vec![Action::Quit { status: 0 }],
+            UserInput::Interrupted => vec![Action::Quit { status: INTERRUPTED }],
         }
     }
 
     /// Handles one line, or several pasted lines.
-    pub fn handle_line(&mut self, line: &str, now: Now) -> Vec<Do> {
-        match commands::read(line) {
-            Word::Nothing => Vec::new(),
-            Word::Back if self.target.is_none() => vec![Do::Quit { status: 0 }],
-            Word::Back => {
+    pub fn handle_line(&mut self, line: &str, now: Now) -> Vec<Action> {
+        match commands::parse(line) {
+            ParsedLine::Empty => Vec::new(),
+            ParsedLine::Quit if self.target.is_none() => vec![Action::Quit { status: 0 }],
+            ParsedLine::Quit => {
                 self.target = None;
                 Vec::new()
             }
-            Word::Act(act, argument) => self.act(act, argument, now),
-            Word::Typo(typo) => vec![self.tell(&typo_phrase(&typo))],
-            Word::Text(text) => match self.recipient() {
+            ParsedLine::CommandSpec(command, argument) => self.run_command(command, argument, now),
+            ParsedLine::Error(error) => vec![self.tell(&parse_error_phrase(&error))],
+            ParsedLine::Text(text) => match self.recipient() {
                 Some(target) => self.send(target, text, now),
-                None if self.settings.desk => self.keep_text("desk-nobody-waits", text),
-                None => self.choose(text),
+                None if self.options.is_desk => self.keep_text("desk-nobody-waits", text),
+                None => self.switch_to(text),
             },
         }
     }
 
     /// Handles an event of the client.
-    pub fn handle_event(&mut self, event: &Event, now: Now) -> Vec<Do> {
+    pub fn handle_event(&mut self, event: &Event, now: Now) -> Vec<Action> {
         match event {
             Event::Letter(letter) => self.show(letter, now.wall),
-            Event::Unreadable { relay, from, id } => self.unreadable(relay, from, *id),
-            Event::Progress { request, progress, .. } => self.progress(*request, *progress, now.wall),
+            Event::Unreadable { relay, from, id } => self.handle_unreadable(relay, from, *id),
+            Event::Progress { request, progress, .. } => self.handle_progress(*request, *progress, now.wall),
             Event::Refused { request, to, reason, may_have_arrived, nearest, text, .. } => {
-                let known = self.watch.refused(*request);
+                let known = self.delivery_watch.record_refusal(*request);
                 let relay = self.relay_of(known.as_deref(), to);
                 let who = (known.as_deref().unwrap_or(to.as_str()), relay.as_ref());
                 let phrases = notice::letter_refused(*reason, who, *may_have_arrived, nearest);
                 self.give_back(phrases, text)
             }
             Event::Unkept { request, to, why, text } => {
-                let who = self.watch.refused(*request).unwrap_or_else(|| to.to_string());
-                self.give_back(vec![notice::unkept(*why, &who)], text)
+                let who = self.delivery_watch.record_refusal(*request).unwrap_or_else(|| to.to_string());
+                self.give_back(vec![notice::not_queued(*why, &who)], text)
             }
-            Event::Online { relay, via } => self.online(relay, *via, event),
-            Event::Moved { relay, via, .. } => self.moved(relay, *via, event, now.wall),
+            Event::Online { relay, via } => self.handle_online(relay, *via, event),
+            Event::Moved { relay, via, .. } => self.handle_moved(relay, *via, event, now.wall),
             Event::Unreached { relay, why } => {
-                self.links.insert(relay.clone(), Link::Unreached);
-                let said = self.not_reached.put(now.tick, relay, why, self.book.relay_count());
+                self.relay_statuses.insert(relay.clone(), RelayStatus::Unreached);
+                let said = self.connect_failures.put(now.tick, relay, why, self.book.relay_count());
                 said.iter().map(|phrase| self.tell(phrase)).collect()
             }
-            Event::Lost { relay } => self.link(relay, Link::Lost, event),
+            Event::Lost { relay } => self.update_status(relay, RelayStatus::Lost, event),
             Event::NameRefused { relay, .. } | Event::Replaced { relay } => {
-                let mut dos = self.link(relay, Link::Stopped, event);
-                dos.extend(self.all_stopped().then_some(Do::Quit { status: FAILED }));
-                dos
+                let mut actions = self.update_status(relay, RelayStatus::Stopped, event);
+                actions.extend(self.all_stopped().then_some(Action::Quit { status: FAILED }));
+                actions
             }
             Event::Pinned { .. } | Event::StrangersFull { .. } | Event::OldCopy { .. } => self.notice(event),
             Event::Pong { .. } | Event::Left => Vec::new(),
@@ -290,57 +290,61 @@ impl<B: Book> LineMode<B> {
 
     /// Handles the passing of time. Reports letters that take unusually long, each once, and
     /// unreachable relays together.
-    pub fn handle_time(&mut self, now: Tick) -> Vec<Do> {
-        let not_reached = self.not_reached.handle_time(now);
-        not_reached.iter().chain(&self.watch.take_slow(now)).map(|phrase| self.tell(phrase)).collect()
+    pub fn handle_time(&mut self, now: Tick) -> Vec<Action> {
+        let not_reached = self.connect_failures.handle_time(now);
+        not_reached
+            .iter()
+            .chain(&self.delivery_watch.take_slow(now))
+            .map(|phrase| self.tell(phrase))
+            .collect()
     }
 
     /// Returns the time at which [`LineMode::handle_time`] must be called.
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.watch.next_deadline().into_iter().chain(self.not_reached.next_deadline()).min()
+        self.delivery_watch.next_deadline().into_iter().chain(self.connect_failures.next_deadline()).min()
     }
 
-    fn act(&mut self, act: Act, argument: &str, now: Now) -> Vec<Do> {
-        match act {
-            Act::Help => commands::help().iter().map(|phrase| self.tell_help(phrase)).collect(),
-            Act::To => self.choose(argument),
-            Act::Block(blocked) => match self.find(argument) {
-                Ok(who) => vec![Do::Block { who, blocked }],
+    fn run_command(&mut self, command: SlashCommand, argument: &str, now: Now) -> Vec<Action> {
+        match command {
+            SlashCommand::Help => commands::help().iter().map(|phrase| self.tell_help(phrase)).collect(),
+            SlashCommand::SwitchTo => self.switch_to(argument),
+            SlashCommand::Block(blocked) => match self.find(argument) {
+                Ok(who) => vec![Action::Block { who, blocked }],
                 Err(phrase) => vec![self.tell(&phrase)],
             },
-            Act::Status => self.status(),
-            Act::Receipts(on) => {
+            SlashCommand::Status => self.status(),
+            SlashCommand::Receipts(on) => {
                 self.receipts = on;
                 let phrase =
                     if on { Phrase::new("chat-receipts-on") } else { Phrase::new("chat-receipts-off") };
                 vec![self.tell(&phrase)]
             }
-            Act::Path(carriers) => {
-                self.settings.carriers = carriers;
+            SlashCommand::SetCarriers(carriers) => {
+                self.options.carriers = carriers;
                 let phrase = match carriers {
                     Carriers::Udp => Phrase::new("chat-path-udp"),
                     Carriers::Tcp => Phrase::new("chat-path-tcp"),
                     Carriers::Auto => Phrase::new("chat-path-auto"),
                 };
-                vec![self.tell(&phrase), Do::Carriers(carriers)]
+                vec![self.tell(&phrase), Action::Carriers(carriers)]
             }
-            Act::Who => self.who(now.wall),
-            Act::Close => self.close(now),
-            Act::Quit => vec![Do::Quit { status: 0 }],
+            SlashCommand::Contacts => self.list_contacts(now.wall),
+            SlashCommand::CloseGuest => self.close(now),
+            SlashCommand::Quit => vec![Action::Quit { status: 0 }],
         }
     }
 
     /// Returns one line of the help; its meaning is a separate phrase.
-    fn tell_help(&self, (usage, meaning): &(&'static str, Phrase)) -> Do {
+    fn tell_help(&self, (usage, meaning): &(&'static str, Phrase)) -> Action {
         if usage.is_empty() {
             return self.tell(meaning);
         }
         let usage = format!("{usage:<18}");
-        let meaning = self.settings.strings.say(meaning);
+        let meaning = self.options.strings.say(meaning);
         self.tell(&Phrase::new("chat-help-line").with("usage", usage).with("meaning", meaning))
     }
 
-    fn choose(&mut self, text: &str) -> Vec<Do> {
+    fn switch_to(&mut self, text: &str) -> Vec<Action> {
         match self.find(text) {
             Ok(target) => {
                 self.target = Some(target);
@@ -351,7 +355,7 @@ impl<B: Book> LineMode<B> {
     }
 
     /// Finds a contact, or an unknown sender or guest that has written.
-    fn find(&self, text: &str) -> Result<Resolved, Phrase> {
+    fn find(&self, text: &str) -> Result<ResolvedContact, Phrase> {
         let stranger = || self.strangers.get(text.trim()).cloned().or_else(|| self.guests.find(text.trim()));
         self.book.resolve(text.trim()).or_else(|phrase| stranger().ok_or(phrase))
     }
@@ -363,60 +367,60 @@ impl<B: Book> LineMode<B> {
         found.filter(|found| found.member == *to).map(|found| found.relay)
     }
 
-    fn send(&mut self, target: Resolved, text: &str, now: Now) -> Vec<Do> {
+    fn send(&mut self, target: ResolvedContact, text: &str, now: Now) -> Vec<Action> {
         if guests::ends_conversation(&target.member, text) {
             return self.end(target, now);
         }
         if text.len() > LETTER_TEXT_MAX {
             let phrase = Phrase::new("chat-too-long").with("len", text.len()).with("max", LETTER_TEXT_MAX);
-            return vec![self.tell(&phrase), Do::Tell(harmless(text).into_owned())];
+            return vec![self.tell(&phrase), Action::PrintNotice(sanitize(text).into_owned())];
         }
-        let request = self.note_sent(&target, text, now);
-        vec![Do::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
+        let request = self.record_sent(&target, text, now);
+        vec![Action::Send { request, relay: target.relay, to: target.member, text: text.to_owned() }]
     }
 
     /// Records that a letter is being sent. Returns its request number.
-    fn note_sent(&mut self, target: &Resolved, text: &str, now: Now) -> u64 {
+    fn record_sent(&mut self, target: &ResolvedContact, text: &str, now: Now) -> u64 {
         let request = self.next_request;
         self.next_request += 1;
-        self.waiting.answered(target);
+        self.guest_queue.remove(target);
         let to_guest = target.member.guest_address().is_some();
-        self.watch.sent(request, &target.label, text, to_guest, now.tick);
+        self.delivery_watch.record_sent(request, &target.label, text, to_guest, now.tick);
         request
     }
 
-    fn show(&mut self, letter: &Incoming, now: Wall) -> Vec<Do> {
+    fn show(&mut self, letter: &Incoming, now: Wall) -> Vec<Action> {
         let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
         let is_stranger = !letter.from.is_reserved() && !self.is_contact(&letter.relay, &letter.from);
         let warning = if is_stranger { self.warning_of(&letter.relay, &letter.from) } else { None };
         let address = letter.from.guest_address();
         let key = match is_stranger {
-            _ if self.settings.desk => "desk-incoming",
+            _ if self.options.is_desk => "desk-incoming",
             _ if address.is_some() => "chat-incoming-guest",
             true => "chat-incoming-stranger",
             false => "chat-incoming",
         };
         let who = self.name_of(&letter.relay, &letter.from);
-        self.hear(letter, &who);
-        let who = address.filter(|_| self.settings.desk).map_or(who, |address| address.to_string());
+        self.record_guest_letter(letter, &who);
+        let who = address.filter(|_| self.options.is_desk).map_or(who, |address| address.to_string());
         let note = letter.note.map(|note| self.show_note(note, &who));
         let via = if letter.damaged { DAMAGED } else { letter.via.as_str() };
         let header = Phrase::new(key)
             .with("who", who)
             .with("via", via)
-            .with("time", self.settings.clock.show(letter.at, now));
-        let gap = gap.map(|phrase| Styled {
-            tone: Tone::Notice,
-            header: self.settings.strings.say(&phrase),
+            .with("time", self.options.time_format.format(letter.at, now));
+        let gap = gap.map(|phrase| StyledText {
+            kind: TextKind::Notice,
+            header: self.options.strings.say(&phrase),
             text: String::new(),
         });
-        let letter = Styled {
-            tone: Tone::Incoming,
-            header: self.settings.strings.say(&header),
-            text: harmless(&letter.text).into_owned(),
+        let letter = StyledText {
+            kind: TextKind::Incoming,
+            header: self.options.strings.say(&header),
+            text: sanitize(&letter.text).into_owned(),
         };
-        let gap = gap.map(Do::Print);
-        warning.into_iter().chain(gap).chain([note.unwrap_or(Do::Print(letter))]).collect()
+        let gap = gap.map(Action::PrintMessage);
+        warning.into_iter().chain(gap).chain([note.unwrap_or(Action::PrintMessage(letter))]).collect()
     }
 
     fn is_contact(&self, relay: &HostPort, member: &Name) -> bool {
@@ -425,7 +429,7 @@ impl<B: Book> LineMode<B> {
 
     /// Returns a warning for the first letter of an unknown sender whose name looks like a
     /// contact's.
-    fn warning_of(&self, relay: &HostPort, member: &Name) -> Option<Do> {
+    fn warning_of(&self, relay: &HostPort, member: &Name) -> Option<Action> {
         let known = self.strangers.values().any(|s| s.relay == *relay && s.member == *member);
         let contact = if known { None } else { self.book.looks_like(member) }?;
         let phrase = Phrase::new("chat-looks-like").with("contact", contact);
@@ -443,20 +447,22 @@ impl<B: Book> LineMode<B> {
         if self.strangers.len() == STRANGERS_MAX && !self.strangers.contains_key(&label) {
             self.strangers.pop_first();
         }
-        let stranger = Resolved { label: label.clone(), relay: relay.clone(), member: member.clone() };
+        let stranger = ResolvedContact { label: label.clone(), relay: relay.clone(), member: member.clone() };
         self.strangers.insert(label.clone(), stranger);
         label
     }
 
-    fn unreadable(&mut self, relay: &HostPort, from: &Name, id: LetterId) -> Vec<Do> {
+    fn handle_unreadable(&mut self, relay: &HostPort, from: &Name, id: LetterId) -> Vec<Action> {
         let who = self.name_of(relay, from);
         vec![self.tell(&Phrase::new("letter-unreadable").with("who", who).with("id", id))]
     }
 
     /// Handles progress. With receipts on, every state is shown; otherwise only an absence, and a
     /// late arrival.
-    fn progress(&mut self, request: u64, progress: Progress, now: Wall) -> Vec<Do> {
-        let Some(Moved { who, excerpt, news }) = self.watch.progress(request, progress) else {
+    fn handle_progress(&mut self, request: u64, progress: Progress, now: Wall) -> Vec<Action> {
+        let Some(LetterProgress { who, excerpt, is_news: news }) =
+            self.delivery_watch.record_progress(request, progress)
+        else {
             return Vec::new();
         };
         let phrase = match progress {
@@ -464,7 +470,7 @@ impl<B: Book> LineMode<B> {
             Progress::Accepted if self.receipts => Phrase::new("chat-state-accepted"),
             Progress::Waiting { until } if self.receipts || news => {
                 let key = if self.receipts { "chat-state-waiting" } else { "chat-waiting" };
-                Phrase::new(key).with("until", self.settings.clock.show(until, now))
+                Phrase::new(key).with("until", self.options.time_format.format(until, now))
             }
             Progress::Delivered if self.receipts => Phrase::new("chat-receipt"),
             Progress::Delivered if news => Phrase::new("chat-delivered-late"),
@@ -475,55 +481,57 @@ impl<B: Book> LineMode<B> {
     }
 
     /// Shows why a letter was returned, and its text.
-    fn give_back(&self, mut phrases: Vec<Phrase>, text: &str) -> Vec<Do> {
+    fn give_back(&self, mut phrases: Vec<Phrase>, text: &str) -> Vec<Action> {
         if !text.is_empty() {
             phrases.push(Phrase::new("chat-text-back"));
         }
-        let mut dos: Vec<Do> = phrases.iter().map(|phrase| self.tell(phrase)).collect();
-        dos.extend((!text.is_empty()).then(|| Do::Tell(harmless(text).into_owned())));
-        dos
+        let mut actions: Vec<Action> = phrases.iter().map(|phrase| self.tell(phrase)).collect();
+        actions.extend((!text.is_empty()).then(|| Action::PrintNotice(sanitize(text).into_owned())));
+        actions
     }
 
-    fn online(&mut self, relay: &HostPort, via: Carrier, event: &Event) -> Vec<Do> {
-        match self.links.insert(relay.clone(), Link::Online(via)) {
-            None if via == Carrier::Tcp && self.settings.carriers == Carriers::Auto => self.notice(event),
-            None | Some(Link::Online(_)) => Vec::new(),
+    fn handle_online(&mut self, relay: &HostPort, via: Carrier, event: &Event) -> Vec<Action> {
+        match self.relay_statuses.insert(relay.clone(), RelayStatus::Online(via)) {
+            None if via == Carrier::Tcp && self.options.carriers == Carriers::Auto => self.notice(event),
+            None | Some(RelayStatus::Online(_)) => Vec::new(),
             Some(_) => vec![self.tell(&notice::online_again(relay, via))],
         }
     }
 
-    fn moved(&mut self, relay: &HostPort, via: Carrier, event: &Event, now: Wall) -> Vec<Do> {
-        self.links.insert(relay.clone(), Link::Online(via));
-        let time = self.settings.clock.show(now, now);
-        let phrase = notice::of_event(event, &self.settings.me);
-        let timed = phrase.map(|phrase| notice::timed(&self.settings.strings, phrase, event, &time));
+    fn handle_moved(&mut self, relay: &HostPort, via: Carrier, event: &Event, now: Wall) -> Vec<Action> {
+        self.relay_statuses.insert(relay.clone(), RelayStatus::Online(via));
+        let time = self.options.time_format.format(now, now);
+        let phrase = notice::of_event(event, &self.options.me);
+        let timed = phrase.map(|phrase| notice::timed(&self.options.strings, phrase, event, &time));
         timed.map(|phrase| self.tell(&phrase)).into_iter().collect()
     }
 
-    fn link(&mut self, relay: &HostPort, link: Link, event: &Event) -> Vec<Do> {
-        self.links.insert(relay.clone(), link);
+    fn update_status(&mut self, relay: &HostPort, relay_status: RelayStatus, event: &Event) -> Vec<Action> {
+        self.relay_statuses.insert(relay.clone(), relay_status);
         self.notice(event)
     }
 
     fn all_stopped(&self) -> bool {
-        self.relays().iter().all(|relay| self.links.get(relay) == Some(&Link::Stopped))
+        self.relays().iter().all(|relay| self.relay_statuses.get(relay) == Some(&RelayStatus::Stopped))
     }
 
     /// Returns the relays of the book, of the recipient, and of past events.
     fn relays(&self) -> BTreeSet<HostPort> {
         let target = self.target.iter().map(|target| target.relay.clone());
-        self.book.relays().into_iter().chain(target).chain(self.links.keys().cloned()).collect()
+        self.book.relays().into_iter().chain(target).chain(self.relay_statuses.keys().cloned()).collect()
     }
 
-    fn status(&self) -> Vec<Do> {
+    fn status(&self) -> Vec<Action> {
         let relays = self.relays();
         let phrases = relays.iter().map(|relay| {
-            match self.links.get(relay) {
+            match self.relay_statuses.get(relay) {
                 None => Phrase::new("chat-status-connecting"),
-                Some(Link::Online(via)) => Phrase::new("chat-status-online").with("via", notice::upper(*via)),
-                Some(Link::Lost) => Phrase::new("chat-status-lost"),
-                Some(Link::Unreached) => Phrase::new("chat-status-unreached"),
-                Some(Link::Stopped) => Phrase::new("chat-status-stopped"),
+                Some(RelayStatus::Online(via)) => {
+                    Phrase::new("chat-status-online").with("via", notice::upper(*via))
+                }
+                Some(RelayStatus::Lost) => Phrase::new("chat-status-lost"),
+                Some(RelayStatus::Unreached) => Phrase::new("chat-status-unreached"),
+                Some(RelayStatus::Stopped) => Phrase::new("chat-status-stopped"),
             }
             .with("relay", relay)
         });
@@ -540,20 +548,20 @@ impl<B: Book> LineMode<B> {
         }
     }
 
-    fn notice(&self, event: &Event) -> Vec<Do> {
-        notice::of_event(event, &self.settings.me).iter().map(|phrase| self.tell(phrase)).collect()
+    fn notice(&self, event: &Event) -> Vec<Action> {
+        notice::of_event(event, &self.options.me).iter().map(|phrase| self.tell(phrase)).collect()
     }
 
-    fn tell(&self, phrase: &Phrase) -> Do {
-        Do::Tell(self.settings.strings.say(phrase))
+    fn tell(&self, phrase: &Phrase) -> Action {
+        Action::PrintNotice(self.options.strings.say(phrase))
     }
 }
 
-fn typo_phrase(typo: &Typo) -> Phrase {
-    match typo {
-        Typo::Unknown(word) => Phrase::new("chat-no-such-command").with("command", word),
-        Typo::Usage(usage) => Phrase::new("chat-command-usage").with("usage", usage),
-        Typo::Guarded(word) => Phrase::new("chat-slashguard").with("command", word),
+fn parse_error_phrase(error: &ParseError) -> Phrase {
+    match error {
+        ParseError::Unknown(parsed) => Phrase::new("chat-no-such-command").with("command", parsed),
+        ParseError::Usage(usage) => Phrase::new("chat-command-usage").with("usage", usage),
+        ParseError::SpaceBeforeSlash(parsed) => Phrase::new("chat-slashguard").with("command", parsed),
     }
 }
 

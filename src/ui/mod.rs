@@ -7,17 +7,17 @@
 //! bytes from a peer reach a terminal only through [`crate::base::harmless`], and a letter's text
 //! cannot look like anything but that text.
 
-pub mod clock;
+pub mod connect_failures;
 pub mod json;
 pub mod line;
 pub mod notice;
-pub mod paint;
 pub mod plain;
 pub mod strings;
+pub mod style;
 pub mod terminal;
-pub mod unreached;
+pub mod time_format;
 
-pub use line::{Book, Do, LineMode, Resolved, Typed};
-pub use paint::{Color, Paint, Styled, Tone};
+pub use connect_failures::ConnectFailures;
+pub use line::{Action, ContactLookup, LineMode, ResolvedContact, UserInput};
 pub use strings::{Lang, Strings};
-pub use unreached::NotReached;
+pub use style::{Color, Style, StyledText, TextKind};

@@ -1,8 +1,8 @@
 //! Events of a client as phrases for users, the same in every frontend.
 
 use crate::base::{Carrier, HostPort, Name, Phrase};
-use crate::client::{Event, MovedWhy, OUTBOX_LETTERS_MAX, STRANGERS_BYTES_MAX, Unkept, Unreached};
-use crate::wire::letter::GuestNote;
+use crate::client::{ConnectFailure, Event, MoveReason, NotQueued, OUTBOX_LETTERS_MAX, STRANGERS_BYTES_MAX};
+use crate::wire::letter::GuestEvent;
 use crate::wire::message::{NameReason, Reason};
 
 use super::strings::Strings;
@@ -19,7 +19,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Pinned { relay, key } => {
             Phrase::new("relay-pinned").with("relay", relay).with("key", key.fingerprint())
         }
-        Event::Unreached { relay, why } => unreached(relay, why),
+        Event::Unreached { relay, why } => connect_failure(relay, why),
         Event::Lost { relay } => Phrase::new("relay-lost").with("relay", relay),
         Event::Unreadable { from, id, .. } => {
             Phrase::new("letter-unreadable").with("who", from).with("id", id)
@@ -36,13 +36,13 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
     })
 }
 
-fn moved(relay: &HostPort, via: Carrier, why: MovedWhy) -> Phrase {
+fn moved(relay: &HostPort, via: Carrier, why: MoveReason) -> Phrase {
     match why {
-        MovedWhy::Silent => Phrase::new("relay-moved-silent"),
-        MovedWhy::Poor => Phrase::new("relay-moved-poor"),
-        MovedWhy::Proved => Phrase::new("relay-moved-proved"),
-        MovedWhy::Broken => Phrase::new("relay-moved-broken"),
-        MovedWhy::Asked => Phrase::new("relay-moved-asked").with("via", upper(via)),
+        MoveReason::Silent => Phrase::new("relay-moved-silent"),
+        MoveReason::Poor => Phrase::new("relay-moved-poor"),
+        MoveReason::Proved => Phrase::new("relay-moved-proved"),
+        MoveReason::Broken => Phrase::new("relay-moved-broken"),
+        MoveReason::Asked => Phrase::new("relay-moved-asked").with("via", upper(via)),
     }
     .with("relay", relay)
 }
@@ -61,20 +61,20 @@ pub fn online_again(relay: &HostPort, via: Carrier) -> Phrase {
 }
 
 /// Returns why a relay cannot be reached, and what the user can do about it.
-pub fn unreached(relay: &HostPort, why: &Unreached) -> Phrase {
+pub fn connect_failure(relay: &HostPort, why: &ConnectFailure) -> Phrase {
     match why {
-        Unreached::NoSuchHost => Phrase::new("relay-no-host"),
-        Unreached::Silent => Phrase::new("relay-silent"),
-        Unreached::NoTcpListener => Phrase::new("relay-no-tcp"),
-        Unreached::HandshakeRefused => Phrase::new("relay-refused"),
-        Unreached::NameNotWritten => Phrase::new("relay-name-not-written"),
-        Unreached::KeyChanged { pinned, offered } => Phrase::new("relay-key-changed")
+        ConnectFailure::NoSuchHost => Phrase::new("relay-no-host"),
+        ConnectFailure::Silent => Phrase::new("relay-silent"),
+        ConnectFailure::NoTcpListener => Phrase::new("relay-no-tcp"),
+        ConnectFailure::HandshakeRefused => Phrase::new("relay-refused"),
+        ConnectFailure::NameNotWritten => Phrase::new("relay-name-not-written"),
+        ConnectFailure::KeyChanged { pinned, offered } => Phrase::new("relay-key-changed")
             .with("pinned", pinned.fingerprint())
             .with("offered", offered.fingerprint()),
-        Unreached::KeyUnlikeBook { wanted, offered } => {
+        ConnectFailure::KeyUnlikeBook { wanted, offered } => {
             Phrase::new("relay-key-unlike-book").with("wanted", wanted).with("offered", offered.fingerprint())
         }
-        Unreached::BookUnlikePin { wanted, pinned } => {
+        ConnectFailure::BookUnlikePin { wanted, pinned } => {
             Phrase::new("relay-key-unlike-pin").with("wanted", wanted).with("pinned", pinned.fingerprint())
         }
     }
@@ -161,20 +161,20 @@ fn with_doubts(why: Phrase, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phr
 }
 
 /// Returns the phrase for a relay's report about a guest.
-pub fn of_guest(note: GuestNote, who: &str) -> Phrase {
+pub fn of_guest(note: GuestEvent, who: &str) -> Phrase {
     match note {
-        GuestNote::Ended => Phrase::new("guest-ended"),
-        GuestNote::Left => Phrase::new("guest-left"),
-        GuestNote::Close => Phrase::new("guest-closed"),
+        GuestEvent::Ended => Phrase::new("guest-ended"),
+        GuestEvent::Left => Phrase::new("guest-left"),
+        GuestEvent::Close => Phrase::new("guest-closed"),
     }
     .with("who", who)
 }
 
 /// Returns why a letter to `who` was not taken into the outbox.
-pub fn unkept(why: Unkept, who: &str) -> Phrase {
+pub fn not_queued(why: NotQueued, who: &str) -> Phrase {
     match why {
-        Unkept::Disk => Phrase::new("unkept-disk"),
-        Unkept::Full => Phrase::new("unkept-full").with("count", OUTBOX_LETTERS_MAX),
+        NotQueued::Disk => Phrase::new("unkept-disk"),
+        NotQueued::Full => Phrase::new("unkept-full").with("count", OUTBOX_LETTERS_MAX),
     }
     .with("who", who)
 }
@@ -203,9 +203,9 @@ mod tests {
 
     #[test]
     fn absent_relay_is_reported_with_command_to_start_one() {
-        let event = Event::Unreached { relay: relay(), why: Unreached::Silent };
+        let event = Event::Unreached { relay: relay(), why: ConnectFailure::Silent };
         assert_eq!(say(&event), "no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp");
-        let event = Event::Unreached { relay: relay(), why: Unreached::NoTcpListener };
+        let event = Event::Unreached { relay: relay(), why: ConnectFailure::NoTcpListener };
         assert_eq!(say(&event), "no TCP listener at 127.0.0.1:8081; start the relay with --tcp");
     }
 
@@ -213,7 +213,8 @@ mod tests {
     fn changed_key_is_reported_with_command_to_accept_it() {
         let pinned = PublicKey([1; 32]);
         let offered = PublicKey([2; 32]);
-        let said = say(&Event::Unreached { relay: relay(), why: Unreached::KeyChanged { pinned, offered } });
+        let said =
+            say(&Event::Unreached { relay: relay(), why: ConnectFailure::KeyChanged { pinned, offered } });
         assert!(said.ends_with(&format!("queqiao trust 127.0.0.1:8081 {}", offered.fingerprint())), "{said}");
         assert!(said.contains(&pinned.fingerprint()));
     }

@@ -1,10 +1,10 @@
 //! Lines of text for users and scripts: one letter or result per line, never translated.
 
-use crate::base::{LetterId, Wall, harmless};
-use crate::client::{Incoming, Said};
+use crate::base::{LetterId, Wall, sanitize};
+use crate::client::{HistoryEntry, Incoming};
 use crate::wire::message::Reason;
 
-use super::clock::Clock;
+use super::time_format::TimeFormat;
 
 /// Word in place of the carrier or state of a letter that was damaged on disk.
 pub(super) const DAMAGED: &str = "damaged";
@@ -13,34 +13,40 @@ pub(super) const OLD_COPY: &str = "old-copy";
 
 /// Formats a letter on one line: `12:03:05 JACK [udp] text`, with newlines as `\n`. A relay's
 /// report about a guest is `12:03:05 guest-127.0.0.1-9 [left]`, or `[ended]`.
-pub fn letter(letter: &Incoming, who: &str, clock: &Clock, now: Wall) -> String {
+pub fn letter(letter: &Incoming, who: &str, time_format: &TimeFormat, now: Wall) -> String {
     if let Some(note) = letter.note {
-        return format!("{} {who} [{}]", clock.show(letter.at, now), note.word());
+        return format!("{} {who} [{}]", time_format.format(letter.at, now), note.word());
     }
-    let text = harmless(letter.text.trim_end_matches('\n')).replace('\n', "\\n");
+    let text = sanitize(letter.text.trim_end_matches('\n')).replace('\n', "\\n");
     let how = if letter.damaged { DAMAGED } else { letter.via.as_str() };
-    format!("{} {} [{how}] {text}", clock.show(letter.at, now), super::paint::one_line(who))
+    format!("{} {} [{how}] {text}", time_format.format(letter.at, now), super::style::one_line(who))
 }
 
 /// Formats a letter of the history on one line, with newlines as `\n`. A letter of `me` has its
 /// state: `12:03:05 TOM → JACK [delivered] text`. A received one has its carrier: `12:03:05 JACK →
 /// TOM [udp] text`. Reports about a guest are formatted as in [`letter`], or `[closed]` if `me`
 /// ended the conversation.
-pub fn said(said: &Said, me: &str, who: &str, clock: &Clock, now: Wall) -> String {
-    if let Some(note) = said.note {
-        return format!("{} {who} [{}]", clock.show(said.at, now), note.word());
+pub fn history_entry(
+    entry: &HistoryEntry,
+    me: &str,
+    who: &str,
+    time_format: &TimeFormat,
+    now: Wall,
+) -> String {
+    if let Some(note) = entry.note {
+        return format!("{} {who} [{}]", time_format.format(entry.at, now), note.word());
     }
-    let text = harmless(said.text.trim_end_matches('\n')).replace('\n', "\\n");
-    let me = super::paint::one_line(me);
-    let who = super::paint::one_line(who);
-    let (from, to) = if said.by_me { (me, who) } else { (who, me) };
-    let how = match said.via {
-        _ if said.damaged => DAMAGED,
-        _ if said.is_old_copy => OLD_COPY,
+    let text = sanitize(entry.text.trim_end_matches('\n')).replace('\n', "\\n");
+    let me = super::style::one_line(me);
+    let who = super::style::one_line(who);
+    let (from, to) = if entry.by_me { (me, who) } else { (who, me) };
+    let how = match entry.via {
+        _ if entry.damaged => DAMAGED,
+        _ if entry.is_old_copy => OLD_COPY,
         Some(via) => via.as_str(),
-        None => said.state.as_str(),
+        None => entry.state.as_str(),
     };
-    format!("{} {from} → {to} [{how}] {text}", clock.show(said.at, now))
+    format!("{} {from} → {to} [{how}] {text}", time_format.format(entry.at, now))
 }
 
 /// Returns `delivered ID`.
@@ -63,7 +69,7 @@ pub fn refused(id: LetterId, reason: Reason, may_have_arrived: bool) -> String {
 mod tests {
     use super::*;
     use crate::base::{Carrier, OutboxId};
-    use crate::wire::letter::GuestNote;
+    use crate::wire::letter::GuestEvent;
     use jiff::tz::TimeZone;
 
     const ID: LetterId = LetterId { outbox: OutboxId(1), number: 7 };
@@ -82,7 +88,7 @@ mod tests {
             missing: 0,
             damaged: false,
         };
-        let line = letter(&incoming, "JACK", &Clock::new(TimeZone::UTC), now);
+        let line = letter(&incoming, "JACK", &TimeFormat::new(TimeZone::UTC), now);
         assert_eq!(line, "12:03:05 JACK [tcp] 不约\\n12:03:05 TOM [udp] forged");
     }
 
@@ -101,18 +107,18 @@ mod tests {
             damaged: false,
         };
         let line =
-            |text, note| letter(&says(text, note), "guest-127.0.0.1-9", &Clock::new(TimeZone::UTC), now);
-        assert_eq!(line("", Some(GuestNote::Left)), "12:03:05 guest-127.0.0.1-9 [left]");
-        assert_eq!(line("", Some(GuestNote::Ended)), "12:03:05 guest-127.0.0.1-9 [ended]");
+            |text, note| letter(&says(text, note), "guest-127.0.0.1-9", &TimeFormat::new(TimeZone::UTC), now);
+        assert_eq!(line("", Some(GuestEvent::Left)), "12:03:05 guest-127.0.0.1-9 [left]");
+        assert_eq!(line("", Some(GuestEvent::Ended)), "12:03:05 guest-127.0.0.1-9 [ended]");
         assert_eq!(line("left", None), "12:03:05 guest-127.0.0.1-9 [udp] left");
     }
 
     #[test]
     fn history_is_printed_line_by_line() {
         use crate::base::Wall;
-        use crate::client::{Progress, Said};
+        use crate::client::{HistoryEntry, Progress};
         let now = Wall(1_719_835_385_678);
-        let letter = |number: u64, state, text: &str| Said {
+        let letter = |number: u64, state, text: &str| HistoryEntry {
             by_me: number < 4,
             relay: "127.0.0.1:8081".parse().unwrap(),
             member: "JACK".parse().unwrap(),
@@ -126,16 +132,16 @@ mod tests {
             damaged: false,
             is_old_copy: false,
         };
-        let said = [
+        let entries = [
             letter(1, Progress::Read, "约不"),
             letter(2, Progress::Waiting { until: Wall(now.0 * 2) }, "a\nb"),
             letter(3, Progress::Queued, "\x1b[2J"),
             letter(5, Progress::Delivered, "不约\n"),
-            Said { damaged: true, ..letter(5, Progress::Read, "hx") },
-            Said { is_old_copy: true, ..letter(2, Progress::Queued, "c") },
+            HistoryEntry { damaged: true, ..letter(5, Progress::Read, "hx") },
+            HistoryEntry { is_old_copy: true, ..letter(2, Progress::Queued, "c") },
         ];
-        let clock = Clock::new(TimeZone::UTC);
-        let lines = said.map(|letter| super::said(&letter, "TOM", "Jacky", &clock, now));
+        let time_format = TimeFormat::new(TimeZone::UTC);
+        let lines = entries.map(|letter| super::history_entry(&letter, "TOM", "Jacky", &time_format, now));
         assert_eq!(
             lines.join("\n"),
             "\

@@ -4,7 +4,7 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
-use crate::base::{Phrase, harmless_line};
+use crate::base::{Phrase, sanitize_line};
 
 const EN: &str = include_str!("strings/en.ftl");
 const ZH: &str = include_str!("strings/zh.ftl");
@@ -74,7 +74,7 @@ impl Strings {
     /// is.
     pub fn say(&self, phrase: &Phrase) -> String {
         let Some(pattern) = self.bundle.get_message(phrase.key()).and_then(|message| message.value()) else {
-            return harmless_line(&phrase.to_string()).into_owned();
+            return sanitize_line(&phrase.to_string()).into_owned();
         };
         let mut args = FluentArgs::new();
         for (name, value) in phrase.args() {
@@ -94,7 +94,7 @@ impl std::fmt::Debug for Strings {
 fn argument<'a>(name: &str, value: &'a str) -> FluentValue<'a> {
     match value.parse::<u64>() {
         Ok(number) if name == NUMBER_ARG => FluentValue::from(number),
-        _ => FluentValue::String(harmless_line(value)),
+        _ => FluentValue::String(sanitize_line(value)),
     }
 }
 

@@ -1,11 +1,11 @@
-//! Terminal input and output for line mode: a [`Screen`] reads lines, a [`Pen`] writes. On a
-//! terminal, lines are edited while letters appear above them; otherwise they are read without
-//! editing. No decisions are made here.
+//! Terminal input and output for line mode: a [`InputReader`] reads lines, a [`OutputWriter`]
+//! writes. On a terminal, lines are edited while letters appear above them; otherwise they are read
+//! without editing. No decisions are made here.
 //!
 //! A pen blocks while the reader is slow, the terminal is stopped, or the user searches the
 //! history, so it needs its own thread. Reading has its own thread too, which waits after each line
-//! for [`Screen::ask`]. So the prompt is always current, and a piped file is read no faster than it
-//! is processed.
+//! for [`InputReader::prompt`]. So the prompt is always current, and a piped file is read no faster
+//! than it is processed.
 
 mod editor;
 mod plain_lines;
@@ -19,24 +19,24 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use crate::base::Phrase;
 
-use super::line::Typed;
+use super::line::UserInput;
 
 /// Reports that input has failed and that no more follows.
-fn fail(typed: &mut impl FnMut(Typed), cause: impl std::fmt::Display) {
-    typed(Typed::Refused(Phrase::new("input-failed").with("cause", cause)));
-    typed(Typed::EndOfInput);
+fn fail(on_input: &mut impl FnMut(UserInput), cause: impl std::fmt::Display) {
+    on_input(UserInput::Refused(Phrase::new("input-failed").with("cause", cause)));
+    on_input(UserInput::EndOfInput);
 }
 
 /// Prompt for the next line, and its completions.
 #[derive(Debug)]
-struct Ask {
+struct Prompt {
     prompt: String,
     candidates: Vec<String>,
 }
 
 /// Whether output still has a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteResult {
     /// The text was written, or will be drawn.
     Yes,
     /// The reader has closed its end (`… | head`): end with success.
@@ -54,57 +54,60 @@ pub enum Output {
 
 /// Input of a process, read line by line.
 #[derive(Debug)]
-pub struct Screen {
-    asks: Sender<Ask>,
+pub struct InputReader {
+    prompts: Sender<Prompt>,
     before: Option<Termios>,
 }
 
 /// Writer for both outputs of a process.
 #[derive(Default)]
-pub struct Pen {
+pub struct OutputWriter {
     /// Draws above the line that is being typed. It takes one text at a time.
     above: Option<Box<dyn rustyline::ExternalPrinter + Send>>,
 }
 
-impl Screen {
+impl InputReader {
     /// Starts reading, and returns the matching pen. Keep the pen as long as the screen. `typed` is
     /// called on the reading thread and must not block for long. The first line is read after the
-    /// first [`Screen::ask`].
+    /// first [`InputReader::prompt`].
     ///
     /// # Errors
     /// System errors of the terminal or thread.
-    pub fn open(typed: impl FnMut(Typed) + Send + 'static) -> io::Result<(Screen, Pen)> {
-        let (asks, asked) = channel();
+    pub fn open(on_input: impl FnMut(UserInput) + Send + 'static) -> io::Result<(InputReader, OutputWriter)> {
+        let (prompt_sender, prompts) = channel();
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-            return Screen::open_plain(asks, asked, typed);
+            return InputReader::open_plain(prompt_sender, prompts, on_input);
         }
         let before = tcgetattr(io::stdin())?;
         let Ok((editor, printer)) = editor::open() else {
-            return Screen::open_plain(asks, asked, typed);
+            return InputReader::open_plain(prompt_sender, prompts, on_input);
         };
-        thread::Builder::new().name("keys".into()).spawn(move || editor::run(editor, &asked, typed))?;
-        Ok((Screen { asks, before: Some(before) }, Pen { above: Some(Box::new(printer)) }))
+        thread::Builder::new().name("keys".into()).spawn(move || editor::run(editor, &prompts, on_input))?;
+        Ok((
+            InputReader { prompts: prompt_sender, before: Some(before) },
+            OutputWriter { above: Some(Box::new(printer)) },
+        ))
     }
 
     fn open_plain(
-        asks: Sender<Ask>,
-        asked: Receiver<Ask>,
-        typed: impl FnMut(Typed) + Send + 'static,
-    ) -> io::Result<(Screen, Pen)> {
-        thread::Builder::new().name("lines".into()).spawn(move || plain_lines::run(&asked, typed))?;
-        Ok((Screen { asks, before: None }, Pen::default()))
+        prompt_sender: Sender<Prompt>,
+        prompts: Receiver<Prompt>,
+        on_input: impl FnMut(UserInput) + Send + 'static,
+    ) -> io::Result<(InputReader, OutputWriter)> {
+        thread::Builder::new().name("lines".into()).spawn(move || plain_lines::run(&prompts, on_input))?;
+        Ok((InputReader { prompts: prompt_sender, before: None }, OutputWriter::default()))
     }
 
     /// Asks for the next line, with completions `candidates`.
-    pub fn ask(&self, prompt: &str, candidates: Vec<String>) {
+    pub fn prompt(&self, prompt: &str, candidates: Vec<String>) {
         // After the end of input the reader is gone, and no line is needed.
-        let _ = self.asks.send(Ask { prompt: prompt.to_owned(), candidates });
+        let _ = self.prompts.send(Prompt { prompt: prompt.to_owned(), candidates });
     }
 
     /// Stops reading and restores the terminal. The process may exit afterwards, even if the
     /// reading thread still waits for a key.
     pub fn finish(self) {
-        drop(self.asks);
+        drop(self.prompts);
         let Some(before) = self.before else { return };
         let raw = tcgetattr(io::stdin()).is_ok_and(|now| now.local_modes != before.local_modes);
         if raw {
@@ -115,17 +118,17 @@ impl Screen {
     }
 }
 
-impl Pen {
+impl OutputWriter {
     /// Writes whole lines, above the line that is being typed if they go to that terminal.
     ///
     /// # Errors
     /// System errors, except for a closed pipe.
-    pub fn write(&mut self, to: Output, lines: &str) -> io::Result<Written> {
+    pub fn write(&mut self, to: Output, lines: &str) -> io::Result<WriteResult> {
         match &mut self.above {
-            _ if lines.is_empty() => Ok(Written::Yes),
+            _ if lines.is_empty() => Ok(WriteResult::Yes),
             Some(printer) if to == Output::Out || io::stderr().is_terminal() => {
                 match printer.print(lines.to_owned()) {
-                    Ok(()) => Ok(Written::Yes),
+                    Ok(()) => Ok(WriteResult::Yes),
                     Err(_) => write_out(lines),
                 }
             }
@@ -147,7 +150,7 @@ impl Pen {
     }
 }
 
-impl fmt::Debug for Pen {
+impl fmt::Debug for OutputWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pen").field("above", &self.above.is_some()).finish()
     }
@@ -163,7 +166,7 @@ pub fn width() -> Option<usize> {
 ///
 /// # Errors
 /// System errors, except for a closed pipe.
-pub fn write_out(lines: &str) -> io::Result<Written> {
+pub fn write_out(lines: &str) -> io::Result<WriteResult> {
     write_to(io::stdout().lock(), lines)
 }
 
@@ -171,14 +174,14 @@ pub fn write_out(lines: &str) -> io::Result<Written> {
 ///
 /// # Errors
 /// System errors, except for a closed pipe.
-pub fn write_err(lines: &str) -> io::Result<Written> {
+pub fn write_err(lines: &str) -> io::Result<WriteResult> {
     write_to(io::stderr().lock(), lines)
 }
 
-fn write_to(mut output: impl Write, lines: &str) -> io::Result<Written> {
+fn write_to(mut output: impl Write, lines: &str) -> io::Result<WriteResult> {
     match output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {
-        Ok(()) => Ok(Written::Yes),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Written::Closed),
+        Ok(()) => Ok(WriteResult::Yes),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(WriteResult::Closed),
         Err(error) => Err(error),
     }
 }
@@ -200,13 +203,13 @@ mod tests {
 
     #[test]
     fn closed_pipe_is_not_an_error_but_full_disk_is() {
-        assert_eq!(write_to(Failing(ErrorKind::BrokenPipe), "x\n").unwrap(), Written::Closed);
+        assert_eq!(write_to(Failing(ErrorKind::BrokenPipe), "x\n").unwrap(), WriteResult::Closed);
         assert_eq!(
             write_to(Failing(ErrorKind::StorageFull), "x\n").unwrap_err().kind(),
             ErrorKind::StorageFull
         );
         let mut out = Vec::new();
-        assert_eq!(write_to(&mut out, "x\n").unwrap(), Written::Yes);
+        assert_eq!(write_to(&mut out, "x\n").unwrap(), WriteResult::Yes);
         assert_eq!(out, b"x\n");
     }
 }

@@ -44,12 +44,12 @@ struct TextBody<'a> {
 #[cbor(map)]
 struct GuestBody {
     #[n(0)]
-    note: u64,
+    event: u64,
 }
 
 /// An event in the conversation with a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum GuestNote {
+pub enum GuestEvent {
     /// From the relay: the guest has sent everything and still reads answers for a minute.
     Ended,
     /// From the relay: the guest has left.
@@ -59,23 +59,23 @@ pub enum GuestNote {
 }
 
 /// Every event with its number in a body and its word.
-const NOTES: [(GuestNote, u64, &str); 3] =
-    [(GuestNote::Ended, 1, "ended"), (GuestNote::Left, 2, "left"), (GuestNote::Close, 3, "closed")];
+const GUEST_EVENTS: [(GuestEvent, u64, &str); 3] =
+    [(GuestEvent::Ended, 1, "ended"), (GuestEvent::Left, 2, "left"), (GuestEvent::Close, 3, "closed")];
 
-impl GuestNote {
+impl GuestEvent {
     /// Returns the word that scripts read and that is stored on disk.
     pub fn word(self) -> &'static str {
-        NOTES.iter().find(|known| known.0 == self).expect("every note is in the table").2
+        GUEST_EVENTS.iter().find(|known| known.0 == self).expect("every note is in the table").2
     }
 
     /// Returns the event of this word.
-    pub fn of_word(word: &str) -> Option<GuestNote> {
-        NOTES.iter().find(|known| known.2 == word).map(|known| known.0)
+    pub fn from_word(word: &str) -> Option<GuestEvent> {
+        GUEST_EVENTS.iter().find(|known| known.2 == word).map(|known| known.0)
     }
 
     /// Whether this comes from the relay and not from a member.
-    pub const fn is_of_relay(self) -> bool {
-        !matches!(self, GuestNote::Close)
+    pub const fn is_from_relay(self) -> bool {
+        !matches!(self, GuestEvent::Close)
     }
 }
 
@@ -83,25 +83,25 @@ impl GuestNote {
 ///
 /// Copies share the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct LetterBody {
     /// Determines the format of the body.
     pub kind: u8,
     /// Encoded content, which only the two members read.
     pub body: Arc<[u8]>,
 }
 
-impl Made {
+impl LetterBody {
     /// Encodes a text written at `written`.
-    pub fn of_text(text: &str, written: Wall) -> Made {
-        Made { kind: KIND_TEXT, body: encode_text(text, written).into() }
+    pub fn from_text(text: &str, written: Wall) -> LetterBody {
+        LetterBody { kind: KIND_TEXT, body: encode_text(text, written).into() }
     }
 
     /// Encodes an event in the conversation with a guest.
-    pub fn of_note(note: GuestNote) -> Made {
-        let note = NOTES.iter().find(|known| known.0 == note).expect("every note is in the table").1;
+    pub fn from_guest_event(event: GuestEvent) -> LetterBody {
+        let event = GUEST_EVENTS.iter().find(|known| known.0 == event).expect("every note is in the table").1;
         let mut bytes = Vec::new();
-        minicbor::encode(GuestBody { note }, &mut bytes).expect("writing to memory cannot fail");
-        Made { kind: KIND_GUEST, body: bytes.into() }
+        minicbor::encode(GuestBody { event }, &mut bytes).expect("writing to memory cannot fail");
+        LetterBody { kind: KIND_GUEST, body: bytes.into() }
     }
 
     /// Returns its text, empty for a kind without one; `None` if this version cannot read the
@@ -111,8 +111,8 @@ impl Made {
     }
 
     /// Returns its guest event; `None` if the letter is of another kind.
-    pub fn note(&self) -> Option<GuestNote> {
-        if self.kind == KIND_GUEST { decode_note(&self.body).ok() } else { None }
+    pub fn guest_event(&self) -> Option<GuestEvent> {
+        if self.kind == KIND_GUEST { decode_guest_event(&self.body).ok() } else { None }
     }
 }
 
@@ -122,19 +122,19 @@ pub enum Content {
     /// A text.
     Text(String),
     /// An event in the conversation with a guest.
-    Note(GuestNote),
+    GuestEvent(GuestEvent),
 }
 
 impl Content {
     /// Decodes a letter.
     ///
     /// # Errors
-    /// [`BadBody`] if this version does not know the kind, or the body does not match the kind.
-    pub fn read(kind: u8, body: &[u8]) -> Result<Content, BadBody> {
+    /// [`BodyError`] if this version does not know the kind, or the body does not match the kind.
+    pub fn read(kind: u8, body: &[u8]) -> Result<Content, BodyError> {
         match kind {
             KIND_TEXT => Ok(Content::Text(decode_text(body)?.0)),
-            KIND_GUEST => decode_note(body).map(Content::Note),
-            _ => Err(BadBody),
+            KIND_GUEST => decode_guest_event(body).map(Content::GuestEvent),
+            _ => Err(BodyError),
         }
     }
 
@@ -142,14 +142,14 @@ impl Content {
     pub fn into_text(self) -> String {
         match self {
             Content::Text(text) => text,
-            Content::Note(_) => String::new(),
+            Content::GuestEvent(_) => String::new(),
         }
     }
 }
 
 /// Malformed or oversized body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadBody;
+pub struct BodyError;
 
 /// Returns the body of a text written at `written`.
 pub fn encode_text(text: &str, written: Wall) -> Vec<u8> {
@@ -162,21 +162,21 @@ pub fn encode_text(text: &str, written: Wall) -> Vec<u8> {
 /// Returns the text of a body, and the time at which its sender claims to have written it.
 ///
 /// # Errors
-/// [`BadBody`] if the body is not such a map, not strict UTF-8, or too long.
-pub fn decode_text(body: &[u8]) -> Result<(String, Option<Wall>), BadBody> {
+/// [`BodyError`] if the body is not such a map, not strict UTF-8, or too long.
+pub fn decode_text(body: &[u8]) -> Result<(String, Option<Wall>), BodyError> {
     if body.len() > LETTER_BODY_MAX {
-        return Err(BadBody);
+        return Err(BodyError);
     }
-    let body: TextBody = minicbor::decode(body).map_err(|_| BadBody)?;
+    let body: TextBody = minicbor::decode(body).map_err(|_| BodyError)?;
     if body.text.len() > LETTER_TEXT_MAX {
-        return Err(BadBody);
+        return Err(BodyError);
     }
     Ok((body.text.to_owned(), body.written_ms.map(Wall)))
 }
 
-fn decode_note(body: &[u8]) -> Result<GuestNote, BadBody> {
-    let body: GuestBody = minicbor::decode(body).map_err(|_| BadBody)?;
-    NOTES.iter().find(|known| known.1 == body.note).map(|known| known.0).ok_or(BadBody)
+fn decode_guest_event(body: &[u8]) -> Result<GuestEvent, BodyError> {
+    let body: GuestBody = minicbor::decode(body).map_err(|_| BodyError)?;
+    GUEST_EVENTS.iter().find(|known| known.1 == body.event).map(|known| known.0).ok_or(BodyError)
 }
 
 #[cfg(test)]
@@ -193,33 +193,33 @@ mod tests {
 
     #[test]
     fn letters_round_trip() {
-        let text = Made::of_text("约不", Wall(7));
+        let text = LetterBody::from_text("约不", Wall(7));
         assert_eq!(Content::read(text.kind, &text.body), Ok(Content::Text("约不".to_owned())));
-        for note in [GuestNote::Ended, GuestNote::Left, GuestNote::Close] {
-            let made = Made::of_note(note);
-            assert_eq!(Content::read(made.kind, &made.body), Ok(Content::Note(note)));
-            assert_eq!(GuestNote::of_word(note.word()), Some(note));
+        for event in [GuestEvent::Ended, GuestEvent::Left, GuestEvent::Close] {
+            let letter_body = LetterBody::from_guest_event(event);
+            assert_eq!(Content::read(letter_body.kind, &letter_body.body), Ok(Content::GuestEvent(event)));
+            assert_eq!(GuestEvent::from_word(event.word()), Some(event));
         }
     }
 
     #[test]
     fn unknown_kind_or_body_of_other_kind_is_refused() {
-        let text = Made::of_text("hi", Wall(7));
-        let note = Made::of_note(GuestNote::Left);
+        let text = LetterBody::from_text("hi", Wall(7));
+        let event = LetterBody::from_guest_event(GuestEvent::Left);
         for kind in (0..=u8::MAX).filter(|kind| ![KIND_TEXT, KIND_GUEST].contains(kind)) {
-            assert_eq!(Content::read(kind, &text.body), Err(BadBody), "{kind}");
+            assert_eq!(Content::read(kind, &text.body), Err(BodyError), "{kind}");
         }
-        assert_eq!(Content::read(KIND_GUEST, &text.body), Err(BadBody));
-        assert_eq!(Content::read(KIND_TEXT, &note.body), Err(BadBody));
+        assert_eq!(Content::read(KIND_GUEST, &text.body), Err(BodyError));
+        assert_eq!(Content::read(KIND_TEXT, &event.body), Err(BodyError));
         for body in [&[0xa1, 0x00, 0x04][..], &[0xa0], &[0xa1, 0x00], &[]] {
-            assert_eq!(Content::read(KIND_GUEST, body), Err(BadBody));
+            assert_eq!(Content::read(KIND_GUEST, body), Err(BodyError));
         }
     }
 
     #[test]
     fn oversized_text_and_bad_utf8_are_refused() {
-        assert_eq!(decode_text(&encode_text(&"x".repeat(LETTER_TEXT_MAX + 1), Wall(0))), Err(BadBody));
-        assert_eq!(decode_text(&[0xa1, 0x00, 0x62, 0xff, 0xfe]), Err(BadBody));
-        assert_eq!(decode_text(&[]), Err(BadBody));
+        assert_eq!(decode_text(&encode_text(&"x".repeat(LETTER_TEXT_MAX + 1), Wall(0))), Err(BodyError));
+        assert_eq!(decode_text(&[0xa1, 0x00, 0x62, 0xff, 0xfe]), Err(BodyError));
+        assert_eq!(decode_text(&[]), Err(BodyError));
     }
 }

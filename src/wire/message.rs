@@ -63,20 +63,20 @@
 //! without the flag, ends this for all letters of the conversation.
 
 mod marks;
-mod names;
+mod name_list;
 mod reason;
 mod refused;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{LetterId, Mark, OutboxId, Wall};
-pub use marks::{EARLIER_MAX, Earlier, OutboxMark, Said};
-use marks::{OUTBOX_FOLLOWS, SCREEN_FOLLOWS, read_said, read_sign_in};
-pub use names::{Names, SCREEN_FIRST, SCREEN_LAST, SCREEN_ONLY};
+use marks::{BLOCK_LIST_FOLLOWS, OUTBOX_FOLLOWS, read_mark_token, read_sign_in};
+pub use marks::{EARLIER_MARKS_MAX, EarlierMarks, MarkToken, OutboxMark};
+pub use name_list::{ALLOW_LIST, BLOCK_LIST_FIRST, BLOCK_LIST_LAST, NameList};
 pub use reason::Reason;
 pub use refused::{NEAREST_MAX, Nearest, Refused};
 
-use super::bytes::{Malformed, Reader, put_short_text};
+use super::bytes::{DecodeError, Reader, put_short_text};
 use super::features::{Feature, Features};
 
 /// Kind of a letter whose body is a [`super::letter`] text.
@@ -208,7 +208,7 @@ pub enum ToRelay<'a> {
         /// The secret of an invitation; empty if there is none.
         invite: &'a [u8],
         /// A block list follows: the relay must deliver no letter before its last part.
-        screen_follows: bool,
+        block_list_follows: bool,
         /// The outbox of the client's letters.
         outbox: Option<OutboxMark<'a>>,
         /// Features that the client understands.
@@ -237,14 +237,14 @@ pub enum ToRelay<'a> {
         through: u64,
     },
     /// Requests a receipt for the letters to this recipient, and every refusal still pending.
-    Ask {
+    QueryReceipt {
         /// The recipient's name.
         to: &'a str,
         /// The outbox.
         outbox: OutboxId,
     },
     /// The client knows that this letter was refused; the relay need not repeat it.
-    Heard {
+    RefusalReceived {
         /// The recipient's name.
         to: &'a str,
         /// The refused letter.
@@ -255,22 +255,22 @@ pub enum ToRelay<'a> {
         /// The outbox.
         outbox: OutboxId,
         /// Higher than every earlier one of the session.
-        said: Said,
+        mark_token: MarkToken,
     },
     /// Block list: senders whose letters are refused as `blocked`; or an allow list.
-    Screen {
-        /// [`SCREEN_FIRST`], [`SCREEN_LAST`], [`SCREEN_ONLY`].
+    BlockList {
+        /// [`BLOCK_LIST_FIRST`], [`BLOCK_LIST_LAST`], [`ALLOW_LIST`].
         flags: u8,
         /// Names of members, not yet checked.
-        names: Names<'a>,
+        names: NameList<'a>,
     },
     /// The recipient keeps nothing of this letter; its sender may recover the text.
-    ReaderRefusal {
+    RecipientRefusal {
         /// The sender's name.
         from: &'a str,
         /// The refused letter.
         id: LetterId,
-        /// One of the reasons for which [`Reason::is_of_readers`] holds.
+        /// One of the reasons for which [`Reason::is_by_recipient`] holds.
         reason: Reason,
     },
     /// A letter to deliver.
@@ -319,10 +319,10 @@ impl ToRelay<'_> {
     /// Appends the message.
     pub fn encode(&self, buf: &mut Vec<u8>) {
         match self {
-            ToRelay::SignIn { name, invite, screen_follows, outbox, features } => {
+            ToRelay::SignIn { name, invite, block_list_follows, outbox, features } => {
                 buf.push(0x01);
                 put_short_text(buf, name);
-                let flags = if *screen_follows { SCREEN_FOLLOWS } else { 0 }
+                let flags = if *block_list_follows { BLOCK_LIST_FOLLOWS } else { 0 }
                     | if outbox.is_some() { OUTBOX_FOLLOWS } else { 0 };
                 buf.push(u8::try_from(invite.len()).expect("an invitation is short"));
                 buf.extend_from_slice(invite);
@@ -342,26 +342,26 @@ impl ToRelay<'_> {
                 put_short_text(buf, from);
                 put_numbers(buf, &[outbox.0, *through]);
             }
-            ToRelay::Ask { to, outbox } => {
+            ToRelay::QueryReceipt { to, outbox } => {
                 buf.push(0x04);
                 put_short_text(buf, to);
                 put_numbers(buf, &[outbox.0]);
             }
-            ToRelay::Heard { to, id } => {
+            ToRelay::RefusalReceived { to, id } => {
                 buf.push(0x05);
                 put_short_text(buf, to);
                 put_numbers(buf, &[id.outbox.0, id.number]);
             }
-            ToRelay::Mark { outbox, said } => {
+            ToRelay::Mark { outbox, mark_token } => {
                 buf.push(0x07);
                 put_numbers(buf, &[outbox.0]);
-                Earlier::put(buf, *said);
+                EarlierMarks::put(buf, *mark_token);
             }
-            ToRelay::Screen { flags, names } => {
+            ToRelay::BlockList { flags, names } => {
                 buf.extend_from_slice(&[0x06, *flags]);
                 buf.extend_from_slice(names.as_bytes());
             }
-            ToRelay::ReaderRefusal { from, id, reason } => {
+            ToRelay::RecipientRefusal { from, id, reason } => {
                 buf.push(0x09);
                 put_short_text(buf, from);
                 put_numbers(buf, &[id.outbox.0, id.number]);
@@ -388,11 +388,11 @@ impl ToRelay<'_> {
             ToRelay::SignIn { .. }
             | ToRelay::Stored { .. }
             | ToRelay::Read { .. }
-            | ToRelay::Ask { .. }
-            | ToRelay::Heard { .. }
+            | ToRelay::QueryReceipt { .. }
+            | ToRelay::RefusalReceived { .. }
             | ToRelay::Mark { .. }
-            | ToRelay::Screen { .. }
-            | ToRelay::ReaderRefusal { .. }
+            | ToRelay::BlockList { .. }
+            | ToRelay::RecipientRefusal { .. }
             | ToRelay::Letter(_) => None,
         }
     }
@@ -402,8 +402,8 @@ impl<'a> ToRelay<'a> {
     /// Decodes a message. Returns `None` for one that may be skipped.
     ///
     /// # Errors
-    /// [`Malformed`] if the message is cut short, or its kind is unknown and must be understood.
-    pub fn decode(bytes: &'a [u8]) -> Result<Option<ToRelay<'a>>, Malformed> {
+    /// [`DecodeError`] if the message is cut short, or its kind is unknown and must be understood.
+    pub fn decode(bytes: &'a [u8]) -> Result<Option<ToRelay<'a>>, DecodeError> {
         let mut r = Reader::new(bytes);
         Ok(Some(match r.u8()? {
             0x01 => read_sign_in(r)?,
@@ -415,11 +415,11 @@ impl<'a> ToRelay<'a> {
                 at_full_second: r.u8()? & AT_FULL_SECOND != 0,
             },
             0x03 => ToRelay::Read { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
-            0x04 => ToRelay::Ask { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
-            0x05 => ToRelay::Heard { to: r.short_text()?, id: read_id(&mut r)? },
-            0x06 => ToRelay::Screen { flags: r.u8()?, names: Names::decode(r)? },
-            0x07 => ToRelay::Mark { outbox: OutboxId(r.u64()?), said: read_said(&mut r)? },
-            0x09 => read_reader_refusal(r)?,
+            0x04 => ToRelay::QueryReceipt { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
+            0x05 => ToRelay::RefusalReceived { to: r.short_text()?, id: read_id(&mut r)? },
+            0x06 => ToRelay::BlockList { flags: r.u8()?, names: NameList::decode(r)? },
+            0x07 => ToRelay::Mark { outbox: OutboxId(r.u64()?), mark_token: read_mark_token(&mut r)? },
+            0x09 => read_recipient_refusal(r)?,
             0x10 => ToRelay::Letter(Letter {
                 to: r.short_text()?,
                 id: read_id(&mut r)?,
@@ -429,7 +429,7 @@ impl<'a> ToRelay<'a> {
                 body: r.rest(),
             }),
             0x80.. => return Ok(None),
-            _ => return Err(Malformed),
+            _ => return Err(DecodeError),
         }))
     }
 }
@@ -500,8 +500,8 @@ impl<'a> ToClient<'a> {
     /// Decodes a message. Returns `None` for one that may be skipped.
     ///
     /// # Errors
-    /// [`Malformed`] if the message is cut short, or its kind is unknown and must be understood.
-    pub fn decode(bytes: &'a [u8]) -> Result<Option<ToClient<'a>>, Malformed> {
+    /// [`DecodeError`] if the message is cut short, or its kind is unknown and must be understood.
+    pub fn decode(bytes: &'a [u8]) -> Result<Option<ToClient<'a>>, DecodeError> {
         let mut r = Reader::new(bytes);
         Ok(Some(match r.u8()? {
             0x41 => ToClient::Welcome {
@@ -514,7 +514,7 @@ impl<'a> ToClient<'a> {
             },
             0x42 => {
                 let code = r.u8()?;
-                let reason = NAME_REASONS.iter().find(|n| n.1 == code).ok_or(Malformed)?.0;
+                let reason = NAME_REASONS.iter().find(|n| n.1 == code).ok_or(DecodeError)?.0;
                 ToClient::NameRefused { reason, name: r.short_text()? }
             }
             0x43 => ToClient::Receipt(Receipt {
@@ -539,7 +539,7 @@ impl<'a> ToClient<'a> {
                 body: r.rest(),
             }),
             0x80.. => return Ok(None),
-            _ => return Err(Malformed),
+            _ => return Err(DecodeError),
         }))
     }
 }
@@ -557,14 +557,18 @@ impl Delivery<'_> {
 }
 
 /// Reads a reader's refusal after its kind. Any reason that no recipient may give is malformed.
-fn read_reader_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
+fn read_recipient_refusal(mut r: Reader<'_>) -> Result<ToRelay<'_>, DecodeError> {
     let from = r.short_text()?;
     let id = read_id(&mut r)?;
-    let reason = Reason::of_code(r.u8()?);
-    if reason.is_of_readers() { Ok(ToRelay::ReaderRefusal { from, id, reason }) } else { Err(Malformed) }
+    let reason = Reason::from_code(r.u8()?);
+    if reason.is_by_recipient() {
+        Ok(ToRelay::RecipientRefusal { from, id, reason })
+    } else {
+        Err(DecodeError)
+    }
 }
 
-fn read_id(r: &mut Reader<'_>) -> Result<LetterId, Malformed> {
+fn read_id(r: &mut Reader<'_>) -> Result<LetterId, DecodeError> {
     Ok(LetterId { outbox: OutboxId(r.u64()?), number: r.u64()? })
 }
 

@@ -26,4 +26,4 @@ pub mod packet;
 pub mod record;
 pub mod varint;
 
-pub use bytes::Malformed;
+pub use bytes::DecodeError;

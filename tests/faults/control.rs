@@ -5,37 +5,37 @@ use queqiao::base::OutboxId;
 use queqiao::relay::Limits;
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, StreamId};
-use queqiao::wire::message::{Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay};
+use queqiao::wire::message::{BLOCK_LIST_FIRST, BLOCK_LIST_LAST, NameList, Reason, ToRelay};
 
-use super::hand::{Hand, Told};
-use super::rig::{Rig, ms, secs, udp};
+use super::raw_client::{RawClient, SeenMessage};
+use super::relay_harness::{RelayHarness, ms, secs, udp};
 
 /// Flags of a block list in a single part.
-const WHOLE: u8 = SCREEN_FIRST | SCREEN_LAST;
+const WHOLE: u8 = BLOCK_LIST_FIRST | BLOCK_LIST_LAST;
 
 /// Returns a block list of these names.
 fn list(names: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    names.iter().for_each(|name| Names::put(&mut bytes, name));
+    names.iter().for_each(|name| NameList::put(&mut bytes, name));
     let mut message = Vec::new();
-    ToRelay::Screen { flags: WHOLE, names: Names::new(&bytes) }.encode(&mut message);
+    ToRelay::BlockList { flags: WHOLE, names: NameList::new(&bytes) }.encode(&mut message);
     message
 }
 
 /// Sends these messages in turn for `secs` seconds, as fast as there is credit.
-fn flood(rig: &mut Rig, hand: &mut Hand, secs: u64, messages: &[Vec<u8>]) {
-    let mut said = 0;
+fn flood(relay: &mut RelayHarness, client: &mut RawClient, secs: u64, messages: &[Vec<u8>]) {
+    let mut sent = 0;
     for _ in 0..secs * 5 {
         for _ in 0..100 {
-            let message = &messages[said % messages.len()];
-            if hand.room(StreamId::Control) < message.len() + 2 {
+            let message = &messages[sent % messages.len()];
+            if client.credit(StreamId::Control) < message.len() + 2 {
                 break;
             }
-            hand.say_bytes(rig, StreamId::Control, message);
-            said += 1;
+            client.send_message_bytes(relay, StreamId::Control, message);
+            sent += 1;
         }
-        rig.wait(ms(200));
-        hand.hear(rig);
+        relay.wait(ms(200));
+        client.receive(relay);
     }
 }
 
@@ -46,21 +46,21 @@ fn limits(control_burst: u32, control_per_second: u32) -> Limits {
 /// Unlimited, a member sent 239,000 block lists a second, and each was written to the disk.
 #[test]
 fn block_lists_are_rate_limited_and_last_one_applies() {
-    let mut rig = Rig::with(limits(1_000, 1_000));
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    let before = rig.changes;
-    flood(&mut rig, &mut tom, 5, &[list(&["JACK", "ANN"]), list(&["ANN"])]);
-    let written = rig.changes - before;
+    let mut relay = RelayHarness::with(limits(1_000, 1_000));
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    let before = relay.membership_records;
+    flood(&mut relay, &mut tom, 5, &[list(&["JACK", "ANN"]), list(&["ANN"])]);
+    let written = relay.membership_records - before;
     assert!((50..=60).contains(&written), "{written} lists, each as dear as a hundred messages, in 5 s");
     for _ in 0..30 {
-        rig.wait(secs(10));
-        tom.send(&mut rig, &[Frame::Ping]);
+        relay.wait(secs(10));
+        tom.send(&mut relay, &[Frame::Ping]);
     }
-    tom.say_bytes(&mut rig, StreamId::Control, &list(&["JACK"]));
-    assert_eq!(tom.closed(), None);
-    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
-    jack.write(&mut rig, "TOM", 1, 0, "hello");
-    assert_eq!(jack.refusals(&mut rig), [(1, Reason::Blocked)], "nothing was dropped");
+    tom.send_message_bytes(&mut relay, StreamId::Control, &list(&["JACK"]));
+    assert_eq!(tom.close_code(), None);
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
+    jack.send_letter(&mut relay, "TOM", 1, 0, "hello");
+    assert_eq!(jack.take_refusals(&mut relay), [(1, Reason::Blocked)], "nothing was dropped");
 }
 
 #[test]
@@ -68,15 +68,18 @@ fn long_lists_cost_more_than_short_messages() {
     let long: Vec<String> = (0..300).map(|n| format!("MEMBER{n:04}")).collect();
     let long = list(&long.iter().map(String::as_str).collect::<Vec<_>>());
     let mut ask = Vec::new();
-    ToRelay::Ask { to: "NOBODY", outbox: OutboxId(7) }.encode(&mut ask);
+    ToRelay::QueryReceipt { to: "NOBODY", outbox: OutboxId(7) }.encode(&mut ask);
     let answered = |messages: &[Vec<u8>]| {
-        let mut rig = Rig::with(limits(300, 20));
-        let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+        let mut relay = RelayHarness::with(limits(300, 20));
+        let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
         // A list that is stored already costs only by its length.
-        tom.say_bytes(&mut rig, StreamId::Control, &messages[0]);
-        rig.wait(secs(60));
-        flood(&mut rig, &mut tom, 10, messages);
-        tom.told(StreamId::Control).iter().filter(|told| matches!(told, Told::Receipt { .. })).count()
+        tom.send_message_bytes(&mut relay, StreamId::Control, &messages[0]);
+        relay.wait(secs(60));
+        flood(&mut relay, &mut tom, 10, messages);
+        tom.take_messages(StreamId::Control)
+            .iter()
+            .filter(|message| matches!(message, SeenMessage::Receipt { .. }))
+            .count()
     };
     let alone = answered(&[ask.clone()]);
     let among = answered(&[long, ask]);
@@ -86,24 +89,24 @@ fn long_lists_cost_more_than_short_messages() {
 
 #[test]
 fn limits_off_reads_flood_at_once() {
-    let mut rig = Rig::with(Limits { per_sender: false, ..limits(10, 1) });
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    let before = rig.changes;
-    flood(&mut rig, &mut tom, 2, &[list(&["JACK", "ANN"]), list(&["ANN"])]);
-    assert_eq!(rig.changes - before, 1_000);
+    let mut relay = RelayHarness::with(Limits { per_sender: false, ..limits(10, 1) });
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    let before = relay.membership_records;
+    flood(&mut relay, &mut tom, 2, &[list(&["JACK", "ANN"]), list(&["ANN"])]);
+    assert_eq!(relay.membership_records - before, 1_000);
 }
 
 /// Five sessions one after another: the rate belongs to the member.
 #[test]
 fn new_session_has_no_new_allowance() {
-    let mut rig = Rig::with(limits(500, 1));
+    let mut relay = RelayHarness::with(limits(500, 1));
     let lists = [list(&["JACK", "ANN"]), list(&["ANN"])];
     let mut written = 0;
     for port in 1..=5 {
-        let mut tom = Hand::member(&mut rig, udp(1, port), 1, "TOM");
-        let before = rig.changes;
-        flood(&mut rig, &mut tom, 1, &lists);
-        written += rig.changes - before;
+        let mut tom = RawClient::signed_in(&mut relay, udp(1, port), 1, "TOM");
+        let before = relay.membership_records;
+        flood(&mut relay, &mut tom, 1, &lists);
+        written += relay.membership_records - before;
     }
     assert!((4..=6).contains(&written), "{written} lists");
 }
@@ -111,143 +114,143 @@ fn new_session_has_no_new_allowance() {
 /// Each letter is stored and read separately. Reports about letters that came cost nothing.
 #[test]
 fn stored_and_read_reports_are_not_rate_limited() {
-    let mut rig = Rig::with(Limits { letters_burst: 5_000, ..limits(20, 1) });
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
+    let mut relay = RelayHarness::with(Limits { letters_burst: 5_000, ..limits(20, 1) });
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
     for number in 1..=2_000 {
-        tom.write(&mut rig, "JACK", number, number - 1, "x");
-        jack.hear(&mut rig);
-        jack.store(&mut rig, "TOM", number);
+        tom.send_letter(&mut relay, "JACK", number, number - 1, "x");
+        jack.receive(&mut relay);
+        jack.report_stored(&mut relay, "TOM", number);
         let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: number };
-        jack.say(&mut rig, StreamId::Control, &read);
-        rig.wait(ms(1));
+        jack.send_message(&mut relay, StreamId::Control, &read);
+        relay.wait(ms(1));
     }
-    rig.wait(ms(100));
-    assert_eq!(rig.relay.stats().letters_stored, 2_000);
+    relay.wait(ms(100));
+    assert_eq!(relay.core.stats().letters_stored, 2_000);
 }
 
 /// A recipient may have read letters that the relay does not know to be delivered. The number of
 /// such reports is unbounded, and each is written to the disk while their sender is away.
 #[test]
 fn read_marks_for_missing_letters_are_rate_limited() {
-    let mut rig = Rig::with(limits(20, 1));
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
-    tom.write(&mut rig, "JACK", 1, 0, "x");
-    jack.hear(&mut rig);
-    jack.store(&mut rig, "TOM", 1);
-    let mut said = 0;
-    while said < 20_000 && jack.room(StreamId::Control) > 40 {
-        said += 1;
-        let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: said };
-        jack.say(&mut rig, StreamId::Control, &read);
+    let mut relay = RelayHarness::with(limits(20, 1));
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
+    tom.send_letter(&mut relay, "JACK", 1, 0, "x");
+    jack.receive(&mut relay);
+    jack.report_stored(&mut relay, "TOM", 1);
+    let mut sent = 0;
+    while sent < 20_000 && jack.credit(StreamId::Control) > 40 {
+        sent += 1;
+        let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: sent };
+        jack.send_message(&mut relay, StreamId::Control, &read);
     }
-    assert!(said < 15_000, "{said} messages, more than the credit of one stream holds");
-    assert_eq!(jack.closed(), None);
+    assert!(sent < 15_000, "{sent} messages, more than the credit of one stream holds");
+    assert_eq!(jack.close_code(), None);
 }
 
 /// The sender chooses its numbers. One letter with a huge number, perhaps to itself, makes as many
 /// read reports plausible as the number says. Only as many as there are letters are free.
 #[test]
 fn read_marks_below_number_leap_are_rate_limited() {
-    let mut rig = Rig::with(limits(20, 1));
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    tom.write(&mut rig, "TOM", u64::MAX / 2, 0, "x");
-    tom.hear(&mut rig);
-    tom.store(&mut rig, "TOM", u64::MAX / 2);
-    let mut said = 0;
+    let mut relay = RelayHarness::with(limits(20, 1));
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    tom.send_letter(&mut relay, "TOM", u64::MAX / 2, 0, "x");
+    tom.receive(&mut relay);
+    tom.report_stored(&mut relay, "TOM", u64::MAX / 2);
+    let mut sent = 0;
     for _ in 0..10 {
-        while said < 20_000 && tom.room(StreamId::Control) > 40 {
-            said += 1;
-            let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: said };
-            tom.say(&mut rig, StreamId::Control, &read);
+        while sent < 20_000 && tom.credit(StreamId::Control) > 40 {
+            sent += 1;
+            let read = ToRelay::Read { from: "TOM", outbox: OutboxId(0xB0), through: sent };
+            tom.send_message(&mut relay, StreamId::Control, &read);
         }
-        rig.wait(ms(200));
-        tom.hear(&mut rig);
+        relay.wait(ms(200));
+        tom.receive(&mut relay);
     }
-    assert!(said < 15_000, "{said} messages, more than the credit of one stream holds");
-    assert_eq!(tom.closed(), None);
+    assert!(sent < 15_000, "{sent} messages, more than the credit of one stream holds");
+    assert_eq!(tom.close_code(), None);
 }
 
 #[test]
 fn flood_of_one_member_delays_no_other_member() {
-    let mut rig = Rig::new();
-    let hands = ["TOM", "JACK", "ANN"].map(|name| {
-        let who = u64::from(name.as_bytes()[0]);
-        Hand::member(&mut rig, udp(who as u8, 1), who, name)
+    let mut relay = RelayHarness::new();
+    let clients = ["TOM", "JACK", "ANN"].map(|name| {
+        let member = u64::from(name.as_bytes()[0]);
+        RawClient::signed_in(&mut relay, udp(member as u8, 1), member, name)
     });
-    let [mut tom, mut jack, mut ann] = hands;
-    flood(&mut rig, &mut tom, 5, &[list(&["TIM", "TAM"]), list(&["TAM"])]);
-    jack.write(&mut rig, "ANN", 1, 0, "hello");
-    ann.hear(&mut rig);
-    assert_eq!(ann.deliveries(&mut rig).len(), 1);
-    tom.write(&mut rig, "ANN", 1, 0, "letters have a separate rate");
-    ann.hear(&mut rig);
-    assert_eq!(ann.deliveries(&mut rig).len(), 1);
+    let [mut tom, mut jack, mut ann] = clients;
+    flood(&mut relay, &mut tom, 5, &[list(&["TIM", "TAM"]), list(&["TAM"])]);
+    jack.send_letter(&mut relay, "ANN", 1, 0, "hello");
+    ann.receive(&mut relay);
+    assert_eq!(ann.take_deliveries(&mut relay).len(), 1);
+    tom.send_letter(&mut relay, "ANN", 1, 0, "letters have a separate rate");
+    ann.receive(&mut relay);
+    assert_eq!(ann.take_deliveries(&mut relay).len(), 1);
 }
 
 /// The bulk stream has no messages yet. Its bytes are discarded, no faster than control messages
 /// are read.
 #[test]
 fn bulk_messages_are_discarded_within_the_rate() {
-    let mut rig = Rig::new();
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut relay = RelayHarness::new();
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
     let message = vec![7; 16_000];
-    let mut said = 0;
+    let mut sent = 0;
     for _ in 0..200 {
-        while tom.room(StreamId::Bulk) > message.len() + 4 {
-            tom.say_bytes(&mut rig, StreamId::Bulk, &message);
-            said += 1;
+        while tom.credit(StreamId::Bulk) > message.len() + 4 {
+            tom.send_message_bytes(&mut relay, StreamId::Bulk, &message);
+            sent += 1;
         }
-        rig.wait(ms(50));
-        tom.hear(&mut rig);
+        relay.wait(ms(50));
+        tom.receive(&mut relay);
     }
-    assert!((20..=60).contains(&said), "{said} messages of 16 KB in 10 s");
-    assert_eq!(tom.closed(), None);
+    assert!((20..=60).contains(&sent), "{sent} messages of 16 KB in 10 s");
+    assert_eq!(tom.close_code(), None);
 }
 
 /// Messages of a stranger behind its sign-in wait in its small credit until the sign-in is done.
 #[test]
 fn messages_after_sign_in_are_read_with_the_welcome() {
-    let mut rig = Rig::new();
-    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
-    rig.commits = false;
-    let counter = rig.counter();
-    let mut tom = Hand::shake(&mut rig, udp(1, 1), 1, counter).unwrap();
-    tom.say(
-        &mut rig,
+    let mut relay = RelayHarness::new();
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
+    relay.auto_commit = false;
+    let counter = relay.next_counter();
+    let mut tom = RawClient::handshake(&mut relay, udp(1, 1), 1, counter).unwrap();
+    tom.send_message(
+        &mut relay,
         StreamId::Control,
         &ToRelay::SignIn {
             name: "TOM",
             invite: &[],
-            screen_follows: true,
+            block_list_follows: true,
             outbox: None,
             features: Features::OURS,
         },
     );
-    tom.say_bytes(&mut rig, StreamId::Control, &list(&["JACK"]));
-    tom.say_bytes(&mut rig, StreamId::Control, &[&[0x80][..], &[0; 3_000]].concat());
-    assert_eq!((tom.told(StreamId::Control), tom.closed()), (Vec::new(), None));
-    let (ticket, _) = rig.asked.remove(0);
-    rig.commits = true;
-    rig.take(vec![super::rig::Given::Other(queqiao::base::Input::Committed(ticket))]);
-    tom.hear(&mut rig);
-    assert_eq!(tom.told(StreamId::Control), [Told::Welcome]);
-    jack.write(&mut rig, "TOM", 1, 0, "hello");
-    assert_eq!(jack.refusals(&mut rig), [(1, Reason::Blocked)]);
+    tom.send_message_bytes(&mut relay, StreamId::Control, &list(&["JACK"]));
+    tom.send_message_bytes(&mut relay, StreamId::Control, &[&[0x80][..], &[0; 3_000]].concat());
+    assert_eq!((tom.take_messages(StreamId::Control), tom.close_code()), (Vec::new(), None));
+    let (ticket, _) = relay.records.remove(0);
+    relay.auto_commit = true;
+    relay.take_turn(vec![super::relay_harness::HarnessInput::Other(queqiao::base::Input::Committed(ticket))]);
+    tom.receive(&mut relay);
+    assert_eq!(tom.take_messages(StreamId::Control), [SeenMessage::Welcome]);
+    jack.send_letter(&mut relay, "TOM", 1, 0, "hello");
+    assert_eq!(jack.take_refusals(&mut relay), [(1, Reason::Blocked)]);
 }
 
 /// Messages of a session without a name have no effect, and count against the same rate.
 #[test]
 fn unsigned_session_has_the_same_rate() {
-    let mut rig = Rig::with(limits(50, 1));
-    let mut stranger = Hand::shake(&mut rig, udp(1, 1), 1, 1).unwrap();
+    let mut relay = RelayHarness::with(limits(50, 1));
+    let mut stranger = RawClient::handshake(&mut relay, udp(1, 1), 1, 1).unwrap();
     let message = [&[0x80][..], &[0; 20]].concat();
-    let mut said = 0;
-    while said < 10_000 && stranger.room_of(StreamId::Control, 4_100) > 30 {
-        stranger.say_bytes(&mut rig, StreamId::Control, &message);
-        said += 1;
+    let mut sent = 0;
+    while sent < 10_000 && stranger.credit_of(StreamId::Control, 4_100) > 30 {
+        stranger.send_message_bytes(&mut relay, StreamId::Control, &message);
+        sent += 1;
     }
-    assert!(said < 300, "{said} messages");
-    assert_eq!(stranger.closed(), None);
+    assert!(sent < 300, "{sent} messages");
+    assert_eq!(stranger.close_code(), None);
 }

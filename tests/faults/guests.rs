@@ -9,8 +9,8 @@ use queqiao::base::{ConnId, Input, Path};
 use queqiao::relay::{GuestRules, GuestTexts, Limits};
 
 use crate::guest_rules;
-use crate::hand::Hand;
-use crate::rig::{Given, Rig, ms, secs, udp};
+use crate::raw_client::RawClient;
+use crate::relay_harness::{HarnessInput, RelayHarness, ms, secs, udp};
 
 /// JACK's address, if he is signed in.
 const JACKS: Path = Path::Udp(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 100)), 1));
@@ -22,8 +22,8 @@ fn rules(to: &str) -> GuestRules {
     GuestRules { to, anyone: true, greeting, ..guest_rules::to_jack(8, texts) }
 }
 
-fn rig(to: &str) -> Rig {
-    Rig::serving(Limits::default(), Some(rules(to)))
+fn new_relay(to: &str) -> RelayHarness {
+    RelayHarness::with_guests(Limits::default(), Some(rules(to)))
 }
 
 fn addr(host: u8) -> SocketAddr {
@@ -63,7 +63,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 /// Plays a script. Returns the bytes from and to each UDP address.
-fn play(rig: &mut Rig, acts: Vec<Act>) -> BTreeMap<Path, (usize, usize)> {
+fn play(relay: &mut RelayHarness, acts: Vec<Act>) -> BTreeMap<Path, (usize, usize)> {
     let mut counted = BTreeMap::<Path, (usize, usize)>::new();
     let mut conns = 0;
     for act in acts {
@@ -72,26 +72,36 @@ fn play(rig: &mut Rig, acts: Vec<Act>) -> BTreeMap<Path, (usize, usize)> {
         match act {
             Act::Datagram(host, bytes) => {
                 counted.entry(udp(host, 4_000)).or_default().0 += bytes.len();
-                rig.take(vec![Given::Packet(udp(host, 4_000), bytes)]);
+                relay.take_turn(vec![HarnessInput::Packet(udp(host, 4_000), bytes)]);
             }
             Act::Open => {
                 conns += 1;
                 let path = Path::Tcp(ConnId(conns));
-                rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(conns as u8) })]);
+                relay.take_turn(vec![HarnessInput::Other(Input::PathOpened {
+                    path,
+                    remote: addr(conns as u8),
+                })]);
             }
-            Act::Text(conn, bytes) if is_open(conn) => rig.take(vec![Given::Text(path_of(conn), bytes)]),
-            Act::End(conn) if is_open(conn) => rig.take(vec![Given::Other(Input::TextEnded(path_of(conn)))]),
+            Act::Text(conn, bytes) if is_open(conn) => {
+                relay.take_turn(vec![HarnessInput::Text(path_of(conn), bytes)])
+            }
+            Act::End(conn) if is_open(conn) => {
+                relay.take_turn(vec![HarnessInput::Other(Input::TextEnded(path_of(conn)))])
+            }
             Act::Close(conn) if is_open(conn) => {
-                rig.take(vec![Given::Other(Input::PathClosed(path_of(conn), queqiao::base::Why::Reset))]);
+                relay.take_turn(vec![HarnessInput::Other(Input::PathClosed(
+                    path_of(conn),
+                    queqiao::base::PathError::Reset,
+                ))]);
             }
             Act::Wait(millis) => {
-                rig.wait(ms(u64::from(millis)));
+                relay.wait(ms(u64::from(millis)));
             }
             Act::Text(..) | Act::End(_) | Act::Close(_) => {}
         }
     }
     let to_guest = |sent: &&(Path, Vec<u8>)| matches!(sent.0, Path::Udp(_)) && sent.0 != JACKS;
-    for (path, bytes) in rig.sent.iter().filter(to_guest) {
+    for (path, bytes) in relay.sent.iter().filter(to_guest) {
         counted.get_mut(path).expect("the relay writes only to addresses that wrote to it").1 += bytes.len();
     }
     counted
@@ -107,38 +117,38 @@ proptest! {
         echo: bool,
         with_jack: bool,
     ) {
-        let mut rig = rig(if echo { "echo" } else { "JACK" });
+        let mut relay = new_relay(if echo { "echo" } else { "JACK" });
         if with_jack {
-            Hand::member(&mut rig, JACKS, 1, "JACK");
+            RawClient::signed_in(&mut relay, JACKS, 1, "JACK");
         }
-        for (path, (came, went)) in play(&mut rig, acts) {
+        for (path, (came, went)) in play(&mut relay, acts) {
             prop_assert!(went <= came, "{path:?}: {came} came, {went} went");
         }
-        let mut closed = rig.closed.clone();
+        let mut closed = relay.closed.clone();
         closed.sort_unstable();
         closed.dedup();
-        prop_assert_eq!(closed.len(), rig.closed.len(), "each connection is closed once");
-        rig.wait(secs(1_300));
-        let later = rig.deadline.filter(|at| *at < rig.tick + secs(3_600));
+        prop_assert_eq!(closed.len(), relay.closed.len(), "each connection is closed once");
+        relay.wait(secs(1_300));
+        let later = relay.deadline.filter(|at| *at < relay.tick + secs(3_600));
         prop_assert!(with_jack || later.is_none(), "a deadline is left: {later:?}");
     }
 }
 
 #[test]
 fn silent_connection_is_greeted_and_closed_after_10_min() {
-    let mut rig = rig("JACK");
+    let mut relay = new_relay("JACK");
     let path = Path::Tcp(ConnId(1));
-    rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(1) })]);
-    rig.wait(ms(299));
-    assert_eq!(rig.sent, []);
-    rig.wait(ms(2));
-    assert_eq!(rig.sent, [(path, b"welcome".to_vec())]);
-    rig.wait(secs(590));
-    assert_eq!(rig.closed, []);
-    rig.wait(secs(11));
-    assert_eq!(rig.closed, [ConnId(1)]);
+    relay.take_turn(vec![HarnessInput::Other(Input::PathOpened { path, remote: addr(1) })]);
+    relay.wait(ms(299));
+    assert_eq!(relay.sent, []);
+    relay.wait(ms(2));
+    assert_eq!(relay.sent, [(path, b"welcome".to_vec())]);
+    relay.wait(secs(590));
+    assert_eq!(relay.closed, []);
+    relay.wait(secs(11));
+    assert_eq!(relay.closed, [ConnId(1)]);
     assert_eq!(
-        rig.deadline.filter(|at| *at < rig.tick + Duration::from_secs(3_600)),
+        relay.deadline.filter(|at| *at < relay.tick + Duration::from_secs(3_600)),
         None,
         "nothing is left"
     );
@@ -146,32 +156,35 @@ fn silent_connection_is_greeted_and_closed_after_10_min() {
 
 #[test]
 fn plain_text_with_guests_off_gets_no_answer() {
-    let mut rig = Rig::new();
-    rig.take(vec![Given::Packet(udp(1, 1), b"hello".to_vec()), Given::Packet(udp(1, 1), Vec::new())]);
-    rig.wait(secs(5));
-    assert_eq!(rig.sent, []);
+    let mut relay = RelayHarness::new();
+    relay.take_turn(vec![
+        HarnessInput::Packet(udp(1, 1), b"hello".to_vec()),
+        HarnessInput::Packet(udp(1, 1), Vec::new()),
+    ]);
+    relay.wait(secs(5));
+    assert_eq!(relay.sent, []);
 }
 
 #[test]
 fn flood_of_lines_closes_its_connection() {
-    let mut rig = rig("echo");
+    let mut relay = new_relay("echo");
     let path = Path::Tcp(ConnId(1));
-    rig.take(vec![Given::Other(Input::PathOpened { path, remote: addr(1) })]);
-    rig.take(vec![Given::Text(path, b"x\n".repeat(2_000))]);
-    assert_eq!(rig.closed, [ConnId(1)]);
-    assert_eq!(rig.sent.len(), 1 + 1_000, "a greeting, and what was admitted");
+    relay.take_turn(vec![HarnessInput::Other(Input::PathOpened { path, remote: addr(1) })]);
+    relay.take_turn(vec![HarnessInput::Text(path, b"x\n".repeat(2_000))]);
+    assert_eq!(relay.closed, [ConnId(1)]);
+    assert_eq!(relay.sent.len(), 1 + 1_000, "a greeting, and what was admitted");
 }
 
 #[test]
 fn unanswered_udp_guests_are_forgotten_after_10_min() {
-    let mut rig = rig("JACK");
+    let mut relay = new_relay("JACK");
     for host in 0..20 {
-        rig.give(udp(host, 4_000), b"hello");
+        relay.handle_packet(udp(host, 4_000), b"hello");
     }
-    assert_eq!(rig.sent, []);
-    rig.wait(secs(601));
+    assert_eq!(relay.sent, []);
+    relay.wait(secs(601));
     assert_eq!(
-        rig.deadline.filter(|at| *at < rig.tick + Duration::from_secs(3_600)),
+        relay.deadline.filter(|at| *at < relay.tick + Duration::from_secs(3_600)),
         None,
         "all are forgotten"
     );

@@ -6,19 +6,19 @@ use queqiao::base::{Name, Path};
 use queqiao::client::{Carriers, Event};
 use queqiao::relay::{GuestTexts, Limits};
 
+use crate::client_harness::ClientHarness;
 use crate::guest_rules;
-use crate::rig::{Given, Rig, ms, secs, udp};
-use crate::visitor::Visitor;
+use crate::relay_harness::{HarnessInput, RelayHarness, ms, secs, udp};
 
 /// Text of one forged datagram: one byte, 29 with the headers of UDP and IP.
 const TEXT: &[u8] = b"x";
 
 /// Returns a relay whose guests write to JACK, and JACK's client.
-fn desk(limit: usize) -> (Rig, Visitor) {
+fn guest_relay(limit: usize) -> (RelayHarness, ClientHarness) {
     let texts = GuestTexts { full: "full".into(), ..GuestTexts::default() };
-    let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to_jack(limit, texts)));
-    let jack = Visitor::signed_in(&mut rig, "JACK", 100, Carriers::Udp);
-    (rig, jack)
+    let mut relay = RelayHarness::with_guests(Limits::default(), Some(guest_rules::to_jack(limit, texts)));
+    let jack = ClientHarness::signed_in(&mut relay, "JACK", 100, Carriers::Udp);
+    (relay, jack)
 }
 
 /// Returns a forged address, each in another network.
@@ -27,8 +27,8 @@ fn forged(n: u32) -> Path {
     Path::Udp(SocketAddr::from(([a + 20, b, c, 7], 6_000)))
 }
 
-fn flood(rig: &mut Rig, from: std::ops::Range<u32>) {
-    from.for_each(|n| rig.give(forged(n), TEXT));
+fn flood(relay: &mut RelayHarness, from: std::ops::Range<u32>) {
+    from.for_each(|n| relay.handle_packet(forged(n), TEXT));
 }
 
 fn addr(host: u8) -> SocketAddr {
@@ -39,17 +39,17 @@ fn name(host: u8) -> String {
     Name::of_guest(addr(host)).to_string()
 }
 
-fn line(rig: &mut Rig, path: Path, text: &str) {
-    rig.take(vec![Given::Text(path, format!("{text}\n").into_bytes())]);
+fn line(relay: &mut RelayHarness, path: Path, text: &str) {
+    relay.take_turn(vec![HarnessInput::Text(path, format!("{text}\n").into_bytes())]);
 }
 
 /// Lets a second pass. Returns the texts that came to JACK from honest guests, and the number of
 /// forged ones.
-fn letters(rig: &mut Rig, jack: &mut Visitor) -> (Vec<String>, usize) {
-    jack.run_with(rig, secs(1));
+fn letters(relay: &mut RelayHarness, jack: &mut ClientHarness) -> (Vec<String>, usize) {
+    jack.run_with(relay, secs(1));
     let mut honest = Vec::new();
     let mut others = 0;
-    for event in std::mem::take(&mut jack.shown) {
+    for event in std::mem::take(&mut jack.events) {
         match event {
             Event::Letter(letter) if letter.text.as_bytes() == TEXT => others += 1,
             Event::Letter(letter) => honest.push(letter.text),
@@ -60,43 +60,49 @@ fn letters(rig: &mut Rig, jack: &mut Visitor) -> (Vec<String>, usize) {
 }
 
 /// Lets JACK answer the guest at `host`. Returns the texts sent to `path`.
-fn answer(rig: &mut Rig, jack: &mut Visitor, host: u8, path: Path, text: &str) -> Vec<String> {
-    jack.send(1, rig.counter(), &name(host), text);
-    jack.run_with(rig, secs(1));
-    texts(rig, path)
+fn answer(
+    relay: &mut RelayHarness,
+    jack: &mut ClientHarness,
+    host: u8,
+    path: Path,
+    text: &str,
+) -> Vec<String> {
+    jack.send(1, relay.next_counter(), &name(host), text);
+    jack.run_with(relay, secs(1));
+    texts(relay, path)
 }
 
-fn texts(rig: &mut Rig, path: Path) -> Vec<String> {
-    rig.answers(path).into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
+fn texts(relay: &mut RelayHarness, path: Path) -> Vec<String> {
+    relay.take_sent_on(path).into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
 }
 
 #[test]
 fn burst_of_forged_addresses_excludes_no_guest() {
-    let (mut rig, mut jack) = desk(256);
-    flood(&mut rig, 0..256);
-    let conn = rig.connect(addr(1));
-    line(&mut rig, conn, "by TCP");
-    rig.give(Path::Udp(addr(2)), b"by UDP");
-    let (honest, _) = letters(&mut rig, &mut jack);
+    let (mut relay, mut jack) = guest_relay(256);
+    flood(&mut relay, 0..256);
+    let conn = relay.connect(addr(1));
+    line(&mut relay, conn, "by TCP");
+    relay.handle_packet(Path::Udp(addr(2)), b"by UDP");
+    let (honest, _) = letters(&mut relay, &mut jack);
     assert_eq!(honest, ["by TCP", "by UDP"]);
-    assert_eq!(answer(&mut rig, &mut jack, 1, conn, "one"), ["one\n"]);
-    assert_eq!(answer(&mut rig, &mut jack, 2, Path::Udp(addr(2)), "two"), ["two"]);
+    assert_eq!(answer(&mut relay, &mut jack, 1, conn, "one"), ["one\n"]);
+    assert_eq!(answer(&mut relay, &mut jack, 2, Path::Udp(addr(2)), "two"), ["two"]);
 }
 
 #[test]
 fn forged_flood_closes_no_guest_on_tcp() {
     for repeats in [1, 2, 3] {
-        let (mut rig, mut jack) = desk(16);
-        let conns: Vec<Path> = (1..=8).map(|host| rig.connect(addr(host))).collect();
-        conns.iter().for_each(|conn| line(&mut rig, *conn, "before"));
+        let (mut relay, mut jack) = guest_relay(16);
+        let conns: Vec<Path> = (1..=8).map(|host| relay.connect(addr(host))).collect();
+        conns.iter().for_each(|conn| line(&mut relay, *conn, "before"));
         for n in 0..10_000 {
-            (0..repeats).for_each(|_| rig.give(forged(n), TEXT));
+            (0..repeats).for_each(|_| relay.handle_packet(forged(n), TEXT));
         }
-        conns.iter().for_each(|conn| line(&mut rig, *conn, "after"));
-        let late: Vec<Path> = (11..=18).map(|host| rig.connect(addr(host))).collect();
-        late.iter().for_each(|conn| line(&mut rig, *conn, "late"));
-        assert_eq!(rig.closed, [], "{repeats}");
-        let (honest, others) = letters(&mut rig, &mut jack);
+        conns.iter().for_each(|conn| line(&mut relay, *conn, "after"));
+        let late: Vec<Path> = (11..=18).map(|host| relay.connect(addr(host))).collect();
+        late.iter().for_each(|conn| line(&mut relay, *conn, "late"));
+        assert_eq!(relay.closed, [], "{repeats}");
+        let (honest, others) = letters(&mut relay, &mut jack);
         assert_eq!(honest.iter().filter(|text| *text == "after").count(), 8, "{repeats}");
         assert_eq!(honest.iter().filter(|text| *text == "late").count(), 8, "{repeats}");
         assert!(others <= 2_000, "{repeats}: {others} forged texts got through");
@@ -107,20 +113,20 @@ fn forged_flood_closes_no_guest_on_tcp() {
 /// datagram is taken.
 #[test]
 fn second_datagram_is_taken_during_flood() {
-    let (mut rig, mut jack) = desk(16);
-    flood(&mut rig, 0..20_000);
-    let mut forged_texts = letters(&mut rig, &mut jack).1;
+    let (mut relay, mut jack) = guest_relay(16);
+    flood(&mut relay, 0..20_000);
+    let mut forged_texts = letters(&mut relay, &mut jack).1;
     for round in 1..=20u8 {
         let first = 20_000 + u32::from(round) * 2_000;
-        flood(&mut rig, first..first + 1_500);
+        flood(&mut relay, first..first + 1_500);
         let guest = Path::Udp(addr(round));
-        rig.give(guest, format!("first of {round}").as_bytes());
-        rig.give(guest, format!("second of {round}").as_bytes());
-        flood(&mut rig, first + 1_500..first + 2_000);
-        let (honest, others) = letters(&mut rig, &mut jack);
+        relay.handle_packet(guest, format!("first of {round}").as_bytes());
+        relay.handle_packet(guest, format!("second of {round}").as_bytes());
+        flood(&mut relay, first + 1_500..first + 2_000);
+        let (honest, others) = letters(&mut relay, &mut jack);
         forged_texts += others;
         assert_eq!(honest.last(), Some(&format!("second of {round}")));
-        assert_eq!(answer(&mut rig, &mut jack, round, guest, "re"), ["re"], "{round}");
+        assert_eq!(answer(&mut relay, &mut jack, round, guest, "re"), ["re"], "{round}");
     }
     assert!(forged_texts <= 500 + 50 * 41, "{forged_texts}");
 }
@@ -128,85 +134,88 @@ fn second_datagram_is_taken_during_flood() {
 /// A guest whose text was taken is kept for as long as an answer may take.
 #[test]
 fn known_guest_is_answered_half_a_minute_later() {
-    let (mut rig, mut jack) = desk(16);
-    rig.give(Path::Udp(addr(1)), b"hello");
+    let (mut relay, mut jack) = guest_relay(16);
+    relay.handle_packet(Path::Udp(addr(1)), b"hello");
     let mut n = 0;
     for _ in 0..30 {
         // Each address twice: the second time it is known.
-        (n..n + 2_000).for_each(|n| (0..2).for_each(|_| rig.give(forged(n), TEXT)));
+        (n..n + 2_000).for_each(|n| (0..2).for_each(|_| relay.handle_packet(forged(n), TEXT)));
         n += 2_000;
-        letters(&mut rig, &mut jack);
+        letters(&mut relay, &mut jack);
     }
-    assert_eq!(answer(&mut rig, &mut jack, 1, Path::Udp(addr(1)), "at last"), ["at last"]);
+    assert_eq!(answer(&mut relay, &mut jack, 1, Path::Udp(addr(1)), "at last"), ["at last"]);
 }
 
 /// Returns a relay whose guests may have 100 letters by each carrier in the mailbox of JACK, who is
 /// away.
-fn desk_of_one_who_is_away() -> Rig {
+fn guest_relay_with_jack_away() -> RelayHarness {
     let texts = GuestTexts { full: "full".into(), away: "away".into(), ..GuestTexts::default() };
     let limits = Limits { pair_letters: 100, ..Limits::default() };
-    let mut rig = Rig::serving(limits, Some(guest_rules::to_jack(16, texts)));
-    Visitor::signed_in(&mut rig, "JACK", 100, Carriers::Udp);
-    rig.wait(secs(200));
-    rig
+    let mut relay = RelayHarness::with_guests(limits, Some(guest_rules::to_jack(16, texts)));
+    ClientHarness::signed_in(&mut relay, "JACK", 100, Carriers::Udp);
+    relay.wait(secs(200));
+    relay
 }
 
 /// Whether the relay takes a letter that `gives` sends.
-fn takes(rig: &mut Rig, gives: impl FnOnce(&mut Rig)) -> bool {
-    let taken = rig.relay.stats().letters_taken;
-    gives(rig);
-    rig.relay.check_sums();
-    rig.relay.stats().letters_taken > taken
+fn takes(relay: &mut RelayHarness, gives: impl FnOnce(&mut RelayHarness)) -> bool {
+    let taken = relay.core.stats().letters_taken;
+    gives(relay);
+    relay.core.check_sums();
+    relay.core.stats().letters_taken > taken
 }
 
 #[test]
 fn forged_flood_leaves_mailbox_space_to_tcp_guests() {
-    let mut rig = desk_of_one_who_is_away();
+    let mut relay = guest_relay_with_jack_away();
     for n in 0..20 {
-        flood(&mut rig, n * 100..n * 100 + 100);
-        rig.wait(secs(1));
+        flood(&mut relay, n * 100..n * 100 + 100);
+        relay.wait(secs(1));
     }
-    assert_eq!(rig.relay.stats().letters_taken, 100);
-    assert!(!takes(&mut rig, |rig| rig.give(forged(9_000), TEXT)));
-    let conn = rig.connect(addr(1));
-    assert!(takes(&mut rig, |rig| line(rig, conn, "by TCP")));
-    assert_eq!(rig.answers(conn), [b"away\n"]);
+    assert_eq!(relay.core.stats().letters_taken, 100);
+    assert!(!takes(&mut relay, |relay| relay.handle_packet(forged(9_000), TEXT)));
+    let conn = relay.connect(addr(1));
+    assert!(takes(&mut relay, |relay| line(relay, conn, "by TCP")));
+    assert_eq!(relay.take_sent_on(conn), [b"away\n"]);
 }
 
 #[test]
 fn tcp_guests_leave_mailbox_space_to_udp_guests() {
-    let mut rig = desk_of_one_who_is_away();
-    let conns: Vec<Path> = (1..=15).map(|host| rig.connect(addr(host))).collect();
+    let mut relay = guest_relay_with_jack_away();
+    let conns: Vec<Path> = (1..=15).map(|host| relay.connect(addr(host))).collect();
     for n in 0..120 {
-        line(&mut rig, conns[n % 15], "by TCP");
-        rig.wait(ms(100));
+        line(&mut relay, conns[n % 15], "by TCP");
+        relay.wait(ms(100));
     }
-    assert_eq!(rig.relay.stats().letters_taken, 100);
-    assert!(!takes(&mut rig, |rig| line(rig, conns[0], "one more")));
-    assert!(takes(&mut rig, |rig| rig.give(Path::Udp(addr(20)), b"by UDP")));
+    assert_eq!(relay.core.stats().letters_taken, 100);
+    assert!(!takes(&mut relay, |relay| line(relay, conns[0], "one more")));
+    assert!(takes(&mut relay, |relay| relay.handle_packet(Path::Udp(addr(20)), b"by UDP")));
 }
 
 /// Low ports belong to servers that answer anything, and multicast addresses cannot be answered.
 #[test]
 fn text_from_low_port_or_multicast_is_dropped_and_counted() {
-    let (mut rig, mut jack) = desk(16);
+    let (mut relay, mut jack) = guest_relay(16);
     let sources = ["192.0.2.1:53", "192.0.2.1:123", "192.0.2.1:19", "192.0.2.1:1023", "224.0.0.5:5000"];
     for source in sources {
         let path = Path::Udp(source.parse().unwrap());
         for text in ["hello", "@echo hello"] {
-            rig.give(path, text.as_bytes());
+            relay.handle_packet(path, text.as_bytes());
         }
-        assert_eq!(rig.answers(path), [b""; 0]);
+        assert_eq!(relay.take_sent_on(path), [b""; 0]);
     }
-    assert_eq!(rig.relay.stats().guests_forged, 2 * sources.len() as u64);
-    assert_eq!(letters(&mut rig, &mut jack).0, [""; 0]);
+    assert_eq!(relay.core.stats().guests_forged, 2 * sources.len() as u64);
+    assert_eq!(letters(&mut relay, &mut jack).0, [""; 0]);
 }
 
 /// Runs two relays whose guests write to `echo`, after one datagram forged in the name of the
 /// other. Returns the number of datagrams.
 fn forged_echo(text: &[u8]) -> usize {
     let rules = || Some(guest_rules::to("echo", 16, GuestTexts::default()));
-    let mut rigs = [Rig::serving(Limits::default(), rules()), Rig::serving(Limits::default(), rules())];
+    let mut rigs = [
+        RelayHarness::with_guests(Limits::default(), rules()),
+        RelayHarness::with_guests(Limits::default(), rules()),
+    ];
     let at = |n: usize| udp(10 + n as u8, 8_081);
     let mut waiting = vec![text.to_vec()];
     let mut to = 0;
@@ -214,10 +223,10 @@ fn forged_echo(text: &[u8]) -> usize {
     while !waiting.is_empty() {
         for bytes in std::mem::take(&mut waiting) {
             datagrams += 1;
-            rigs[to].give(at(1 - to), &bytes);
+            rigs[to].handle_packet(at(1 - to), &bytes);
         }
         rigs[to].wait(ms(1));
-        waiting = rigs[to].answers(at(1 - to));
+        waiting = rigs[to].take_sent_on(at(1 - to));
         to = 1 - to;
         assert!(datagrams < 10_000, "it has no end");
     }
@@ -236,33 +245,36 @@ fn loop_of_two_relays_after_forged_datagram_ends() {
 /// as a source may.
 #[test]
 fn echo_answers_repeated_and_frequent_texts() {
-    let mut rig = Rig::serving(Limits::default(), Some(guest_rules::to("echo", 16, GuestTexts::default())));
+    let mut relay = RelayHarness::with_guests(
+        Limits::default(),
+        Some(guest_rules::to("echo", 16, GuestTexts::default())),
+    );
     for _ in 0..500 {
-        rig.wait(secs(1));
-        rig.give(udp(1, 4_000), "你好".as_bytes());
-        assert_eq!(texts(&mut rig, udp(1, 4_000)), ["你好"]);
+        relay.wait(secs(1));
+        relay.handle_packet(udp(1, 4_000), "你好".as_bytes());
+        assert_eq!(texts(&mut relay, udp(1, 4_000)), ["你好"]);
     }
     for n in 0..1_000 {
-        rig.give(udp(2, 4_000), format!("hello {n}").as_bytes());
+        relay.handle_packet(udp(2, 4_000), format!("hello {n}").as_bytes());
     }
-    assert_eq!(texts(&mut rig, udp(2, 4_000)).len(), 1_000);
+    assert_eq!(texts(&mut relay, udp(2, 4_000)).len(), 1_000);
 }
 
 /// The budget of a source on TCP is its own, whatever number of others have written.
 #[test]
 fn busy_sources_exclude_no_tcp_guest() {
-    let (mut rig, mut jack) = desk(16);
-    flood(&mut rig, 0..5_000);
+    let (mut relay, mut jack) = guest_relay(16);
+    flood(&mut relay, 0..5_000);
     for n in 0..5_000u32 {
-        let conn = rig.connect(SocketAddr::from(([30, 1 + (n >> 8) as u8, n as u8, 1], 4_000)));
-        line(&mut rig, conn, "x");
-        line(&mut rig, conn, "exit");
+        let conn = relay.connect(SocketAddr::from(([30, 1 + (n >> 8) as u8, n as u8, 1], 4_000)));
+        line(&mut relay, conn, "x");
+        line(&mut relay, conn, "exit");
         if n % 1_000 == 999 {
-            letters(&mut rig, &mut jack);
+            letters(&mut relay, &mut jack);
         }
     }
-    let conn = rig.connect(addr(1));
-    line(&mut rig, conn, "still here");
-    assert!(!rig.is_closed(conn));
-    assert_eq!(letters(&mut rig, &mut jack).0.last().unwrap(), "still here");
+    let conn = relay.connect(addr(1));
+    line(&mut relay, conn, "still here");
+    assert!(!relay.is_closed(conn));
+    assert_eq!(letters(&mut relay, &mut jack).0.last().unwrap(), "still here");
 }

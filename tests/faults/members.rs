@@ -5,17 +5,17 @@ use queqiao::relay::Limits;
 use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::letter::encode_text;
 use queqiao::wire::message::{
-    KIND_TEXT, Letter, NameReason, Names, Reason, SCREEN_FIRST, SCREEN_LAST, ToRelay,
+    BLOCK_LIST_FIRST, BLOCK_LIST_LAST, KIND_TEXT, Letter, NameList, NameReason, Reason, ToRelay,
 };
 use queqiao::wire::varint::write_varint;
 
-use super::hand::{Hand, Told};
-use super::house::two;
-use super::rig::{Rig, ms, secs, udp};
+use super::fixtures::two_members;
+use super::raw_client::{RawClient, SeenMessage};
+use super::relay_harness::{RelayHarness, ms, secs, udp};
 
 /// Returns the number of letters taken.
-fn taken(rig: &Rig) -> u64 {
-    rig.relay.stats().letters_taken
+fn taken(relay: &RelayHarness) -> u64 {
+    relay.core.stats().letters_taken
 }
 
 fn few(letters_per_second: u32, letters_burst: u32) -> Limits {
@@ -25,142 +25,149 @@ fn few(letters_per_second: u32, letters_burst: u32) -> Limits {
 // faults.md: R53
 #[test]
 fn letters_over_rate_wait_and_control_continues() {
-    let mut rig = Rig::with(few(10, 20));
-    let (mut tom, mut jack) = two(&mut rig);
+    let mut relay = RelayHarness::with(few(10, 20));
+    let (mut tom, mut jack) = two_members(&mut relay);
     for number in 1..=30 {
-        tom.write(&mut rig, "JACK", number, number - 1, "hello");
+        tom.send_letter(&mut relay, "JACK", number, number - 1, "hello");
     }
-    assert_eq!(taken(&rig), 20, "the burst, and not one more");
-    jack.hear(&mut rig);
-    jack.store(&mut rig, "TOM", 20);
-    tom.hear(&mut rig);
-    let receipt = Told::Receipt { to: "JACK".into(), delivered: 20 };
-    assert_eq!(tom.told(StreamId::Control), [receipt], "control is not delayed");
-    rig.wait(ms(500));
-    assert_eq!(taken(&rig), 25, "ten a second");
-    rig.wait(ms(500));
-    assert_eq!(taken(&rig), 30, "nothing is dropped");
-    assert_eq!(tom.closed(), None);
+    assert_eq!(taken(&relay), 20, "the burst, and not one more");
+    jack.receive(&mut relay);
+    jack.report_stored(&mut relay, "TOM", 20);
+    tom.receive(&mut relay);
+    let receipt = SeenMessage::Receipt { to: "JACK".into(), delivered: 20 };
+    assert_eq!(tom.take_messages(StreamId::Control), [receipt], "control is not delayed");
+    relay.wait(ms(500));
+    assert_eq!(taken(&relay), 25, "ten a second");
+    relay.wait(ms(500));
+    assert_eq!(taken(&relay), 30, "nothing is dropped");
+    assert_eq!(tom.close_code(), None);
 }
 
 // faults.md: R53
 #[test]
 fn new_session_has_no_new_letter_burst() {
-    let mut rig = Rig::with(few(10, 20));
-    let mut jack = Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
+    let mut relay = RelayHarness::with(few(10, 20));
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2_000), 2, "JACK");
     for _ in 0..5 {
-        let mut tom = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
+        let mut tom = RawClient::signed_in(&mut relay, udp(1, 1_000), 1, "TOM");
         for number in 1..=30 {
-            tom.write(&mut rig, "JACK", number, number - 1, "hello");
+            tom.send_letter(&mut relay, "JACK", number, number - 1, "hello");
         }
-        rig.wait(ms(100));
-        jack.hear(&mut rig);
+        relay.wait(ms(100));
+        jack.receive(&mut relay);
     }
     let most = 20 + 5;
-    assert!(taken(&rig) <= most, "{} taken, {most} allowed in half a second", taken(&rig));
+    assert!(taken(&relay) <= most, "{} taken, {most} allowed in half a second", taken(&relay));
 }
 
 /// Returns the numbers of letters refused because the name is unknown, each with similar names.
-fn told_unknown(hand: &mut Hand, rig: &mut Rig) -> Vec<u64> {
-    hand.hear(rig);
-    let unknown = |told: &Told| match told {
-        Told::Refused { reason: Reason::Unknown, nearest: 1, number, .. } => Some(*number),
+fn told_unknown(client: &mut RawClient, relay: &mut RelayHarness) -> Vec<u64> {
+    client.receive(relay);
+    let unknown = |messages: &SeenMessage| match messages {
+        SeenMessage::Refused { reason: Reason::Unknown, nearest: 1, number, .. } => Some(*number),
         other => panic!("only unknown names with one similar name, not {other:?}"),
     };
-    hand.told(StreamId::Control).iter().filter_map(unknown).collect()
+    client.take_messages(StreamId::Control).iter().filter_map(unknown).collect()
 }
 
 // faults.md: R61
 #[test]
 fn unknown_names_get_30_answers_a_minute_and_none_is_lost() {
-    let mut rig = Rig::new();
-    let (mut tom, _) = two(&mut rig);
-    tom.told(StreamId::Control);
+    let mut relay = RelayHarness::new();
+    let (mut tom, _) = two_members(&mut relay);
+    tom.take_messages(StreamId::Control);
     for number in 1..=60 {
-        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
+        tom.send_letter_from(&mut relay, OutboxId(number), "JACC", (1, 0), b"");
     }
-    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 30);
-    rig.wait(secs(10));
-    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 5, "one every two seconds");
-    rig.wait(secs(50));
-    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 25, "each letter has its answer");
-    assert_eq!(rig.relay.stats().letters_refused, 60);
+    assert_eq!(told_unknown(&mut tom, &mut relay).len(), 30);
+    relay.wait(secs(10));
+    assert_eq!(told_unknown(&mut tom, &mut relay).len(), 5, "one every two seconds");
+    relay.wait(secs(50));
+    assert_eq!(told_unknown(&mut tom, &mut relay).len(), 25, "each letter has its answer");
+    assert_eq!(relay.core.stats().letters_refused, 60);
 }
 
 /// Writes letters to an unknown name, each from another outbox: one more than are answered at once.
-fn write_to_nobody(hand: &mut Hand, rig: &mut Rig) {
+fn write_to_nobody(client: &mut RawClient, relay: &mut RelayHarness) {
     for number in 1..=31 {
-        hand.write_from(rig, OutboxId(number), "JACC", (1, 0), b"");
+        client.send_letter_from(relay, OutboxId(number), "JACC", (1, 0), b"");
     }
 }
 
 // faults.md: R61
 #[test]
 fn letters_to_one_unknown_name_cost_one_look_up() {
-    let mut rig = Rig::new();
-    let (mut tom, _) = two(&mut rig);
-    tom.refusals(&mut rig);
+    let mut relay = RelayHarness::new();
+    let (mut tom, _) = two_members(&mut relay);
+    tom.take_refusals(&mut relay);
     for number in 1..=500 {
-        tom.write(&mut rig, "nobody", number, number - 1, "hello");
+        tom.send_letter(&mut relay, "nobody", number, number - 1, "hello");
     }
-    assert_eq!(rig.relay.stats().letters_refused, 500);
-    let told = tom.refusals(&mut rig);
-    assert!(told.len() > 100 && told.iter().all(|(_, reason)| *reason == Reason::Unknown), "{told:?}");
+    assert_eq!(relay.core.stats().letters_refused, 500);
+    let messages = tom.take_refusals(&mut relay);
+    assert!(
+        messages.len() > 100 && messages.iter().all(|(_, reason)| *reason == Reason::Unknown),
+        "{messages:?}"
+    );
     for number in 1..=29 {
-        tom.write_from(&mut rig, OutboxId(number), "no-one", (1, 0), b"");
+        tom.send_letter_from(&mut relay, OutboxId(number), "no-one", (1, 0), b"");
     }
-    assert_eq!(rig.relay.stats().letters_refused, 529, "other names are answered at once");
-    tom.write(&mut rig, "no-one", 1, 0, "the thirty-first name");
-    rig.wait(ms(1_900));
-    assert_eq!(rig.relay.stats().letters_refused, 529);
-    rig.wait(ms(100));
-    assert_eq!(rig.relay.stats().letters_refused, 530);
+    assert_eq!(relay.core.stats().letters_refused, 529, "other names are answered at once");
+    tom.send_letter(&mut relay, "no-one", 1, 0, "the thirty-first name");
+    relay.wait(ms(1_900));
+    assert_eq!(relay.core.stats().letters_refused, 529);
+    relay.wait(ms(100));
+    assert_eq!(relay.core.stats().letters_refused, 530);
 }
 
 // faults.md: R61
 /// An answer from the negative cache stays the same although the name was registered in between.
 #[test]
 fn cached_unknown_does_not_reveal_new_registration() {
-    let mut rig = Rig::new();
-    let (mut tom, _) = two(&mut rig);
+    let mut relay = RelayHarness::new();
+    let (mut tom, _) = two_members(&mut relay);
     for number in 1..=30 {
-        tom.write(&mut rig, "ANN", number, number - 1, "hello");
+        tom.send_letter(&mut relay, "ANN", number, number - 1, "hello");
     }
-    assert_eq!(tom.refusals(&mut rig).len(), 30);
-    let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
-    tom.write(&mut rig, "ANN", 31, 30, "hello");
-    assert_eq!(tom.refusals(&mut rig), [(31, Reason::Unknown)]);
-    rig.wait(secs(2));
-    tom.write(&mut rig, "ANN", 32, 31, "hello");
-    assert_eq!(tom.refusals(&mut rig), [(32, Reason::Behind)], "31 was refused, so 32 would break the order");
-    tom.write(&mut rig, "ANN", 32, 0, "hello");
-    ann.hear(&mut rig);
-    assert_eq!((ann.told(StreamId::Chat).len(), taken(&rig)), (1, 1));
+    assert_eq!(tom.take_refusals(&mut relay).len(), 30);
+    let mut ann = RawClient::signed_in(&mut relay, udp(3, 3_000), 3, "ANN");
+    tom.send_letter(&mut relay, "ANN", 31, 30, "hello");
+    assert_eq!(tom.take_refusals(&mut relay), [(31, Reason::Unknown)]);
+    relay.wait(secs(2));
+    tom.send_letter(&mut relay, "ANN", 32, 31, "hello");
+    assert_eq!(
+        tom.take_refusals(&mut relay),
+        [(32, Reason::Behind)],
+        "31 was refused, so 32 would break the order"
+    );
+    tom.send_letter(&mut relay, "ANN", 32, 0, "hello");
+    ann.receive(&mut relay);
+    assert_eq!((ann.take_messages(StreamId::Chat).len(), taken(&relay)), (1, 1));
 }
 
 // faults.md: R61
 #[test]
 fn new_name_is_found_within_1_min_whatever_is_asked() {
-    let mut rig = Rig::new();
-    let (mut tom, _) = two(&mut rig);
-    tom.write(&mut rig, "ANN", 1, 0, "hello");
-    let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
+    let mut relay = RelayHarness::new();
+    let (mut tom, _) = two_members(&mut relay);
+    tom.send_letter(&mut relay, "ANN", 1, 0, "hello");
+    let mut ann = RawClient::signed_in(&mut relay, udp(3, 3_000), 3, "ANN");
     let mut number = 1;
     let mut other = 0;
     for second in 0..60 {
         for _ in 0..if second == 0 { 40 } else { 1 } {
             other += 1;
-            tom.write_from(&mut rig, OutboxId(other), "JACC", (1, 0), b"");
+            tom.send_letter_from(&mut relay, OutboxId(other), "JACC", (1, 0), b"");
         }
         number += 1;
-        tom.write(&mut rig, "ANN", number, 0, "are you there?");
-        rig.wait(secs(1));
-        ann.hear(&mut rig);
-        tom.hear(&mut rig);
+        tom.send_letter(&mut relay, "ANN", number, 0, "are you there?");
+        relay.wait(secs(1));
+        ann.receive(&mut relay);
+        tom.receive(&mut relay);
     }
-    rig.wait(secs(60));
-    ann.hear(&mut rig);
-    assert!(!ann.told(StreamId::Chat).is_empty(), "the name is not found");
+    relay.wait(secs(60));
+    ann.receive(&mut relay);
+    assert!(!ann.take_messages(StreamId::Chat).is_empty(), "the name is not found");
 }
 
 // faults.md: R61
@@ -168,107 +175,116 @@ fn new_name_is_found_within_1_min_whatever_is_asked() {
 /// unknown, so receipts wait.
 #[test]
 fn letter_behind_waiting_answer_is_delivered() {
-    let mut rig = Rig::new();
-    let (mut tom, mut jack) = two(&mut rig);
-    tom.told(StreamId::Control);
-    write_to_nobody(&mut tom, &mut rig);
-    tom.write(&mut rig, "JACK", 1, 0, "behind it");
-    assert_eq!(told_unknown(&mut tom, &mut rig).len(), 30);
-    assert_eq!((jack.deliveries(&mut rig).len(), taken(&rig)), (1, 1));
-    jack.store(&mut rig, "TOM", 1);
+    let mut relay = RelayHarness::new();
+    let (mut tom, mut jack) = two_members(&mut relay);
+    tom.take_messages(StreamId::Control);
+    write_to_nobody(&mut tom, &mut relay);
+    tom.send_letter(&mut relay, "JACK", 1, 0, "behind it");
+    assert_eq!(told_unknown(&mut tom, &mut relay).len(), 30);
+    assert_eq!((jack.take_deliveries(&mut relay).len(), taken(&relay)), (1, 1));
+    jack.report_stored(&mut relay, "TOM", 1);
     for outbox in [OutboxId(0xB0), OutboxId(99)] {
-        tom.say(&mut rig, StreamId::Control, &ToRelay::Ask { to: "JACK", outbox });
-        tom.say(&mut rig, StreamId::Control, &ToRelay::Ask { to: "JACC", outbox });
+        tom.send_message(&mut relay, StreamId::Control, &ToRelay::QueryReceipt { to: "JACK", outbox });
+        tom.send_message(&mut relay, StreamId::Control, &ToRelay::QueryReceipt { to: "JACC", outbox });
     }
-    let told = tom.told(StreamId::Control);
-    let none = |to: &str| Told::Receipt { to: to.into(), delivered: 0 };
-    assert_eq!(told, [none("JACK"), none("JACC"), none("JACK"), none("JACC")]);
-    rig.wait(secs(2));
-    tom.hear(&mut rig);
-    let told = tom.told(StreamId::Control);
-    let receipt = Told::Receipt { to: "JACK".into(), delivered: 1 };
-    assert!(matches!(&told[..], [Told::Refused { number: 1, .. }, last] if *last == receipt), "{told:?}");
+    let messages = tom.take_messages(StreamId::Control);
+    let none = |to: &str| SeenMessage::Receipt { to: to.into(), delivered: 0 };
+    assert_eq!(messages, [none("JACK"), none("JACC"), none("JACK"), none("JACC")]);
+    relay.wait(secs(2));
+    tom.receive(&mut relay);
+    let messages = tom.take_messages(StreamId::Control);
+    let receipt = SeenMessage::Receipt { to: "JACK".into(), delivered: 1 };
+    assert!(
+        matches!(&messages[..], [SeenMessage::Refused { number: 1, .. }, last] if *last == receipt),
+        "{messages:?}"
+    );
 }
 
 // faults.md: R61
 #[test]
 fn known_conversations_get_receipts_while_answers_wait() {
-    let mut rig = Rig::new();
-    let (mut tom, mut jack) = two(&mut rig);
-    tom.write(&mut rig, "JACK", 1, 0, "hello");
-    jack.deliveries(&mut rig);
-    tom.told(StreamId::Control);
-    write_to_nobody(&mut tom, &mut rig);
+    let mut relay = RelayHarness::new();
+    let (mut tom, mut jack) = two_members(&mut relay);
+    tom.send_letter(&mut relay, "JACK", 1, 0, "hello");
+    jack.take_deliveries(&mut relay);
+    tom.take_messages(StreamId::Control);
+    write_to_nobody(&mut tom, &mut relay);
     for number in 2..=40 {
-        tom.write(&mut rig, "JACK", number, number - 1, "on and on");
-        jack.store(&mut rig, "TOM", number);
-        tom.hear(&mut rig);
-        let receipt = Told::Receipt { to: "JACK".into(), delivered: number };
-        assert_eq!(tom.told(StreamId::Control).last(), Some(&receipt));
+        tom.send_letter(&mut relay, "JACK", number, number - 1, "on and on");
+        jack.report_stored(&mut relay, "TOM", number);
+        tom.receive(&mut relay);
+        let receipt = SeenMessage::Receipt { to: "JACK".into(), delivered: number };
+        assert_eq!(tom.take_messages(StreamId::Control).last(), Some(&receipt));
     }
 }
 
 // faults.md: R61
 #[test]
 fn name_registered_during_wait_gets_letters_again() {
-    let mut rig = Rig::with(Limits { letters_per_second: 1, letters_burst: 37, ..Limits::default() });
-    let (mut tom, _) = two(&mut rig);
-    write_to_nobody(&mut tom, &mut rig);
-    tom.refusals(&mut rig);
-    (1..=3).for_each(|number| tom.write(&mut rig, "ANN", number, number - 1, "are you there?"));
-    let mut ann = Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
-    rig.wait(secs(2));
-    tom.hear(&mut rig);
-    let told = tom.told(StreamId::Control);
-    let behind = |t: &Told| matches!(t, Told::Refused { number: 1, through: 3, reason: Reason::Behind, .. });
-    assert!(told.iter().any(behind), "{told:?}");
+    let mut relay =
+        RelayHarness::with(Limits { letters_per_second: 1, letters_burst: 37, ..Limits::default() });
+    let (mut tom, _) = two_members(&mut relay);
+    write_to_nobody(&mut tom, &mut relay);
+    tom.take_refusals(&mut relay);
+    (1..=3).for_each(|number| tom.send_letter(&mut relay, "ANN", number, number - 1, "are you there?"));
+    let mut ann = RawClient::signed_in(&mut relay, udp(3, 3_000), 3, "ANN");
+    relay.wait(secs(2));
+    tom.receive(&mut relay);
+    let messages = tom.take_messages(StreamId::Control);
+    let behind = |t: &SeenMessage| {
+        matches!(t, SeenMessage::Refused { number: 1, through: 3, reason: Reason::Behind, .. })
+    };
+    assert!(messages.iter().any(behind), "{messages:?}");
     // Five are left of the burst and of two seconds.
-    (4..=7).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "counts"));
-    (1..=3).for_each(|number| tom.write(&mut rig, "ANN", number, number - 1, "are you there?"));
-    assert_eq!(ann.deliveries(&mut rig).len(), 3, "letters sent again do not count");
+    (4..=7).for_each(|number| tom.send_letter(&mut relay, "JACK", number, number - 1, "counts"));
+    (1..=3).for_each(|number| tom.send_letter(&mut relay, "ANN", number, number - 1, "are you there?"));
+    assert_eq!(ann.take_deliveries(&mut relay).len(), 3, "letters sent again do not count");
 }
 
 // faults.md: R61
 #[test]
 fn new_session_reveals_no_name_early() {
-    let mut rig = Rig::new();
-    let (mut tom, _) = two(&mut rig);
-    tom.told(StreamId::Control);
-    write_to_nobody(&mut tom, &mut rig);
-    let mut again = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
-    again.write_from(&mut rig, OutboxId(31), "JACC", (1, 0), b"");
-    again.write(&mut rig, "JACK", 1, 0, "is there a JACK?");
-    assert!(told_unknown(&mut again, &mut rig).is_empty());
-    rig.wait(ms(700));
-    let mut again = Hand::member(&mut rig, udp(1, 1_000), 1, "TOM");
-    again.write(&mut rig, "JACK", 1, 0, "is there a JACK?");
-    rig.wait(ms(700));
-    assert_eq!(again.told(StreamId::Control), [], "JACC has its turn though nothing asks for it");
-    rig.wait(secs(1));
-    again.hear(&mut rig);
-    assert_eq!(again.told(StreamId::Control), [Told::Receipt { to: "JACK".into(), delivered: 0 }]);
+    let mut relay = RelayHarness::new();
+    let (mut tom, _) = two_members(&mut relay);
+    tom.take_messages(StreamId::Control);
+    write_to_nobody(&mut tom, &mut relay);
+    let mut again = RawClient::signed_in(&mut relay, udp(1, 1_000), 1, "TOM");
+    again.send_letter_from(&mut relay, OutboxId(31), "JACC", (1, 0), b"");
+    again.send_letter(&mut relay, "JACK", 1, 0, "is there a JACK?");
+    assert!(told_unknown(&mut again, &mut relay).is_empty());
+    relay.wait(ms(700));
+    let mut again = RawClient::signed_in(&mut relay, udp(1, 1_000), 1, "TOM");
+    again.send_letter(&mut relay, "JACK", 1, 0, "is there a JACK?");
+    relay.wait(ms(700));
+    assert_eq!(again.take_messages(StreamId::Control), [], "JACC has its turn though nothing asks for it");
+    relay.wait(secs(1));
+    again.receive(&mut relay);
+    assert_eq!(
+        again.take_messages(StreamId::Control),
+        [SeenMessage::Receipt { to: "JACK".into(), delivered: 0 }]
+    );
 }
 
 // faults.md: R61
 #[test]
 fn waiting_answers_are_bounded_and_known_flows_continue() {
-    let mut rig = Rig::new();
-    let (mut tom, mut jack) = two(&mut rig);
-    Hand::member(&mut rig, udp(3, 3_000), 3, "ANN");
-    tom.write(&mut rig, "JACK", 1, 0, "hello");
+    let mut relay = RelayHarness::new();
+    let (mut tom, mut jack) = two_members(&mut relay);
+    RawClient::signed_in(&mut relay, udp(3, 3_000), 3, "ANN");
+    tom.send_letter(&mut relay, "JACK", 1, 0, "hello");
     for number in 1..=30 + 256 {
-        tom.write_from(&mut rig, OutboxId(number), "JACC", (1, 0), b"");
+        tom.send_letter_from(&mut relay, OutboxId(number), "JACC", (1, 0), b"");
     }
-    tom.refusals(&mut rig);
-    tom.write_from(&mut rig, OutboxId(900), "JACC", (1, 0), b"");
-    tom.write_from(&mut rig, OutboxId(900), "ANN", (1, 0), b"");
+    tom.take_refusals(&mut relay);
+    tom.send_letter_from(&mut relay, OutboxId(900), "JACC", (1, 0), b"");
+    tom.send_letter_from(&mut relay, OutboxId(900), "ANN", (1, 0), b"");
     assert_eq!(
-        tom.refusals(&mut rig),
+        tom.take_refusals(&mut relay),
         [(1, Reason::Full), (1, Reason::Full)],
         "whether the name exists or not"
     );
-    tom.write(&mut rig, "JACK", 2, 1, "hello again");
-    assert_eq!(jack.deliveries(&mut rig).len(), 2);
+    tom.send_letter(&mut relay, "JACK", 2, 1, "hello again");
+    assert_eq!(jack.take_deliveries(&mut relay).len(), 2);
 }
 
 /// A letter behind a refused one is read twice and counts once. A circle of refusals still has a
@@ -276,37 +292,41 @@ fn waiting_answers_are_bounded_and_known_flows_continue() {
 #[test]
 fn letter_sent_again_after_behind_counts_once() {
     let limits = Limits { letters_per_second: 1, letters_burst: 40, pair_letters: 10, ..Limits::default() };
-    let mut rig = Rig::with(limits);
-    let (mut tom, mut jack) = two(&mut rig);
-    (1..=10).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "hello"));
-    (11..=30).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "hello"));
-    assert_eq!(tom.refusals(&mut rig).len(), 20);
-    assert_eq!(jack.deliveries(&mut rig).len(), 10);
-    jack.store(&mut rig, "TOM", 10);
-    tom.write(&mut rig, "JACK", 12, 10, "again");
-    (13..=21).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "again"));
-    assert_eq!(jack.deliveries(&mut rig).len(), 10, "ten of forty are left");
-    jack.store(&mut rig, "TOM", 21);
-    tom.write(&mut rig, "JACK", 40, 39, "new");
-    let refused = rig.relay.stats().letters_refused;
+    let mut relay = RelayHarness::with(limits);
+    let (mut tom, mut jack) = two_members(&mut relay);
+    (1..=10).for_each(|number| tom.send_letter(&mut relay, "JACK", number, number - 1, "hello"));
+    (11..=30).for_each(|number| tom.send_letter(&mut relay, "JACK", number, number - 1, "hello"));
+    assert_eq!(tom.take_refusals(&mut relay).len(), 20);
+    assert_eq!(jack.take_deliveries(&mut relay).len(), 10);
+    jack.report_stored(&mut relay, "TOM", 10);
+    tom.send_letter(&mut relay, "JACK", 12, 10, "again");
+    (13..=21).for_each(|number| tom.send_letter(&mut relay, "JACK", number, number - 1, "again"));
+    assert_eq!(jack.take_deliveries(&mut relay).len(), 10, "ten of forty are left");
+    jack.report_stored(&mut relay, "TOM", 21);
+    tom.send_letter(&mut relay, "JACK", 40, 39, "new");
+    let refused = relay.core.stats().letters_refused;
     // Each of these has had its free repetition.
     for _ in 0..10 {
-        (12..=21).for_each(|number| tom.write(&mut rig, "JACK", number, number - 1, "again"));
+        (12..=21).for_each(|number| tom.send_letter(&mut relay, "JACK", number, number - 1, "again"));
     }
-    assert_eq!((taken(&rig), rig.relay.stats().letters_refused), (21, refused));
-    tom.write(&mut rig, "JACK", 41, 40, "waits");
-    assert_eq!(taken(&rig), 21, "the circle used up the rest");
+    assert_eq!((taken(&relay), relay.core.stats().letters_refused), (21, refused));
+    tom.send_letter(&mut relay, "JACK", 41, 40, "waits");
+    assert_eq!(taken(&relay), 21, "the circle used up the rest");
 }
 
 #[test]
 fn blocked_burst_gets_one_refusal_for_all() {
-    let mut rig = Rig::new();
-    let (mut tom, mut jack) = two(&mut rig);
+    let mut relay = RelayHarness::new();
+    let (mut tom, mut jack) = two_members(&mut relay);
     let mut names = Vec::new();
-    Names::put(&mut names, "TOM");
-    let flags = SCREEN_FIRST | SCREEN_LAST;
-    jack.say(&mut rig, StreamId::Control, &ToRelay::Screen { flags, names: Names::new(&names) });
-    tom.told(StreamId::Control);
+    NameList::put(&mut names, "TOM");
+    let flags = BLOCK_LIST_FIRST | BLOCK_LIST_LAST;
+    jack.send_message(
+        &mut relay,
+        StreamId::Control,
+        &ToRelay::BlockList { flags, names: NameList::new(&names) },
+    );
+    tom.take_messages(StreamId::Control);
     let mut burst = Vec::new();
     let body = encode_text("hello", Wall(1));
     for number in 1..=20 {
@@ -324,8 +344,8 @@ fn blocked_burst_gets_one_refusal_for_all() {
         write_varint(&mut burst, bytes.len() as u64);
         burst.extend_from_slice(&bytes);
     }
-    tom.send(&mut rig, &[Frame::Stream { stream: StreamId::Chat, offset: 0, data: &burst }]);
-    let whole = Told::Refused {
+    tom.send(&mut relay, &[Frame::Stream { stream: StreamId::Chat, offset: 0, data: &burst }]);
+    let whole = SeenMessage::Refused {
         to: "JACK".into(),
         number: 1,
         through: 20,
@@ -333,41 +353,41 @@ fn blocked_burst_gets_one_refusal_for_all() {
         may_have_arrived: false,
         nearest: 0,
     };
-    assert_eq!(tom.told(StreamId::Control), [whole]);
-    assert_eq!(rig.relay.stats().letters_refused, 20);
+    assert_eq!(tom.take_messages(StreamId::Control), [whole]);
+    assert_eq!(relay.core.stats().letters_refused, 20);
 }
 
 // faults.md: R61
 #[test]
 fn address_learns_of_30_taken_names_a_minute() {
-    let mut rig = Rig::new();
-    two(&mut rig);
-    let mut told = Vec::new();
-    for who in 100..140 {
-        let mut stranger = Hand::shake(&mut rig, udp(7, 7), who, 1).unwrap();
-        stranger.sign_in(&mut rig, "JACK");
-        told.extend(stranger.told(StreamId::Control));
-        rig.wait(ms(210));
+    let mut relay = RelayHarness::new();
+    two_members(&mut relay);
+    let mut messages = Vec::new();
+    for member in 100..140 {
+        let mut stranger = RawClient::handshake(&mut relay, udp(7, 7), member, 1).unwrap();
+        stranger.sign_in(&mut relay, "JACK");
+        messages.extend(stranger.take_messages(StreamId::Control));
+        relay.wait(ms(210));
     }
-    let taken = Told::NameRefused(NameReason::Taken, "JACK".into());
-    let too_many = Told::NameRefused(NameReason::TooMany, String::new());
-    let count = |wanted: &Told| told.iter().filter(|told| *told == wanted).count();
+    let taken = SeenMessage::NameRefused(NameReason::Taken, "JACK".into());
+    let too_many = SeenMessage::NameRefused(NameReason::TooMany, String::new());
+    let count = |wanted: &SeenMessage| messages.iter().filter(|messages| *messages == wanted).count();
     assert_eq!((count(&taken), count(&too_many)), (34, 6), "thirty, and one every two seconds");
-    let mut tom = Hand::member(&mut rig, udp(7, 7), 1, "TOM");
-    tom.hear(&mut rig);
-    assert_eq!(tom.closed(), None, "the owner of a name is not affected");
+    let mut tom = RawClient::signed_in(&mut relay, udp(7, 7), 1, "TOM");
+    tom.receive(&mut relay);
+    assert_eq!(tom.close_code(), None, "the owner of a name is not affected");
 }
 
 // faults.md: R61
 #[test]
 fn only_members_may_look_up_names() {
-    let mut rig = Rig::new();
-    Hand::member(&mut rig, udp(2, 2_000), 2, "JACK");
-    let mut stranger = Hand::shake(&mut rig, udp(9, 1_000), 9, 1).unwrap();
-    stranger.write(&mut rig, "JACK", 1, 0, "is there a JACK?");
-    stranger.write(&mut rig, "JACC", 1, 0, "or a JACC?");
-    rig.wait(secs(5));
-    stranger.hear(&mut rig);
-    assert!(stranger.told(StreamId::Control).is_empty());
-    assert_eq!(rig.relay.stats().letters_refused, 0);
+    let mut relay = RelayHarness::new();
+    RawClient::signed_in(&mut relay, udp(2, 2_000), 2, "JACK");
+    let mut stranger = RawClient::handshake(&mut relay, udp(9, 1_000), 9, 1).unwrap();
+    stranger.send_letter(&mut relay, "JACK", 1, 0, "is there a JACK?");
+    stranger.send_letter(&mut relay, "JACC", 1, 0, "or a JACC?");
+    relay.wait(secs(5));
+    stranger.receive(&mut relay);
+    assert!(stranger.take_messages(StreamId::Control).is_empty());
+    assert_eq!(relay.core.stats().letters_refused, 0);
 }

@@ -6,27 +6,27 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use queqiao::app::{RelayServer, ServerNews};
-use queqiao::net::{Inlet, NetConfig};
+use queqiao::net::{LoopHandle, NetConfig};
 use queqiao::relay::{Command, Limits};
 use queqiao::store::RelayStore;
 
 struct Running {
     udp: SocketAddr,
     tcp: SocketAddr,
-    inlet: Inlet<Command>,
+    inlet: LoopHandle<Command>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
     fn start() -> Running {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (told, ready) = std::sync::mpsc::channel();
+        let (messages, ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let (store, state) = RelayStore::in_memory([7; 32]).expect("an in-memory store opens");
             let config = NetConfig::relay(any, Some(any));
             let server =
                 RelayServer::open(config, store, state, Limits::default()).expect("loopback has free ports");
-            told.send((server.udp_addr(), server.tcp_addr().unwrap(), server.inlet())).unwrap();
+            messages.send((server.udp_addr(), server.tcp_addr().unwrap(), server.loop_handle())).unwrap();
             server.run(|_: ServerNews| ()).expect("there is no disk to fail");
         });
         let (udp, tcp, inlet) = ready.recv().unwrap();

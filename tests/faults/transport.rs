@@ -5,20 +5,20 @@ use queqiao::wire::limits::{ACK_RANGES_READ_MAX, FRAMES_PER_PACKET_MAX, STREAM_C
 use queqiao::wire::packet::NUMBER_MAX;
 use queqiao::wire::varint::write_varint;
 
-use super::hand::{Hand, Said};
-use super::rig::{Rig, secs, udp};
+use super::raw_client::{RawClient, SeenFrame};
+use super::relay_harness::{RelayHarness, secs, udp};
 
 /// Returns the code with which the relay closes after one packet of these bytes in place of frames,
 /// if it does.
 fn closes_with(plain: &[u8]) -> Option<u16> {
-    let mut rig = Rig::new();
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    tom.send_raw(&mut rig, plain);
-    let closed = tom.closed();
-    rig.wait(secs(31));
+    let mut relay = RelayHarness::new();
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    tom.send_raw(&mut relay, plain);
+    let closed = tom.close_code();
+    relay.wait(secs(31));
     assert_eq!(
         closed.is_some(),
-        rig.relay.session_count() == 0,
+        relay.core.session_count() == 0,
         "a closed session is forgotten after a while"
     );
     closed
@@ -35,47 +35,47 @@ const BROKEN: Option<u16> = Some(close::PROTOCOL_VIOLATION);
 // faults.md: R16
 #[test]
 fn numbers_out_of_range_or_behind_window_are_dropped() {
-    let mut rig = Rig::new();
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut relay = RelayHarness::new();
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
     tom.number = 3_000;
-    tom.send(&mut rig, &[Frame::Ping]);
-    assert!(tom.heard.contains(&Said::Ack(3_000)));
-    let answered = |rig: &mut Rig, tom: &mut Hand, number: u64| {
+    tom.send(&mut relay, &[Frame::Ping]);
+    assert!(tom.seen_frames.contains(&SeenFrame::Ack(3_000)));
+    let answered = |relay: &mut RelayHarness, tom: &mut RawClient, number: u64| {
         tom.number = number;
         tom.acks = false;
-        tom.heard.clear();
-        tom.send(rig, &[Frame::Ping]);
-        !tom.heard.is_empty()
+        tom.seen_frames.clear();
+        tom.send(relay, &[Frame::Ping]);
+        !tom.seen_frames.is_empty()
     };
-    assert!(answered(&mut rig, &mut tom, 3_000 - 1_023));
-    assert!(!answered(&mut rig, &mut tom, 3_000 - 1_023), "a second time");
-    assert!(!answered(&mut rig, &mut tom, 3_000 - 1_024), "behind the window");
-    assert!(!answered(&mut rig, &mut tom, 3_000 - 1_025));
+    assert!(answered(&mut relay, &mut tom, 3_000 - 1_023));
+    assert!(!answered(&mut relay, &mut tom, 3_000 - 1_023), "a second time");
+    assert!(!answered(&mut relay, &mut tom, 3_000 - 1_024), "behind the window");
+    assert!(!answered(&mut relay, &mut tom, 3_000 - 1_025));
     for number in [1 << 63, NUMBER_MAX + 1, u64::MAX - 1] {
-        assert!(!answered(&mut rig, &mut tom, number), "{number}");
+        assert!(!answered(&mut relay, &mut tom, number), "{number}");
     }
-    assert!(answered(&mut rig, &mut tom, 3_001), "the window has not moved");
-    assert!(answered(&mut rig, &mut tom, NUMBER_MAX));
-    assert!(!answered(&mut rig, &mut tom, NUMBER_MAX));
-    rig.wait(secs(200));
+    assert!(answered(&mut relay, &mut tom, 3_001), "the window has not moved");
+    assert!(answered(&mut relay, &mut tom, NUMBER_MAX));
+    assert!(!answered(&mut relay, &mut tom, NUMBER_MAX));
+    relay.wait(secs(200));
 }
 
 // faults.md: R17
 #[test]
 fn every_flipped_header_bit_is_rejected() {
-    let mut rig = Rig::new();
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    rig.shown.clear();
+    let mut relay = RelayHarness::new();
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    relay.events.clear();
     for bit in 0..16 * 8 {
         let mut packet = tom.seal(&[Frame::Ping]);
         packet[bit / 8] ^= 1 << (bit % 8);
-        rig.give(tom.path, &packet);
+        relay.handle_packet(tom.path, &packet);
         // A changed index is unknown.
-        let resets = rig.assert_silent_but_for_resets();
+        let resets = relay.assert_silent_but_for_resets();
         assert_eq!(resets, usize::from((32..64).contains(&bit)), "bit {bit}");
     }
-    tom.send(&mut rig, &[Frame::Ping]);
-    assert!(!tom.heard.is_empty());
+    tom.send(&mut relay, &[Frame::Ping]);
+    assert!(!tom.seen_frames.is_empty());
 }
 
 // faults.md: R18
@@ -108,22 +108,24 @@ fn ack_of_too_many_ranges_or_below_zero_closes() {
 // faults.md: R23
 #[test]
 fn challenge_flood_gets_one_response_per_turn() {
-    let mut rig = Rig::new();
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut relay = RelayHarness::new();
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
     let challenges: Vec<Frame<'_>> = (0..40u64).map(|n| Frame::PathChallenge(n.to_be_bytes())).collect();
-    let packets: Vec<_> =
-        (0..100).map(|_| super::rig::Given::Packet(tom.path, tom.seal(&challenges))).collect();
-    rig.take(packets);
-    tom.hear(&mut rig);
-    let answers: Vec<_> = tom.heard.iter().filter(|said| matches!(said, Said::Response(_))).collect();
-    assert_eq!(answers, [&Said::Response(39u64.to_be_bytes())], "the newest");
+    let packets: Vec<_> = (0..100)
+        .map(|_| super::relay_harness::HarnessInput::Packet(tom.path, tom.seal(&challenges)))
+        .collect();
+    relay.take_turn(packets);
+    tom.receive(&mut relay);
+    let answers: Vec<_> =
+        tom.seen_frames.iter().filter(|frame| matches!(frame, SeenFrame::Response(_))).collect();
+    assert_eq!(answers, [&SeenFrame::Response(39u64.to_be_bytes())], "the newest");
 }
 
 /// Returns the stream limit of a member that has just signed in.
 fn credit_of_member(stream: StreamId) -> u64 {
-    let tom = Hand::member(&mut Rig::new(), udp(1, 1), 1, "TOM");
-    let mut limits = tom.heard.iter().filter_map(|said| match said {
-        Said::Limit(of, limit) if *of == stream => Some(*limit),
+    let tom = RawClient::signed_in(&mut RelayHarness::new(), udp(1, 1), 1, "TOM");
+    let mut limits = tom.seen_frames.iter().filter_map(|frame| match frame {
+        SeenFrame::Limit(of, limit) if *of == stream => Some(*limit),
         _ => None,
     });
     limits.next_back().expect("it came with the welcome")
@@ -164,10 +166,10 @@ fn unknown_torn_and_too_many_frames_close() {
 #[test]
 fn invalid_message_closes_and_later_kinds_are_skipped() {
     let closes = |stream: StreamId, message: &[u8]| {
-        let mut rig = Rig::new();
-        let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-        tom.say_bytes(&mut rig, stream, message);
-        tom.closed()
+        let mut relay = RelayHarness::new();
+        let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+        tom.send_message_bytes(&mut relay, stream, message);
+        tom.close_code()
     };
     for stream in [StreamId::Control, StreamId::Chat] {
         assert_eq!(closes(stream, &[]), BROKEN);
@@ -184,44 +186,44 @@ fn invalid_message_closes_and_later_kinds_are_skipped() {
 /// not after 31 s.
 #[test]
 fn broken_session_repeats_close_and_frees_name_at_once() {
-    let mut rig = Rig::new();
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
-    tom.send_raw(&mut rig, &[0x08]);
-    for told in [BROKEN, BROKEN, None, BROKEN, None, None, None, BROKEN] {
-        tom.heard.clear();
-        tom.send(&mut rig, &[Frame::Ping]);
-        assert_eq!(tom.closed(), told, "after the first, second, fourth, eighth packet");
+    let mut relay = RelayHarness::new();
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    tom.send_raw(&mut relay, &[0x08]);
+    for messages in [BROKEN, BROKEN, None, BROKEN, None, None, None, BROKEN] {
+        tom.seen_frames.clear();
+        tom.send(&mut relay, &[Frame::Ping]);
+        assert_eq!(tom.close_code(), messages, "after the first, second, fourth, eighth packet");
     }
-    let mut again = Hand::member(&mut rig, udp(1, 2), 1, "TOM");
-    rig.wait(secs(31));
-    tom.heard.clear();
-    tom.send(&mut rig, &[Frame::Ping]);
-    assert!(tom.heard.is_empty(), "then silence");
-    again.hear(&mut rig);
-    assert_eq!(again.closed(), None);
+    let mut again = RawClient::signed_in(&mut relay, udp(1, 2), 1, "TOM");
+    relay.wait(secs(31));
+    tom.seen_frames.clear();
+    tom.send(&mut relay, &[Frame::Ping]);
+    assert!(tom.seen_frames.is_empty(), "then silence");
+    again.receive(&mut relay);
+    assert_eq!(again.close_code(), None);
 }
 
 // faults.md: R26
 /// The relay's state for it does not grow, and there is no retransmission storm.
 #[test]
 fn peer_that_never_acks_gets_little_data_and_times_out() {
-    let mut rig = Rig::new();
-    let mut jack = Hand::member(&mut rig, udp(2, 2), 2, "JACK");
-    let mut tom = Hand::member(&mut rig, udp(1, 1), 1, "TOM");
+    let mut relay = RelayHarness::new();
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
     jack.acks = false;
     let mut sent = 0;
     for number in 1..=300 {
-        tom.write(&mut rig, "JACK", number, number - 1, &"x".repeat(2_000));
-        rig.wait(std::time::Duration::from_millis(100));
-        sent += rig.answers(udp(2, 2)).iter().map(Vec::len).sum::<usize>();
-        jack.send(&mut rig, &[Frame::Ping]);
-        tom.hear(&mut rig);
+        tom.send_letter(&mut relay, "JACK", number, number - 1, &"x".repeat(2_000));
+        relay.wait(std::time::Duration::from_millis(100));
+        sent += relay.take_sent_on(udp(2, 2)).iter().map(Vec::len).sum::<usize>();
+        jack.send(&mut relay, &[Frame::Ping]);
+        tom.receive(&mut relay);
     }
     assert!(sent < 100_000, "{sent} bytes to a peer that acknowledges nothing");
-    assert_eq!(tom.closed(), None);
-    rig.wait(secs(300));
-    let quiet_for = rig.deadline.map(|at| at.since(rig.tick));
-    assert_eq!(rig.relay.session_count(), 0);
+    assert_eq!(tom.close_code(), None);
+    relay.wait(secs(300));
+    let quiet_for = relay.deadline.map(|at| at.since(relay.tick));
+    assert_eq!(relay.core.session_count(), 0);
     assert!(
         quiet_for.is_none_or(|span| span > secs(3_000)),
         "only mailbox letters have deadlines: {quiet_for:?}"

@@ -3,14 +3,14 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 
-use crate::guests::Udp;
-use crate::world::{Home, UdpProxy};
+use crate::guests::UdpGuest;
+use crate::harness::{Machine, UdpProxy};
 
 /// Returns a socket at 127.0.0.1 that receives only from this address.
-fn guest_of(asked: SocketAddr) -> Udp {
+fn guest_of(asked: SocketAddr) -> UdpGuest {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.connect(asked).unwrap();
-    Udp(socket)
+    UdpGuest(socket)
 }
 
 /// Returns bind addresses for IPv4 alone and for both. A machine may have no IPv6.
@@ -22,12 +22,12 @@ fn binds() -> Vec<&'static str> {
 #[test]
 fn guest_is_answered_from_address_it_wrote_to() {
     for bind in binds() {
-        let home = Home::new();
-        let relay = home.relay(&["--bind", bind, "--guests", "JACK"]);
+        let machine = Machine::new();
+        let relay = machine.relay(&["--bind", bind, "--guests", "JACK"]);
         let port = relay.udp.port();
         let at = |ip: [u8; 4]| SocketAddr::from((ip, port));
-        home.book(&["JACK"], at([127, 0, 0, 1]));
-        let mut jack = home.listen("JACK", &[]);
+        machine.book(&["JACK"], at([127, 0, 0, 1]));
+        let mut jack = machine.listen("JACK", &[]);
         for ip in [[127, 0, 0, 5], [127, 0, 0, 1], [127, 9, 9, 9]] {
             let guest = guest_of(at(ip));
             guest.say("@echo hello");
@@ -35,7 +35,7 @@ fn guest_is_answered_from_address_it_wrote_to() {
             guest.say("is anybody there?");
             jack.until_out("is anybody there?");
             let to = format!("{}@{}", guest.name(), at([127, 0, 0, 1]));
-            home.run(&["send", "--as", "JACK", &to, "an answer"]).with(0);
+            machine.run(&["send", "--as", "JACK", &to, "an answer"]).with(0);
             assert_eq!(guest.text(), "an answer", "{bind}, {ip:?}");
         }
         jack.terminate();
@@ -46,17 +46,17 @@ fn guest_is_answered_from_address_it_wrote_to() {
 #[test]
 fn member_is_answered_from_address_it_wrote_to() {
     for bind in binds() {
-        let home = Home::new();
-        let relay = home.relay(&["--bind", bind]);
+        let machine = Machine::new();
+        let relay = machine.relay(&["--bind", bind]);
         let proxy = UdpProxy::open(SocketAddr::from(([127, 0, 0, 5], relay.udp.port())));
         let echo = format!("echo@{}", proxy.addr);
         for text in ["short".to_owned(), "long ".repeat(4_000)] {
             let args = ["send", "--as", "TOM", "--udp", "--reply", "10s", &echo, &text];
-            let sent = home.run(&args).with(0);
+            let sent = machine.run(&args).with(0);
             assert!(sent.out[1].contains(text.to_uppercase().trim_end()), "{bind}: {sent:?}");
         }
         proxy.change_address();
-        home.run(&["send", "--as", "TOM", "--udp", "--wait", "delivered", &echo, "moved"]).with(0);
+        machine.run(&["send", "--as", "TOM", "--udp", "--wait", "delivered", &echo, "moved"]).with(0);
     }
 }
 
@@ -68,14 +68,14 @@ fn relay_is_reached_if_another_address_of_its_name_is_silent() {
     if !("localhost", 1).to_socket_addrs().is_ok_and(|mut all| all.any(is_ipv6)) {
         return;
     }
-    let home = Home::new();
-    let relay = home.relay(&["--tcp"]);
+    let machine = Machine::new();
+    let relay = machine.relay(&["--tcp"]);
     let tcp_port = relay.tcp.expect("it serves TCP").port();
     let silent_udp = UdpSocket::bind((Ipv6Addr::LOCALHOST, relay.udp.port())).unwrap();
     let silent_tcp = TcpListener::bind((Ipv6Addr::LOCALHOST, tcp_port)).unwrap();
     for (carrier, port) in [("--udp", relay.udp.port()), ("--tcp", tcp_port)] {
         let echo = format!("echo@localhost:{port}");
-        home.run(&["send", "--as", "TOM", carrier, "--wait", "delivered", &echo, "hello"]).with(0);
+        machine.run(&["send", "--as", "TOM", carrier, "--wait", "delivered", &echo, "hello"]).with(0);
     }
     drop((silent_udp, silent_tcp));
 }

@@ -1,21 +1,21 @@
 //! `queqiao chat` in line mode, over pipes.
 
-use crate::world::{Running, town};
+use crate::harness::{Process, relay_with_members};
 
 /// Whether the line is `来自 WHO [via] HH:MM:SS 的一条消息: TEXT`.
 fn is_from(line: &str, who: &str, text: &str) -> bool {
     let Some(rest) = line.strip_prefix(&format!("来自 {who} [udp] ")) else { return false };
-    let Some((time, told)) = rest.split_at_checked(8) else { return false };
+    let Some((time, notice)) = rest.split_at_checked(8) else { return false };
     let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    shape == "00:00:00" && told == format!(" 的一条消息: {text}")
+    shape == "00:00:00" && notice == format!(" 的一条消息: {text}")
 }
 
 #[test]
 fn chinese_conversation_over_pipes() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
     let zh = ["--lang", "zh"];
-    let mut tom = home.chat("TOM", &relay, &zh);
-    let mut jack = home.chat("JACK", &relay, &zh);
+    let mut tom = machine.chat("TOM", &relay, &zh);
+    let mut jack = machine.chat("JACK", &relay, &zh);
     tom.write("JACK\n约不\n");
     let line = jack.out();
     assert!(is_from(&line, "TOM", "约不"), "{line}");
@@ -25,19 +25,19 @@ fn chinese_conversation_over_pipes() {
     // Back to the choice of a contact, and out.
     tom.write("quit\nquit\n");
     for chat in [tom, jack] {
-        let ended = chat.end().with(0);
-        assert!(ended.out.len() == 2 && ended.said().is_empty(), "{ended:?}");
+        let exited = chat.end().with(0);
+        assert!(exited.out.len() == 2 && exited.notices().is_empty(), "{exited:?}");
     }
 }
 
 #[test]
 fn script_of_lines_is_sent_completely() {
-    let (home, relay) = town(&["--tcp"], &["TOM", "JACK", "一棵树"]);
-    let mut jack = home.listen("JACK", &["--tcp"]);
-    let mut tree = home.listen("一棵树", &[]);
+    let (machine, relay) = relay_with_members(&["--tcp"], &["TOM", "JACK", "一棵树"]);
+    let mut jack = machine.listen("JACK", &["--tcp"]);
+    let mut tree = machine.listen("一棵树", &[]);
     let script = "JACK\n1\n2\n//slash\n/to 一棵树\n3\nquit\nJACK\n4\n";
-    let ended = home.run_with(&["chat", "--as", "TOM"], script.as_bytes()).with(0);
-    assert!(ended.out.is_empty() && ended.said().is_empty(), "{ended:?}");
+    let exited = machine.run_with(&["chat", "--as", "TOM"], script.as_bytes()).with(0);
+    assert!(exited.out.is_empty() && exited.notices().is_empty(), "{exited:?}");
     for text in ["1", "2", "/slash", "4"] {
         assert!(jack.out().ends_with(&format!(" TOM [tcp] {text}")));
     }
@@ -47,8 +47,8 @@ fn script_of_lines_is_sent_completely() {
 
 #[test]
 fn refused_letter_is_returned() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut tom = home.chat("TOM", &relay, &[]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut tom = machine.chat("TOM", &relay, &[]);
     tom.write("JACK\n不要丢\n");
     tom.until_err("Not delivered");
     tom.until_err("Your text:");
@@ -56,15 +56,15 @@ fn refused_letter_is_returned() {
     tom.write(&format!("{}\n", "长".repeat(22_000)));
     assert!(tom.until_err("Not sent").contains("the text has 66000 bytes, a letter at most 65536"));
     tom.until_err("长长长");
-    tom.feed(b"");
+    tom.write_and_close(b"");
     tom.end().with(0);
 }
 
 #[test]
 fn mistyped_contacts_and_commands_are_reported_not_sent() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut jack = home.listen("JACK", &[]);
-    let mut tom = home.chat("TOM", &relay, &[]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut jack = machine.listen("JACK", &[]);
+    let mut tom = machine.chat("TOM", &relay, &[]);
     tom.write("JAKC\n");
     assert_eq!(tom.until_err("no contact"), "no contact JAKC: did you mean JACK?");
     tom.write("JACK\n/frobnicate\n /quit\n/help\n/who\n/status\n");
@@ -80,9 +80,9 @@ fn mistyped_contacts_and_commands_are_reported_not_sent() {
 
 #[test]
 fn strangers_can_be_answered_and_receipts_shown() {
-    let (home, relay) = town(&[], &["JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
-    let mut tom = home.chat("TOM", &relay, &[]);
+    let (machine, relay) = relay_with_members(&[], &["JACK"]);
+    let mut jack = machine.chat("JACK", &relay, &[]);
+    let mut tom = machine.chat("TOM", &relay, &[]);
     tom.write("JACK\nhi\n");
     assert!(jack.out().starts_with("Message from TOM (not in your contacts) [udp] "));
     jack.write("/receipts on\nTOM\nwho are you\n");
@@ -92,19 +92,19 @@ fn strangers_can_be_answered_and_receipts_shown() {
 
 #[test]
 fn chat_with_taken_name_exits_1() {
-    let (home, relay) = town(&[], &["JACK"]);
-    home.send("TOM", "echo", "x").with(0);
-    let chat: Running = home.start(&["chat", "--as", "TOM", "--data", "second"]);
+    let (machine, relay) = relay_with_members(&[], &["JACK"]);
+    machine.send("TOM", "echo", "x").with(0);
+    let chat: Process = machine.start(&["chat", "--as", "TOM", "--data", "second"]);
     chat.end().one_line(1, &format!("TOM is taken at {}", relay.udp));
 }
 
 #[test]
 fn closed_output_pipe_ends_chat_with_0() {
-    let (home, relay) = town(&[], &["JACK"]);
+    let (machine, relay) = relay_with_members(&[], &["JACK"]);
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = home.command(&["chat", "--as", "TOM", &format!("echo@{}", relay.udp)]);
+    let mut command = machine.command(&["chat", "--as", "TOM", &format!("echo@{}", relay.udp)]);
     command.stdout(writer);
-    let mut tom = Running::start(command);
+    let mut tom = Process::start(command);
     drop(reader);
     tom.write("x\n");
     tom.end().with(0);

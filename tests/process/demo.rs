@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::Home;
+use crate::harness::Machine;
 
 /// Maximum time of the whole demonstration.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -15,8 +15,8 @@ fn find(lines: &[String], from: usize, parts: &[&str]) -> usize {
 
 #[test]
 fn demo_fails_over_and_back_and_leaves_no_files() {
-    let home = Home::new();
-    let lines = home.start(&["demo"]).end_within(WITHIN).with(0).out;
+    let machine = Machine::new();
+    let lines = machine.start(&["demo"]).end_within(WITHIN).with(0).out;
     let steps: [&[&str]; 12] = [
         &["TOM [udp] wrote to JACK", "(delivered "],
         &["JACK [tcp] wrote to TOM", "(delivered "],
@@ -39,13 +39,13 @@ fn demo_fails_over_and_back_and_leaves_no_files() {
         find(&lines, 0, &["武大郎 [tcp] has from 一棵树", &id]);
         find(&lines, 0, &["一棵树 [udp] wrote to 武大郎", "(delivered ", &id]);
     }
-    assert_eq!(std::fs::read_dir(home.path(".")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(machine.path(".")).unwrap().count(), 0);
 }
 
 #[test]
 fn demo_prints_chinese_if_asked() {
-    let home = Home::new();
-    let lines = home.run(&["demo", "--lang", "zh"]).with(0).out;
+    let machine = Machine::new();
+    let lines = machine.run(&["demo", "--lang", "zh"]).with(0).out;
     let steps: [&[&str]; 5] =
         [&["UDP 断了"], &["TOM [tcp]"], &["UDP 通了"], &["武大郎 离开了"], &["在信箱中等候"]];
     steps.iter().fold(0, |from, parts| find(&lines, from, parts) + 1);

@@ -8,20 +8,20 @@ use std::process::Command;
 use rusqlite::Connection;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::world::{Ended, Faults, Home, Relay, Running, town};
+use crate::harness::{ExitedProcess, FaultInjector, Machine, Process, Relay, relay_with_members};
 
 /// Returns a letter of 50 kB.
 fn long(n: usize) -> String {
     format!("{n} {}", "x".repeat(50_000))
 }
 
-fn send_long(home: &Home, n: usize) -> Ended {
-    home.run_with(&["send", "--as", "TOM", "JACK", "-"], long(n).as_bytes())
+fn send_long(machine: &Machine, n: usize) -> ExitedProcess {
+    machine.run_with(&["send", "--as", "TOM", "JACK", "-"], long(n).as_bytes())
 }
 
 /// Returns the first word of each of `count` letters that JACK gets.
-fn heard(home: &Home, count: usize) -> Vec<String> {
-    let jack = home.run(&["listen", "--as", "JACK", "--count", &count.to_string()]).with(0);
+fn received_texts(machine: &Machine, count: usize) -> Vec<String> {
+    let jack = machine.run(&["listen", "--as", "JACK", "--count", &count.to_string()]).with(0);
     let first = |line: &String| line.split_once("] ").unwrap().1.split(' ').next().unwrap().to_owned();
     jack.out.iter().map(first).collect()
 }
@@ -31,11 +31,11 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 /// Sends long letters of TOM from this number on. Returns the number of the refused one.
-fn send_until_full(home: &Home, first: usize) -> usize {
+fn send_until_full(machine: &Machine, first: usize) -> usize {
     for n in first..first + 60 {
-        let ended = send_long(home, n);
-        if ended.code != 0 {
-            assert!(ended.code == 1 && ended.said()[0].ends_with(" full"), "{ended:?}");
+        let exited = send_long(machine, n);
+        if exited.code != 0 {
+            assert!(exited.code == 1 && exited.notices()[0].ends_with(" full"), "{exited:?}");
             return n;
         }
     }
@@ -43,19 +43,19 @@ fn send_until_full(home: &Home, first: usize) -> usize {
 }
 
 /// Runs a relay whose disk is full from `fill` until `free`.
-fn full_disk(home: &Home, relay: &mut Relay, fill: impl FnOnce(&Relay), free: impl FnOnce(&Relay)) {
-    home.away("JACK");
+fn full_disk(machine: &Machine, relay: &mut Relay, fill: impl FnOnce(&Relay), free: impl FnOnce(&Relay)) {
+    machine.register("JACK");
     for n in 0..3 {
-        assert!(home.send("TOM", "JACK", &n.to_string()).result().starts_with("accepted "));
+        assert!(machine.send("TOM", "JACK", &n.to_string()).result().starts_with("accepted "));
     }
     fill(relay);
-    let accepted = send_until_full(home, 3);
-    relay.running.until_err("relay.sqlite");
-    assert_eq!(heard(home, accepted), numbers(0..accepted), "accepted letters are delivered");
+    let accepted = send_until_full(machine, 3);
+    relay.process.until_err("relay.sqlite");
+    assert_eq!(received_texts(machine, accepted), numbers(0..accepted), "accepted letters are delivered");
     free(relay);
-    let again = send_long(home, accepted);
+    let again = send_long(machine, accepted);
     assert!(again.result().starts_with("accepted "), "{again:?}");
-    assert_eq!(heard(home, 1), numbers(accepted..accepted + 1));
+    assert_eq!(received_texts(machine, 1), numbers(accepted..accepted + 1));
 }
 
 fn can_unshare() -> bool {
@@ -69,30 +69,30 @@ fn full_disk_refuses_new_letters_serves_old_and_recovers() {
         eprintln!("no namespaces here: the test with a file size limit covers this case");
         return;
     }
-    let home = Home::new();
-    fs::create_dir(home.path("disk")).unwrap();
+    let machine = Machine::new();
+    fs::create_dir(machine.path("disk")).unwrap();
     let script = r#"mount -t tmpfs -o size=1536k none disk && exec "$0" "$@""#;
     let args = ["relay", "--bind", "127.0.0.1:0", "--data", "disk/r"];
-    let mut relay = home.relay_from(home.command_behind(&["unshare", "-rm", "sh"], script, &args));
-    home.book(&["TOM", "JACK"], relay.udp);
+    let mut relay = machine.relay_from(machine.command_behind(&["unshare", "-rm", "sh"], script, &args));
+    machine.book(&["TOM", "JACK"], relay.udp);
     let filler = |relay: &Relay| -> PathBuf {
         Path::new("/proc")
-            .join(relay.running.pid())
+            .join(relay.process.pid())
             .join("root")
-            .join(home.path("disk/filler").strip_prefix("/").unwrap())
+            .join(machine.path("disk/filler").strip_prefix("/").unwrap())
     };
     let fill = |relay: &Relay| {
         let mut file = File::create(filler(relay)).unwrap();
         while file.write_all(&[7; 4_096]).is_ok() {}
     };
-    full_disk(&home, &mut relay, fill, |relay| fs::remove_file(filler(relay)).unwrap());
+    full_disk(&machine, &mut relay, fill, |relay| fs::remove_file(filler(relay)).unwrap());
     relay.stop().with(0);
 }
 
 /// Sends a block list to a relay whose disk is full. Once there is space the disk has it, though
 /// JACK does not send it again. The relay that starts after a kill refuses TOM.
 fn block_on_full_disk(
-    home: &Home,
+    machine: &Machine,
     start: impl Fn(&str) -> Relay,
     fill: impl Fn(&Relay),
     free: impl Fn(&Relay),
@@ -100,28 +100,28 @@ fn block_on_full_disk(
 ) {
     let relay = start("127.0.0.1:0");
     let addr = relay.udp.to_string();
-    home.book(&["TOM", "JACK"], &addr);
-    home.away("JACK");
-    home.send("TOM", "JACK", "one").with(0);
-    home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    machine.book(&["TOM", "JACK"], &addr);
+    machine.register("JACK");
+    machine.send("TOM", "JACK", "one").with(0);
+    machine.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
     relay.stop().with(0);
     // The database log is empty, so it has no free space.
     let mut relay = start(&addr);
     fill(&relay);
-    home.run(&["contacts", "block", "TOM"]).with(0);
-    home.away("JACK");
-    relay.running.until_err("relay.sqlite");
-    assert_eq!(home.send("TOM", "JACK", "two").code, 1, "it holds at once");
+    machine.run(&["contacts", "block", "TOM"]).with(0);
+    machine.register("JACK");
+    relay.process.until_err("relay.sqlite");
+    assert_eq!(machine.send("TOM", "JACK", "two").code, 1, "it holds at once");
     assert_eq!(blocked_by_jack(folder), None);
     free(&relay);
     let is_kept = |_| {
-        home.send("TOM", "echo", "x").with(0);
+        machine.send("TOM", "echo", "x").with(0);
         blocked_by_jack(folder).is_some_and(|names| names == "TOM")
     };
     assert!((0..100).any(is_kept), "the list is not written");
-    relay.running.kill();
+    relay.process.kill();
     let relay = start(&addr);
-    let refused = home.send("TOM", "JACK", "three").with(1);
+    let refused = machine.send("TOM", "JACK", "three").with(1);
     assert!(refused.err[0].ends_with(" blocked"), "{refused:?}");
     relay.stop().with(0);
 }
@@ -145,20 +145,20 @@ fn block_list_refused_by_full_disk_holds_after_restart() {
         eprintln!("no namespaces here: the test with a file size limit covers this case");
         return;
     }
-    let home = Home::new();
-    fs::create_dir(home.path("disk")).unwrap();
+    let machine = Machine::new();
+    fs::create_dir(machine.path("disk")).unwrap();
     // Keeps the file system while relays start and stop.
     let script = "mount -t tmpfs -o size=1536k none disk && echo up && exec cat";
-    let mut keeper = Running::start(home.command_behind(&["unshare", "-rm", "sh"], script, &[]));
+    let mut keeper = Process::start(machine.command_behind(&["unshare", "-rm", "sh"], script, &[]));
     assert_eq!(keeper.out(), "up");
     let pid = keeper.pid();
     let enter = ["nsenter", "--preserve-credentials", "-U", "-m", "-t", &pid, "--", "sh"];
     let start = |addr: &str| {
         let args = ["relay", "--bind", addr, "--data", "disk/r"];
-        home.relay_from(home.command_behind(&enter, r#"cd "$HOME" && exec "$0" "$@""#, &args))
+        machine.relay_from(machine.command_behind(&enter, r#"cd "$HOME" && exec "$0" "$@""#, &args))
     };
     let inside = |file: &str| {
-        let path = home.path(file);
+        let path = machine.path(file);
         Path::new("/proc").join(&pid).join("root").join(path.strip_prefix("/").unwrap())
     };
     let fill = |_: &Relay| {
@@ -166,59 +166,59 @@ fn block_list_refused_by_full_disk_holds_after_restart() {
         while file.write_all(&[7; 4_096]).is_ok() {}
     };
     let free = |_: &Relay| fs::remove_file(inside("disk/filler")).unwrap();
-    block_on_full_disk(&home, start, fill, free, &inside("disk/r"));
+    block_on_full_disk(&machine, start, fill, free, &inside("disk/r"));
     keeper.kill();
 }
 
 // faults.md: R72
 #[test]
 fn block_list_over_file_limit_holds_after_restart() {
-    let home = Home::new();
-    let start = |addr: &str| home.relay(&["--data", "r", "--bind", addr]);
-    let fill = |relay: &Relay| limit_files(&relay.running, Some(0));
-    let free = |relay: &Relay| limit_files(&relay.running, None);
-    block_on_full_disk(&home, start, fill, free, &home.path("r"));
+    let machine = Machine::new();
+    let start = |addr: &str| machine.relay(&["--data", "r", "--bind", addr]);
+    let fill = |relay: &Relay| limit_files(&relay.process, Some(0));
+    let free = |relay: &Relay| limit_files(&relay.process, None);
+    block_on_full_disk(&machine, start, fill, free, &machine.path("r"));
 }
 
-fn limit_files(running: &Running, len: Option<u64>) {
-    let pid = Pid::from_raw(running.pid().parse().unwrap());
+fn limit_files(process: &Process, len: Option<u64>) {
+    let pid = Pid::from_raw(process.pid().parse().unwrap());
     prlimit(pid, Resource::Fsize, Rlimit { current: len, maximum: None }).unwrap();
 }
 
 // faults.md: R72
 #[test]
 fn file_size_limit_refuses_new_letters_and_recovers() {
-    let (home, mut relay) = town(&["--data", "r"], &["TOM", "JACK"]);
-    let fill = |relay: &Relay| limit_files(&relay.running, Some(300_000));
-    full_disk(&home, &mut relay, fill, |relay| limit_files(&relay.running, None));
+    let (machine, mut relay) = relay_with_members(&["--data", "r"], &["TOM", "JACK"]);
+    let fill = |relay: &Relay| limit_files(&relay.process, Some(300_000));
+    full_disk(&machine, &mut relay, fill, |relay| limit_files(&relay.process, None));
     let addr = relay.udp.to_string();
 
     // Killed while the disk is full and restarted before there is space: it delivers its letters.
-    limit_files(&relay.running, Some(300_000));
-    let accepted = send_until_full(&home, 0);
-    relay.running.kill();
+    limit_files(&relay.process, Some(300_000));
+    let accepted = send_until_full(&machine, 0);
+    relay.process.kill();
     let args = ["relay", "--data", "r", "--bind", &addr];
     let script = r#"ulimit -f 500 && exec "$0" "$@""#;
-    let relay = home.relay_from(home.command_behind(&["sh"], script, &args));
-    assert_eq!(heard(&home, accepted), numbers(0..accepted));
-    relay.running.kill();
-    home.relay(&["--data", "r", "--bind", &addr]).stop().with(0);
+    let relay = machine.relay_from(machine.command_behind(&["sh"], script, &args));
+    assert_eq!(received_texts(&machine, accepted), numbers(0..accepted));
+    relay.process.kill();
+    machine.relay(&["--data", "r", "--bind", &addr]).stop().with(0);
 }
 
 // faults.md: R72
 /// The relay cannot write the sign-in. It delivers waiting letters and refuses new ones.
 #[test]
 fn full_disk_at_sign_in_excludes_no_member() {
-    let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
-    home.away("JACK");
-    assert!(home.send("TOM", "JACK", "waits").result().starts_with("accepted "));
-    limit_files(&relay.running, Some(0));
-    let mut jack = home.listen("JACK", &[]);
+    let (machine, relay) = relay_with_members(&["--data", "r"], &["TOM", "JACK"]);
+    machine.register("JACK");
+    assert!(machine.send("TOM", "JACK", "waits").result().starts_with("accepted "));
+    limit_files(&relay.process, Some(0));
+    let mut jack = machine.listen("JACK", &[]);
     assert!(jack.out().ends_with("waits"), "waiting letters are delivered");
-    let refused = home.send("JACK", "TOM", "new");
-    assert!(refused.code == 1 && refused.said()[0].ends_with(" full"), "{refused:?}");
-    limit_files(&relay.running, None);
-    let sent = || home.send("JACK", "TOM", "later");
+    let refused = machine.send("JACK", "TOM", "new");
+    assert!(refused.code == 1 && refused.notices()[0].ends_with(" full"), "{refused:?}");
+    limit_files(&relay.process, None);
+    let sent = || machine.send("JACK", "TOM", "later");
     let taken = (0..50).map(|_| sent()).find(|sent| sent.code == 0).expect("there is space again");
     assert!(taken.result().starts_with("accepted "), "{taken:?}");
     jack.terminate().with(130);
@@ -227,27 +227,27 @@ fn full_disk_at_sign_in_excludes_no_member() {
 // faults.md: R72
 #[test]
 fn registration_on_full_disk_is_retried_until_space_is_free() {
-    let (home, relay) = town(&["--data", "r"], &["TOM"]);
-    limit_files(&relay.running, Some(0));
-    let mut tom = home.start(&["send", "--as", "TOM", "--timeout", "60s", "echo", "x"]);
+    let (machine, relay) = relay_with_members(&["--data", "r"], &["TOM"]);
+    limit_files(&relay.process, Some(0));
+    let mut tom = machine.start(&["send", "--as", "TOM", "--timeout", "60s", "echo", "x"]);
     tom.until_err("cannot register new names now; trying again");
-    limit_files(&relay.running, None);
-    let ended = tom.end().with(0);
-    assert!(ended.out.last().unwrap().starts_with("delivered "), "{ended:?}");
-    assert_eq!(ended.err.iter().filter(|line| line.contains("cannot register")).count(), 1);
+    limit_files(&relay.process, None);
+    let exited = tom.end().with(0);
+    assert!(exited.out.last().unwrap().starts_with("delivered "), "{exited:?}");
+    assert_eq!(exited.err.iter().filter(|line| line.contains("cannot register")).count(), 1);
 }
 
 // faults.md: R72
 #[test]
 fn send_to_relay_with_full_disk_exits_75_and_keeps_letter() {
-    let (home, relay) = town(&["--data", "r"], &["TOM"]);
-    limit_files(&relay.running, Some(0));
-    home.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]).with(75);
-    let kept = home.run(&["history", "--as", "TOM"]).with(0);
+    let (machine, relay) = relay_with_members(&["--data", "r"], &["TOM"]);
+    limit_files(&relay.process, Some(0));
+    machine.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]).with(75);
+    let kept = machine.run(&["history", "--as", "TOM"]).with(0);
     assert!(kept.out.len() == 1 && kept.out[0].ends_with("TOM → echo [queued] x"), "{kept:?}");
-    limit_files(&relay.running, None);
-    home.run(&["send", "--as", "TOM", "--timeout", "60s", "echo", "y"]).with(0);
-    let sent = home.run(&["history", "--as", "TOM"]).with(0);
+    limit_files(&relay.process, None);
+    machine.run(&["send", "--as", "TOM", "--timeout", "60s", "echo", "y"]).with(0);
+    let sent = machine.run(&["history", "--as", "TOM"]).with(0);
     let of_tom: Vec<_> = sent.out.iter().filter(|line| line.contains("TOM → echo")).collect();
     assert!(of_tom.iter().all(|line| !line.contains("[queued]")) && of_tom.len() == 2, "{sent:?}");
 }
@@ -256,28 +256,31 @@ fn send_to_relay_with_full_disk_exits_75_and_keeps_letter() {
 #[test]
 fn relay_with_failed_sync_exits_74_and_keeps_accepted() {
     for file in ["relay.sqlite-wal", "relay.sqlite"] {
-        let faults = Faults::new();
-        let home = Home::with_faults(&faults);
-        let relay = home.relay(&["--data", "r"]);
+        let faults = FaultInjector::new();
+        let machine = Machine::with_faults(&faults);
+        let relay = machine.relay(&["--data", "r"]);
         let addr = relay.udp.to_string();
-        home.book(&["TOM", "JACK"], &addr);
-        home.away("JACK");
-        (0..3).for_each(|n| assert!(send_long(&home, n).result().starts_with("accepted ")));
+        machine.book(&["TOM", "JACK"], &addr);
+        machine.register("JACK");
+        (0..3).for_each(|n| assert!(send_long(&machine, n).result().starts_with("accepted ")));
         faults.fail_sync(file);
         // The log is synced with each letter, the database once the log is long.
         let lines: String = (3..123).map(|n| long(n) + "\n").collect();
         let tom = ["send", "--as", "TOM", "--lines", "--timeout", "3s", "JACK"];
-        let late = home.run_with(&tom, lines.as_bytes()).with(75);
+        let late = machine.run_with(&tom, lines.as_bytes()).with(75);
         assert!(late.out.len() < 120, "the disk did not fail");
-        let ended = relay.running.end().with(74);
-        let said = ended.err.last().unwrap();
-        assert!(ended.err.len() == 3 && said.contains("r/relay.sqlite: disk I/O error (fsync)"), "{ended:?}");
+        let exited = relay.process.end().with(74);
+        let notices = exited.err.last().unwrap();
+        assert!(
+            exited.err.len() == 3 && notices.contains("r/relay.sqlite: disk I/O error (fsync)"),
+            "{exited:?}"
+        );
         assert_eq!(faults.heal(), 1, "a failed sync is not repeated");
 
-        let relay = home.relay(&["--data", "r", "--bind", &addr]);
-        let rest = home.run(&["send", "--as", "TOM", "--timeout", "20s", "JACK", "last"]);
+        let relay = machine.relay(&["--data", "r", "--bind", &addr]);
+        let rest = machine.run(&["send", "--as", "TOM", "--timeout", "20s", "JACK", "last"]);
         assert!(rest.out.last().unwrap().starts_with("accepted "), "{rest:?}");
-        assert_eq!(heard(&home, 123), numbers(0..123), "{file}");
+        assert_eq!(received_texts(&machine, 123), numbers(0..123), "{file}");
         relay.stop().with(0);
     }
 }
@@ -285,33 +288,33 @@ fn relay_with_failed_sync_exits_74_and_keeps_accepted() {
 // faults.md: R72
 #[test]
 fn client_with_failed_sync_exits_74_and_loses_nothing() {
-    let faults = Faults::new();
-    let home = Home::with_faults(&faults);
-    let relay = home.relay(&["--data", "r"]);
-    home.book(&["TOM", "JACK"], relay.udp);
-    home.send("TOM", "echo", "x").with(0);
-    let jack = home.listen("JACK", &[]);
+    let faults = FaultInjector::new();
+    let machine = Machine::with_faults(&faults);
+    let relay = machine.relay(&["--data", "r"]);
+    machine.book(&["TOM", "JACK"], relay.udp);
+    machine.send("TOM", "echo", "x").with(0);
+    let jack = machine.listen("JACK", &[]);
     faults.fail_sync("letters.sqlite-wal");
-    let ended = home.send("TOM", "JACK", "0").with(74);
+    let exited = machine.send("TOM", "JACK", "0").with(74);
     // An earlier record may have failed already. Then the store does not take the letter.
-    let (last, before) = ended.err.split_last().unwrap();
-    assert!(last.contains("letters.sqlite: disk I/O error (fsync)"), "{ended:?}");
-    assert!(before.iter().all(|line| line.contains("could not be written to disk")), "{ended:?}");
+    let (last, before) = exited.err.split_last().unwrap();
+    assert!(last.contains("letters.sqlite: disk I/O error (fsync)"), "{exited:?}");
+    assert!(before.iter().all(|line| line.contains("could not be written to disk")), "{exited:?}");
     assert_eq!(faults.heal(), 1);
     // The user saw the failure: the letter goes out with the next run, or was never written.
-    home.send("TOM", "JACK", "1").result();
+    machine.send("TOM", "JACK", "1").result();
     drop(jack);
 
-    let jack = home.listen("JACK", &[]);
+    let jack = machine.listen("JACK", &[]);
     faults.fail_sync("letters.sqlite-wal");
     // TOM is on the same machine, so a member on another machine writes.
-    let other = Home::new();
+    let other = Machine::new();
     other.book(&["JACK"], relay.udp);
     other.send("MARY", "JACK", "2").result();
-    let ended = jack.end().with(74);
-    assert!(ended.err.last().unwrap().contains("letters.sqlite: "), "{ended:?}");
+    let exited = jack.end().with(74);
+    assert!(exited.err.last().unwrap().contains("letters.sqlite: "), "{exited:?}");
     assert_eq!(faults.heal(), 1);
-    let shown = home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    let shown = machine.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
     assert!(shown.out.last().unwrap().ends_with("] 2"), "{shown:?}");
     relay.stop().with(0);
 }
@@ -323,34 +326,34 @@ fn read_only_folder_is_named_by_relay_and_client() {
         eprintln!("no namespaces here: nothing is read-only for root");
         return;
     }
-    let (home, relay) = town(&["--data", "r"], &["TOM"]);
-    home.run(&["send", "--as", "TOM", "--data", "c", "echo", "x"]).with(0);
+    let (machine, relay) = relay_with_members(&["--data", "r"], &["TOM"]);
+    machine.run(&["send", "--as", "TOM", "--data", "c", "echo", "x"]).with(0);
     relay.stop().with(0);
-    let before = home.read("r/relay.key");
+    let before = machine.read("r/relay.key");
     let start = ["relay", "--bind", "127.0.0.1:0", "--data", "r"];
     let send = ["send", "--as", "TOM", "--data", "c", "echo@127.0.0.1:1", "x"];
     for (dir, args) in [("r", &start[..]), ("c", &send[..])] {
         let script =
             format!(r#"mount --bind {dir} {dir} && mount -o remount,bind,ro {dir} && exec "$0" "$@""#);
-        let ended = Running::start(home.command_behind(&["unshare", "-rm", "sh"], &script, args)).end();
-        ended.one_line(1, "lock: Read-only file system");
+        let exited = Process::start(machine.command_behind(&["unshare", "-rm", "sh"], &script, args)).end();
+        exited.one_line(1, "lock: Read-only file system");
     }
-    assert_eq!(home.read("r/relay.key"), before);
-    home.relay(&["--data", "r"]).stop().with(0);
+    assert_eq!(machine.read("r/relay.key"), before);
+    machine.relay(&["--data", "r"]).stop().with(0);
 }
 
 // faults.md: R71
 /// A missing log is reported too. The relay changes nothing.
 #[test]
 fn flipped_bit_in_log_is_reported_at_start_and_kept() {
-    let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    let (machine, relay) = relay_with_members(&["--data", "r"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.away("JACK");
+    machine.register("JACK");
     for n in 0..5 {
-        home.send("TOM", "JACK", &n.to_string()).result();
+        machine.send("TOM", "JACK", &n.to_string()).result();
     }
-    relay.running.kill();
-    let log = home.path("r/relay.sqlite-wal");
+    relay.process.kill();
+    let log = machine.path("r/relay.sqlite-wal");
     let whole = fs::read(&log).unwrap();
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 4;
@@ -361,15 +364,15 @@ fn flipped_bit_in_log_is_reported_at_start_and_kept() {
             None => fs::remove_file(&log).unwrap(),
         }
         for _ in 0..2 {
-            home.run(&start).one_line(1, "r/relay.sqlite has lost letters: it has ");
+            machine.run(&start).one_line(1, "r/relay.sqlite has lost letters: it has ");
         }
         if bytes.is_some() {
             assert_eq!(fs::read(&log).ok(), bytes);
         }
     }
     fs::write(&log, whole).unwrap();
-    let _relay = home.relay(&start[1..]);
-    assert_eq!(heard(&home, 5), numbers(0..5));
+    let _relay = machine.relay(&start[1..]);
+    assert_eq!(received_texts(&machine, 5), numbers(0..5));
 }
 
 // faults.md: R71
@@ -377,14 +380,14 @@ fn flipped_bit_in_log_is_reported_at_start_and_kept() {
 /// flips, and the other two are delivered.
 #[test]
 fn damaged_letter_in_large_database_is_reported_once() {
-    let (home, relay) = town(&["--data", "r"], &["TOM", "JACK"]);
+    let (machine, relay) = relay_with_members(&["--data", "r"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.away("JACK");
+    machine.register("JACK");
     for n in 0..3 {
-        home.send("TOM", "JACK", &format!("number {n}")).result();
+        machine.send("TOM", "JACK", &format!("number {n}")).result();
     }
     relay.stop().with(0);
-    let file = home.path("r/relay.sqlite");
+    let file = machine.path("r/relay.sqlite");
     let db = Connection::open(&file).unwrap();
     db.execute_batch(
         "CREATE TABLE filler(x); INSERT INTO filler VALUES (zeroblob(70000000)); DROP TABLE filler",
@@ -398,30 +401,30 @@ fn damaged_letter_in_large_database_is_reported_once() {
     fs::write(&file, bytes).unwrap();
 
     let start = ["--data", "r", "--bind", &addr];
-    let mut relay = home.relay(&start);
-    let jack = home.run(&["listen", "--as", "JACK", "--count", "2"]).with(0);
+    let mut relay = machine.relay(&start);
+    let jack = machine.run(&["listen", "--as", "JACK", "--count", "2"]).with(0);
     let shown = jack.out.join("\n");
     assert!(
         shown.contains("number 0") && shown.contains("number 2") && !shown.contains("number 5"),
         "{jack:?}"
     );
     assert!(jack.err.iter().any(|line| line.contains("1 letter missing here")), "{jack:?}");
-    let line = relay.running.until_err("r/relay.sqlite: a letter of TOM to JACK is damaged (row 2)");
+    let line = relay.process.until_err("r/relay.sqlite: a letter of TOM to JACK is damaged (row 2)");
     assert!(line.contains("it stays in the file"), "{line}");
-    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    let mut tom = machine.start(&["send", "--as", "TOM", "--lines", "JACK"]);
     tom.write("number 3\n");
     tom.until_err("-2 damaged");
     tom.until_err("number 1");
-    tom.feed(b"");
+    tom.write_and_close(b"");
     tom.end();
-    let said = home.run(&["history", "--as", "TOM", "--json"]).with(0).out.join("\n");
-    assert!(said.contains("number 2") && !said.contains("number 1"), "{said}");
+    let notices = machine.run(&["history", "--as", "TOM", "--json"]).with(0).out.join("\n");
+    assert!(notices.contains("number 2") && !notices.contains("number 1"), "{notices}");
     let named =
         |relay: Relay| relay.stop().with(0).err.iter().filter(|line| line.contains("damaged")).count();
     assert_eq!(named(relay), 1);
 
-    let relay = home.relay(&start);
-    let jack = home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
+    let relay = machine.relay(&start);
+    let jack = machine.run(&["listen", "--as", "JACK", "--count", "1"]).with(0);
     assert!(jack.out[0].ends_with("number 3"), "{jack:?}");
     assert_eq!(named(relay), 0, "it is reported once");
     assert!(fs::read(&file).unwrap().windows(8).any(|window| window == b"number 5"), "the bytes are kept");
@@ -430,13 +433,13 @@ fn damaged_letter_in_large_database_is_reported_once() {
 // faults.md: R71
 #[test]
 fn lost_or_damaged_member_database_is_named() {
-    let (home, _relay) = town(&["--data", "r"], &["TOM", "JACK"]);
-    home.send("TOM", "echo", "x").with(0);
-    let member = fs::read_dir(home.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();
+    let (machine, _relay) = relay_with_members(&["--data", "r"], &["TOM", "JACK"]);
+    machine.send("TOM", "echo", "x").with(0);
+    let member = fs::read_dir(machine.path(".local/share/queqiao/members")).unwrap().next().unwrap().unwrap();
     let letters = member.path().join("letters.sqlite");
     let whole = fs::read(&letters).unwrap();
-    type Harm = fn(&Path, &[u8]);
-    let table: [(Harm, &str); 4] = [
+    type Damage = fn(&Path, &[u8]);
+    let table: [(Damage, &str); 4] = [
         (|path, _| fs::remove_file(path).unwrap(), "letters.sqlite has lost letters: it has 0 of "),
         (|path, _| fs::write(path, "").unwrap(), "letters.sqlite has lost letters: it has 0 of "),
         (
@@ -448,22 +451,22 @@ fn lost_or_damaged_member_database_is_named() {
             "letters.sqlite is not a database",
         ),
     ];
-    for (harm, told) in table {
+    for (harm, notice) in table {
         harm(&letters, &whole);
-        home.send("TOM", "echo", "x").one_line(1, told);
-        home.run(&["history", "--as", "TOM"]).one_line(1, told);
+        machine.send("TOM", "echo", "x").one_line(1, notice);
+        machine.run(&["history", "--as", "TOM"]).one_line(1, notice);
         fs::write(&letters, &whole).unwrap();
     }
-    home.send("TOM", "echo", "x").with(0);
+    machine.send("TOM", "echo", "x").with(0);
 }
 
 // faults.md: R72
 #[test]
 fn client_that_cannot_write_returns_the_text() {
     // JACK is away: no answer comes that must be written first.
-    let (home, _relay) = town(&[], &["TOM", "JACK"]);
-    home.away("JACK");
-    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    let (machine, _relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    machine.register("JACK");
+    let mut tom = machine.start(&["send", "--as", "TOM", "--lines", "JACK"]);
     tom.write("one\n");
     assert!(tom.out().starts_with("accepted "));
     limit_files(&tom, Some(0));
@@ -473,46 +476,46 @@ fn client_that_cannot_write_returns_the_text() {
     limit_files(&tom, None);
     tom.write("three\n");
     assert!(tom.out().starts_with("accepted "));
-    tom.feed(b"");
+    tom.write_and_close(b"");
     tom.end().with(1);
-    let said = home.run(&["history", "--as", "TOM"]).with(0).out.join("\n");
-    assert!(["one", "three"].iter().all(|text| said.contains(text)) && !said.contains("two"));
+    let notices = machine.run(&["history", "--as", "TOM"]).with(0).out.join("\n");
+    assert!(["one", "three"].iter().all(|text| notices.contains(text)) && !notices.contains("two"));
 
     let args = ["send", "--as", "TOM", "echo", "x"];
-    let tom = home.command_behind(&["sh"], r#"ulimit -f 0 && exec "$0" "$@""#, &args);
-    Running::start(tom).end().one_line(1, "letters.sqlite: disk I/O error");
+    let tom = machine.command_behind(&["sh"], r#"ulimit -f 0 && exec "$0" "$@""#, &args);
+    Process::start(tom).end().one_line(1, "letters.sqlite: disk I/O error");
 }
 
 // faults.md: R76
 #[test]
 fn unsynced_state_file_is_named_and_not_used() {
-    let faults = Faults::new();
-    let home = Home::with_faults(&faults);
-    let relay = home.relay(&["--data", "r"]);
-    home.book(&["TOM"], relay.udp);
+    let faults = FaultInjector::new();
+    let machine = Machine::with_faults(&faults);
+    let relay = machine.relay(&["--data", "r"]);
+    machine.book(&["TOM"], relay.udp);
     faults.fail_sync("counter.new");
     // The letter is kept if it was committed before the counter failed. No relay is contacted.
-    let failed = home.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]);
+    let failed = machine.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]);
     let why = failed.err.iter().find(|line| line.contains("/counter: Input/output error"));
     assert!([1, 75].contains(&failed.code) && failed.out.is_empty() && why.is_some(), "{failed:?}");
     assert!(faults.heal() > 0);
-    home.send("TOM", "echo", "x").result();
+    machine.send("TOM", "echo", "x").result();
 }
 
 // faults.md: R76
 #[test]
 fn all_files_are_private_whatever_umask() {
-    let home = Home::new();
+    let machine = Machine::new();
     let script = r#"umask 000 && exec "$0" "$@""#;
     let args = ["relay", "--bind", "127.0.0.1:0", "--data", "data/relay"];
-    let relay = home.relay_from(home.command_behind(&["sh"], script, &args));
+    let relay = machine.relay_from(machine.command_behind(&["sh"], script, &args));
     let args = ["listen", "--as", "TOM", "--data", "data", "--contacts", "book"];
-    home.write("book", format!("[contacts]\nTOM = \"{}\"\n", relay.udp));
-    let mut tom = Running::start(home.command_behind(&["sh"], script, &args));
+    machine.write("book", format!("[contacts]\nTOM = \"{}\"\n", relay.udp));
+    let mut tom = Process::start(machine.command_behind(&["sh"], script, &args));
     tom.until_err("connected to");
-    home.run(&["send", "--as", "JACK", &format!("TOM@{}", relay.udp), "x"]).with(0);
+    machine.run(&["send", "--as", "JACK", &format!("TOM@{}", relay.udp), "x"]).with(0);
     tom.out();
-    let mut folders = vec![home.path("data")];
+    let mut folders = vec![machine.path("data")];
     let mut files = 0;
     while let Some(folder) = folders.pop() {
         assert_eq!(mode(&folder), 0o700, "{folder:?}");

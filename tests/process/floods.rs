@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use queqiao::base::Rng;
 
-use crate::world::{Home, Relay};
+use crate::harness::{Machine, Relay};
 
 const PER_SECOND: u64 = 50_000;
 const BURST_MAX: u64 = 1_000;
@@ -27,7 +27,7 @@ const PER_SOCKET: u64 = 500;
 /// Log lines per second: four kinds with external causes, ten lines a second each.
 const LINES_PER_SECOND: u64 = 40;
 /// Other log lines, about members.
-const LINES_BESIDE: u64 = 200;
+const OTHER_LINES: u64 = 200;
 /// Minimum number of letters.
 const LETTERS: usize = 100;
 const GROWTH_MAX_KIB: u64 = 32 * 1024;
@@ -35,28 +35,28 @@ const GROWTH_MAX_KIB: u64 = 32 * 1024;
 struct Flood {
     sent: Arc<AtomicU64>,
     /// Dropped to stop the thread.
-    goes_on: Sender<()>,
+    stop_sender: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Flood {
     fn start(relay: SocketAddr) -> Flood {
         let sent = Arc::new(AtomicU64::new(0));
-        let (goes_on, over) = channel();
+        let (stop_sender, over) = channel();
         let counter = sent.clone();
-        let thread = thread::spawn(move || pour(relay, &counter, &over));
-        Flood { sent, goes_on, thread }
+        let thread = thread::spawn(move || send_flood(relay, &counter, &over));
+        Flood { sent, stop_sender, thread }
     }
 
     fn stop(self) -> u64 {
-        drop(self.goes_on);
+        drop(self.stop_sender);
         self.thread.join().unwrap();
         self.sent.load(Ordering::Relaxed)
     }
 }
 
 /// Sends random datagrams of 1 to 1,500 bytes. Every second one has the header of a packet.
-fn pour(relay: SocketAddr, sent: &AtomicU64, over: &Receiver<()>) {
+fn send_flood(relay: SocketAddr, sent: &AtomicU64, over: &Receiver<()>) {
     let mut rng = Rng::from_seed([2; 32]);
     let begin = Instant::now();
     let mut done = 0;
@@ -91,17 +91,17 @@ fn resident_kib(pid: &str) -> u64 {
 // faults.md: R2
 #[test]
 fn letters_pass_flood_without_growth_of_memory_or_log() {
-    let home = Home::new();
-    let mut command = home.command(&["relay", "--bind", "127.0.0.1:0"]);
+    let machine = Machine::new();
+    let mut command = machine.command(&["relay", "--bind", "127.0.0.1:0"]);
     command.env("RUST_LOG", "debug");
     let began = Instant::now();
     let relay = Relay::start(command);
-    home.book(&["TOM", "JACK"], relay.udp);
-    let jack = home.listen("JACK", &[]);
-    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "--wait", "delivered", "JACK"]);
+    machine.book(&["TOM", "JACK"], relay.udp);
+    let jack = machine.listen("JACK", &[]);
+    let mut tom = machine.start(&["send", "--as", "TOM", "--lines", "--wait", "delivered", "JACK"]);
     tom.write("first\n");
     assert!(tom.out().starts_with("delivered "));
-    let pid = relay.running.pid();
+    let pid = relay.process.pid();
     let flood = Flood::start(relay.udp);
     let flood_began = Instant::now();
     let before = resident_kib(&pid);
@@ -117,10 +117,10 @@ fn letters_pass_flood_without_growth_of_memory_or_log() {
     let sent = flood.stop();
     assert!(sent > 10_000, "{sent} datagrams are no flood");
     assert!(grown < GROWTH_MAX_KIB, "{grown} KiB more after {sent} datagrams");
-    tom.feed(b"");
+    tom.write_and_close(b"");
     tom.end().with(0);
     assert_eq!(jack.terminate().out.len(), number, "each letter once");
-    let said = relay.stop().with(0).err.len() as u64;
-    let most = LINES_BESIDE + LINES_PER_SECOND * (1 + began.elapsed().as_secs());
-    assert!(said < most, "{said} lines, {most} allowed, for {sent} datagrams");
+    let notices = relay.stop().with(0).err.len() as u64;
+    let most = OTHER_LINES + LINES_PER_SECOND * (1 + began.elapsed().as_secs());
+    assert!(notices < most, "{notices} lines, {most} allowed, for {sent} datagrams");
 }

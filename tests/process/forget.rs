@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::harness::{Machine, relay_with_members, texts, unused_addr};
 use crate::terminal::Terminal;
-use crate::world::{Home, nobody, texts, town};
 
 /// Whether any file below this folder contains these bytes.
 fn is_anywhere(dir: &Path, text: &str) -> bool {
@@ -15,83 +15,83 @@ fn is_anywhere(dir: &Path, text: &str) -> bool {
     entries.into_iter().any(|path| is_in(&path))
 }
 
-fn forget(home: &Home, name: &str, args: &[&str]) -> crate::world::Ended {
-    home.run(&[&["history", "--as", name, "--data", name, "--forget"], args].concat())
+fn forget(machine: &Machine, name: &str, args: &[&str]) -> crate::harness::ExitedProcess {
+    machine.run(&[&["history", "--as", name, "--data", name, "--forget"], args].concat())
 }
 
 /// Both members write for a while, one of them in a process that continues to run.
 #[test]
 fn texts_are_erased_from_every_file_while_others_run() {
-    let (home, relay) = town(&[], &["TOM", "JACK", "MARY"]);
-    let mut jack = home.start(&["listen", "--as", "JACK", "--data", "JACK"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK", "MARY"]);
+    let mut jack = machine.start(&["listen", "--as", "JACK", "--data", "JACK"]);
     jack.until_err("connected to");
     let lines: String = (0..300).map(|n| format!("secret-{n}-{}\n", "s".repeat(n * 20))).collect();
     for from in ["TOM", "MARY"] {
         let sends = ["send", "--as", from, "--data", from, "--lines", "--wait", "delivered", "JACK"];
-        home.run_with(&sends, lines.replace("secret", from).as_bytes()).with(0);
+        machine.run_with(&sends, lines.replace("secret", from).as_bytes()).with(0);
     }
     jack.until_out("MARY-299-");
-    assert!(is_anywhere(&home.path("JACK"), "TOM-150-") && is_anywhere(&home.path("TOM"), "TOM-150-"));
-    assert_eq!(forget(&home, "JACK", &["TOM"]).result(), "erased 300");
-    assert!(!is_anywhere(&home.path("JACK"), "TOM-"), "while the primary process runs");
-    assert!((0..300).all(|n| is_anywhere(&home.path("JACK"), &format!("MARY-{n}-"))));
-    assert_eq!(forget(&home, "TOM", &["JACK"]).result(), "erased 300");
-    assert!(!is_anywhere(&home.path("TOM"), "TOM-"));
-    home.run(&["send", "--as", "TOM", "--data", "TOM", "--wait", "delivered", "JACK", "again"]).with(0);
+    assert!(is_anywhere(&machine.path("JACK"), "TOM-150-") && is_anywhere(&machine.path("TOM"), "TOM-150-"));
+    assert_eq!(forget(&machine, "JACK", &["TOM"]).result(), "erased 300");
+    assert!(!is_anywhere(&machine.path("JACK"), "TOM-"), "while the primary process runs");
+    assert!((0..300).all(|n| is_anywhere(&machine.path("JACK"), &format!("MARY-{n}-"))));
+    assert_eq!(forget(&machine, "TOM", &["JACK"]).result(), "erased 300");
+    assert!(!is_anywhere(&machine.path("TOM"), "TOM-"));
+    machine.run(&["send", "--as", "TOM", "--data", "TOM", "--wait", "delivered", "JACK", "again"]).with(0);
     jack.until_out("] again");
-    let said = home.run(&["history", "--as", "JACK", "--data", "JACK", "TOM"]).with(0).out;
-    assert_eq!(texts(&said), ["again"]);
+    let notices = machine.run(&["history", "--as", "JACK", "--data", "JACK", "TOM"]).with(0).out;
+    assert_eq!(texts(&notices), ["again"]);
     jack.terminate().with(130);
-    assert_eq!(forget(&home, "JACK", &["--yes"]).result(), "erased 301");
-    assert!(!is_anywhere(&home.path("JACK"), "MARY-"));
+    assert_eq!(forget(&machine, "JACK", &["--yes"]).result(), "erased 301");
+    assert!(!is_anywhere(&machine.path("JACK"), "MARY-"));
     relay.stop().with(0);
 }
 
 #[test]
 fn waiting_outbox_letters_are_kept_and_sent() {
-    let home = Home::new();
-    let addr = nobody();
-    home.book(&["TOM", "JACK"], &addr);
+    let machine = Machine::new();
+    let addr = unused_addr();
+    machine.book(&["TOM", "JACK"], &addr);
     let tom = ["--as", "TOM", "--data", "TOM"];
-    home.run(&[&["send"], &tom[..], &["--timeout", "0.3s", "JACK", "waits"]].concat()).with(75);
-    let kept = forget(&home, "TOM", &["JACK"]);
+    machine.run(&[&["send"], &tom[..], &["--timeout", "0.3s", "JACK", "waits"]].concat()).with(75);
+    let kept = forget(&machine, "TOM", &["JACK"]);
     assert_eq!(kept.result(), "erased 0");
-    assert_eq!(kept.said(), ["1 messages that are on their way stay"]);
-    let relay = home.relay(&["--bind", &addr]);
-    home.away("JACK");
+    assert_eq!(kept.notices(), ["1 messages that are on their way stay"]);
+    let relay = machine.relay(&["--bind", &addr]);
+    machine.register("JACK");
     // A letter in the mailbox: its text is erased, and its outcome is still tracked.
-    home.run(&[&["send"], &tom[..], &["JACK", "second"]].concat()).with(0);
-    assert_eq!(forget(&home, "TOM", &["JACK"]).result(), "erased 2");
-    assert!(!is_anywhere(&home.path("TOM"), "waits") && !is_anywhere(&home.path("TOM"), "second"));
-    let heard = home.run(&["listen", "--as", "JACK", "--count", "2"]).with(0).out;
-    assert_eq!(texts(&heard), ["waits", "second"]);
-    home.run(&[&["send"], &tom[..], &["--wait", "delivered", "JACK", "third"]].concat()).with(75);
-    assert_eq!(home.run(&[&["history"], &tom[..]].concat()).with(0).out.len(), 1);
+    machine.run(&[&["send"], &tom[..], &["JACK", "second"]].concat()).with(0);
+    assert_eq!(forget(&machine, "TOM", &["JACK"]).result(), "erased 2");
+    assert!(!is_anywhere(&machine.path("TOM"), "waits") && !is_anywhere(&machine.path("TOM"), "second"));
+    let received = machine.run(&["listen", "--as", "JACK", "--count", "2"]).with(0).out;
+    assert_eq!(texts(&received), ["waits", "second"]);
+    machine.run(&[&["send"], &tom[..], &["--wait", "delivered", "JACK", "third"]].concat()).with(75);
+    assert_eq!(machine.run(&[&["history"], &tom[..]].concat()).with(0).out.len(), 1);
     relay.stop().with(0);
 }
 
 #[test]
 fn unread_letters_are_kept() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut tom = home.sending("TOM", "first\n");
-    home.send("JACK", "TOM", "are you there?").with(0);
-    let kept = home.run(&["history", "--as", "TOM", "--forget", "JACK"]);
-    assert_eq!((kept.result(), kept.said().len()), ("erased 0", 1), "{kept:?}");
-    assert!(kept.said()[0].starts_with("1 messages that you have not seen stay"), "{kept:?}");
-    tom.feed(b"");
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut tom = machine.start_send("TOM", "first\n");
+    machine.send("JACK", "TOM", "are you there?").with(0);
+    let kept = machine.run(&["history", "--as", "TOM", "--forget", "JACK"]);
+    assert_eq!((kept.result(), kept.notices().len()), ("erased 0", 1), "{kept:?}");
+    assert!(kept.notices()[0].starts_with("1 messages that you have not seen stay"), "{kept:?}");
+    tom.write_and_close(b"");
     tom.end().with(0);
-    let heard = home.run(&["listen", "--as", "TOM", "--count", "2"]).with(0).out;
-    assert_eq!(texts(&heard), ["FIRST", "are you there?"]);
-    assert_eq!(home.run(&["history", "--as", "TOM", "--forget", "JACK"]).result(), "erased 1");
+    let received = machine.run(&["listen", "--as", "TOM", "--count", "2"]).with(0).out;
+    assert_eq!(texts(&received), ["FIRST", "are you there?"]);
+    assert_eq!(machine.run(&["history", "--as", "TOM", "--forget", "JACK"]).result(), "erased 1");
     relay.stop().with(0);
 }
 
 #[test]
 fn only_older_letters_are_erased() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let _jack = home.listen("JACK", &[]);
-    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
-    let older = |age: &str| home.run(&["history", "--as", "TOM", "--forget", "--older", age]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let _jack = machine.listen("JACK", &[]);
+    machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
+    let older = |age: &str| machine.run(&["history", "--as", "TOM", "--forget", "--older", age]);
     assert_eq!(older("12h").result(), "erased 0");
     assert_eq!(older("90d").result(), "erased 0");
     assert_eq!(older("0s").result(), "erased 1", "a script that says how old needs no --yes");
@@ -100,10 +100,10 @@ fn only_older_letters_are_erased() {
 
 #[test]
 fn contradictory_options_are_refused_in_one_line() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let _jack = home.listen("JACK", &[]);
-    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
-    let history = |args: &[&str]| home.run(&[&["history", "--as", "TOM"], args].concat());
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let _jack = machine.listen("JACK", &[]);
+    machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
+    let history = |args: &[&str]| machine.run(&[&["history", "--as", "TOM"], args].concat());
     for print in [&["--json"][..], &["--last", "3"]] {
         history(&[&["--forget"], print].concat()).one_line(2, "use one or the other");
     }
@@ -114,23 +114,23 @@ fn contradictory_options_are_refused_in_one_line() {
     assert_eq!(history(&["JACK"]).with(0).out.len(), 1, "nothing was erased");
     assert_eq!(history(&["--forget", "MARY"]).result(), "erased 0");
     assert_eq!(history(&["--forget", "--yes"]).result(), "erased 1");
-    assert_eq!(home.run(&["history", "--as", "NEW", "--forget", "--yes"]).result(), "erased 0");
+    assert_eq!(machine.run(&["history", "--as", "NEW", "--forget", "--yes"]).result(), "erased 0");
     relay.stop().with(0);
 }
 
 #[test]
 fn terminal_asks_before_erasing_everything() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let _jack = home.listen("JACK", &[]);
-    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let _jack = machine.listen("JACK", &[]);
+    machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
     for (answer, shown, code) in [("\r", "nothing was erased", 1), ("n\r", "nothing was erased", 1)] {
-        let mut terminal = Terminal::start(&home, &["history", "--as", "TOM", "--forget"]);
+        let mut terminal = Terminal::start(&machine, &["history", "--as", "TOM", "--forget"]);
         terminal.until("Erase all 1 messages, with everybody? (y/N) ");
         terminal.press(answer);
         terminal.until(shown);
         terminal.ends_with(code);
     }
-    let mut terminal = Terminal::start(&home, &["history", "--as", "TOM", "--forget", "--lang", "zh"]);
+    let mut terminal = Terminal::start(&machine, &["history", "--as", "TOM", "--forget", "--lang", "zh"]);
     terminal.until("(y/N) ");
     terminal.press("y\r");
     terminal.until("erased 1");

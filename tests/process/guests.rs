@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use encoding_rs::GBK;
 
-use crate::world::{Home, Relay, Running, SOON, texts, town};
+use crate::harness::{Machine, Process, Relay, SOON, relay_with_members, texts};
 
 /// Time in which unwanted output would have come: longer than a pause, the greeting delay and a
 /// turn of the relay.
@@ -17,17 +17,17 @@ fn name_of(addr: SocketAddr) -> String {
     format!("guest-{}-{}", addr.ip(), addr.port()).replace(':', ".")
 }
 
-pub struct Udp(pub UdpSocket);
+pub struct UdpGuest(pub UdpSocket);
 
-impl Udp {
-    fn to(relay: &Relay) -> Udp {
-        Udp::at(relay.udp)
+impl UdpGuest {
+    fn to(relay: &Relay) -> UdpGuest {
+        UdpGuest::at(relay.udp)
     }
 
-    pub fn at(relay: SocketAddr) -> Udp {
+    pub fn at(relay: SocketAddr) -> UdpGuest {
         let socket = UdpSocket::bind((relay.ip(), 0)).unwrap();
         socket.connect(relay).unwrap();
-        Udp(socket)
+        UdpGuest(socket)
     }
 
     pub fn name(&self) -> String {
@@ -39,33 +39,33 @@ impl Udp {
     }
 
     /// Sends this text and waits until the member gets it.
-    fn tells(&self, member: &mut Running, text: &str) {
+    fn sends_to(&self, member: &mut Process, text: &str) {
         self.say(text);
-        hears(member, &self.name(), text);
+        expect_letter(member, &self.name(), text);
     }
 
-    pub fn hears(&self, within: Duration) -> Option<Vec<u8>> {
+    pub fn expect_letter(&self, within: Duration) -> Option<Vec<u8>> {
         self.0.set_read_timeout(Some(within)).unwrap();
         let mut bytes = [0; 1024];
         self.0.recv(&mut bytes).ok().map(|len| bytes[..len].to_vec())
     }
 
     pub fn text(&self) -> String {
-        String::from_utf8(self.hears(4 * SOON).expect("an answer")).unwrap()
+        String::from_utf8(self.expect_letter(4 * SOON).expect("an answer")).unwrap()
     }
 }
 
-pub struct Tcp(pub TcpStream);
+pub struct TcpGuest(pub TcpStream);
 
-impl Tcp {
-    fn to(relay: &Relay) -> Tcp {
-        Tcp::at(relay.tcp.unwrap())
+impl TcpGuest {
+    fn to(relay: &Relay) -> TcpGuest {
+        TcpGuest::at(relay.tcp.unwrap())
     }
 
-    pub fn at(relay: SocketAddr) -> Tcp {
+    pub fn at(relay: SocketAddr) -> TcpGuest {
         let stream = TcpStream::connect(relay).unwrap();
         stream.set_read_timeout(Some(4 * SOON)).unwrap();
-        Tcp(stream)
+        TcpGuest(stream)
     }
 
     pub fn name(&self) -> String {
@@ -95,75 +95,79 @@ impl Tcp {
 }
 
 /// Returns a relay whose guests write to JACK, who is away.
-fn closed_desk(args: &[&str]) -> (Home, Relay) {
-    town(&[&["--guests", "JACK"], args].concat(), &["TOM", "JACK"])
+fn closed_guest_relay(args: &[&str]) -> (Machine, Relay) {
+    relay_with_members(&[&["--guests", "JACK"], args].concat(), &["TOM", "JACK"])
 }
 
 /// Returns a relay, also on TCP, whose guests write to JACK, who listens.
-fn desk(args: &[&str]) -> (Home, Relay, Running) {
-    let (home, relay) = closed_desk(&[&["--tcp"], args].concat());
-    let jack = home.listen("JACK", &[]);
-    (home, relay, jack)
+fn guest_relay(args: &[&str]) -> (Machine, Relay, Process) {
+    let (machine, relay) = closed_guest_relay(&[&["--tcp"], args].concat());
+    let jack = machine.listen("JACK", &[]);
+    (machine, relay, jack)
 }
 
 /// Returns a relay whose guests write to JACK, who chats and can answer.
-fn chatting_desk(args: &[&str]) -> (Home, Relay, Running) {
-    let (home, relay) = closed_desk(args);
-    let jack = home.chat("JACK", &relay, &[]);
-    (home, relay, jack)
+fn chatting_guest_relay(args: &[&str]) -> (Machine, Relay, Process) {
+    let (machine, relay) = closed_guest_relay(args);
+    let jack = machine.chat("JACK", &relay, &[]);
+    (machine, relay, jack)
 }
 
-fn hears(jack: &mut Running, from: &str, text: &str) {
+fn expect_letter(jack: &mut Process, from: &str, text: &str) {
     let line = jack.out();
     assert!(line.contains(from) && line.ends_with(&format!("] {text}")), "{line}");
 }
 
 #[test]
 fn ready_line_names_guest_member() {
-    let (_home, relay) = closed_desk(&[]);
+    let (_machine, relay) = closed_guest_relay(&[]);
     assert!(relay.line.ends_with(" guests=JACK"), "{}", relay.line);
 }
 
 #[test]
 fn udp_guests_are_answered_at_their_addresses() {
-    let (_home, relay, mut jack) = chatting_desk(&[]);
-    let one = Udp::to(&relay);
-    let two = Udp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&[]);
+    let one = UdpGuest::to(&relay);
+    let two = UdpGuest::to(&relay);
     one.say("你好");
     jack.until_out("你好");
     two.say(GBK.encode("约不").0);
     jack.until_out("约不");
     jack.write(&format!("{}\n不约\nquit\n{}\n也好\n", two.name(), one.name()));
-    assert_eq!(GBK.decode(&two.hears(4 * SOON).unwrap()).0, "不约");
+    assert_eq!(GBK.decode(&two.expect_letter(4 * SOON).unwrap()).0, "不约");
     assert_eq!(one.text(), "也好");
-    assert_eq!((one.hears(QUIET), two.hears(Duration::from_millis(1))), (None, None), "answers never cross");
+    assert_eq!(
+        (one.expect_letter(QUIET), two.expect_letter(Duration::from_millis(1))),
+        (None, None),
+        "answers never cross"
+    );
 }
 
 // faults.md: R11
 #[test]
 fn answers_run_3_datagrams_ahead_and_polls_fetch_more() {
-    let (_home, relay, mut jack) = chatting_desk(&[]);
-    let guest = Udp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&[]);
+    let guest = UdpGuest::to(&relay);
     guest.say("hello");
     jack.until_out("hello");
     let text = "长".repeat(2_000);
     jack.write(&format!("{}\n{text}\n", guest.name()));
-    let mut got: Vec<Vec<u8>> = (0..4).map(|_| guest.hears(4 * SOON).unwrap()).collect();
-    assert_eq!(guest.hears(QUIET), None, "one earned and three ahead");
+    let mut got: Vec<Vec<u8>> = (0..4).map(|_| guest.expect_letter(4 * SOON).unwrap()).collect();
+    assert_eq!(guest.expect_letter(QUIET), None, "one earned and three ahead");
     while got.iter().map(Vec::len).sum::<usize>() < text.len() {
         guest.say("");
-        got.push(guest.hears(4 * SOON).unwrap());
+        got.push(guest.expect_letter(4 * SOON).unwrap());
     }
     assert!(got.iter().all(|piece| piece.len() <= 1_024 && std::str::from_utf8(piece).is_ok()));
     assert_eq!(String::from_utf8(got.concat()).unwrap(), text);
     guest.say("");
-    assert_eq!(guest.hears(QUIET), None);
+    assert_eq!(guest.expect_letter(QUIET), None);
 }
 
 #[test]
 fn echo_serves_plain_text_over_udp_and_tcp() {
-    let (_home, relay) = town(&["--tcp", "--guests", "echo"], &[]);
-    let clients: Vec<Udp> = (0..20).map(|_| Udp::to(&relay)).collect();
+    let (_machine, relay) = relay_with_members(&["--tcp", "--guests", "echo"], &[]);
+    let clients: Vec<UdpGuest> = (0..20).map(|_| UdpGuest::to(&relay)).collect();
     for (n, client) in clients.iter().enumerate() {
         client.say(format!("client {n} 中文"));
     }
@@ -175,8 +179,8 @@ fn echo_serves_plain_text_over_udp_and_tcp() {
     // 丂 is 0x8140 and 乤 0x8161 in GBK: the second byte of each is an ASCII character.
     let gbk = GBK.encode("丂乤abc").0.into_owned();
     clients[0].say(&gbk);
-    assert_eq!(GBK.decode(&clients[0].hears(4 * SOON).unwrap()).0, "丂乤ABC");
-    let mut once = Tcp::to(&relay);
+    assert_eq!(GBK.decode(&clients[0].expect_letter(4 * SOON).unwrap()).0, "丂乤ABC");
+    let mut once = TcpGuest::to(&relay);
     once.say("hello,server");
     assert_eq!(once.text(), "HELLO,SERVER");
     once.0.shutdown(Shutdown::Write).unwrap();
@@ -185,8 +189,8 @@ fn echo_serves_plain_text_over_udp_and_tcp() {
 
 #[test]
 fn tcp_guest_and_member_talk_until_either_sends_q() {
-    let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
-    let mut guest = Tcp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&["--tcp"]);
+    let mut guest = TcpGuest::to(&relay);
     guest.say("在吗");
     jack.until_out("在吗");
     jack.write(&format!("{}\n在\n", guest.name()));
@@ -200,7 +204,7 @@ fn tcp_guest_and_member_talk_until_either_sends_q() {
     assert_eq!(guest.hear(), b"", "the relay closes");
     jack.until_out(&format!("[{}] has left", guest.name()));
 
-    let mut guest = Tcp::to(&relay);
+    let mut guest = TcpGuest::to(&relay);
     guest.say("again\r\nand again\n");
     jack.until_out(": again");
     jack.until_out("and again");
@@ -210,16 +214,16 @@ fn tcp_guest_and_member_talk_until_either_sends_q() {
 
 #[test]
 fn quit_and_exit_close_silently_and_member_closes_with_q() {
-    let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&["--tcp"]);
     for word in ["quit", "exit\n", "quit\r\n"] {
-        let mut guest = Tcp::to(&relay);
+        let mut guest = TcpGuest::to(&relay);
         guest.say("hello\n");
         jack.until_out("hello");
         guest.say(word);
         assert_eq!(guest.hear(), b"", "{word:?}");
         jack.until_out(&format!("[{}] has left", guest.name()));
     }
-    let mut guest = Tcp::to(&relay);
+    let mut guest = TcpGuest::to(&relay);
     guest.say("quit it? exit? q!\n");
     jack.until_out("quit it? exit? q!");
     jack.write(&format!("{}\n/close\n", guest.name()));
@@ -228,88 +232,92 @@ fn quit_and_exit_close_silently_and_member_closes_with_q() {
 
 #[test]
 fn letter_to_guest_is_accepted_and_never_delivered() {
-    let (home, relay, mut jack) = desk(&[]);
-    let guest = Udp::to(&relay);
-    guest.tells(&mut jack, "hello");
+    let (machine, relay, mut jack) = guest_relay(&[]);
+    let guest = UdpGuest::to(&relay);
+    guest.sends_to(&mut jack, "hello");
     let to = format!("{}@{}", guest.name(), relay.udp);
-    let sent = home.run(&["send", "--as", "TOM", "--wait", "delivered", "--timeout", "3600s", &to, "hi"]);
+    let sent = machine.run(&["send", "--as", "TOM", "--wait", "delivered", "--timeout", "3600s", &to, "hi"]);
     let sent = sent.with(75);
     assert!(sent.out.len() == 1 && sent.out[0].starts_with("accepted "), "{:?}", sent.out);
-    assert!(matches!(sent.said()[..], [line] if line.contains("guests confirm nothing")), "{:?}", sent.err);
+    assert!(
+        matches!(sent.notices()[..], [line] if line.contains("guests confirm nothing")),
+        "{:?}",
+        sent.err
+    );
     assert_eq!(guest.text(), "hi");
-    home.run(&["send", "--as", "TOM", "--wait", "accepted", &to, "again"]).with(0);
+    machine.run(&["send", "--as", "TOM", "--wait", "accepted", &to, "again"]).with(0);
     assert_eq!(guest.text(), "again");
 }
 
 #[test]
 fn many_lines_to_gone_guest_block_no_other_letter() {
-    let (home, relay, mut jack) = desk(&[]);
-    let guest = Tcp::to(&relay);
+    let (machine, relay, mut jack) = guest_relay(&[]);
+    let guest = TcpGuest::to(&relay);
     let name = guest.name();
-    home.away("TOM");
+    machine.register("TOM");
     guest.0.try_clone().unwrap().write_all(b"hello\nquit\n").unwrap();
-    hears(&mut jack, &name, "hello");
+    expect_letter(&mut jack, &name, "hello");
     jack.until_out("[left]");
     let to = format!("{name}@{}", relay.udp);
     let lines: Vec<String> = (0..1_500).map(|number| format!("line {number}")).collect();
-    let mut sending = home.start(&["send", "--as", "JACK", "--lines", &to]);
-    sending.feed(format!("{}\n", lines.join("\n")).as_bytes());
-    home.run(&["send", "--as", "JACK", "TOM", "hello"]).with(0);
-    let ended = sending.end().with(1);
-    let back: Vec<&String> = ended.err.iter().filter(|line| line.starts_with("line ")).collect();
+    let mut start_send = machine.start(&["send", "--as", "JACK", "--lines", &to]);
+    start_send.write_and_close(format!("{}\n", lines.join("\n")).as_bytes());
+    machine.run(&["send", "--as", "JACK", "TOM", "hello"]).with(0);
+    let exited = start_send.end().with(1);
+    let back: Vec<&String> = exited.err.iter().filter(|line| line.starts_with("line ")).collect();
     assert_eq!(back, lines.iter().collect::<Vec<_>>(), "each text once, in order");
 }
 
 #[test]
 fn guest_over_limit_is_closed_on_tcp_and_served_on_udp() {
-    let (_home, relay, mut jack) = desk(&["--guest-limit", "2"]);
-    let one = Udp::to(&relay);
-    let mut two = Tcp::to(&relay);
-    let mut three = Tcp::to(&relay);
-    one.tells(&mut jack, "one");
-    one.tells(&mut jack, "one again");
+    let (_machine, relay, mut jack) = guest_relay(&["--guest-limit", "2"]);
+    let one = UdpGuest::to(&relay);
+    let mut two = TcpGuest::to(&relay);
+    let mut three = TcpGuest::to(&relay);
+    one.sends_to(&mut jack, "one");
+    one.sends_to(&mut jack, "one again");
     two.say("two\n");
-    hears(&mut jack, &two.name(), "two");
+    expect_letter(&mut jack, &two.name(), "two");
     three.say("three\n");
-    hears(&mut jack, &three.name(), "three");
-    let mut four = Tcp::to(&relay);
-    let five = Udp::to(&relay);
+    expect_letter(&mut jack, &three.name(), "three");
+    let mut four = TcpGuest::to(&relay);
+    let five = UdpGuest::to(&relay);
     four.say("four\n");
     assert!(four.rest().contains("try again later"));
-    five.tells(&mut jack, "five");
-    one.tells(&mut jack, "one once more");
+    five.sends_to(&mut jack, "five");
+    one.sends_to(&mut jack, "one once more");
     two.say("exit\n");
     assert_eq!(two.rest(), "");
     assert!(jack.out().ends_with(&format!(" {} [left]", two.name())));
-    let mut six = Tcp::to(&relay);
+    let mut six = TcpGuest::to(&relay);
     six.say("six\n");
-    hears(&mut jack, &six.name(), "six");
+    expect_letter(&mut jack, &six.name(), "six");
 }
 
 /// 2,000 sockets of this machine write one text each. One more guest on each carrier is answered.
 #[test]
 fn flood_of_addresses_excludes_no_guest() {
-    let (home, relay, mut jack) = desk(&[]);
+    let (machine, relay, mut jack) = guest_relay(&[]);
     for _ in 0..20 {
-        let sockets: Vec<Udp> = (0..100).map(|_| Udp::to(&relay)).collect();
+        let sockets: Vec<UdpGuest> = (0..100).map(|_| UdpGuest::to(&relay)).collect();
         sockets.iter().for_each(|socket| socket.say("x"));
     }
-    let udp = Udp::to(&relay);
-    let mut tcp = Tcp::to(&relay);
+    let udp = UdpGuest::to(&relay);
+    let mut tcp = TcpGuest::to(&relay);
     tcp.say("by tcp\n");
     while !jack.out().ends_with(" by tcp") {}
     while {
         udp.say("by udp");
         !jack.out().ends_with(" by udp")
     } {}
-    home.run(&["send", "--as", "TOM", &format!("{}@{}", udp.name(), relay.udp), "re"]).with(0);
+    machine.run(&["send", "--as", "TOM", &format!("{}@{}", udp.name(), relay.udp), "re"]).with(0);
     assert_eq!(udp.text(), "re");
 }
 
 #[test]
 fn megabyte_without_pause_becomes_bounded_letters() {
-    let (_home, relay, mut jack) = desk(&["--guest-encoding", "utf-8"]);
-    let mut guest = Tcp::to(&relay);
+    let (_machine, relay, mut jack) = guest_relay(&["--guest-encoding", "utf-8"]);
+    let mut guest = TcpGuest::to(&relay);
     let text = "好".repeat((1 << 20) / 3);
     guest.say(&text);
     guest.0.shutdown(Shutdown::Write).unwrap();
@@ -330,9 +338,9 @@ fn megabyte_without_pause_becomes_bounded_letters() {
 
 #[test]
 fn ipv6_guest_has_name_with_dots_and_is_answered() {
-    let (_home, relay, mut jack) = chatting_desk(&["--bind", "[::1]:0", "--tcp"]);
-    let udp = Udp::to(&relay);
-    let mut tcp = Tcp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&["--bind", "[::1]:0", "--tcp"]);
+    let udp = UdpGuest::to(&relay);
+    let mut tcp = TcpGuest::to(&relay);
     assert!(udp.name().starts_with("guest-..1-"), "{}", udp.name());
     udp.say("by udp");
     jack.until_out("by udp");
@@ -345,11 +353,11 @@ fn ipv6_guest_has_name_with_dots_and_is_answered() {
 
 #[test]
 fn relay_greets_first_and_exit_closes_silently() {
-    let (_home, relay, mut jack) = desk(&["--guest-greeting", "welcome"]);
-    let mut guest = Tcp::to(&relay);
+    let (_machine, relay, mut jack) = guest_relay(&["--guest-greeting", "welcome"]);
+    let mut guest = TcpGuest::to(&relay);
     assert_eq!(guest.text(), "welcome");
     guest.say("hello");
-    hears(&mut jack, &guest.name(), "hello");
+    expect_letter(&mut jack, &guest.name(), "hello");
     guest.say("exit");
     assert_eq!(guest.hear(), b"");
     assert!(jack.out().ends_with(&format!(" {} [left]", guest.name())));
@@ -357,8 +365,8 @@ fn relay_greets_first_and_exit_closes_silently() {
 
 #[test]
 fn text_before_half_close_is_delivered_and_answered() {
-    let (_home, relay, mut jack) = chatting_desk(&["--tcp"]);
-    let mut guest = Tcp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&["--tcp"]);
+    let mut guest = TcpGuest::to(&relay);
     guest.say("hi");
     guest.0.shutdown(Shutdown::Write).unwrap();
     jack.until_out("hi");
@@ -369,16 +377,16 @@ fn text_before_half_close_is_delivered_and_answered() {
 
 #[test]
 fn mailbox_keeps_guest_letters_and_tcp_guest_gets_notice() {
-    let (home, relay, jack) = desk(&[]);
+    let (machine, relay, jack) = guest_relay(&[]);
     jack.terminate().with(130);
-    let udp = Udp::to(&relay);
-    let mut tcp = Tcp::to(&relay);
+    let udp = UdpGuest::to(&relay);
+    let mut tcp = TcpGuest::to(&relay);
     udp.say("one");
-    assert_eq!(udp.hears(QUIET), None, "plain text proves no address");
+    assert_eq!(udp.expect_letter(QUIET), None, "plain text proves no address");
     tcp.say("two\n");
     assert!(tcp.text().starts_with("JACK is away"));
     tcp.say("three\n");
-    let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
+    let jack = machine.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
     assert_eq!(texts(&jack.out), ["one", "two", "three"]);
     tcp.say("exit\n");
     assert_eq!(tcp.rest(), "");
@@ -386,24 +394,24 @@ fn mailbox_keeps_guest_letters_and_tcp_guest_gets_notice() {
 
 #[test]
 fn guest_may_name_other_member_only_if_allowed() {
-    let (_home, relay, mut jack) = desk(&[]);
-    let guest = Udp::to(&relay);
-    guest.tells(&mut jack, "@TOM hello");
+    let (_machine, relay, mut jack) = guest_relay(&[]);
+    let guest = UdpGuest::to(&relay);
+    guest.sends_to(&mut jack, "@TOM hello");
     guest.say("@echo hello");
     assert_eq!(guest.text(), "HELLO");
-    let (home, relay) = closed_desk(&["--guest-anyone"]);
-    let mut tom = home.listen("TOM", &[]);
-    let guest = Udp::to(&relay);
+    let (machine, relay) = closed_guest_relay(&["--guest-anyone"]);
+    let mut tom = machine.listen("TOM", &[]);
+    let guest = UdpGuest::to(&relay);
     guest.say("@TOM hello");
-    hears(&mut tom, &guest.name(), "hello");
+    expect_letter(&mut tom, &guest.name(), "hello");
 }
 
 /// The tutorial client asks for a name, and each name means the relay. It sends lines there until
 /// `quit` and asks again.
 #[test]
 fn plain_udp_client_with_four_names_reaches_relay() {
-    let (_home, relay, mut jack) = chatting_desk(&[]);
-    let socket = Udp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&[]);
+    let socket = UdpGuest::to(&relay);
     let script = ["TOM", "hello", "quit", "武大郎", "约不", "quit", "quit"];
     let mut chosen = None;
     let mut answers = Vec::new();
@@ -427,8 +435,8 @@ fn plain_udp_client_with_four_names_reaches_relay() {
 
 #[test]
 fn gbk_is_used_both_ways_on_connection() {
-    let (_home, relay, mut jack) = chatting_desk(&["--tcp", "--guest-encoding", "gbk"]);
-    let mut guest = Tcp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&["--tcp", "--guest-encoding", "gbk"]);
+    let mut guest = TcpGuest::to(&relay);
     let bytes = GBK.encode("一棵树在吗").0.into_owned();
     guest.say(&bytes[..3]);
     guest.say(&bytes[3..]);
@@ -439,8 +447,8 @@ fn gbk_is_used_both_ways_on_connection() {
 
 #[test]
 fn guests_are_listed_as_unauthenticated() {
-    let (_home, relay, mut jack) = chatting_desk(&[]);
-    let guest = Udp::to(&relay);
+    let (_machine, relay, mut jack) = chatting_guest_relay(&[]);
+    let guest = UdpGuest::to(&relay);
     guest.say("hello");
     jack.until_out("hello");
     jack.write("/who\n");
@@ -455,9 +463,9 @@ fn guests_are_listed_as_unauthenticated() {
 // faults.md: R47
 #[test]
 fn members_and_guests_share_ports_and_escapes_are_shown() {
-    let (home, relay, mut jack) = desk(&[]);
-    let mut tom = home.chat("TOM", &relay, &["--tcp"]);
-    let mut guest = Tcp::to(&relay);
+    let (machine, relay, mut jack) = guest_relay(&[]);
+    let mut tom = machine.chat("TOM", &relay, &["--tcp"]);
+    let mut guest = TcpGuest::to(&relay);
     guest.say(b"\x1b[2Jred\x07\n\xe4");
     tom.write("JACK\nhello\n");
     let mut guests = Vec::new();
@@ -472,9 +480,9 @@ fn members_and_guests_share_ports_and_escapes_are_shown() {
 
 #[test]
 fn wrong_guest_options_are_refused_in_one_line() {
-    let home = Home::new();
-    let relay = |args: &[&str]| home.run(&[&["relay", "--bind", "127.0.0.1:0"], args].concat()).with(2);
-    assert!(relay(&["--guests", "a b"]).said()[0].contains("space"));
+    let machine = Machine::new();
+    let relay = |args: &[&str]| machine.run(&[&["relay", "--bind", "127.0.0.1:0"], args].concat()).with(2);
+    assert!(relay(&["--guests", "a b"]).notices()[0].contains("space"));
     relay(&["--guest-anyone"]);
     relay(&["--guests", "JACK", "--guest-greeting", &"x".repeat(1_025)]);
     relay(&["--guests", "JACK", "--guest-encoding", "latin1"]);

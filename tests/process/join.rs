@@ -5,44 +5,44 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use rustix::process::Signal;
 
+use crate::harness::{ExitedProcess, Machine, Relay, relay_with_members, unused_addr};
 use crate::terminal::Terminal;
-use crate::world::{Ended, Home, Relay, nobody, town};
 
 /// A newcomer's own address book and data folder.
 const NEW: [&str; 4] = ["--contacts", "new.toml", "--data", "new"];
 const OTHER: [&str; 4] = ["--contacts", "other.toml", "--data", "other"];
 const WRONG_KEY: &str = "aaaaa-bbbbb-ccccc-ddddd";
 
-fn closed() -> (Home, Relay) {
-    let (home, relay) = town(&["--data", "r", "--closed", "--tcp"], &["JACK"]);
-    home.run(&["join", "--as", "JACK", &invite(&home, &["JACK"])]).with(0);
-    (home, relay)
+fn closed() -> (Machine, Relay) {
+    let (machine, relay) = relay_with_members(&["--data", "r", "--closed", "--tcp"], &["JACK"]);
+    machine.run(&["join", "--as", "JACK", &invite(&machine, &["JACK"])]).with(0);
+    (machine, relay)
 }
 
 /// Returns the line that `members invite` prints.
-fn invite(home: &Home, args: &[&str]) -> String {
-    home.run(&[&["members", "--data", "r", "invite"], args].concat()).result().to_owned()
+fn invite(machine: &Machine, args: &[&str]) -> String {
+    machine.run(&[&["members", "--data", "r", "invite"], args].concat()).result().to_owned()
 }
 
-fn join_with(home: &Home, own: &[&str], input: &str) -> Ended {
-    home.run_with(&[&["join"], own].concat(), input.as_bytes())
+fn join_with(machine: &Machine, own: &[&str], input: &str) -> ExitedProcess {
+    machine.run_with(&[&["join"], own].concat(), input.as_bytes())
 }
 
 /// Sends a letter of `who` to JACK, at the only relay of its book. It is the first letter of that
 /// folder to JACK.
-fn sends(home: &Home, who: &str, own: &[&str]) -> Ended {
-    home.run(&[&["send", "--as", who], own, &["JACK", "hi"]].concat())
+fn sends(machine: &Machine, who: &str, own: &[&str]) -> ExitedProcess {
+    machine.run(&[&["send", "--as", who], own, &["JACK", "hi"]].concat())
 }
 
 #[test]
 fn invitation_from_pipe_is_sufficient_to_join() {
-    let (home, relay) = closed();
-    let line = invite(&home, &["TOM"]);
+    let (machine, relay) = closed();
+    let line = invite(&machine, &["TOM"]);
     let wanted = format!("queqiao:{}?tcp={}&key={}&code=", relay.udp, relay.udp.port(), relay.key);
     assert!(line.starts_with(&wanted) && line.ends_with("&name=TOM"), "{line}");
-    let joined = join_with(&home, &NEW, &format!("Here it is:\r\n  {line}\r\n"));
+    let joined = join_with(&machine, &NEW, &format!("Here it is:\r\n  {line}\r\n"));
     assert_eq!(joined.result(), format!("joined {} TOM", relay.udp));
-    let book = home.read("new.toml");
+    let book = machine.read("new.toml");
     assert_eq!(
         book,
         format!("[relays]\nhome = {{ address = \"{}\", key = \"{}\" }}\n", relay.udp, relay.key)
@@ -52,39 +52,39 @@ fn invitation_from_pipe_is_sufficient_to_join() {
         joined.err.iter().all(|line| !line.contains("first contact")),
         "the key was announced: {joined:?}"
     );
-    let sent = sends(&home, "TOM", &NEW);
+    let sent = sends(&machine, "TOM", &NEW);
     sent.result();
     assert!(sent.err.is_empty(), "{sent:?}");
-    let chat = home.run_with(&[&["chat", "--as", "TOM"], &NEW[..]].concat(), b"JACK\nagain\n");
+    let chat = machine.run_with(&[&["chat", "--as", "TOM"], &NEW[..]].concat(), b"JACK\nagain\n");
     assert!(chat.with(0).err.iter().all(|line| line.contains("JACK does not have it yet")));
 }
 
 /// With two relays in the book a name alone is ambiguous, so the printed command names the relay.
 #[test]
 fn command_printed_after_join_works_with_two_relays() {
-    let (home, relay) = closed();
-    home.write("new.toml", format!("[relays]\nhome = \"{}\"\n", nobody()));
-    let joined = join_with(&home, &NEW, &invite(&home, &["TOM"]));
+    let (machine, relay) = closed();
+    machine.write("new.toml", format!("[relays]\nhome = \"{}\"\n", unused_addr()));
+    let joined = join_with(&machine, &NEW, &invite(&machine, &["TOM"]));
     joined.result();
     let printed = joined.err.iter().find(|line| line.contains("queqiao send --as TOM")).unwrap();
     let who = printed.split(' ').find(|word| word.starts_with("NAME")).unwrap();
     assert_eq!(who, format!("NAME@{}", relay.udp));
     let who = who.replace("NAME", "JACK");
-    home.run(&[&["send", "--as", "TOM"], &NEW[..], &[&who, "hi"]].concat()).result();
+    machine.run(&[&["send", "--as", "TOM"], &NEW[..], &[&who, "hi"]].concat()).result();
 }
 
 #[test]
 fn invitation_is_not_shown_on_terminal() {
-    let (home, relay) = closed();
-    let line = invite(&home, &["一棵树"]);
+    let (machine, relay) = closed();
+    let line = invite(&machine, &["一棵树"]);
     assert!(line.ends_with("&name=%E4%B8%80%E6%A3%B5%E6%A0%91"), "{line}");
     for signal in [Signal::INT, Signal::TERM] {
-        let mut left = Terminal::start(&home, &[&["join"], &NEW[..]].concat());
+        let mut left = Terminal::start(&machine, &[&["join"], &NEW[..]].concat());
         left.until("not shown): ");
         left.signal(signal);
         left.ends_with(130);
     }
-    let mut terminal = Terminal::start(&home, &[&["join"], &NEW[..]].concat());
+    let mut terminal = Terminal::start(&machine, &[&["join"], &NEW[..]].concat());
     terminal.until("not shown): ");
     terminal.press(&format!("{line}\n"));
     terminal.until(&format!("joined {} 一棵树", relay.udp));
@@ -92,16 +92,16 @@ fn invitation_is_not_shown_on_terminal() {
     let code = line.split_once("code=").unwrap().1.split('&').next().unwrap();
     assert!(!terminal.raw.contains(code), "{}", terminal.raw);
     terminal.ends_with(0);
-    sends(&home, "一棵树", &NEW).result();
+    sends(&machine, "一棵树", &NEW).result();
 }
 
 #[test]
 fn invitation_to_any_name_asks_for_name() {
-    let (home, relay) = closed();
-    let line = invite(&home, &[]);
-    join_with(&home, &NEW, &line).one_line(2, "who are you?");
-    assert!(!home.path("new.toml").exists() && !home.path("new").exists());
-    let mut terminal = Terminal::start(&home, &[&["join"], &NEW[..]].concat());
+    let (machine, relay) = closed();
+    let line = invite(&machine, &[]);
+    join_with(&machine, &NEW, &line).one_line(2, "who are you?");
+    assert!(!machine.path("new.toml").exists() && !machine.path("new").exists());
+    let mut terminal = Terminal::start(&machine, &[&["join"], &NEW[..]].concat());
     terminal.until("not shown): ");
     terminal.press(&format!("{line}\n"));
     terminal.until("Your name: ");
@@ -115,9 +115,9 @@ fn invitation_to_any_name_asks_for_name() {
 /// Other users of the machine can read arguments.
 #[test]
 fn invitation_as_argument_works_with_warning() {
-    let (home, relay) = closed();
-    let line = invite(&home, &["TOM"]);
-    let joined = home.run(&[&["join", &line], &NEW[..]].concat());
+    let (machine, relay) = closed();
+    let line = invite(&machine, &["TOM"]);
+    let joined = machine.run(&[&["join", &line], &NEW[..]].concat());
     assert_eq!(joined.result(), format!("joined {} TOM", relay.udp));
     assert!(joined.err[0].contains("other users of this machine can read"), "{joined:?}");
 }
@@ -125,43 +125,43 @@ fn invitation_as_argument_works_with_warning() {
 // faults.md: R51
 #[test]
 fn invitation_with_wrong_key_changes_nothing() {
-    let (home, relay) = closed();
-    let line = invite(&home, &["TOM"]);
+    let (machine, relay) = closed();
+    let line = invite(&machine, &["TOM"]);
     let wrong = line.replace(&relay.key, WRONG_KEY);
     for carrier in ["--udp", "--tcp"] {
-        let refused = join_with(&home, &[&NEW[..], &[carrier]].concat(), &wrong);
+        let refused = join_with(&machine, &[&NEW[..], &[carrier]].concat(), &wrong);
         refused.one_line(1, &format!("shows the key {}, but the expected one is {WRONG_KEY}", relay.key));
         refused.one_line(1, &format!("queqiao trust {} {}", relay.udp, relay.key));
     }
-    assert!(!home.path("new.toml").exists());
-    assert_eq!(home.run(&[&["trust"], &NEW[..]].concat()).with(0).out, [""; 0], "nothing is pinned");
-    join_with(&home, &NEW, &line).result();
+    assert!(!machine.path("new.toml").exists());
+    assert_eq!(machine.run(&[&["trust"], &NEW[..]].concat()).with(0).out, [""; 0], "nothing is pinned");
+    join_with(&machine, &NEW, &line).result();
     // The right key is pinned and in the book, so the wrong one is a changed key.
-    let refused = join_with(&home, &NEW, &wrong);
+    let refused = join_with(&machine, &NEW, &wrong);
     refused.one_line(1, &format!("{WRONG_KEY}, is not the pinned one ({})", relay.key));
-    std::fs::remove_file(home.path("new/known_relays.toml")).unwrap();
-    join_with(&home, &NEW, &wrong).one_line(1, &format!("is {}, not {WRONG_KEY}", relay.key));
+    std::fs::remove_file(machine.path("new/known_relays.toml")).unwrap();
+    join_with(&machine, &NEW, &wrong).one_line(1, &format!("is {}, not {WRONG_KEY}", relay.key));
 }
 
 #[test]
 fn invitation_serves_one_newcomer_repeatedly() {
-    let (home, _relay) = closed();
-    let line = invite(&home, &["TOM"]);
-    join_with(&home, &NEW, &line).result();
-    let book = home.read("new.toml");
-    join_with(&home, &NEW, &line).result();
-    assert_eq!(home.read("new.toml"), book);
-    join_with(&home, &OTHER, &line).one_line(1, "this invitation was used already");
+    let (machine, _relay) = closed();
+    let line = invite(&machine, &["TOM"]);
+    join_with(&machine, &NEW, &line).result();
+    let book = machine.read("new.toml");
+    join_with(&machine, &NEW, &line).result();
+    assert_eq!(machine.read("new.toml"), book);
+    join_with(&machine, &OTHER, &line).one_line(1, "this invitation was used already");
     let as_another = line.replace("name=TOM", "name=ann");
-    join_with(&home, &OTHER, &as_another).one_line(1, "this invitation was used already");
-    assert!(!home.path("other.toml").exists());
-    let other = invite(&home, &["tim"]);
-    join_with(&home, &[&OTHER[..], &["--as", "ann"]].concat(), &other).one_line(2, "is for the name tim");
+    join_with(&machine, &OTHER, &as_another).one_line(1, "this invitation was used already");
+    assert!(!machine.path("other.toml").exists());
+    let other = invite(&machine, &["tim"]);
+    join_with(&machine, &[&OTHER[..], &["--as", "ann"]].concat(), &other).one_line(2, "is for the name tim");
 }
 
 #[test]
 fn invalid_invitations_are_explained_in_both_languages() {
-    let home = Home::new();
+    let machine = Machine::new();
     let line =
         format!("queqiao:127.0.0.1:8081?tcp=443&key={WRONG_KEY}&code=abcdefghijklmnopqrstuvwxya&name=TOM");
     let table = [
@@ -178,27 +178,27 @@ fn invalid_invitations_are_explained_in_both_languages() {
     ];
     for (line, english, chinese) in table {
         for (lang, wanted) in [("en", english), ("zh", chinese)] {
-            join_with(&home, &["--lang", lang], &line).one_line(2, wanted);
+            join_with(&machine, &["--lang", lang], &line).one_line(2, wanted);
         }
     }
-    assert!(!home.path(".local").exists(), "no folder was created");
-    let silent = line.replace("127.0.0.1:8081", &nobody());
-    let ended = join_with(&home, &NEW, &silent).with(75);
-    assert!(ended.err.last().unwrap().contains("nothing was changed: run queqiao join again"), "{ended:?}");
-    assert!(!home.path("new.toml").exists());
+    assert!(!machine.path(".local").exists(), "no folder was created");
+    let silent = line.replace("127.0.0.1:8081", &unused_addr());
+    let exited = join_with(&machine, &NEW, &silent).with(75);
+    assert!(exited.err.last().unwrap().contains("nothing was changed: run queqiao join again"), "{exited:?}");
+    assert!(!machine.path("new.toml").exists());
 }
 
 #[test]
 fn unwritable_book_gets_line_to_add() {
-    let (home, relay) = closed();
-    let line = invite(&home, &["TOM"]);
-    home.write("new.toml", "# mine\n");
-    std::fs::set_permissions(home.path("new.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o444))
+    let (machine, relay) = closed();
+    let line = invite(&machine, &["TOM"]);
+    machine.write("new.toml", "# mine\n");
+    std::fs::set_permissions(machine.path("new.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o444))
         .unwrap();
     let entry = format!("home = {{ address = \"{}\", key = \"{}\" }}", relay.udp, relay.key);
-    join_with(&home, &NEW, &line).one_line(1, &entry);
-    home.write("mended.toml", format!("[relays]\n{entry}\n"));
-    sends(&home, "TOM", &["--contacts", "mended.toml", "--data", "new"]).result();
+    join_with(&machine, &NEW, &line).one_line(1, &entry);
+    machine.write("mended.toml", format!("[relays]\n{entry}\n"));
+    sends(&machine, "TOM", &["--contacts", "mended.toml", "--data", "new"]).result();
 }
 
 #[test]
@@ -209,14 +209,14 @@ fn pasted_line_of_relay_on_all_addresses_works() {
         if bind.starts_with('[') && UdpSocket::bind("[::1]:0").is_err() {
             continue;
         }
-        let home = Home::new();
+        let machine = Machine::new();
         let tcp_port = free().port();
-        let mut relay = home.relay(&["--bind", bind, &format!("--tcp={tcp}:{tcp_port}"), "--data", "r"]);
-        let told = relay.running.until_err("[contacts]");
+        let mut relay = machine.relay(&["--bind", bind, &format!("--tcp={tcp}:{tcp_port}"), "--data", "r"]);
+        let notice = relay.process.until_err("[contacts]");
         let reached = |ip: &&IpAddr| bind.starts_with('[') || bind.starts_with("0") && ip.is_ipv4();
         let is_choice = own.iter().filter(reached).count() > 1;
-        assert_eq!(told.contains("one of these lines"), is_choice, "{bind}: {told}");
-        let line = relay.running.until_err("NAME");
+        assert_eq!(notice.contains("one of these lines"), is_choice, "{bind}: {notice}");
+        let line = relay.process.until_err("NAME");
         assert!(!line.contains("0.0.0.0") && !line.contains("[::]"), "{line}");
         let host = match own.first() {
             Some(host) if bind != "127.0.0.1:0" => host.to_string(),
@@ -228,36 +228,36 @@ fn pasted_line_of_relay_on_all_addresses_works() {
             relay.key
         );
         assert_eq!(line, wanted);
-        home.write("contacts.toml", format!("[contacts]\n{}\n", line.replace("NAME", "echo")));
+        machine.write("contacts.toml", format!("[contacts]\n{}\n", line.replace("NAME", "echo")));
         for carrier in ["--udp", "--tcp"] {
-            let sent = home.run(&["send", "--as", "TOM", carrier, "echo", "x"]);
+            let sent = machine.run(&["send", "--as", "TOM", carrier, "echo", "x"]);
             sent.result();
             assert!(sent.err.is_empty(), "its key is known: {sent:?}");
         }
-        let line = invite(&home, &["JACK"]);
+        let line = invite(&machine, &["JACK"]);
         assert!(line.starts_with(&format!("queqiao:{udp}?tcp={tcp_port}&key=")), "{line}");
-        join_with(&home, &NEW, &line).result();
+        join_with(&machine, &NEW, &line).result();
     }
 }
 
 #[test]
 fn operator_sets_address_of_invitations() {
-    let home = Home::new();
-    home.run(&["members", "--data", "r", "invite"]).one_line(1, "is not the folder of a relay");
-    let mut relay = home.relay(&["--tcp", "--data", "r", "--address", "chat.example.org:443"]);
+    let machine = Machine::new();
+    machine.run(&["members", "--data", "r", "invite"]).one_line(1, "is not the folder of a relay");
+    let mut relay = machine.relay(&["--tcp", "--data", "r", "--address", "chat.example.org:443"]);
     let port = relay.udp.port();
-    assert!(relay.running.until_err("NAME").contains("{ relay = \"chat.example.org:443\", relay_key"));
-    assert!(invite(&home, &[]).starts_with("queqiao:chat.example.org:443?tcp=443&key="));
+    assert!(relay.process.until_err("NAME").contains("{ relay = \"chat.example.org:443\", relay_key"));
+    assert!(invite(&machine, &[]).starts_with("queqiao:chat.example.org:443?tcp=443&key="));
     relay.stop().with(0);
     assert!(
-        invite(&home, &[]).starts_with("queqiao:chat.example.org:443?"),
+        invite(&machine, &[]).starts_with("queqiao:chat.example.org:443?"),
         "the address of the last run is kept"
     );
-    let there = invite(&home, &["--address", "[2001:db8::1]:8081"]);
+    let there = invite(&machine, &["--address", "[2001:db8::1]:8081"]);
     assert!(there.starts_with("queqiao:[2001:db8::1]:8081?tcp=8081&key="), "{there}");
-    home.run(&["members", "--data", "r", "invite", "--address", "chat.example.org"]).with(2);
-    let relay = home.relay(&["--data", "r"]);
-    let line = home.run(&["members", "--data", "r", "invite", "TOM"]);
+    machine.run(&["members", "--data", "r", "invite", "--address", "chat.example.org"]).with(2);
+    let relay = machine.relay(&["--data", "r"]);
+    let line = machine.run(&["members", "--data", "r", "invite", "TOM"]);
     assert!(line.result().starts_with(&format!("queqiao:{}?key=", relay.udp)), "{line:?}");
     assert!(line.err[0].contains("is reached on this machine only"), "{line:?}");
     assert_ne!(port, 0);
@@ -266,66 +266,67 @@ fn operator_sets_address_of_invitations() {
 // faults.md: R51
 #[test]
 fn key_in_book_is_checked_at_first_contact() {
-    let (home, relay) = town(&["--tcp", "--data", "r"], &[]);
+    let (machine, relay) = relay_with_members(&["--tcp", "--data", "r"], &[]);
     let book = |key: &str| {
         let relay = format!("home = {{ address = \"{}\", key = \"{key}\" }}", relay.udp);
-        home.write("contacts.toml", format!("[relays]\n{relay} # mine\n\n[contacts]\nJACK = \"home\"\n"));
+        machine.write("contacts.toml", format!("[relays]\n{relay} # mine\n\n[contacts]\nJACK = \"home\"\n"));
     };
     book(WRONG_KEY);
     for command in [&["send", "--as", "TOM", "JACK", "x"][..], &["send", "--as", "TOM", "--tcp", "echo", "x"]]
     {
-        home.run(command)
+        machine
+            .run(command)
             .one_line(1, &format!("shows the key {}, but the expected one is {WRONG_KEY}", relay.key));
     }
-    let mut jack = home.start(&["listen", "--as", "JACK"]);
-    let told = jack.until_err("shows the key");
-    assert_eq!(home.run(&["trust"]).with(0).out, [""; 0], "nothing is pinned");
+    let mut jack = machine.start(&["listen", "--as", "JACK"]);
+    let notice = jack.until_err("shows the key");
+    assert_eq!(machine.run(&["trust"]).with(0).out, [""; 0], "nothing is pinned");
     // The printed command accepts the key, in the pins and in the book.
-    let words: Vec<&str> = told[told.find("trust ").unwrap()..].split(' ').collect();
-    let trusted = home.run(&words);
+    let words: Vec<&str> = notice[notice.find("trust ").unwrap()..].split(' ').collect();
+    let trusted = machine.run(&words);
     assert_eq!(trusted.result(), format!("trusted {} {}", relay.udp, relay.key));
     assert!(trusted.err[0].starts_with("contacts.toml now has the key"), "{trusted:?}");
-    let after = home.read("contacts.toml");
+    let after = machine.read("contacts.toml");
     assert!(
         after.contains(&format!("key = \"{}\" }} # mine\n", relay.key)) && !after.contains(WRONG_KEY),
         "{after}"
     );
     jack.until_err("connected to");
-    home.send("TOM", "JACK", "x").result();
+    machine.send("TOM", "JACK", "x").result();
     assert!(jack.out().ends_with(" x"));
     // The book has another key than the pin: nothing is sent, and both keys are named.
     book(WRONG_KEY);
     let wanted = format!("{WRONG_KEY}, is not the pinned one ({})", relay.key);
     jack.until_err(&wanted);
-    home.send("TOM", "JACK", "y").one_line(1, &wanted);
-    home.send("TOM", "JACK", "y").one_line(1, &format!("queqiao trust {} {WRONG_KEY}", relay.udp));
-    home.run(&["contacts", "check"]).one_line(1, &wanted);
-    home.run(&["ping", "JACK"]).with(1);
-    home.run(&["trust", "home", WRONG_KEY]).one_line(1, "has another key now");
-    home.run(&["trust", "home", "xyz"]).one_line(2, "not the fingerprint of a key");
+    machine.send("TOM", "JACK", "y").one_line(1, &wanted);
+    machine.send("TOM", "JACK", "y").one_line(1, &format!("queqiao trust {} {WRONG_KEY}", relay.udp));
+    machine.run(&["contacts", "check"]).one_line(1, &wanted);
+    machine.run(&["ping", "JACK"]).with(1);
+    machine.run(&["trust", "home", WRONG_KEY]).one_line(1, "has another key now");
+    machine.run(&["trust", "home", "xyz"]).one_line(2, "not the fingerprint of a key");
     let add =
         ["contacts", "add", "ann", &relay.udp.to_string(), "--relay-key", WRONG_KEY, "--contacts", "o.toml"];
-    home.run(&add).one_line(1, &wanted);
-    home.run(&["trust", "home", &relay.key]).result();
+    machine.run(&add).one_line(1, &wanted);
+    machine.run(&["trust", "home", &relay.key]).result();
     jack.until_err("connected to");
-    assert!(home.read("contacts.toml").contains(&relay.key));
-    home.send("TOM", "JACK", "z").result();
+    assert!(machine.read("contacts.toml").contains(&relay.key));
+    machine.send("TOM", "JACK", "z").result();
     jack.until_out(" z");
 }
 
 #[test]
 fn named_relay_works_in_every_command() {
-    let (home, relay) = town(&["--data", "r"], &[]);
-    home.write("contacts.toml", format!("[relays]\n\"家\" = \"{}\"\n", relay.udp));
-    home.run(&["contacts", "add", "JACK", "家", "--note", "n"]).with(0);
-    assert!(home.read("contacts.toml").contains("JACK = { relay = \"家\", note = \"n\" }"));
-    let listed = home.run(&["contacts", "list"]);
+    let (machine, relay) = relay_with_members(&["--data", "r"], &[]);
+    machine.write("contacts.toml", format!("[relays]\n\"家\" = \"{}\"\n", relay.udp));
+    machine.run(&["contacts", "add", "JACK", "家", "--note", "n"]).with(0);
+    assert!(machine.read("contacts.toml").contains("JACK = { relay = \"家\", note = \"n\" }"));
+    let listed = machine.run(&["contacts", "list"]);
     assert_eq!(listed.result(), format!("JACK  {}  relay=家  note=n", relay.udp));
-    home.away("JACK");
-    home.send("TOM", "JACK", "x").result();
-    home.send("TOM", "echo", "x").result();
-    home.run(&["ping", "家", "--count", "1"]).with(0);
-    assert_eq!(home.run(&["trust", "家"]).with(0).out[0], format!("pinned {} {}", relay.udp, relay.key));
-    home.run(&["contacts", "block", "JACK"]).with(0);
-    assert!(home.read("contacts.toml").contains("{ relay = \"家\", note = \"n\", blocked = true }"));
+    machine.register("JACK");
+    machine.send("TOM", "JACK", "x").result();
+    machine.send("TOM", "echo", "x").result();
+    machine.run(&["ping", "家", "--count", "1"]).with(0);
+    assert_eq!(machine.run(&["trust", "家"]).with(0).out[0], format!("pinned {} {}", relay.udp, relay.key));
+    machine.run(&["contacts", "block", "JACK"]).with(0);
+    assert!(machine.read("contacts.toml").contains("{ relay = \"家\", note = \"n\", blocked = true }"));
 }

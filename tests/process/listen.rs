@@ -2,30 +2,30 @@
 
 use std::process::Command;
 
-use crate::world::{Running, town};
+use crate::harness::{Process, relay_with_members};
 
 // faults.md: R47
 #[test]
 fn letters_are_lines_with_time_name_and_carrier() {
-    let (home, _relay) = town(&["--tcp"], &["JACK"]);
+    let (machine, _relay) = relay_with_members(&["--tcp"], &["JACK"]);
     for carrier in ["udp", "tcp"] {
-        let mut tom = home.listen("TOM", &["--count", "2", &format!("--{carrier}")]);
-        home.send("武大郎", "TOM", "两行\n不是两封 \u{1b}[2J\u{202e}").result();
+        let mut tom = machine.listen("TOM", &["--count", "2", &format!("--{carrier}")]);
+        machine.send("武大郎", "TOM", "两行\n不是两封 \u{1b}[2J\u{202e}").result();
         let line = tom.out();
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.len() == 8 && time.split(':').all(|part| part.len() == 2), "{line}");
         assert!(rest.starts_with(&format!("武大郎 [{carrier}] 两行\\n不是两封 ")), "{line}");
         assert!(!line.contains(['\u{1b}', '\u{202e}']), "{line}");
-        home.send("武大郎", "TOM", "2").result();
+        machine.send("武大郎", "TOM", "2").result();
         tom.end().with(0);
     }
 }
 
 #[test]
 fn json_lines_have_documented_keys() {
-    let (home, relay) = town(&[], &["JACK"]);
-    let mut tom = home.listen("TOM", &["--json", "--count", "1"]);
-    let id = home.send("一棵树", "TOM", "引号\"和\n换行").result()["accepted ".len()..].to_owned();
+    let (machine, relay) = relay_with_members(&[], &["JACK"]);
+    let mut tom = machine.listen("TOM", &["--json", "--count", "1"]);
+    let id = machine.send("一棵树", "TOM", "引号\"和\n换行").result()["accepted ".len()..].to_owned();
     let letter: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&tom.out()).unwrap();
     let keys: Vec<&str> = letter.keys().map(String::as_str).collect();
     assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 7, "{keys:?}");
@@ -42,41 +42,41 @@ fn json_lines_have_documented_keys() {
 
 #[test]
 fn sender_is_shown_by_name_in_own_book() {
-    let (home, relay) = town(&[], &[]);
-    home.write(
+    let (machine, relay) = relay_with_members(&[], &[]);
+    machine.write(
         "contacts.toml",
         format!("[contacts]\n\"大郎\" = {{ relay = \"{}\", member = \"武大郎\" }}\n", relay.udp),
     );
-    let mut tom = home.listen("TOM", &["--count", "1"]);
-    home.send("武大郎", "TOM", "x").result();
+    let mut tom = machine.listen("TOM", &["--count", "1"]);
+    machine.send("武大郎", "TOM", "x").result();
     assert!(tom.out().ends_with(" 大郎 [udp] x"));
     tom.end().with(0);
 }
 
 #[test]
 fn timeout_exits_75_only_with_count() {
-    let (home, _relay) = town(&[], &["JACK"]);
-    let ended = home.run(&["listen", "--as", "TOM", "--for", "200ms"]).with(0);
-    assert_eq!(ended.out, [""; 0]);
-    let mut tom = home.listen("TOM", &["--for", "1500ms", "--count", "2"]);
-    home.send("JACK", "TOM", "1").result();
+    let (machine, _relay) = relay_with_members(&[], &["JACK"]);
+    let exited = machine.run(&["listen", "--as", "TOM", "--for", "200ms"]).with(0);
+    assert_eq!(exited.out, [""; 0]);
+    let mut tom = machine.listen("TOM", &["--for", "1500ms", "--count", "2"]);
+    machine.send("JACK", "TOM", "1").result();
     assert!(tom.out().ends_with(" 1"));
-    let ended = tom.end().with(75);
-    assert_eq!(ended.err.last().unwrap(), "time ran out after 1 letter");
-    assert_eq!(home.run(&["listen", "--as", "TOM", "--count", "0"]).with(0).out, [""; 0]);
+    let exited = tom.end().with(75);
+    assert_eq!(exited.err.last().unwrap(), "time ran out after 1 letter");
+    assert_eq!(machine.run(&["listen", "--as", "TOM", "--count", "0"]).with(0).out, [""; 0]);
 }
 
 #[test]
 fn closed_output_pipe_ends_listen_with_0() {
-    let (home, _relay) = town(&[], &["JACK"]);
+    let (machine, _relay) = relay_with_members(&[], &["JACK"]);
     for format in [&[][..], &["--json"]] {
         let (reader, writer) = std::io::pipe().unwrap();
-        let mut command = home.command(&[&["listen", "--as", "TOM"], format].concat());
+        let mut command = machine.command(&[&["listen", "--as", "TOM"], format].concat());
         command.stdout(writer);
-        let mut tom = Running::start(command);
+        let mut tom = Process::start(command);
         tom.until_err("connected to");
         drop(reader);
-        home.send("JACK", "TOM", "x").with(0);
+        machine.send("JACK", "TOM", "x").with(0);
         tom.end().with(0);
     }
 }
@@ -85,13 +85,13 @@ fn closed_output_pipe_ends_listen_with_0() {
 /// address.
 #[test]
 fn relay_at_two_addresses_in_book_is_explained() {
-    let (home, relay) = town(&["--bind", "0.0.0.0:0"], &[]);
+    let (machine, relay) = relay_with_members(&["--bind", "0.0.0.0:0"], &[]);
     let at = |host: &str| format!("{host}:{}", relay.udp.port());
-    home.write(
+    machine.write(
         "contacts.toml",
         format!("[contacts]\nA = \"{}\"\nB = \"{}\"\n", at("127.0.0.1"), at("127.0.0.2")),
     );
-    let mut tom = home.start(&["listen", "--as", "TOM"]);
+    let mut tom = machine.start(&["listen", "--as", "TOM"]);
     tom.until_err("or this one did at another address of the same relay");
     tom.terminate().with(130);
 }
@@ -99,16 +99,18 @@ fn relay_at_two_addresses_in_book_is_explained() {
 // faults.md: R22
 #[test]
 fn second_machine_with_same_key_replaces_first() {
-    let (home, relay) = town(&[], &["JACK"]);
-    let first = home.listen("TOM", &[]);
-    let copied =
-        Command::new("cp").args(["-R", ".local/share/queqiao", "copy"]).current_dir(home.path(".")).status();
+    let (machine, relay) = relay_with_members(&[], &["JACK"]);
+    let first = machine.listen("TOM", &[]);
+    let copied = Command::new("cp")
+        .args(["-R", ".local/share/queqiao", "copy"])
+        .current_dir(machine.path("."))
+        .status();
     assert!(copied.unwrap().success());
-    let mut second = home.listen("TOM", &["--data", "copy", "--count", "1"]);
-    let ended = first.end().with(1);
+    let mut second = machine.listen("TOM", &["--data", "copy", "--count", "1"]);
+    let exited = first.end().with(1);
     let wanted = format!("another machine signed in at {} with your key, or this one did at", relay.udp);
-    assert!(ended.err.last().unwrap().starts_with(&wanted), "{ended:?}");
-    home.send("JACK", "TOM", "x").result();
+    assert!(exited.err.last().unwrap().starts_with(&wanted), "{exited:?}");
+    machine.send("JACK", "TOM", "x").result();
     assert!(second.out().ends_with(" x"));
     second.end().with(0);
 }

@@ -1,34 +1,34 @@
 //! Letters to an absent member, and a relay that is killed in the meantime.
 
-use crate::world::{Home, texts, town};
+use crate::harness::{Machine, relay_with_members, texts};
 
-fn numbered(home: &Home, from: &str, to: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
+fn numbered(machine: &Machine, from: &str, to: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
     let lines: String = numbers.map(|n| format!("letter {n}\n")).collect();
-    home.run_with(&["send", "--as", from, to, "--lines"], lines.as_bytes()).with(0).out
+    machine.run_with(&["send", "--as", from, to, "--lines"], lines.as_bytes()).with(0).out
 }
 
 // faults.md: R70
 /// They arrive once and in order.
 #[test]
 fn letters_to_absent_member_survive_relay_kill() {
-    let (home, relay) = town(&["--tcp"], &["TOM", "JACK"]);
+    let (machine, relay) = relay_with_members(&["--tcp"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.away("JACK");
-    let accepted = numbered(&home, "TOM", "JACK", 0..40);
+    machine.register("JACK");
+    let accepted = numbered(&machine, "TOM", "JACK", 0..40);
     assert_eq!(accepted.len(), 40);
     assert!(accepted.iter().all(|line| line.starts_with("accepted ")), "{accepted:?}");
-    relay.running.kill();
+    relay.process.kill();
 
-    let relay = home.relay(&["--bind", &addr, "--tcp"]);
-    let more = numbered(&home, "TOM", "JACK", 40..60);
+    let relay = machine.relay(&["--bind", &addr, "--tcp"]);
+    let more = numbered(&machine, "TOM", "JACK", 40..60);
     assert!(more.iter().all(|line| line.starts_with("accepted ")), "{more:?}");
-    let jack = home.run(&["listen", "--as", "JACK", "--count", "60"]).with(0);
+    let jack = machine.run(&["listen", "--as", "JACK", "--count", "60"]).with(0);
     let wanted: Vec<String> = (0..60).map(|n| format!("letter {n}")).collect();
     assert_eq!(texts(&jack.out), wanted);
-    relay.running.kill();
+    relay.process.kill();
 
-    let relay = home.relay(&["--bind", &addr, "--tcp"]);
-    let nothing = home.run(&["listen", "--as", "JACK", "--count", "1", "--for", "2s"]).with(75);
+    let relay = machine.relay(&["--bind", &addr, "--tcp"]);
+    let nothing = machine.run(&["listen", "--as", "JACK", "--count", "1", "--for", "2s"]).with(75);
     assert_eq!(nothing.out, [""; 0], "each letter came once");
     relay.stop().with(0);
 }
@@ -37,18 +37,18 @@ fn letters_to_absent_member_survive_relay_kill() {
 /// The sender gets the receipt whenever it signs in, and the relay has been killed by then.
 #[test]
 fn read_receipt_survives_absent_sender_and_relay_kill() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.away("JACK");
-    assert!(home.send("TOM", "JACK", "first").result().starts_with("accepted "));
-    assert_eq!(home.run(&["listen", "--as", "JACK", "--count", "1"]).with(0).out.len(), 1);
-    relay.running.kill();
+    machine.register("JACK");
+    assert!(machine.send("TOM", "JACK", "first").result().starts_with("accepted "));
+    assert_eq!(machine.run(&["listen", "--as", "JACK", "--count", "1"]).with(0).out.len(), 1);
+    relay.process.kill();
 
-    let _relay = home.relay(&["--bind", &addr]);
+    let _relay = machine.relay(&["--bind", &addr]);
     // JACK repeats the reports that were lost with the relay.
-    home.away("JACK");
-    assert!(home.send("TOM", "JACK", "second").result().starts_with("accepted "));
-    let history = home.run(&["history", "--as", "TOM", "JACK", "--json"]).with(0).out;
+    machine.register("JACK");
+    assert!(machine.send("TOM", "JACK", "second").result().starts_with("accepted "));
+    let history = machine.run(&["history", "--as", "TOM", "JACK", "--json"]).with(0).out;
     let state = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].clone();
     assert_eq!(history.iter().map(state).collect::<Vec<_>>(), ["read", "waiting"], "{history:?}");
 }
@@ -56,42 +56,43 @@ fn read_receipt_survives_absent_sender_and_relay_kill() {
 /// Both are first letters, and TOM's client takes them for two conversations.
 #[test]
 fn letters_to_two_addresses_of_relay_are_separate() {
-    let (home, relay) = town(&["--bind", "127.0.0.1:0"], &["TOM", "JACK"]);
-    home.away("JACK");
+    let (machine, relay) = relay_with_members(&["--bind", "127.0.0.1:0"], &["TOM", "JACK"]);
+    machine.register("JACK");
     for (host, text) in [("127.0.0.1", "first"), ("localhost", "second"), ("127.0.0.1", "third")] {
         let to = format!("JACK@{host}:{}", relay.udp.port());
-        assert!(home.send("TOM", &to, text).result().starts_with("accepted "));
+        assert!(machine.send("TOM", &to, text).result().starts_with("accepted "));
     }
-    let jack = home.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
+    let jack = machine.run(&["listen", "--as", "JACK", "--count", "3"]).with(0);
     assert_eq!(texts(&jack.out), ["first", "second", "third"]);
 }
 
 // faults.md: R52
 #[test]
 fn full_mailbox_refuses_letters_as_full() {
-    let (home, _relay) = town(&["--pair-letters", "3"], &["TOM", "JACK"]);
-    home.away("JACK");
+    let (machine, _relay) = relay_with_members(&["--pair-letters", "3"], &["TOM", "JACK"]);
+    machine.register("JACK");
     for _ in 0..3 {
-        assert!(home.send("TOM", "JACK", "x").result().starts_with("accepted "));
+        assert!(machine.send("TOM", "JACK", "x").result().starts_with("accepted "));
     }
-    let refused = home.send("TOM", "JACK", "x").with(1);
-    assert!(refused.said()[0].ends_with(" full"), "{refused:?}");
-    assert!(home.send("武大郎", "JACK", "x").result().starts_with("accepted "), "others are unaffected");
+    let refused = machine.send("TOM", "JACK", "x").with(1);
+    assert!(refused.notices()[0].ends_with(" full"), "{refused:?}");
+    assert!(machine.send("武大郎", "JACK", "x").result().starts_with("accepted "), "others are unaffected");
 }
 
 /// The stranger's letters wait at the relay, all of them accepted. The recipient's folder has as
 /// many as the pair rate allows.
 #[test]
 fn megabytes_of_stranger_delay_no_friend_and_fill_no_disk() {
-    let (home, _relay) = town(&["--pair-rate", "1K", "--pair-burst", "100K"], &["TOM", "JACK", "MARY"]);
-    let mut jack = home.listen("JACK", &["--data", "jack"]);
+    let (machine, _relay) =
+        relay_with_members(&["--pair-rate", "1K", "--pair-burst", "100K"], &["TOM", "JACK", "MARY"]);
+    let mut jack = machine.listen("JACK", &["--data", "jack"]);
     let line = "x".repeat(20_000);
     let lines: String = (0..250).map(|n| format!("TOM-{n} {line}\n")).collect();
     let sent =
-        home.run_with(&["send", "--as", "TOM", "JACK", "--lines", "--timeout", "60s"], lines.as_bytes());
+        machine.run_with(&["send", "--as", "TOM", "JACK", "--lines", "--timeout", "60s"], lines.as_bytes());
     assert_eq!(sent.with(0).out.len(), 250);
     for n in 0..5 {
-        home.send("MARY", "JACK", &format!("MARY-{n}")).with(0);
+        machine.send("MARY", "JACK", &format!("MARY-{n}")).with(0);
     }
     let mut greedy = 0;
     let mut friend = 0;
@@ -102,7 +103,7 @@ fn megabytes_of_stranger_delay_no_friend_and_fill_no_disk() {
     }
     assert!((1..50).contains(&greedy), "{greedy} of 250");
     jack.terminate().with(130);
-    let size = folder_size(&home.path("jack"));
+    let size = folder_size(&machine.path("jack"));
     assert!(size > 0 && size < 3 << 20, "{size} bytes of 5 MB");
 }
 

@@ -4,20 +4,18 @@
 //! program reaches. So the tests pass at the same speed on a busy machine, and all of them can run
 //! at once.
 
-#[path = "../line/mod.rs"]
-mod line;
-mod world;
+mod harness;
+#[path = "../netem/mod.rs"]
+mod netem;
 
+mod address_book;
 mod addresses;
-mod book;
+mod bad_links;
 mod carriers;
 mod chat;
 mod clocks;
-mod copies;
-mod crowd;
 mod damage;
 mod demo;
-mod desk;
 mod disk;
 mod floods;
 mod forget;
@@ -25,24 +23,26 @@ mod guests;
 mod interrupts;
 mod invitations;
 mod join;
-mod kills;
-mod lines;
+mod kill_rounds;
 mod listen;
 mod load;
+mod low_resources;
 mod mailbox;
-mod moves;
+mod many_members;
+mod multi_process;
 mod names;
+mod old_copies;
 mod outbox;
+mod path_changes;
 mod presence;
-mod reach;
-mod readers;
+mod reachability;
+mod recipient_limits;
 mod relay;
+mod relay_console;
 mod restart;
 mod roaming;
-mod scarce;
 mod send;
-mod shared;
-mod strangers;
 mod terminal;
 mod trust;
+mod unwanted_messages;
 mod usage;

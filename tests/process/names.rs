@@ -1,42 +1,42 @@
 //! Names belong to keys.
 
-use crate::world::town;
+use crate::harness::relay_with_members;
 
 #[test]
 fn name_belongs_to_first_key_across_restart() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.send("TOM", "echo", "mine").with(0);
+    machine.send("TOM", "echo", "mine").with(0);
     let claim = ["send", "--as", "TOM", "--data", "second", "echo", "mine"];
     let refusal = format!("TOM is taken at {addr}: another key owns it; choose another name with --as");
-    home.run(&claim).one_line(1, &refusal);
-    home.run(&["listen", "--as", "TOM", "--data", "second"]).one_line(1, &refusal);
-    let chat = home.run_with(&["chat", "--as", "TOM", "--data", "second"], b"");
-    assert!(chat.said().is_empty() || chat.said() == [refusal.as_str()], "{chat:?}");
+    machine.run(&claim).one_line(1, &refusal);
+    machine.run(&["listen", "--as", "TOM", "--data", "second"]).one_line(1, &refusal);
+    let chat = machine.run_with(&["chat", "--as", "TOM", "--data", "second"], b"");
+    assert!(chat.notices().is_empty() || chat.notices() == [refusal.as_str()], "{chat:?}");
     relay.stop().with(0);
-    let _again = home.relay(&["--bind", &addr]);
-    home.run(&claim).one_line(1, &refusal);
-    home.send("TOM", "echo", "mine").with(0);
+    let _again = machine.relay(&["--bind", &addr]);
+    machine.run(&claim).one_line(1, &refusal);
+    machine.send("TOM", "echo", "mine").with(0);
 }
 
 #[test]
 fn relay_echoes() {
-    let (home, _relay) = town(&["--tcp"], &["TOM"]);
+    let (machine, _relay) = relay_with_members(&["--tcp"], &["TOM"]);
     for carrier in ["--udp", "--tcp"] {
-        let ended =
-            home.run(&["send", "--as", "TOM", carrier, "echo", "--reply", "20s", "hello 鹊桥"]).with(0);
-        assert!(ended.out[0].starts_with("delivered "), "{ended:?}");
-        assert_eq!(ended.out[1..], ["HELLO 鹊桥"]);
+        let exited =
+            machine.run(&["send", "--as", "TOM", carrier, "echo", "--reply", "20s", "hello 鹊桥"]).with(0);
+        assert!(exited.out[0].starts_with("delivered "), "{exited:?}");
+        assert_eq!(exited.out[1..], ["HELLO 鹊桥"]);
     }
 }
 
 // faults.md: R48
 #[test]
 fn reserved_names_are_refused() {
-    let (home, relay) = town(&[], &["TOM"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM"]);
     for name in ["echo", "relay", "guest-1", "Echo", "еcho"] {
         let wanted = format!("{name} is reserved for the relay; choose another name with --as");
-        home.send(name, "TOM", "x").one_line(1, &wanted);
+        machine.send(name, "TOM", "x").one_line(1, &wanted);
     }
     relay.stop().with(0);
 }
@@ -44,14 +44,14 @@ fn reserved_names_are_refused() {
 // faults.md: R48
 #[test]
 fn look_alike_name_is_refused_with_taken_name() {
-    let (home, relay) = town(&[], &["TOM"]);
-    home.send("alice", "echo", "x").with(0);
+    let (machine, relay) = relay_with_members(&[], &["TOM"]);
+    machine.send("alice", "echo", "x").with(0);
     for name in ["Αlice", "ALICE", "аlice"] {
         let wanted = format!("{name} looks like alice, which is taken at {}", relay.udp);
-        home.send(name, "echo", "x").one_line(1, &wanted);
+        machine.send(name, "echo", "x").one_line(1, &wanted);
     }
     for name in ["一棵树", "武大郎", "Zoë", "CON", "a.b_c-d"] {
-        home.send(name, "echo", "x").with(0);
+        machine.send(name, "echo", "x").with(0);
     }
 }
 
@@ -60,24 +60,24 @@ fn look_alike_name_is_refused_with_taken_name() {
 /// address book warns of them.
 #[test]
 fn look_alikes_of_every_script_are_refused() {
-    let (home, relay) = town(&[], &["TOM"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM"]);
     for (name, like) in [("自己", "自已"), ("TOM", "ТОМ"), ("黄", "黃"), ("王五", "玊五")] {
-        home.send(name, "echo", "x").with(0);
+        machine.send(name, "echo", "x").with(0);
         let wanted = format!("{like} looks like {name}, which is taken at {}", relay.udp);
-        home.send(like, "echo", "x").one_line(1, &wanted);
+        machine.send(like, "echo", "x").one_line(1, &wanted);
     }
-    home.send("王伍", "echo", "x").with(0);
+    machine.send("王伍", "echo", "x").with(0);
     let address = relay.udp.to_string();
-    let added = home.run(&["contacts", "add", "ТОМ", &address]).with(0);
+    let added = machine.run(&["contacts", "add", "ТОМ", &address]).with(0);
     let warning = "ТОМ looks like your contact TOM".to_owned();
     assert!(added.err.contains(&warning), "{added:?}");
-    assert_eq!(home.run(&["contacts", "check"]).with(0).err, [warning]);
+    assert_eq!(machine.run(&["contacts", "check"]).with(0).err, [warning]);
 }
 
 // faults.md: R48
 #[test]
 fn invalid_name_is_wrong_usage() {
-    let (home, _relay) = town(&[], &["TOM"]);
+    let (machine, _relay) = relay_with_members(&[], &["TOM"]);
     let long = "x".repeat(97);
     for (name, why) in [
         ("", "a name cannot be empty"),
@@ -88,22 +88,22 @@ fn invalid_name_is_wrong_usage() {
         ("a\u{202e}b", "a name cannot hold"),
         (&long, "a name has at most 32 characters and 96 bytes"),
     ] {
-        home.send(name, "TOM", "x").one_line(2, why);
+        machine.send(name, "TOM", "x").one_line(2, why);
     }
 }
 
 #[test]
 fn key_has_one_name_only() {
-    let (home, relay) = town(&[], &["TOM"]);
-    let elsewhere = home.relay(&["--data", "elsewhere"]);
-    home.send("TOM", "echo", "x").with(0);
-    let members = home.path(".local/share/queqiao/members");
+    let (machine, relay) = relay_with_members(&[], &["TOM"]);
+    let elsewhere = machine.relay(&["--data", "elsewhere"]);
+    machine.send("TOM", "echo", "x").with(0);
+    let members = machine.path(".local/share/queqiao/members");
     let folders = || std::fs::read_dir(&members).unwrap().map(|folder| folder.unwrap().path());
     let key = std::fs::read(folders().next().unwrap().join("identity.key")).unwrap();
-    home.send("JACK", &format!("echo@{}", elsewhere.udp), "x").with(0);
+    machine.send("JACK", &format!("echo@{}", elsewhere.udp), "x").with(0);
     for folder in folders() {
         std::fs::write(folder.join("identity.key"), &key).unwrap();
     }
     let wanted = format!("your key has the name TOM at {} already; use --as TOM", relay.udp);
-    home.send("JACK", "echo", "x").one_line(1, &wanted);
+    machine.send("JACK", "echo", "x").one_line(1, &wanted);
 }

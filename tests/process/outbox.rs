@@ -1,28 +1,28 @@
 //! Stored letters: the outbox of letters without a receipt, and the history.
 
-use crate::world::{Home, nobody, texts, town};
+use crate::harness::{Machine, relay_with_members, texts, unused_addr};
 
 #[test]
 fn unaccepted_letters_are_sent_once_by_next_run() {
-    let home = Home::new();
-    let addr = nobody();
-    home.book(&["TOM", "JACK"], &addr);
+    let machine = Machine::new();
+    let addr = unused_addr();
+    machine.book(&["TOM", "JACK"], &addr);
     for text in ["one", "two"] {
-        home.run(&["send", "--as", "TOM", "--timeout", "0.3s", "JACK", text]).with(75);
+        machine.run(&["send", "--as", "TOM", "--timeout", "0.3s", "JACK", text]).with(75);
     }
-    let queued = home.run(&["history", "--as", "TOM", "--json", "JACK"]).with(0);
+    let queued = machine.run(&["history", "--as", "TOM", "--json", "JACK"]).with(0);
     assert_eq!(queued.out.iter().filter(|line| line.contains(r#""state":"queued""#)).count(), 2);
-    let _relay = home.relay(&["--bind", &addr]);
-    let mut jack = home.start(&["listen", "--as", "JACK", "--count", "3"]);
+    let _relay = machine.relay(&["--bind", &addr]);
+    let mut jack = machine.start(&["listen", "--as", "JACK", "--count", "3"]);
     jack.until_err("connected to");
-    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "three"]).with(0);
-    let heard = jack.end().with(0).out;
-    assert_eq!(texts(&heard), ["one", "two", "three"]);
+    machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "three"]).with(0);
+    let received = jack.end().with(0).out;
+    assert_eq!(texts(&received), ["one", "two", "three"]);
     for (name, other) in [("TOM", "JACK"), ("JACK", "TOM")] {
-        let said = home.run(&["history", "--as", name, other]).with(0).out;
-        assert_eq!(texts(&said), ["one", "two", "three"]);
+        let notices = machine.run(&["history", "--as", name, other]).with(0).out;
+        assert_eq!(texts(&notices), ["one", "two", "three"]);
     }
-    let last = home.run(&["history", "--as", "TOM", "--last", "1"]).with(0).out;
+    let last = machine.run(&["history", "--as", "TOM", "--last", "1"]).with(0).out;
     assert_eq!(texts(&last), ["three"]);
 }
 
@@ -30,19 +30,19 @@ fn unaccepted_letters_are_sent_once_by_next_run() {
 /// send it again.
 #[test]
 fn letter_blocked_on_user_decision_stays_in_outbox_then_sends() {
-    let (home, relay) = town(&["--data", "old"], &["TOM", "JACK"]);
+    let (machine, relay) = relay_with_members(&["--data", "old"], &["TOM", "JACK"]);
     let addr = relay.udp.to_string();
-    home.send("TOM", "echo", "before").with(0);
+    machine.send("TOM", "echo", "before").with(0);
     relay.stop().with(0);
-    let other = home.relay(&["--bind", &addr, "--data", "new"]);
+    let other = machine.relay(&["--bind", &addr, "--data", "new"]);
     let stays = "the letter stays in the outbox, and goes out when this is settled: the relay at ";
-    home.send("TOM", "JACK", "one").one_line(1, stays);
-    let mut owner = home.start(&["listen", "--as", "TOM"]);
-    home.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "two"]).one_line(1, stays);
-    let mut jack = home.start(&["listen", "--as", "JACK", "--data", "elsewhere", "--count", "3"]);
+    machine.send("TOM", "JACK", "one").one_line(1, stays);
+    let mut owner = machine.start(&["listen", "--as", "TOM"]);
+    machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "two"]).one_line(1, stays);
+    let mut jack = machine.start(&["listen", "--as", "JACK", "--data", "elsewhere", "--count", "3"]);
     jack.until_err("connected to");
-    home.run(&["trust", &addr, &other.key]).with(0);
-    home.send("TOM", "JACK", "three").with(0);
+    machine.run(&["trust", &addr, &other.key]).with(0);
+    machine.send("TOM", "JACK", "three").with(0);
     owner.until_err("connected to");
     assert_eq!(texts(&jack.end().with(0).out), ["one", "two", "three"]);
 }
@@ -50,46 +50,46 @@ fn letter_blocked_on_user_decision_stays_in_outbox_then_sends() {
 // faults.md: R75
 #[test]
 fn killed_sender_continues_where_it_was() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let jack = home.listen("JACK", &["--count", "41"]);
-    let mut tom = home.start(&["send", "--as", "TOM", "--lines", "JACK"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let jack = machine.listen("JACK", &["--count", "41"]);
+    let mut tom = machine.start(&["send", "--as", "TOM", "--lines", "JACK"]);
     (0..40).for_each(|n| tom.write(&format!("{n}\n")));
     tom.out();
     tom.kill();
-    let kept = home.run(&["history", "--as", "TOM", "JACK"]).with(0).out.len();
-    home.send("TOM", "JACK", "last").with(0);
+    let kept = machine.run(&["history", "--as", "TOM", "JACK"]).with(0).out.len();
+    machine.send("TOM", "JACK", "last").with(0);
     for _ in kept..40 {
-        home.send("TOM", "JACK", "more").with(0);
+        machine.send("TOM", "JACK", "more").with(0);
     }
-    let heard = jack.end().with(0).out;
-    let heard = texts(&heard);
+    let received = jack.end().with(0).out;
+    let received = texts(&received);
     let numbers: Vec<String> = (0..kept).map(|n| n.to_string()).collect();
-    assert_eq!(heard[..kept], numbers, "committed letters arrive once, in order");
-    assert_eq!(heard[kept], "last");
+    assert_eq!(received[..kept], numbers, "committed letters arrive once, in order");
+    assert_eq!(received[kept], "last");
     relay.stop().with(0);
 }
 
 #[test]
 fn letter_received_while_sending_waits_for_listener() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut tom = home.sending("TOM", "first\n");
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut tom = machine.start_send("TOM", "first\n");
     tom.write("second\n");
     tom.out();
-    home.send("JACK", "TOM", "are you there?").with(0);
-    tom.feed(b"");
+    machine.send("JACK", "TOM", "are you there?").with(0);
+    tom.write_and_close(b"");
     tom.terminate();
-    let heard = home.run(&["listen", "--as", "TOM", "--count", "3", "--for", "5s"]).with(0).out;
-    assert_eq!(texts(&heard), ["FIRST", "SECOND", "are you there?"]);
-    let again = home.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
+    let received = machine.run(&["listen", "--as", "TOM", "--count", "3", "--for", "5s"]).with(0).out;
+    assert_eq!(texts(&received), ["FIRST", "SECOND", "are you there?"]);
+    let again = machine.run(&["listen", "--as", "TOM", "--for", "0.2s"]).with(0);
     assert!(again.out.is_empty(), "each was shown once");
     relay.stop().with(0);
 }
 
 #[test]
 fn new_history_is_empty_and_lacks_refused_letters() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    assert!(home.run(&["history", "--as", "TOM"]).with(0).out.is_empty());
-    home.send("TOM", "nobody", "x").with(1);
-    assert!(home.run(&["history", "--as", "TOM"]).with(0).out.is_empty());
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    assert!(machine.run(&["history", "--as", "TOM"]).with(0).out.is_empty());
+    machine.send("TOM", "nobody", "x").with(1);
+    assert!(machine.run(&["history", "--as", "TOM"]).with(0).out.is_empty());
     relay.stop().with(0);
 }

@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::world::{Home, Running};
+use crate::harness::{Machine, Process};
 
 /// The relay's address, which stays.
 const RELAY: &str = "10.9.0.9:8081";
@@ -26,7 +26,7 @@ const NETWORK: &str = "set -e
     read end";
 
 /// A network namespace, for the lifetime of its shell.
-struct Network(Running);
+struct Network(Process);
 
 impl Network {
     fn open() -> Option<Network> {
@@ -39,7 +39,7 @@ impl Network {
         let mut command = Command::new("unshare");
         command.args(["-rn", "sh", "-c", NETWORK]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut shell = Running::start(command);
+        let mut shell = Process::start(command);
         assert_eq!(shell.out(), "there");
         Some(Network(shell))
     }
@@ -50,15 +50,15 @@ impl Network {
     }
 
     /// Starts the program in this network.
-    fn start(&self, home: &Home, args: &[&str]) -> Running {
-        let command = home.command(args);
+    fn start(&self, machine: &Machine, args: &[&str]) -> Process {
+        let command = machine.command(args);
         let mut inside = Command::new("nsenter");
         inside.args(["-t", &self.0.pid(), "-U", "-n", "--preserve-credentials", "--"]);
         inside.arg(command.get_program()).args(command.get_args()).env_clear();
         inside.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
-        inside.current_dir(home.path("."));
+        inside.current_dir(machine.path("."));
         inside.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running::start(inside)
+        Process::start(inside)
     }
 }
 
@@ -70,19 +70,19 @@ fn listener_is_reached_soon_after_address_change() {
         println!("left out: no network namespace here");
         return;
     };
-    let home = Home::new();
-    home.book(&["TOM", "JACK", "ROSE"], RELAY);
-    let mut relay = network.start(&home, &["relay", "--bind", RELAY, "--tcp", "--data", "relay"]);
+    let machine = Machine::new();
+    machine.book(&["TOM", "JACK", "ROSE"], RELAY);
+    let mut relay = network.start(&machine, &["relay", "--bind", RELAY, "--tcp", "--data", "relay"]);
     assert!(relay.out().starts_with("ready "));
-    let mut jack = network.start(&home, &["listen", "--as", "JACK", "--json"]);
-    let mut rose = network.start(&home, &["listen", "--as", "ROSE", "--json", "--tcp"]);
+    let mut jack = network.start(&machine, &["listen", "--as", "JACK", "--json"]);
+    let mut rose = network.start(&machine, &["listen", "--as", "ROSE", "--json", "--tcp"]);
     for listening in [&mut jack, &mut rose] {
         listening.until_err("connected to");
     }
     network.change();
     for (name, listening, via) in [("JACK", &mut jack, "udp"), ("ROSE", &mut rose, "tcp")] {
         let args = ["send", "--as", "TOM", name, "--wait", "delivered", "--timeout", "10s", "x"];
-        let sent = network.start(&home, &args).end().with(0);
+        let sent = network.start(&machine, &args).end().with(0);
         assert!(sent.result().starts_with("delivered "), "from {BEFORE} to {AFTER}: {sent:?}");
         assert!(listening.out().contains(&format!("\"via\":\"{via}\"")));
     }

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, Termios, Winsize, tcflow, tcgetattr, tcsetwinsize};
 
-use crate::world::{Home, Relay, Running, SOON, town};
+use crate::harness::{Machine, Process, Relay, SOON, relay_with_members};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -25,14 +25,14 @@ pub struct Terminal {
     cut: Vec<u8>,
     /// All output, including escapes.
     pub raw: String,
-    process: Running,
+    process: Process,
     /// Kept open, so that the settings can be checked after the process.
     screen: OwnedFd,
     before: Termios,
 }
 
 impl Terminal {
-    pub fn start(home: &Home, args: &[&str]) -> Terminal {
+    pub fn start(machine: &Machine, args: &[&str]) -> Terminal {
         let front = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&front).unwrap();
         unlockpt(&front).unwrap();
@@ -40,10 +40,10 @@ impl Terminal {
         let screen = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         tcsetwinsize(&screen, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = tcgetattr(&screen).unwrap();
-        let mut command = home.command(args);
+        let mut command = machine.command(args);
         let end = || screen.try_clone().unwrap();
         command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
-        let process = Running::start(command);
+        let process = Process::start(command);
         let keyboard = File::from(front);
         let mut output = keyboard.try_clone().unwrap();
         let (told, shows) = channel();
@@ -114,8 +114,8 @@ impl Terminal {
 /// Returns the length before a CSI sequence that has not ended.
 fn whole_len(bytes: &[u8]) -> usize {
     let begun = bytes.iter().rposition(|byte| *byte == 0x1b);
-    let ended = |at: &usize| bytes[*at..].iter().skip(2).any(|byte| (b'@'..=b'~').contains(byte));
-    begun.filter(|at| !ended(at)).unwrap_or(bytes.len())
+    let exited = |at: &usize| bytes[*at..].iter().skip(2).any(|byte| (b'@'..=b'~').contains(byte));
+    begun.filter(|at| !exited(at)).unwrap_or(bytes.len())
 }
 
 /// Returns the text without CSI sequences (ECMA-48 §5.4) and carriage returns.
@@ -135,21 +135,21 @@ fn without_escapes(text: &str) -> String {
 }
 
 /// Returns TOM on a terminal, in a conversation with JACK, who has received his first letter.
-fn talking() -> ((Home, Relay), Running, Terminal) {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
-    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "JACK"]);
+fn talking() -> ((Machine, Relay), Process, Terminal) {
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut jack = machine.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&machine, &["chat", "--line", "--as", "TOM", "JACK"]);
     tom.until("Type a message, Enter sends: ");
     tom.press("first\r");
     assert!(jack.out().ends_with("first"));
-    ((home, relay), jack, tom)
+    ((machine, relay), jack, tom)
 }
 
 #[test]
 fn chinese_conversation_with_prompts() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
-    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM", "--lang", "zh"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut jack = machine.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&machine, &["chat", "--line", "--as", "TOM", "--lang", "zh"]);
     tom.until("请选择聊天对象: ");
     tom.press("JACK\r");
     tom.until("请输入消息,回车发送: ");
@@ -167,9 +167,9 @@ fn chinese_conversation_with_prompts() {
 
 #[test]
 fn lines_pasted_together_are_all_taken() {
-    let (home, relay) = town(&[], &["TOM", "JACK"]);
-    let mut jack = home.chat("JACK", &relay, &[]);
-    let mut tom = Terminal::start(&home, &["chat", "--line", "--as", "TOM"]);
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut jack = machine.chat("JACK", &relay, &[]);
+    let mut tom = Terminal::start(&machine, &["chat", "--line", "--as", "TOM"]);
     tom.until("Choose a contact: ");
     tom.press("JACK\rone\rtwo\rthree\r");
     for text in ["one", "two", "three"] {
@@ -183,7 +183,7 @@ fn lines_pasted_together_are_all_taken() {
 
 #[test]
 fn letter_appears_above_half_typed_line() {
-    let (_town, mut jack, mut tom) = talking();
+    let (_machine, mut jack, mut tom) = talking();
     tom.press("half a");
     tom.until("half a");
     jack.write("TOM\nhello\n");
@@ -201,9 +201,9 @@ fn letter_appears_above_half_typed_line() {
 
 #[test]
 fn terminal_asks_for_name_without_storing_it() {
-    let (home, _relay) = town(&[], &["JACK"]);
-    let book = home.read("contacts.toml");
-    let mut chat = Terminal::start(&home, &["chat", "--line"]);
+    let (machine, _relay) = relay_with_members(&[], &["JACK"]);
+    let book = machine.read("contacts.toml");
+    let mut chat = Terminal::start(&machine, &["chat", "--line"]);
     chat.until("Your name: ");
     chat.press("a b\n");
     chat.until("a name cannot have a space in it");
@@ -212,14 +212,14 @@ fn terminal_asks_for_name_without_storing_it() {
     chat.until("Choose a contact: ");
     chat.press("\u{4}");
     chat.ends_with(0);
-    assert_eq!(home.read("contacts.toml"), book);
+    assert_eq!(machine.read("contacts.toml"), book);
 }
 
 #[test]
 fn signals_leave_terminal_restored() {
-    let (home, _relay) = town(&[], &["JACK"]);
+    let (machine, _relay) = relay_with_members(&[], &["JACK"]);
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
-        let mut chat = Terminal::start(&home, &["chat", "--line", "--as", "TOM"]);
+        let mut chat = Terminal::start(&machine, &["chat", "--line", "--as", "TOM"]);
         chat.until("Choose a contact: ");
         chat.press("half");
         chat.until("half");
@@ -232,14 +232,14 @@ fn signals_leave_terminal_restored() {
 /// It shows every letter when it continues.
 #[test]
 fn stopped_terminal_blocks_no_other_command() {
-    let ((home, _relay), _jack, mut tom) = talking();
+    let ((machine, _relay), _jack, mut tom) = talking();
     tcflow(&tom.screen, Action::OOff).unwrap();
     // More texts than the queue towards a terminal holds.
     let lines: String = (0..600).map(|n| format!("letter {n}\n")).collect();
-    let sent = home.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
+    let sent = machine.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
     assert_eq!(sent.out.len(), 600);
-    let sending = home.start(&["send", "--as", "TOM", "JACK", "meanwhile"]);
-    sending.end_within(SOON).with(0).result();
+    let start_send = machine.start(&["send", "--as", "TOM", "JACK", "meanwhile"]);
+    start_send.end_within(SOON).with(0).result();
     tcflow(&tom.screen, Action::OOn).unwrap();
     (0..600).for_each(|n| tom.until(&format!("letter {n}\n")));
     tom.press("\u{3}");

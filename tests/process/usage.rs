@@ -1,10 +1,10 @@
 //! Arguments, environment and languages.
 
-use crate::world::{Home, Running, town};
+use crate::harness::{Machine, Process, relay_with_members};
 
 #[test]
 fn wrong_usage_exits_2() {
-    let (home, relay) = town(&[], &["JACK"]);
+    let (machine, relay) = relay_with_members(&[], &["JACK"]);
     for args in [
         &[][..],
         &["frobnicate"],
@@ -27,69 +27,71 @@ fn wrong_usage_exits_2() {
         &["contacts", "add", "JACK"],
         &["trust", "a", "b", "c"],
     ] {
-        let ended = home.run(args).with(2);
-        assert!(ended.out.is_empty() && !ended.err.is_empty(), "{ended:?}");
+        let exited = machine.run(args).with(2);
+        assert!(exited.out.is_empty() && !exited.err.is_empty(), "{exited:?}");
     }
     relay.stop().with(0);
 }
 
 #[test]
 fn help_and_version_are_results_in_both_languages() {
-    let home = Home::new();
-    assert_eq!(home.run(&["--version"]).result(), format!("queqiao {}", env!("CARGO_PKG_VERSION")));
+    let machine = Machine::new();
+    assert_eq!(machine.run(&["--version"]).result(), format!("queqiao {}", env!("CARGO_PKG_VERSION")));
     for command in ["relay", "chat", "send", "listen", "ping", "bench", "contacts", "trust"] {
-        let english = home.run(&[command, "--help"]).with(0).out.join("\n");
-        let chinese = home.run(&[command, "--help", "--lang", "zh"]).with(0).out.join("\n");
+        let english = machine.run(&[command, "--help"]).with(0).out.join("\n");
+        let chinese = machine.run(&[command, "--help", "--lang", "zh"]).with(0).out.join("\n");
         assert!(english.is_ascii() && !chinese.is_ascii(), "{english}\n{chinese}");
-        assert!(home.run(&["--help"]).with(0).out.iter().any(|line| line.trim_start().starts_with(command)));
+        assert!(
+            machine.run(&["--help"]).with(0).out.iter().any(|line| line.trim_start().starts_with(command))
+        );
     }
 }
 
 #[test]
 fn chinese_output_follows_option_and_environment() {
-    let home = Home::new();
-    let said = |variables: &[(&str, &str)], args: &[&str]| -> String {
-        let mut command = home.command(&[args, &["contacts", "check"]].concat());
+    let machine = Machine::new();
+    let notices = |variables: &[(&str, &str)], args: &[&str]| -> String {
+        let mut command = machine.command(&[args, &["contacts", "check"]].concat());
         command.envs(variables.iter().copied());
-        Running::start(command).end().with(1).err.join("\n")
+        Process::start(command).end().with(1).err.join("\n")
     };
-    let english = said(&[], &[]);
-    let chinese = said(&[], &["--lang", "zh"]);
+    let english = notices(&[], &[]);
+    let chinese = notices(&[], &["--lang", "zh"]);
     assert!(english.is_ascii() && !chinese.is_ascii(), "{english}\n{chinese}");
     for variables in [[("LC_ALL", "zh_CN.UTF-8")], [("QUEQIAO_LANG", "zh")]] {
-        assert_eq!(said(&variables, &[]), chinese, "{variables:?}");
-        assert_eq!(said(&variables, &["--lang", "en"]), english, "{variables:?}");
+        assert_eq!(notices(&variables, &[]), chinese, "{variables:?}");
+        assert_eq!(notices(&variables, &["--lang", "en"]), english, "{variables:?}");
     }
-    assert_eq!(said(&[("LC_ALL", "zh_CN.UTF-8"), ("QUEQIAO_LANG", "en")], &[]), english);
+    assert_eq!(notices(&[("LC_ALL", "zh_CN.UTF-8"), ("QUEQIAO_LANG", "en")], &[]), english);
 }
 
 #[test]
 fn script_output_is_never_translated() {
-    let (home, _relay) = town(&[], &["JACK"]);
-    let sent = home.run(&["--lang", "zh", "send", "--as", "TOM", "echo", "x"]);
+    let (machine, _relay) = relay_with_members(&[], &["JACK"]);
+    let sent = machine.run(&["--lang", "zh", "send", "--as", "TOM", "echo", "x"]);
     assert!(sent.result().starts_with("delivered "));
-    let refused = home.run(&["--lang", "zh", "send", "--as", "TOM", "JACK", "x"]).with(1);
+    let refused = machine.run(&["--lang", "zh", "send", "--as", "TOM", "JACK", "x"]).with(1);
     assert!(
-        refused.said()[0].starts_with("refused ") && refused.said()[0].ends_with(" unknown"),
+        refused.notices()[0].starts_with("refused ") && refused.notices()[0].ends_with(" unknown"),
         "{refused:?}"
     );
-    let mut command = home.command(&["relay", "--bind", "127.0.0.1:0", "--data", "other", "--lang", "zh"]);
+    let mut command = machine.command(&["relay", "--bind", "127.0.0.1:0", "--data", "other", "--lang", "zh"]);
     command.env("LC_ALL", "zh_CN.UTF-8");
-    assert!(Running::start(command).out().starts_with("ready udp="));
+    assert!(Process::start(command).out().starts_with("ready udp="));
 }
 
 #[test]
 fn environment_sets_flags_and_flags_win() {
-    let (home, relay) = town(&["--tcp"], &[]);
-    home.write("mine.toml", format!("[contacts]\nJACK = \"{}\"\n", relay.udp));
+    let (machine, relay) = relay_with_members(&["--tcp"], &[]);
+    machine.write("mine.toml", format!("[contacts]\nJACK = \"{}\"\n", relay.udp));
     let run = |variables: &[(&str, &str)], args: &[&str]| {
-        let mut command = home.command(args);
+        let mut command = machine.command(args);
         command.envs([("QUEQIAO_CONTACTS", "mine.toml"), ("QUEQIAO_AS", "TOM"), ("QUEQIAO_DATA", "d")]);
         command.envs(variables.iter().copied());
-        Running::start(command)
+        Process::start(command)
     };
     assert!(run(&[], &["send", "echo", "x"]).end().result().starts_with("delivered "));
-    assert!(home.path("d/members").is_dir() && !home.path(".local/share/queqiao/members").exists());
+    assert!(machine.path("d/members").is_dir() && !machine.path(".local/share/queqiao/members").exists());
     for yes in ["1", "true"] {
         let mut tom = run(&[("QUEQIAO_TCP", yes)], &["listen"]);
         assert!(tom.until_err("connected to").ends_with("over TCP"));
@@ -106,32 +108,32 @@ fn environment_sets_flags_and_flags_win() {
     assert!(sent.result().starts_with("delivered "));
     assert!(jack.out().contains(" TOM ["));
     let late = [("QUEQIAO_TIMEOUT", "300ms")];
-    let ended = run(&late, &["send", "--udp", "JACK@192.0.2.1:8081", "x"]).end().with(75);
+    let exited = run(&late, &["send", "--udp", "JACK@192.0.2.1:8081", "x"]).end().with(75);
     assert_eq!(
-        ended.err.last().unwrap(),
+        exited.err.last().unwrap(),
         "not accepted within 0.3s; it stays in the outbox and goes out with the next run"
     );
-    let mut other = home.command(&["relay"]);
+    let mut other = machine.command(&["relay"]);
     other.envs([("QUEQIAO_BIND", "127.0.0.1:0"), ("QUEQIAO_DATA", "r2")]);
-    assert!(Running::start(other).out().starts_with("ready udp=127.0.0.1:"));
-    assert!(home.path("r2/relay.key").is_file());
+    assert!(Process::start(other).out().starts_with("ready udp=127.0.0.1:"));
+    assert!(machine.path("r2/relay.key").is_file());
 }
 
 #[test]
 fn name_comes_from_book_without_flag() {
-    let (home, relay) = town(&[], &[]);
-    home.write("contacts.toml", format!("[me]\nname = \"武大郎\"\n[contacts]\nTOM = \"{}\"\n", relay.udp));
-    let mut tom = home.listen("TOM", &[]);
-    home.run(&["send", "TOM", "x"]).result();
+    let (machine, relay) = relay_with_members(&[], &[]);
+    machine.write("contacts.toml", format!("[me]\nname = \"武大郎\"\n[contacts]\nTOM = \"{}\"\n", relay.udp));
+    let mut tom = machine.listen("TOM", &[]);
+    machine.run(&["send", "TOM", "x"]).result();
     assert!(tom.out().contains(" 武大郎 [udp] x"));
-    home.run(&["send", "--as", "JACK", "TOM", "x"]).result();
+    machine.run(&["send", "--as", "JACK", "TOM", "x"]).result();
     assert!(tom.out().contains(" JACK [udp] x"));
 }
 
 #[test]
 fn log_goes_to_standard_error_only() {
-    let (home, _relay) = town(&[], &["JACK"]);
-    let mut command = home.command(&["send", "--as", "TOM", "echo", "x"]);
+    let (machine, _relay) = relay_with_members(&[], &["JACK"]);
+    let mut command = machine.command(&["send", "--as", "TOM", "echo", "x"]);
     command.env("RUST_LOG", "trace");
-    assert!(Running::start(command).end().result().starts_with("delivered "));
+    assert!(Process::start(command).end().result().starts_with("delivered "));
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::{env, fs, thread};
 
 use crate::app::relay::{RelayOptions, relay};
-use crate::app::{Failure, Outcome, Status, print};
+use crate::app::{CommandResult, ExitStatus, Failure, print};
 use crate::base::{Phrase, Rng};
 use crate::net;
 use crate::relay::Limits;
 use crate::ui::Strings;
 
-use super::{BenchServer, bare};
+use super::{BenchServer, baseline};
 
 /// Address of the servers; the system chooses the port.
 const BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -25,7 +25,7 @@ impl BenchServer {
     pub(super) const fn word(self) -> &'static str {
         match self {
             BenchServer::Relay => "relay",
-            BenchServer::Bare => "bare",
+            BenchServer::Baseline => "bare",
         }
     }
 }
@@ -84,7 +84,7 @@ fn udp_of(line: &str) -> Option<SocketAddr> {
 ///
 /// # Errors
 /// Those of [`relay`], or `cannot-start`.
-pub(super) fn serve(server: BenchServer, strings: &Arc<Strings>) -> Outcome {
+pub(super) fn serve(server: BenchServer, strings: &Arc<Strings>) -> CommandResult {
     match server {
         BenchServer::Relay => {
             let folder = folder();
@@ -94,9 +94,9 @@ pub(super) fn serve(server: BenchServer, strings: &Arc<Strings>) -> Outcome {
             remove(&folder);
             ended
         }
-        BenchServer::Bare => {
+        BenchServer::Baseline => {
             end_with_input(|| ())?;
-            let ended = bare::forward(BIND, |addr| {
+            let ended = baseline::forward(BIND, |addr| {
                 print(&format!("ready udp={addr}")).map(drop).map_err(|_| io::ErrorKind::BrokenPipe.into())
             });
             let cause = ended.expect_err("the loop ends by an error only");
@@ -110,7 +110,7 @@ fn end_with_input(clean_up: impl FnOnce() + Send + 'static) -> Result<(), Failur
     let watch = || {
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         clean_up();
-        process::exit(Status::Done as i32);
+        process::exit(ExitStatus::Done as i32);
     };
     let spawned = thread::Builder::new().name("parent".to_owned()).spawn(watch);
     spawned.map(drop).map_err(|why| Phrase::new("cannot-start").with("cause", why).into())

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::app::{Failure, Outcome, Status, print};
+use crate::app::{CommandResult, ExitStatus, Failure, print};
 use crate::base::{HostPort, Phrase};
 
-use super::bare::{self, Carried, Shape};
+use super::baseline::{self, Carried, Shape};
 use super::child::Child;
+use super::cpu_placement::{CpuPlacement, pin};
 use super::meter::Meter;
-use super::pin::{Places, pin};
 use super::report::{Report, rounded};
 use super::{BenchOptions, BenchServer, run, unsound};
 
@@ -33,14 +33,14 @@ struct Comparison {
 struct Row {
     pairs: usize,
     window: usize,
-    bare: Bare,
+    bare: Baseline,
     relay: Report,
     /// CPU time of the relay per letter, divided by that of the loop per message.
     ratio: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Bare {
+struct Baseline {
     messages: u64,
     messages_per_second: f64,
     cpu_us_per_message: Option<f64>,
@@ -54,48 +54,48 @@ struct Bare {
 /// # Errors
 /// Those of [`run::measure`] and of starting processes. Status 1 if letters were lost, refused,
 /// duplicated, changed, or out of order.
-pub(super) fn compare(options: &BenchOptions, one_shape: bool) -> Outcome {
+pub(super) fn compare(options: &BenchOptions, one_shape: bool) -> CommandResult {
     let own = [(options.pairs, options.window)];
     let shapes = if one_shape { own.as_slice() } else { &SHAPES };
-    let places = Places::find();
+    let placement = CpuPlacement::find();
     if !options.json {
-        head(options, places).iter().try_for_each(|line| print(line).map(drop))?;
+        head(options, placement).iter().try_for_each(|line| print(line).map(drop))?;
     }
     let mut rows = Vec::new();
     for (pairs, window) in shapes {
         let options = BenchOptions { pairs: *pairs, window: *window, ..options.clone() };
-        let row = Row::measure(&options, places)?;
+        let row = Row::measure(&options, placement)?;
         if !options.json {
             print(&row.line())?;
         }
         rows.push(row);
     }
     let sound = rows.iter().all(|row| row.relay.is_sound());
-    let server_cpu = places.map(|places| places.server);
-    let load_cpu = places.map(|places| places.load);
+    let server_cpu = placement.map(|placement| placement.server);
+    let load_cpu = placement.map(|placement| placement.load);
     if options.json {
         let object = serde_json::to_string(&Comparison { server_cpu, load_cpu, rows });
         print(&object.expect("strings and numbers always serialize"))?;
     }
-    if sound { Ok(Status::Done) } else { Err(unsound()) }
+    if sound { Ok(ExitStatus::Done) } else { Err(unsound()) }
 }
 
 /// Starts a server on its CPU, and leaves this thread on the CPU of the load.
-fn start(server: BenchServer, places: Option<Places>) -> Result<Child, Phrase> {
-    if let Some(places) = places {
-        pin(places.server);
+fn start(server: BenchServer, placement: Option<CpuPlacement>) -> Result<Child, Phrase> {
+    if let Some(placement) = placement {
+        pin(placement.server);
     }
     let child = Child::start(server);
-    if let Some(places) = places {
-        pin(places.load);
+    if let Some(placement) = placement {
+        pin(placement.load);
     }
     child
 }
 
 impl Row {
-    fn measure(options: &BenchOptions, places: Option<Places>) -> Result<Row, Failure> {
-        let bare = Bare::measure(options, &start(BenchServer::Bare, places)?)?;
-        let child = start(BenchServer::Relay, places)?;
+    fn measure(options: &BenchOptions, placement: Option<CpuPlacement>) -> Result<Row, Failure> {
+        let bare = Baseline::measure(options, &start(BenchServer::Baseline, placement)?)?;
+        let child = start(BenchServer::Relay, placement)?;
         let options = BenchOptions { relay_pid: Some(child.pid()), ..options.clone() };
         let relay = run::measure(&options, &HostPort::from(child.addr))?;
         let ratio = relay.cpu_us_per_letter.zip(bare.cpu_us_per_message);
@@ -124,9 +124,9 @@ impl Row {
 }
 
 /// Returns the two lines above the rows.
-fn head(options: &BenchOptions, places: Option<Places>) -> [String; 2] {
-    let cpus = match places {
-        Some(Places { server, load }) => format!("servers on cpu {server}, load on cpu {load}"),
+fn head(options: &BenchOptions, placement: Option<CpuPlacement>) -> [String; 2] {
+    let cpus = match placement {
+        Some(CpuPlacement { server, load }) => format!("servers on cpu {server}, load on cpu {load}"),
         None => "one cpu for all".to_owned(),
     };
     let via = if options.tcp { "tcp" } else { "udp" };
@@ -152,33 +152,33 @@ fn head(options: &BenchOptions, places: Option<Places>) -> [String; 2] {
 }
 
 /// Failure that ended a measurement of the loop.
-struct Stopped(Failure);
+struct BaselineError(Failure);
 
-impl From<io::Error> for Stopped {
-    fn from(why: io::Error) -> Stopped {
-        Stopped(Phrase::new("bench-no-server").with("cause", why).into())
+impl From<io::Error> for BaselineError {
+    fn from(why: io::Error) -> BaselineError {
+        BaselineError(Phrase::new("bench-no-server").with("cause", why).into())
     }
 }
 
-impl Bare {
-    fn measure(options: &BenchOptions, child: &Child) -> Result<Bare, Failure> {
+impl Baseline {
+    fn measure(options: &BenchOptions, child: &Child) -> Result<Baseline, Failure> {
         let meter = Meter::open(child.pid())?;
         let shape = Shape { pairs: options.pairs, window: options.window, size: options.size };
         let mut used = Vec::new();
         let mark = || {
-            used.push(meter.read().map_err(|why| Stopped(why.into()))?.cpu);
+            used.push(meter.read().map_err(|why| BaselineError(why.into()))?.cpu);
             Ok(())
         };
-        let carried = bare::measure(child.addr, shape, (run::WARM_UP, options.time), mark);
-        let carried = carried.map_err(|Stopped(failure)| failure)?;
+        let carried = baseline::measure(child.addr, shape, (run::WARM_UP, options.time), mark);
+        let carried = carried.map_err(|BaselineError(failure)| failure)?;
         let cpu = used[1].saturating_sub(used[0]);
-        Ok(Bare::new(carried, cpu, options.time))
+        Ok(Baseline::new(carried, cpu, options.time))
     }
 
-    fn new(carried: Carried, cpu: Duration, time: Duration) -> Bare {
+    fn new(carried: Carried, cpu: Duration, time: Duration) -> Baseline {
         let messages = carried.messages as f64;
         let per_message = rounded(cpu.as_secs_f64() * 1e6 / messages, 2);
-        Bare {
+        Baseline {
             messages: carried.messages,
             messages_per_second: rounded(messages / time.as_secs_f64(), 2),
             cpu_us_per_message: (carried.messages > 0).then_some(per_message),

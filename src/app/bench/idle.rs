@@ -16,22 +16,22 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::base::{Carrier, HostPort, HostPortError, Now, Outputs, Phrase, PublicKey, Rng, Tick};
-use crate::net::{self, Crowd};
+use crate::net::{self, MultiAddrSocket};
 use crate::session::KeyQuery;
 
-use super::super::{Failure, Outcome, Status, print};
+use super::super::{CommandResult, ExitStatus, Failure, print};
 #[cfg(target_os = "linux")]
 use super::child::Child;
-use super::idler::{IDLERS_MAX, Idler, News, Scene, number_of};
+use super::idler::{IDLERS_MAX, Idler, IdlerConfig, IdlerEvent, number_of};
 use super::meter::Meter;
 #[cfg(target_os = "linux")]
-use super::{BenchServer, answers};
+use super::{BenchServer, keepalive_baseline};
 
 /// Maximum members of one bench.
 pub const IDLE_MAX: usize = IDLERS_MAX as usize;
 /// Maximum first messages without an answer. More would not fit into a socket buffer of the usual
 /// 208 KiB, and would be lost.
-const SHAKING_MAX: usize = 48;
+const HANDSHAKES_MAX: usize = 48;
 /// Maximum members that are signing in. They share the commits that make their names durable. A
 /// relay allows twice as many unauthenticated sessions.
 const COMING_MAX: usize = 1_000;
@@ -88,7 +88,7 @@ struct Report {
 /// # Errors
 /// [`Failure`]: 1 if no relay answers, a member cannot sign in, or sessions are lost; 2 for a relay
 /// on another machine.
-pub fn bench_idle(options: &IdleOptions) -> Outcome {
+pub fn bench_idle(options: &IdleOptions) -> CommandResult {
     let report = match &options.relay {
         Some(relay) => measure(options, here(relay)?, options.relay_pid)?,
         #[cfg(target_os = "linux")]
@@ -98,7 +98,7 @@ pub fn bench_idle(options: &IdleOptions) -> Outcome {
     };
     report.print(options.json)?;
     match report.lost {
-        0 => Ok(Status::Done),
+        0 => Ok(ExitStatus::Done),
         lost => Err(Phrase::new("bench-idle-lost").with("lost", lost).into()),
     }
 }
@@ -118,8 +118,9 @@ fn compare(options: &IdleOptions) -> Result<Report, Failure> {
     let relay = Child::start(BenchServer::Relay)?;
     let report = measure(options, relay.addr, Some(relay.pid()))?;
     drop(relay);
-    let bare = Child::start(BenchServer::Bare)?;
-    let bare = answers::cpu_us(&bare, options.members, report.keep_alives_per_second, options.time)?;
+    let bare = Child::start(BenchServer::Baseline)?;
+    let bare =
+        keepalive_baseline::cpu_us(&bare, options.members, report.keep_alives_per_second, options.time)?;
     let ratio = report.cpu_us_per_keep_alive.zip(bare).map(|(relay, bare)| rounded(relay / bare));
     Ok(Report { bare_us_per_keep_alive: bare.map(rounded), ratio, ..report })
 }
@@ -127,27 +128,27 @@ fn compare(options: &IdleOptions) -> Result<Report, Failure> {
 fn measure(options: &IdleOptions, relay: SocketAddr, pid: Option<u32>) -> Result<Report, Failure> {
     let meter = pid.map(Meter::open).transpose()?;
     let used = || meter.as_ref().map(Meter::read).transpose();
-    let mut hall = Hall::open(relay)?;
+    let mut idlers = IdleMembers::open(relay)?;
     let at_first = used()?;
     let begin = Instant::now();
-    hall.sign_in(options.members)?;
+    idlers.sign_in(options.members)?;
     let sign_in_secs = begin.elapsed().as_secs_f64();
-    hall.run(SETTLE);
+    idlers.run(SETTLE);
     let before = used()?;
     let begin = Instant::now();
-    let asked_before = hall.answers;
-    hall.run(options.time);
+    let asked_before = idlers.answers;
+    idlers.run(options.time);
     let after = used()?;
     let secs = begin.elapsed().as_secs_f64();
     let grown = at_first.zip(after).map(|(first, after)| after.rss_kib as f64 - first.rss_kib as f64);
     let cpu = before.zip(after).map(|(before, after)| after.cpu.saturating_sub(before.cpu).as_secs_f64());
-    let keep_alives = (hall.answers - asked_before) as f64;
+    let keep_alives = (idlers.answers - asked_before) as f64;
     Ok(Report {
         relay: relay.to_string(),
         idle: options.members,
         secs: rounded(secs),
         sign_in_secs: rounded(sign_in_secs),
-        lost: hall.lost(),
+        lost: idlers.lost(),
         keep_alives_per_second: rounded(keep_alives / secs),
         bytes_per_session: grown.map(|kib| rounded(kib * 1_024.0 / options.members as f64)),
         memory_before_kib: at_first.map(|used| used.rss_kib),
@@ -174,8 +175,8 @@ impl Report {
 }
 
 /// All members, and the socket they share.
-struct Hall {
-    crowd: Crowd,
+struct IdleMembers {
+    socket: MultiAddrSocket,
     relay: SocketAddr,
     key: PublicKey,
     rng: Rng,
@@ -191,23 +192,23 @@ struct Hall {
     out: Outputs<(), ()>,
 }
 
-impl Hall {
+impl IdleMembers {
     /// Binds the socket and queries the relay's key.
-    fn open(relay: SocketAddr) -> Result<Hall, Failure> {
-        let mut crowd = Crowd::bind()?;
+    fn open(relay: SocketAddr) -> Result<IdleMembers, Failure> {
+        let mut socket = MultiAddrSocket::bind()?;
         let mut rng = Rng::from_seed(net::seed());
         let query = KeyQuery::new(Carrier::Udp, &mut rng);
         let mut key = None;
-        let mut now = crowd.wait(Tick::ZERO);
+        let mut now = socket.wait(Tick::ZERO);
         let end = now.tick + STALLED_AFTER;
         while key.is_none() && now.tick < end {
-            crowd.send(Ipv4Addr::LOCALHOST, relay, query.packet());
-            now = crowd.wait(now.tick + STALLED_AFTER / 20);
-            crowd.receive(|_, bytes| key = key.or(query.handle_answer(bytes).ok()));
+            socket.send(Ipv4Addr::LOCALHOST, relay, query.packet());
+            now = socket.wait(now.tick + STALLED_AFTER / 20);
+            socket.receive(|_, bytes| key = key.or(query.handle_answer(bytes).ok()));
         }
         let silent = || Failure::from(Phrase::new("bench-idle-stalled").with("online", 0));
-        Ok(Hall {
-            crowd,
+        Ok(IdleMembers {
+            socket,
             relay,
             key: key.ok_or_else(silent)?,
             rng,
@@ -223,17 +224,17 @@ impl Hall {
     }
 
     fn sign_in(&mut self, members: usize) -> Result<(), Failure> {
-        let mut now = self.crowd.wait(Tick::ZERO);
+        let mut now = self.socket.wait(Tick::ZERO);
         let mut last = 0;
         let mut stalled_at = now.tick + STALLED_AFTER;
         while self.online < members {
             while self.idlers.len() < members
                 && self.idlers.len() - self.online < COMING_MAX
-                && self.idlers.len() - self.answered < SHAKING_MAX
+                && self.idlers.len() - self.answered < HANDSHAKES_MAX
             {
                 let number = self.idlers.len() as u32;
-                let scene = Scene { crowd: &self.crowd, relay: self.relay, key: self.key };
-                self.idlers.push(Idler::begin(number, now, &scene, &mut self.rng));
+                let config = IdlerConfig { socket: &self.socket, relay: self.relay, key: self.key };
+                self.idlers.push(Idler::begin(number, now, &config, &mut self.rng));
                 self.scheduled.push(None);
                 self.schedule(number, now.tick);
             }
@@ -250,7 +251,7 @@ impl Hall {
     }
 
     fn run(&mut self, span: Duration) {
-        let mut now = self.crowd.wait(Tick::ZERO);
+        let mut now = self.socket.wait(Tick::ZERO);
         let end = now.tick + span;
         while now.tick < end {
             now = self.turn(end);
@@ -260,32 +261,32 @@ impl Hall {
     /// Waits until something happens, or until `until`, and handles it.
     fn turn(&mut self, until: Tick) -> Now {
         let next = self.deadlines.first().map_or(until, |(tick, _)| until.min(*tick));
-        let now = self.crowd.wait(next);
-        while self.hear(now.tick) {}
+        let now = self.socket.wait(next);
+        while self.receive(now.tick) {}
         while let Some((tick, number)) = self.deadlines.first().copied().filter(|due| due.0 <= now.tick) {
             self.deadlines.remove(&(tick, number));
             self.scheduled[number as usize] = None;
-            let scene = Scene { crowd: &self.crowd, relay: self.relay, key: self.key };
-            self.idlers[number as usize].handle_time(now, &scene, &mut self.rng, &mut self.out);
+            let config = IdlerConfig { socket: &self.socket, relay: self.relay, key: self.key };
+            self.idlers[number as usize].handle_time(now, &config, &mut self.rng, &mut self.out);
             self.schedule(number, now.tick);
         }
         now
     }
 
-    fn hear(&mut self, now: Tick) -> bool {
+    fn receive(&mut self, now: Tick) -> bool {
         let mut datagrams = Vec::new();
-        let more = self.crowd.receive(|to, bytes| {
+        let more = self.socket.receive(|to, bytes| {
             datagrams.extend(number_of(to).map(|number| (number, bytes.to_vec())));
         });
         for (number, mut bytes) in datagrams {
-            let scene = Scene { crowd: &self.crowd, relay: self.relay, key: self.key };
+            let config = IdlerConfig { socket: &self.socket, relay: self.relay, key: self.key };
             let Some(idler) = self.idlers.get_mut(number as usize) else { continue };
             self.answers += 1;
-            match idler.handle(now, &mut bytes, &scene, &mut self.out) {
-                News::Nothing => {}
-                News::Answered => self.answered += 1,
-                News::Online => self.online += 1,
-                News::Gone => self.gone += 1,
+            match idler.handle(now, &mut bytes, &config, &mut self.out) {
+                IdlerEvent::Nothing => {}
+                IdlerEvent::Answered => self.answered += 1,
+                IdlerEvent::Online => self.online += 1,
+                IdlerEvent::Gone => self.gone += 1,
             }
             self.schedule(number, now);
         }
@@ -302,7 +303,7 @@ impl Hall {
     }
 
     fn lost(&mut self) -> usize {
-        let since = self.crowd.wait(Tick::ZERO).tick - ALIVE_WITHIN;
+        let since = self.socket.wait(Tick::ZERO).tick - ALIVE_WITHIN;
         self.idlers.iter().filter(|idler| !idler.is_alive(since)).count()
     }
 }
@@ -320,23 +321,24 @@ mod tests {
     use crate::store::RelayStore;
 
     #[test]
-    /// 300 members: several times [`SHAKING_MAX`], so that they sign in in batches.
+    /// 300 members: several times [`HANDSHAKES_MAX`], so that they sign in in batches.
     fn members_sign_in_in_batches_and_return_with_same_names() {
         let loopback = "127.0.0.1:0".parse().unwrap();
         let (store, state) = RelayStore::in_memory(net::seed()).unwrap();
         let limits = Limits { per_sender: false, ..Limits::default() };
         let server = RelayServer::open(NetConfig::relay(loopback, None), store, state, limits).unwrap();
         let relay = server.udp_addr();
-        let inlet = server.inlet();
+        let loop_handle = server.loop_handle();
         let running = std::thread::spawn(move || server.run(|_| ()).unwrap());
         for _ in 0..2 {
-            let mut hall = Hall::open(relay).unwrap_or_else(|_| panic!("the relay must send its key"));
-            assert!(hall.sign_in(300).is_ok());
-            assert_eq!(hall.online, 300);
-            assert_eq!(hall.gone, 0);
-            assert_eq!(hall.lost(), 0);
+            let mut idlers =
+                IdleMembers::open(relay).unwrap_or_else(|_| panic!("the relay must send its key"));
+            assert!(idlers.sign_in(300).is_ok());
+            assert_eq!(idlers.online, 300);
+            assert_eq!(idlers.gone, 0);
+            assert_eq!(idlers.lost(), 0);
         }
-        assert!(inlet.command(Command::Stop));
+        assert!(loop_handle.command(Command::Stop));
         running.join().unwrap();
     }
 }

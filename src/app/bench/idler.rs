@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::base::{Carrier, Effect, Now, Outputs, Path, PublicKey, Rng, Tick};
-use crate::net::Crowd;
-use crate::peer::{Begin, Heard, Peer, Role};
-use crate::session::{AccessSecret, Answered, Hello, Identity, Initiator, Lifetime};
+use crate::net::MultiAddrSocket;
+use crate::peer::{PacketOutcome, Peer, PeerOptions, Role};
+use crate::session::{AccessSecret, Identity, InitPayload, Initiator, Lifetime, ResponseOutcome};
 use crate::wire::features::Features;
 use crate::wire::frame::StreamId;
 use crate::wire::message::{ToClient, ToRelay};
@@ -18,15 +18,15 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const ANEW_AFTER: Duration = Duration::from_secs(5);
 
 /// The members' socket and relay.
-pub(super) struct Scene<'a> {
-    pub(super) crowd: &'a Crowd,
+pub(super) struct IdlerConfig<'a> {
+    pub(super) socket: &'a MultiAddrSocket,
     pub(super) relay: SocketAddr,
     pub(super) key: PublicKey,
 }
 
 /// Result of one input for a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum IdlerEvent {
     Nothing,
     /// Its handshake has completed.
     Answered,
@@ -36,16 +36,16 @@ pub(super) enum News {
     Gone,
 }
 
-enum Stage {
-    Shaking { initiator: Box<Initiator>, again: Tick, rng: Box<Rng> },
-    Talking { peer: Box<Peer>, online: bool },
+enum IdlerState {
+    Handshaking { initiator: Box<Initiator>, again: Tick, rng: Box<Rng> },
+    Connected { peer: Box<Peer>, online: bool },
     Gone,
 }
 
 /// One idle member.
 pub(super) struct Idler {
     number: u32,
-    stage: Stage,
+    state: IdlerState,
     begun: Tick,
     was_answered: bool,
 }
@@ -53,21 +53,21 @@ pub(super) struct Idler {
 impl Idler {
     /// Starts a member by sending its first message. Its name and key are the same in every run, so
     /// that a relay recognizes it.
-    pub(super) fn begin(number: u32, now: Now, scene: &Scene<'_>, rng: &mut Rng) -> Idler {
+    pub(super) fn begin(number: u32, now: Now, config: &IdlerConfig<'_>, rng: &mut Rng) -> Idler {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(b"q idler ");
         seed[8..12].copy_from_slice(&number.to_be_bytes());
         let identity = Identity::generate(&mut Rng::from_seed(seed));
-        let hello = Hello { counter: now.wall.0, continues: None };
+        let hello = InitPayload { counter: now.wall.0, continues: None };
         let secret = AccessSecret::default();
         let mut rng = rng.fork();
         // Each member has its own address, so all may use the same index for their session.
-        let initiator = Initiator::new(&identity, &scene.key, &secret, &hello, 1, Carrier::Udp, &mut rng);
+        let initiator = Initiator::new(&identity, &config.key, &secret, &hello, 1, Carrier::Udp, &mut rng);
         let initiator = Box::new(initiator.expect("`KeyQuery` rejects keys of low order"));
-        scene.crowd.send(address(number), scene.relay, initiator.packet());
+        config.socket.send(address(number), config.relay, initiator.packet());
         Idler {
             number,
-            stage: Stage::Shaking { initiator, again: now.tick + AGAIN_AFTER, rng: Box::new(rng) },
+            state: IdlerState::Handshaking { initiator, again: now.tick + AGAIN_AFTER, rng: Box::new(rng) },
             begun: now.tick,
             was_answered: false,
         }
@@ -78,107 +78,116 @@ impl Idler {
         &mut self,
         now: Tick,
         bytes: &mut [u8],
-        scene: &Scene<'_>,
+        config: &IdlerConfig<'_>,
         out: &mut Outputs<(), ()>,
-    ) -> News {
-        let news = match &mut self.stage {
-            Stage::Shaking { initiator, rng, .. } => {
+    ) -> IdlerEvent {
+        let event = match &mut self.state {
+            IdlerState::Handshaking { initiator, rng, .. } => {
                 if initiator.handle_cookie(bytes) == Ok(true) {
                     initiator.begin_sending();
-                    scene.crowd.send(address(self.number), scene.relay, initiator.packet());
-                    return News::Nothing;
+                    config.socket.send(address(self.number), config.relay, initiator.packet());
+                    return IdlerEvent::Nothing;
                 }
-                let Ok(answered) = initiator.handle_response(bytes) else { return News::Nothing };
+                let Ok(answered) = initiator.handle_response(bytes) else { return IdlerEvent::Nothing };
                 // If the answer was lost and is no longer cached, the repeated message looks old to
                 // the relay.
-                let Answered::Established(established) = answered else { return News::Nothing };
-                let begin = Begin {
+                let ResponseOutcome::Established(established) = answered else { return IdlerEvent::Nothing };
+                let begin = PeerOptions {
                     role: Role::Client,
-                    path: Path::Udp(scene.relay),
+                    path: Path::Udp(config.relay),
                     keys: established.keys,
-                    id: established.welcome.session,
+                    id: established.grant.session,
                     rtt: None,
                     lifetime: Lifetime::default(),
                     rng: rng.fork(),
                 };
                 let mut peer = Box::new(Peer::new(now, begin));
                 sign_in(&mut peer, self.number);
-                self.stage = Stage::Talking { peer, online: false };
-                if std::mem::replace(&mut self.was_answered, true) { News::Nothing } else { News::Answered }
+                self.state = IdlerState::Connected { peer, online: false };
+                if std::mem::replace(&mut self.was_answered, true) {
+                    IdlerEvent::Nothing
+                } else {
+                    IdlerEvent::Answered
+                }
             }
-            Stage::Talking { peer, online } => match peer.handle_packet(now, Path::Udp(scene.relay), bytes) {
-                Heard::Dropped => return News::Nothing,
-                Heard::Closed(_) | Heard::Broken(_) => return self.leave(),
-                Heard::Taken => read(peer, online),
-            },
-            Stage::Gone => return News::Nothing,
+            IdlerState::Connected { peer, online } => {
+                match peer.handle_packet(now, Path::Udp(config.relay), bytes) {
+                    PacketOutcome::Dropped => return IdlerEvent::Nothing,
+                    PacketOutcome::Closed(_) | PacketOutcome::Violated(_) => return self.leave(),
+                    PacketOutcome::Accepted => read(peer, online),
+                }
+            }
+            IdlerState::Gone => return IdlerEvent::Nothing,
         };
-        self.flush(now, scene, out);
-        if news == News::Gone { self.leave() } else { news }
+        self.flush(now, config, out);
+        if event == IdlerEvent::Gone { self.leave() } else { event }
     }
 
     /// Handles the passing of time.
     pub(super) fn handle_time(
         &mut self,
         at: Now,
-        scene: &Scene<'_>,
+        config: &IdlerConfig<'_>,
         rng: &mut Rng,
         out: &mut Outputs<(), ()>,
     ) {
         let now = at.tick;
         if self.anew_at().is_some_and(|anew| anew <= now) {
             let was_answered = self.was_answered;
-            *self = Idler { was_answered, ..Idler::begin(self.number, at, scene, rng) };
+            *self = Idler { was_answered, ..Idler::begin(self.number, at, config, rng) };
             return;
         }
-        match &mut self.stage {
-            Stage::Shaking { initiator, again, .. } if *again <= now => {
+        match &mut self.state {
+            IdlerState::Handshaking { initiator, again, .. } if *again <= now => {
                 initiator.begin_sending();
-                scene.crowd.send(address(self.number), scene.relay, initiator.packet());
+                config.socket.send(address(self.number), config.relay, initiator.packet());
                 *again = now + AGAIN_AFTER;
             }
-            Stage::Talking { peer, .. } => {
+            IdlerState::Connected { peer, .. } => {
                 peer.handle_time(now);
-                self.flush(now, scene, out);
+                self.flush(now, config, out);
             }
-            Stage::Shaking { .. } | Stage::Gone => {}
+            IdlerState::Handshaking { .. } | IdlerState::Gone => {}
         }
     }
 
     /// Returns its next deadline.
     pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let own = match &self.stage {
-            Stage::Shaking { again, .. } => Some(*again),
-            Stage::Talking { peer, .. } => peer.next_deadline(now),
-            Stage::Gone => None,
+        let own = match &self.state {
+            IdlerState::Handshaking { again, .. } => Some(*again),
+            IdlerState::Connected { peer, .. } => peer.next_deadline(now),
+            IdlerState::Gone => None,
         };
         own.into_iter().chain(self.anew_at()).min()
     }
 
     fn anew_at(&self) -> Option<Tick> {
-        let comes = matches!(&self.stage, Stage::Shaking { .. } | Stage::Talking { online: false, .. });
+        let comes = matches!(
+            &self.state,
+            IdlerState::Handshaking { .. } | IdlerState::Connected { online: false, .. }
+        );
         comes.then(|| self.begun + ANEW_AFTER)
     }
 
     /// Whether it is signed in and has received a packet since `since`.
     pub(super) fn is_alive(&self, since: Tick) -> bool {
-        match &self.stage {
-            Stage::Talking { peer, online } => *online && peer.link().last_heard() >= since,
+        match &self.state {
+            IdlerState::Connected { peer, online } => *online && peer.link().last_heard() >= since,
             _ => false,
         }
     }
 
-    fn leave(&mut self) -> News {
-        self.stage = Stage::Gone;
-        News::Gone
+    fn leave(&mut self) -> IdlerEvent {
+        self.state = IdlerState::Gone;
+        IdlerEvent::Gone
     }
 
-    fn flush(&mut self, now: Tick, scene: &Scene<'_>, out: &mut Outputs<(), ()>) {
-        let Stage::Talking { peer, .. } = &mut self.stage else { return };
+    fn flush(&mut self, now: Tick, config: &IdlerConfig<'_>, out: &mut Outputs<(), ()>) {
+        let IdlerState::Connected { peer, .. } = &mut self.state else { return };
         peer.flush(now, out);
         for effect in out.effects.drain(..) {
             if let Effect::Send(_, range) = effect {
-                scene.crowd.send(address(self.number), scene.relay, &out.bytes[range]);
+                config.socket.send(address(self.number), config.relay, &out.bytes[range]);
             }
         }
         out.bytes.clear();
@@ -189,25 +198,25 @@ fn sign_in(peer: &mut Peer, number: u32) {
     let name = format!("bench-idle-{number}");
     let mut message = Vec::new();
     let features = Features::OURS;
-    ToRelay::SignIn { name: &name, invite: &[], screen_follows: false, outbox: None, features }
+    ToRelay::SignIn { name: &name, invite: &[], block_list_follows: false, outbox: None, features }
         .encode(&mut message);
     peer.send(StreamId::Control, &[&message]).expect("a new stream has credit for one message");
 }
 
-fn read(peer: &mut Peer, online: &mut bool) -> News {
+fn read(peer: &mut Peer, online: &mut bool) -> IdlerEvent {
     let mut message = Vec::new();
-    let mut news = News::Nothing;
+    let mut event = IdlerEvent::Nothing;
     while peer.receive(StreamId::Control, &mut message) {
         match ToClient::decode(&message) {
             Ok(Some(ToClient::Welcome { .. })) => {
                 *online = true;
-                news = News::Online;
+                event = IdlerEvent::Online;
             }
-            Ok(Some(ToClient::NameRefused { .. })) | Err(_) => return News::Gone,
+            Ok(Some(ToClient::NameRefused { .. })) | Err(_) => return IdlerEvent::Gone,
             Ok(_) => {}
         }
     }
-    news
+    event
 }
 
 /// First address of a member. The 65,536 below it in 127/8 are left to other programs.

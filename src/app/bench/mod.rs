@@ -11,26 +11,26 @@
 //! Must not depend on: packets, sessions. Invariant: everything counted is visible to a user.
 
 #[cfg(target_os = "linux")]
-mod answers;
-#[cfg(target_os = "linux")]
-mod bare;
+mod baseline;
+mod bench_client;
+mod bench_member;
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
 mod compare;
-mod end;
+#[cfg(target_os = "linux")]
+mod cpu_placement;
 mod flood;
 mod idle;
 mod idler;
+#[cfg(target_os = "linux")]
+mod keepalive_baseline;
 mod meter;
-mod order;
 mod pace;
 mod pair;
-#[cfg(target_os = "linux")]
-mod pin;
 mod report;
 mod run;
-mod side;
+mod sequence_checker;
 mod texts;
 mod totals;
 mod worker;
@@ -42,8 +42,8 @@ use crate::base::{HostPort, Phrase};
 use crate::ui::Strings;
 
 pub use self::idle::{IDLE_MAX, IdleOptions, bench_idle};
-use self::run::{Phase, Stage, Told};
-use super::{Failure, Outcome, Status, say};
+use self::run::{Phase, SharedPhase, WorkerReport};
+use super::{CommandResult, ExitStatus, Failure, say};
 
 /// Minimum text length in bytes: the letter's number.
 pub const SIZE_MIN: usize = texts::NUMBER_LEN;
@@ -69,7 +69,7 @@ pub enum BenchServer {
     /// A relay without limits, whose data folder is deleted at the end.
     Relay,
     /// The bare loop.
-    Bare,
+    Baseline,
 }
 
 /// Options of `bench`.
@@ -115,7 +115,7 @@ impl BenchOptions {
 /// # Errors
 /// [`Failure`]: 1 if no relay answers, or letters were lost, refused, duplicated, changed, or out
 /// of order; 2 for invalid options.
-pub fn bench(options: &BenchOptions, strings: &Arc<Strings>) -> Outcome {
+pub fn bench(options: &BenchOptions, strings: &Arc<Strings>) -> CommandResult {
     match options.mode {
         BenchMode::Measure => measure(options, strings),
         #[cfg(target_os = "linux")]
@@ -127,7 +127,7 @@ pub fn bench(options: &BenchOptions, strings: &Arc<Strings>) -> Outcome {
     }
 }
 
-fn measure(options: &BenchOptions, strings: &Strings) -> Outcome {
+fn measure(options: &BenchOptions, strings: &Strings) -> CommandResult {
     let wrong = |why: crate::base::HostPortError| {
         Failure::usage(Phrase::new(why.key()).with("address", &options.relay))
     };
@@ -138,7 +138,7 @@ fn measure(options: &BenchOptions, strings: &Strings) -> Outcome {
         say(strings, &Phrase::new("bench-throttled"));
     }
     match report.is_sound() {
-        true => Ok(Status::Done),
+        true => Ok(ExitStatus::Done),
         false => Err(unsound()),
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::base::{Name, Phrase, Tick};
-use crate::client::{Carriers, RelaySpec};
+use crate::client::{Carriers, RelayConfig};
 
-use super::end::End;
+use super::bench_client::BenchClient;
+use super::bench_member::BenchMember;
 use super::pace::Pace;
-use super::side::Side;
 use super::texts::Texts;
 use super::totals::Totals;
-use super::{Phase, Told};
+use super::{Phase, WorkerReport};
 
 /// Index of the sending side of a pair.
 const WRITER: usize = 0;
@@ -19,10 +19,10 @@ const READER: usize = 1;
 
 /// Settings that all pairs share.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
+pub(super) struct PairOptions {
     /// Part of all names, so that two runs never use the same ones.
     pub(super) run: String,
-    pub(super) relay: RelaySpec,
+    pub(super) relay: RelayConfig,
     pub(super) carriers: Carriers,
     pub(super) texts: Arc<Texts>,
     /// Whether each letter is answered with a letter.
@@ -30,7 +30,7 @@ pub(super) struct Manner {
 }
 
 pub(super) struct Pair {
-    sides: [Side; 2],
+    members: [BenchMember; 2],
     pace: Pace,
     answer: bool,
     /// Letters without an answer yet, if letters are answered.
@@ -41,68 +41,74 @@ impl Pair {
     /// Opens pair `number`, not signed in yet.
     ///
     /// # Errors
-    /// Those of [`End::open`].
-    pub(super) fn open(manner: &Manner, number: usize, pace: Pace) -> Result<Pair, Phrase> {
-        let Manner { run, relay, carriers, texts, answer } = manner;
-        let name = |side| -> Name {
-            format!("{run}-{side}{number}").parse().expect("ASCII letters, digits and dashes are valid")
+    /// Those of [`BenchClient::open`].
+    pub(super) fn open(options: &PairOptions, number: usize, pace: Pace) -> Result<Pair, Phrase> {
+        let PairOptions { run, relay, carriers, texts, answer } = options;
+        let name = |member| -> Name {
+            format!("{run}-{member}{number}").parse().expect("ASCII letters, digits and dashes are valid")
         };
-        let side = |me, other| {
-            let end = End::open(name(me), relay.clone(), *carriers)?;
-            Ok::<_, Phrase>(Side::new(end, name(me), name(other), relay.addr.clone(), texts.clone()))
+        let member = |me, other| {
+            let client = BenchClient::open(name(me), relay.clone(), *carriers)?;
+            Ok::<_, Phrase>(BenchMember::new(
+                client,
+                name(me),
+                name(other),
+                relay.addr.clone(),
+                texts.clone(),
+            ))
         };
-        Ok(Pair { sides: [side('a', 'b')?, side('b', 'a')?], pace, answer: *answer, unanswered: 0 })
+        Ok(Pair { members: [member('a', 'b')?, member('b', 'a')?], pace, answer: *answer, unanswered: 0 })
     }
 
     /// Returns both clients: the sending one, then the receiving one.
-    pub(super) fn ends(&self) -> [&End; 2] {
-        self.sides.each_ref().map(|side| &side.end)
+    pub(super) fn clients(&self) -> [&BenchClient; 2] {
+        self.members.each_ref().map(|member| &member.client)
     }
 
     /// Returns both clients for modification.
-    pub(super) fn ends_mut(&mut self) -> [&mut End; 2] {
-        self.sides.each_mut().map(|side| &mut side.end)
+    pub(super) fn clients_mut(&mut self) -> [&mut BenchClient; 2] {
+        self.members.each_mut().map(|member| &mut member.client)
     }
 
     /// Sends the packets that turns of a side produced. Returns whether it needs another turn at
     /// once.
-    pub(super) fn release(&mut self, side: usize) -> bool {
-        self.sides[side].end.net.release()
+    pub(super) fn release(&mut self, member: usize) -> bool {
+        self.members[member].client.net.release()
     }
 
     /// Runs one turn of a side. Returns when it needs the next one if nothing arrives.
     pub(super) fn turn(
         &mut self,
-        side: usize,
+        member: usize,
         phase: Phase,
         totals: &mut Totals,
-        tell: &mut impl FnMut(Told),
+        tell: &mut impl FnMut(WorkerReport),
     ) -> Option<Tick> {
-        let others_sent = self.sides[1 - side].sent;
-        let came = self.sides[side].turn(phase, others_sent, totals, tell);
+        let others_sent = self.members[1 - member].sent;
+        let report = self.members[member].turn(phase, others_sent, totals, tell);
         let mut due = None;
-        if side == WRITER {
-            self.unanswered = self.unanswered.saturating_sub(came.letters + came.refused);
+        if member == WRITER {
+            self.unanswered = self.unanswered.saturating_sub(report.letters + report.refused);
             if (Phase::WarmUp..Phase::Drain).contains(&phase) {
-                due = self.write_what_is_due(came.now.tick);
+                due = self.write_what_is_due(report.now.tick);
             }
         } else if self.answer {
-            (0..came.letters).for_each(|_| self.sides[READER].write(came.now.tick));
+            (0..report.letters).for_each(|_| self.members[READER].write(report.now.tick));
         }
-        let end = &mut self.sides[side].end;
-        end.say(came.now);
-        end.sleep_until().into_iter().chain(due).min()
+        let client = &mut self.members[member].client;
+        client.flush_commands(report.now);
+        client.sleep_until().into_iter().chain(due).min()
     }
 
     /// Writes the letters that are due. Returns when the next one is due.
     fn write_what_is_due(&mut self, now: Tick) -> Option<Tick> {
         loop {
-            let under_way = if self.answer { self.unanswered } else { self.sides[WRITER].in_flight() };
+            let under_way = if self.answer { self.unanswered } else { self.members[WRITER].in_flight() };
             let due = self.pace.next_due(now, under_way)?;
             if due > now {
                 return Some(due);
             }
-            self.sides[WRITER].write(due);
+            self.members[WRITER].write(due);
             self.pace.written();
             self.unanswered += usize::from(self.answer);
         }
@@ -115,13 +121,13 @@ impl Pair {
 
     /// Whether every letter has ended.
     pub(super) fn is_idle(&self) -> bool {
-        self.sides.iter().all(|side| side.in_flight() == 0)
+        self.members.iter().all(|member| member.in_flight() == 0)
     }
 
     /// Signs out of the relay and adds the counts of both sides.
     pub(super) fn leave(&mut self, totals: &mut Totals) {
-        let written = self.sides.each_ref().map(Side::written);
-        self.sides[WRITER].leave(written[READER], totals);
-        self.sides[READER].leave(written[WRITER], totals);
+        let written = self.members.each_ref().map(BenchMember::written);
+        self.members[WRITER].leave(written[READER], totals);
+        self.members[READER].leave(written[WRITER], totals);
     }
 }

@@ -11,9 +11,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::app::{Failure, Status};
+use crate::app::{ExitStatus, Failure};
 use crate::base::{HostPort, Phrase, Rng};
-use crate::client::{Carriers, RelaySpec, Unreached};
+use crate::client::{Carriers, ConnectFailure, RelayConfig};
 use crate::net;
 use crate::ui::notice;
 
@@ -21,7 +21,7 @@ use super::BenchOptions;
 use super::flood::Flood;
 use super::meter::{Meter, Usage};
 use super::pace::Pace;
-use super::pair::{Manner, Pair};
+use super::pair::{Pair, PairOptions};
 use super::report::Report;
 use super::texts::Texts;
 use super::totals::Totals;
@@ -49,9 +49,9 @@ pub(super) enum Phase {
 
 /// The current phase, shared by all threads.
 #[derive(Debug, Default)]
-pub(super) struct Stage(AtomicU8);
+pub(super) struct SharedPhase(AtomicU8);
 
-impl Stage {
+impl SharedPhase {
     fn set(&self, phase: Phase) {
         self.0.store(phase as u8, Ordering::Release);
     }
@@ -63,7 +63,7 @@ impl Stage {
 }
 
 /// A report from a worker.
-pub(super) enum Told {
+pub(super) enum WorkerReport {
     /// One more client has signed in.
     Online,
     /// A client has received nothing so far, and continues trying.
@@ -120,7 +120,7 @@ pub(super) fn measure(options: &BenchOptions, relay: &HostPort) -> Result<Report
     let before = meters.read()?;
     run.last(Phase::FirstHalf, options.time / 2)?;
     run.last(Phase::SecondHalf, options.time / 2)?;
-    run.stage.set(Phase::Drain);
+    run.phase.set(Phase::Drain);
     let after = meters.read()?;
     let flooded = flooded().zip(flooded_before).map(|(after, before)| after - before);
     drop(flood);
@@ -136,18 +136,18 @@ pub(super) fn measure(options: &BenchOptions, relay: &HostPort) -> Result<Report
 
 /// A run in progress.
 struct Run {
-    stage: Arc<Stage>,
-    told: Receiver<Told>,
+    phase: Arc<SharedPhase>,
+    reports: Receiver<WorkerReport>,
     workers: Vec<JoinHandle<()>>,
 }
 
 impl Run {
     fn start(options: &BenchOptions, relay: &HostPort) -> Result<Run, Failure> {
-        let (tell, told) = channel();
-        let stage = Arc::new(Stage::default());
-        let manner = Manner {
+        let (tell, reports) = channel();
+        let shared_phase = Arc::new(SharedPhase::default());
+        let pair_options = PairOptions {
             run: format!("bench-{:08x}", Rng::from_seed(net::seed()).next_u32()),
-            relay: RelaySpec { addr: relay.clone(), tcp: None, key: None, fingerprint: None },
+            relay: RelayConfig { addr: relay.clone(), tcp: None, key: None, fingerprint: None },
             carriers: if options.tcp { Carriers::Tcp } else { Carriers::Udp },
             texts: Arc::new(Texts::new(options.size)),
             answer: options.answer,
@@ -159,29 +159,31 @@ impl Run {
                 None => Pace::Window(options.window),
             };
             let place = number % shares.len();
-            shares[place].push(Pair::open(&manner, number + 1, pace)?);
+            shares[place].push(Pair::open(&pair_options, number + 1, pace)?);
         }
-        let spawn = |pairs| spawn_worker(pairs, stage.clone(), tell.clone());
+        let spawn = |pairs| spawn_worker(pairs, shared_phase.clone(), tell.clone());
         let workers = shares.into_iter().map(spawn).collect::<Result<_, _>>()?;
-        Ok(Run { stage, told, workers })
+        Ok(Run { phase: shared_phase, reports, workers })
     }
 
     fn await_sign_in(&self, wanted: usize, relay: &HostPort) -> Result<(), Failure> {
         let mut online = 0;
         let mut silent = 0;
         while online < wanted {
-            match self.told.recv_timeout(SIGN_IN_WITHIN) {
-                Ok(Told::Online) => online += 1,
+            match self.reports.recv_timeout(SIGN_IN_WITHIN) {
+                Ok(WorkerReport::Online) => online += 1,
                 // On a bad line some clients receive nothing at first. If none does, the relay is
                 // absent.
-                Ok(Told::Silent(phrase)) => {
+                Ok(WorkerReport::Silent(phrase)) => {
                     silent += 1;
                     if online == 0 && silent >= wanted {
                         return Err(phrase.into());
                     }
                 }
-                Ok(Told::Failed(phrase)) => return Err(phrase.into()),
-                Ok(Told::Done(_)) | Err(_) => return Err(notice::unreached(relay, &Unreached::Silent).into()),
+                Ok(WorkerReport::Failed(phrase)) => return Err(phrase.into()),
+                Ok(WorkerReport::Done(_)) | Err(_) => {
+                    return Err(notice::connect_failure(relay, &ConnectFailure::Silent).into());
+                }
             }
         }
         Ok(())
@@ -189,14 +191,14 @@ impl Run {
 
     /// Keeps a phase for `span`, unless something fails.
     fn last(&self, phase: Phase, span: Duration) -> Result<(), Failure> {
-        self.stage.set(phase);
+        self.phase.set(phase);
         let end = Instant::now() + span;
         loop {
-            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self.reports.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
-                Err(RecvTimeoutError::Disconnected) => return Err(Failure::silent(Status::Failed)),
-                Ok(Told::Failed(phrase) | Told::Silent(phrase)) => return Err(phrase.into()),
-                Ok(Told::Online | Told::Done(_)) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::silent(ExitStatus::Failed)),
+                Ok(WorkerReport::Failed(phrase) | WorkerReport::Silent(phrase)) => return Err(phrase.into()),
+                Ok(WorkerReport::Online | WorkerReport::Done(_)) => {}
             }
         }
     }
@@ -205,13 +207,13 @@ impl Run {
         let mut totals = Totals::default();
         let mut left = self.workers.len();
         while left > 0 {
-            match self.told.recv() {
-                Ok(Told::Done(some)) => {
+            match self.reports.recv() {
+                Ok(WorkerReport::Done(some)) => {
                     totals.add(&some);
                     left -= 1;
                 }
-                Ok(Told::Failed(phrase)) => return Err(phrase.into()),
-                Ok(Told::Online | Told::Silent(_)) => {}
+                Ok(WorkerReport::Failed(phrase)) => return Err(phrase.into()),
+                Ok(WorkerReport::Online | WorkerReport::Silent(_)) => {}
                 Err(_) => break,
             }
         }
@@ -220,8 +222,12 @@ impl Run {
     }
 }
 
-fn spawn_worker(pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<JoinHandle<()>, Failure> {
-    let worker = Worker::new(pairs, stage, tell)?;
+fn spawn_worker(
+    pairs: Vec<Pair>,
+    shared_phase: Arc<SharedPhase>,
+    tell: Sender<WorkerReport>,
+) -> Result<JoinHandle<()>, Failure> {
+    let worker = Worker::new(pairs, shared_phase, tell)?;
     let spawned = thread::Builder::new().name("bench".to_owned()).spawn(move || worker.run());
     spawned.map_err(|why| Phrase::new("cannot-start").with("cause", why).into())
 }

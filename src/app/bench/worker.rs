@@ -7,11 +7,11 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::base::{Phrase, Tick};
-use crate::net::Group;
+use crate::net::PollGroup;
 
 use super::pair::Pair;
 use super::totals::Totals;
-use super::{Phase, Stage, Told};
+use super::{Phase, SharedPhase, WorkerReport};
 
 /// Maximum delay until a change of phase is noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -21,9 +21,9 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Clients are numbered: pair `n` writes as `2 n` and reads as `2 n + 1`.
 pub(super) struct Worker {
     pairs: Vec<Pair>,
-    stage: Arc<Stage>,
-    tell: Sender<Told>,
-    group: Group,
+    shared_phase: Arc<SharedPhase>,
+    reports: Sender<WorkerReport>,
+    group: PollGroup,
     phase: Phase,
     totals: Box<Totals>,
     /// Deadlines of all clients. `deadline_of` holds each client's entry, to find it again.
@@ -38,19 +38,23 @@ impl Worker {
     ///
     /// # Errors
     /// `cannot-start` if the system refuses a poll.
-    pub(super) fn new(mut pairs: Vec<Pair>, stage: Arc<Stage>, tell: Sender<Told>) -> Result<Worker, Phrase> {
-        let mut group = Group::new()?;
+    pub(super) fn new(
+        mut pairs: Vec<Pair>,
+        shared_phase: Arc<SharedPhase>,
+        tell: Sender<WorkerReport>,
+    ) -> Result<Worker, Phrase> {
+        let mut group = PollGroup::new()?;
         for (number, pair) in pairs.iter_mut().enumerate() {
-            for (side, end) in pair.ends_mut().into_iter().enumerate() {
-                group.join(2 * number + side, &mut end.net)?;
-                end.net.hold();
+            for (member, client) in pair.clients_mut().into_iter().enumerate() {
+                group.join(2 * number + member, &mut client.net)?;
+                client.net.hold();
             }
         }
         let clients = 2 * pairs.len();
         Ok(Worker {
             pairs,
-            stage,
-            tell,
+            shared_phase,
+            reports: tell,
             group,
             phase: Phase::Begin,
             totals: Box::default(),
@@ -74,7 +78,7 @@ impl Worker {
         }
         let totals = &mut self.totals;
         self.pairs.iter_mut().for_each(|pair| pair.leave(totals));
-        let _ = self.tell.send(Told::Done(self.totals));
+        let _ = self.reports.send(WorkerReport::Done(self.totals));
     }
 
     /// Waits, then runs a turn of each client that has something to do. Their packets leave at the
@@ -87,7 +91,7 @@ impl Worker {
         let now = self.group.wait(until, &mut ready).tick;
         let due = self.deadlines.iter().take_while(|(until, _)| *until <= now);
         ready.extend(due.map(|(_, client)| *client));
-        let phase = self.stage.get();
+        let phase = self.shared_phase.get();
         if self.phase != phase {
             self.enter(phase, now);
             ready.extend((0..self.pairs.len()).map(|pair| 2 * pair));
@@ -107,14 +111,18 @@ impl Worker {
     fn enter(&mut self, phase: Phase, now: Tick) {
         self.phase = phase;
         let Worker { pairs, totals, .. } = self;
-        totals.handle_phase(now, phase, pairs.iter().flat_map(Pair::ends).map(|end| end.net.stats()));
+        totals.handle_phase(
+            now,
+            phase,
+            pairs.iter().flat_map(Pair::clients).map(|client| client.net.stats()),
+        );
         if phase == Phase::Drain {
             pairs.iter_mut().for_each(|pair| pair.close(now, totals));
         }
     }
 
     fn turn(&mut self, client: usize) {
-        let Worker { pairs, tell, phase, totals, .. } = self;
+        let Worker { pairs, reports: tell, phase, totals, .. } = self;
         // If the receiver is gone, the bench is over and this thread ends with the process.
         let mut tell = |told| drop(tell.send(told));
         let until = pairs[client / 2].turn(client % 2, *phase, totals, &mut tell);

@@ -5,13 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::base::{Carrier, LetterId, Phrase};
-use crate::client::{Carriers, Event, MovedWhy, Progress};
+use crate::client::{Carriers, Event, MoveReason, Progress};
 use crate::ui::notice;
 
-use super::super::{Failure, Outcome, Setup, Status, print};
-use super::player::{Heard, Player};
-use super::wire::{Noticed, Wire};
-use super::{CAST, House, name};
+use super::super::{CommandResult, ExitStatus, Failure, Setup, print};
+use super::player::{DemoEvent, Player};
+use super::proxy::{CuttableProxy, ProxyEvent};
+use super::{CAST, DemoRelay, name};
 
 /// Time limit for each step. 5 s: a step takes milliseconds, the return to UDP a second; the rest
 /// is for a loaded machine.
@@ -27,7 +27,7 @@ const SCRIPT: [(&str, &str, &str); 6] = [
     ("JACK", "echo", "hello over tcp"),
 ];
 /// Member whose UDP is cut, and the letters during the cut and after it.
-const WIRED: &str = "TOM";
+const PROXIED: &str = "TOM";
 const CUT: [(&str, &str, &str); 2] = [("TOM", "JACK", "还在吗?"), ("JACK", "TOM", "在,走的是 TCP")];
 const MENDED: [(&str, &str, &str); 2] = [("TOM", "JACK", "back on UDP"), ("JACK", "TOM", "欢迎回来")];
 /// Member that leaves, and the letters that wait for it.
@@ -39,46 +39,54 @@ const AWAY: [(&str, &str, &str); 2] =
 ///
 /// # Errors
 /// Status 1 if a step fails, or takes too long.
-pub(super) fn tell(house: &House, setup: &Setup) -> Outcome {
-    let relay = house.spec.addr.as_socket_addr().expect("the relay has a numeric address");
-    let wire = Wire::open(relay).map_err(|why| Phrase::new("cannot-start").with("cause", why))?;
+pub(super) fn run_script(demo_relay: &DemoRelay, setup: &Setup) -> CommandResult {
+    let relay = demo_relay.config.addr.as_socket_addr().expect("the relay has a numeric address");
+    let proxy = CuttableProxy::open(relay).map_err(|why| Phrase::new("cannot-start").with("cause", why))?;
     let (told, events) = channel();
-    let mut telling =
-        Telling { setup, house, wire: &wire, told, events, players: Vec::new(), aside: Vec::new(), said: 0 };
-    let outcome = telling.tell();
-    telling.players.drain(..).for_each(|player| drop(player.leave()));
-    wire.close();
-    outcome
+    let mut script = DemoScript {
+        setup,
+        relay: demo_relay,
+        proxy: &proxy,
+        told,
+        events,
+        players: Vec::new(),
+        aside: Vec::new(),
+        said: 0,
+    };
+    let result = script.run();
+    script.players.drain(..).for_each(|player| drop(player.leave()));
+    proxy.close();
+    result
 }
 
-struct Telling<'a> {
+struct DemoScript<'a> {
     setup: &'a Setup,
-    house: &'a House,
-    wire: &'a Wire,
-    told: Sender<Heard>,
-    events: Receiver<Heard>,
+    relay: &'a DemoRelay,
+    proxy: &'a CuttableProxy,
+    told: Sender<DemoEvent>,
+    events: Receiver<DemoEvent>,
     players: Vec<Player>,
     /// Events that arrived before they were waited for.
-    aside: Vec<Heard>,
+    aside: Vec<DemoEvent>,
     said: u64,
 }
 
-impl Telling<'_> {
-    fn tell(&mut self) -> Outcome {
+impl DemoScript<'_> {
+    fn run(&mut self) -> CommandResult {
         for (who, carriers) in CAST {
-            let mut role = self.house.role(who, carriers);
-            if who == WIRED {
-                role.carriers = Carriers::Auto;
-                role.relay.tcp = Some(role.relay.addr);
-                role.relay.addr = self.wire.addr().into();
+            let mut member = self.relay.member(who, carriers);
+            if who == PROXIED {
+                member.carriers = Carriers::Auto;
+                member.relay.tcp = Some(member.relay.addr);
+                member.relay.addr = self.proxy.addr().into();
             }
-            self.players.push(Player::enter(role, self.told.clone(), Vec::new())?);
+            self.players.push(Player::enter(member, self.told.clone(), Vec::new())?);
         }
-        self.line(&Phrase::new("demo-relay").with("relay", &self.house.spec.addr))?;
+        self.line(&Phrase::new("demo-relay").with("relay", &self.relay.config.addr))?;
         for (who, _) in CAST {
             let via = self.online(who)?;
-            if (who, via) == (WIRED, Carrier::Tcp) {
-                self.moved(WIRED, Carrier::Udp)?;
+            if (who, via) == (PROXIED, Carrier::Tcp) {
+                self.moved(PROXIED, Carrier::Udp)?;
             }
         }
         self.talk(&SCRIPT)?;
@@ -86,28 +94,28 @@ impl Telling<'_> {
         self.travel()?;
         self.nothing_twice()?;
         self.line(&Phrase::new("demo-done").with("count", self.said))?;
-        Ok(Status::Done)
+        Ok(ExitStatus::Done)
     }
 
     /// Cuts UDP in the middle of the conversation, and restores it.
     fn cut_udp(&mut self) -> Result<(), Failure> {
-        self.wire.cut(true);
+        self.proxy.cut(true);
         let [(from, to, text), answer] = CUT;
         let request = self.say(from, to, text);
-        self.noticed(Noticed::Swallowed, "demo-cut")?;
-        self.moved(WIRED, Carrier::Tcp)?;
+        self.await_proxy_event(ProxyEvent::Swallowed, "demo-cut")?;
+        self.moved(PROXIED, Carrier::Tcp)?;
         self.letter(request, (from, to, text), Some(Carrier::Tcp))?;
         self.talk(&[answer])?;
-        self.wire.cut(false);
-        self.noticed(Noticed::Passed, "demo-mended")?;
-        self.moved(WIRED, Carrier::Udp)?;
+        self.proxy.cut(false);
+        self.await_proxy_event(ProxyEvent::Passed, "demo-mended")?;
+        self.moved(PROXIED, Carrier::Udp)?;
         self.talk(&MENDED)
     }
 
     /// Lets a member leave, and find its letters on return.
     fn travel(&mut self) -> Result<(), Failure> {
         let place = self.place(TRAVELLER);
-        let role = self.players.remove(place).leave();
+        let member = self.players.remove(place).leave();
         self.aside.extend(self.events.try_iter());
         self.line(&Phrase::new("demo-left").with("who", TRAVELLER))?;
         let mut requests = Vec::new();
@@ -118,7 +126,7 @@ impl Telling<'_> {
             self.line(&waits.with("text", text).with("id", id))?;
             requests.push((request, (from, to, text)));
         }
-        self.players.push(Player::enter(role, self.told.clone(), Vec::new())?);
+        self.players.push(Player::enter(member, self.told.clone(), Vec::new())?);
         self.online(TRAVELLER)?;
         requests.into_iter().try_for_each(|(request, line)| self.letter(request, line, None))
     }
@@ -132,7 +140,7 @@ impl Telling<'_> {
     }
 
     fn place(&self, who: &str) -> usize {
-        let place = self.players.iter().position(|player| player.role.name.as_str() == who);
+        let place = self.players.iter().position(|player| player.member.name.as_str() == who);
         place.expect("the script uses names of `CAST`")
     }
 
@@ -157,23 +165,22 @@ impl Telling<'_> {
 
     /// Waits until this member continues over carrier `wanted`, and prints the reason it gives.
     fn moved(&mut self, who: &str, wanted: Carrier) -> Result<(), Failure> {
-        let moved = self.wait(who, |event| match event {
-            Event::Moved { via, why: MovedWhy::Silent | MovedWhy::Poor | MovedWhy::Proved, .. }
-                if *via == wanted =>
-            {
-                Some(event.clone())
-            }
-            _ => None,
-        })?;
+        let moved =
+            self.wait(who, |event| match event {
+                Event::Moved {
+                    via, why: MoveReason::Silent | MoveReason::Poor | MoveReason::Proved, ..
+                } if *via == wanted => Some(event.clone()),
+                _ => None,
+            })?;
         let what = notice::of_event(&moved, who).map(|phrase| self.setup.strings.say(&phrase));
         let line = Phrase::new("demo-moved").with("who", who).with("via", wanted);
         self.line(&line.with("what", what.unwrap_or_default()))
     }
 
-    fn noticed(&self, wanted: Noticed, key: &'static str) -> Result<(), Failure> {
-        match self.wire.wait(STEP_WITHIN) {
-            Some(noticed) if noticed == wanted => self.line(&Phrase::new(key).with("who", WIRED)),
-            _ => Err(Phrase::new("demo-failed").with("who", WIRED).into()),
+    fn await_proxy_event(&self, wanted: ProxyEvent, key: &'static str) -> Result<(), Failure> {
+        match self.proxy.wait(STEP_WITHIN) {
+            Some(noticed) if noticed == wanted => self.line(&Phrase::new(key).with("who", PROXIED)),
+            _ => Err(Phrase::new("demo-failed").with("who", PROXIED).into()),
         }
     }
 
@@ -221,24 +228,24 @@ impl Telling<'_> {
     /// duplicate.
     fn nothing_twice(&mut self) -> Result<(), Failure> {
         self.aside.extend(self.events.try_iter());
-        match self.aside.iter().find(|heard| matches!(heard.event, Event::Letter(_))) {
-            Some(heard) => Err(Phrase::new("demo-twice").with("who", &heard.who).into()),
+        match self.aside.iter().find(|event| matches!(event.event, Event::Letter(_))) {
+            Some(event) => Err(Phrase::new("demo-twice").with("who", &event.who).into()),
             None => Ok(()),
         }
     }
 
     /// Returns the first event of this member for which `pick` returns a value.
     fn wait<T>(&mut self, who: &str, pick: impl Fn(&Event) -> Option<T>) -> Result<T, Failure> {
-        let found = |heard: &Heard| if heard.who.as_str() == who { pick(&heard.event) } else { None };
-        if let Some(place) = self.aside.iter().position(|heard| found(heard).is_some()) {
-            let heard = self.aside.remove(place);
-            return Ok(found(&heard).expect("`position` found it"));
+        let found = |event: &DemoEvent| if event.who.as_str() == who { pick(&event.event) } else { None };
+        if let Some(place) = self.aside.iter().position(|event| found(event).is_some()) {
+            let event = self.aside.remove(place);
+            return Ok(found(&event).expect("`position` found it"));
         }
         loop {
             match self.events.recv_timeout(STEP_WITHIN) {
-                Ok(heard) => match found(&heard) {
+                Ok(event) => match found(&event) {
                     Some(answer) => return Ok(answer),
-                    None => self.aside.push(heard),
+                    None => self.aside.push(event),
                 },
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(Phrase::new("demo-failed").with("who", who).into());

@@ -6,7 +6,7 @@
 //! holds it adds one more. Two names look alike if some choice of looks turns both into the same
 //! text. This is not transitive: Greek ν looks like `v`, and its capital like `N`. Therefore an
 //! index uses [`Looks::class`], one text for all names that look alike and for some that do not.
-//! One lookup finds the class, and [`Looks::meet`] decides.
+//! One lookup finds the class, and [`Looks::matches`] decides.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -23,10 +23,10 @@ use super::han;
 type Look = SmallVec<[char; 4]>;
 
 /// All looks of one character.
-type LooksOfOne = SmallVec<[Look; 4]>;
+type CharLooks = SmallVec<[Look; 4]>;
 
 /// All possible looks of a text, per character.
-pub struct Looks(Vec<LooksOfOne>);
+pub struct Looks(Vec<CharLooks>);
 
 impl Looks {
     /// Maximum names of one class to compare with another: 2 ms if all have the maximum length.
@@ -65,26 +65,26 @@ impl Looks {
     }
 
     /// Whether two texts look alike. Reflexive and symmetric, but not transitive.
-    pub fn meet(&self, other: &Looks) -> bool {
-        Meeting { mine: &self.0, theirs: &other.0, is_beginning: false }.is_possible()
+    pub fn matches(&self, other: &Looks) -> bool {
+        LooksMatcher { mine: &self.0, theirs: &other.0, is_beginning: false }.is_possible()
     }
 
     /// Whether this text begins with one that looks like `beginning`.
-    pub(super) fn begin_with(&self, beginning: &Looks) -> bool {
-        Meeting { mine: &self.0, theirs: &beginning.0, is_beginning: true }.is_possible()
+    pub(super) fn starts_with(&self, beginning: &Looks) -> bool {
+        LooksMatcher { mine: &self.0, theirs: &beginning.0, is_beginning: true }.is_possible()
     }
 }
 
 /// Returns the looks of one character; the first is its shape, in its plain form.
-pub(super) fn looks_of(c: char) -> LooksOfOne {
-    static ASCII: OnceLock<Vec<LooksOfOne>> = OnceLock::new();
+pub(super) fn looks_of(c: char) -> CharLooks {
+    static ASCII: OnceLock<Vec<CharLooks>> = OnceLock::new();
     match c.is_ascii() {
         true => ASCII.get_or_init(|| ('\0'..='\x7f').map(find_looks).collect())[c as usize].clone(),
         false => find_looks(c),
     }
 }
 
-fn find_looks(c: char) -> LooksOfOne {
+fn find_looks(c: char) -> CharLooks {
     let own = shape(c);
     // Unicode gives a small capital neither a case nor a plain form.
     if let Some(letter) = small_capital(c) {
@@ -103,7 +103,7 @@ fn find_looks(c: char) -> LooksOfOne {
         return looks;
     }
     let of_shape = own.first().copied().filter(|_| own.len() == 1).unwrap_or(c);
-    let mut looks = LooksOfOne::from_iter([own]);
+    let mut looks = CharLooks::from_iter([own]);
     if han::is_han(c) || han::is_han(of_shape) {
         add_han(c, of_shape, &mut looks);
     }
@@ -124,13 +124,13 @@ fn small_capital(c: char) -> Option<char> {
     SMALL.chars().zip(CAPITALS.chars()).find_map(|(small, capital)| (small == c).then_some(capital))
 }
 
-fn add(look: Look, looks: &mut LooksOfOne) {
+fn add(look: Look, looks: &mut CharLooks) {
     if !looks.contains(&look) {
         looks.push(look);
     }
 }
 
-fn add_han(c: char, of_shape: char, looks: &mut LooksOfOne) {
+fn add_han(c: char, of_shape: char, looks: &mut CharLooks) {
     for c in [c, of_shape] {
         let form = han::form(c);
         if form != c {
@@ -140,7 +140,7 @@ fn add_han(c: char, of_shape: char, looks: &mut LooksOfOne) {
     }
 }
 
-fn add_cases(c: char, looks: &mut LooksOfOne) {
+fn add_cases(c: char, looks: &mut CharLooks) {
     let capital: Look = c.to_uppercase().collect();
     let small: Look = capital.iter().flat_map(|c| c.to_lowercase()).collect();
     if capital[..] == [c] && small[..] == [c] {
@@ -189,34 +189,34 @@ pub(super) fn letters_of(c: char) -> impl Iterator<Item = char> {
 /// remaining texts can match depends only on this rest and the two positions. There are few such
 /// states, so a search that visits each once takes linear time, while the number of choices grows
 /// exponentially.
-struct Meeting<'a> {
-    mine: &'a [LooksOfOne],
-    theirs: &'a [LooksOfOne],
+struct LooksMatcher<'a> {
+    mine: &'a [CharLooks],
+    theirs: &'a [CharLooks],
     /// Whether `mine` may be longer than `theirs`.
     is_beginning: bool,
 }
 
 /// State of the search.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place<'a> {
-    /// Characters read of `Meeting::mine`.
+struct MatchState<'a> {
+    /// Characters read of `LooksMatcher::mine`.
     mine: usize,
-    /// Characters read of `Meeting::theirs`.
+    /// Characters read of `LooksMatcher::theirs`.
     theirs: usize,
     /// Rest of a look by which one text is ahead; empty if both are even.
     ahead: &'a [char],
-    /// Whether `ahead` belongs to `Meeting::mine`.
+    /// Whether `ahead` belongs to `LooksMatcher::mine`.
     is_mine: bool,
 }
 
-impl<'a> Meeting<'a> {
+impl<'a> LooksMatcher<'a> {
     fn is_possible(&self) -> bool {
         self.is_possible_in(&mut 0)
     }
 
     /// Adds the number of visited states to `steps`.
     fn is_possible_in(&self, steps: &mut usize) -> bool {
-        let start = Place { mine: 0, theirs: 0, ahead: &[], is_mine: true };
+        let start = MatchState { mine: 0, theirs: 0, ahead: &[], is_mine: true };
         // Different choices of looks lead to the same state: follow each state only once.
         let mut seen = BTreeSet::from([start]);
         let mut open = vec![start];
@@ -234,7 +234,7 @@ impl<'a> Meeting<'a> {
         false
     }
 
-    fn is_end(&self, place: Place) -> bool {
+    fn is_end(&self, place: MatchState) -> bool {
         if place.theirs < self.theirs.len() {
             return false;
         }
@@ -245,7 +245,7 @@ impl<'a> Meeting<'a> {
     }
 
     /// Reads one character of the text that is behind, and reports every state that this leads to.
-    fn each_next(&self, place: Place<'a>, mut take: impl FnMut(Place<'a>)) {
+    fn each_next(&self, place: MatchState<'a>, mut take: impl FnMut(MatchState<'a>)) {
         let ahead = place.ahead;
         // If neither is ahead, the order does not matter; `mine` first keeps the states few.
         let reads_mine = if ahead.is_empty() { place.mine < self.mine.len() } else { !place.is_mine };
@@ -267,8 +267,8 @@ impl<'a> Meeting<'a> {
             }
             // The look is longer than the rest: now the text that was behind is ahead.
             take(match look.len() > common {
-                true => Place { ahead: &look[common..], is_mine: reads_mine, ..next },
-                false => Place { ahead: &ahead[common..], ..next },
+                true => MatchState { ahead: &look[common..], is_mine: reads_mine, ..next },
+                false => MatchState { ahead: &ahead[common..], ..next },
             });
         }
     }
@@ -280,7 +280,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn alike(one: &str, other: &str) -> bool {
-        Looks::new(one).meet(&Looks::new(other))
+        Looks::new(one).matches(&Looks::new(other))
     }
 
     /// Latin, Cyrillic, Greek, Armenian, Cherokee, Coptic; full-width and mathematical letters;
@@ -430,10 +430,11 @@ mod tests {
         {
             let ends = |end: &str| Looks::new(&(one.repeat(31) + end));
             let others = Looks::new(&(other.repeat(31) + "x"));
-            assert!(ends("x").meet(&others));
+            assert!(ends("x").matches(&others));
             let meeting = |mine: &Looks| {
                 let mut steps = 0;
-                Meeting { mine: &mine.0, theirs: &others.0, is_beginning: false }.is_possible_in(&mut steps);
+                LooksMatcher { mine: &mine.0, theirs: &others.0, is_beginning: false }
+                    .is_possible_in(&mut steps);
                 steps
             };
             assert!((32..=64 * 4).contains(&meeting(&ends("y"))), "{one}: {}", meeting(&ends("y")));
@@ -450,10 +451,10 @@ mod tests {
         fn looking_alike_is_symmetric_and_implies_equal_class(one in text(), other in text()) {
             let one = Looks::new(&one);
             let other = Looks::new(&other);
-            prop_assert!(one.meet(&one));
-            prop_assert_eq!(one.meet(&other), other.meet(&one));
-            prop_assert!(!one.meet(&other) || one.class() == other.class());
-            prop_assert!(one.begin_with(&one) && (!one.meet(&other) || one.begin_with(&other)));
+            prop_assert!(one.matches(&one));
+            prop_assert_eq!(one.matches(&other), other.matches(&one));
+            prop_assert!(!one.matches(&other) || one.class() == other.class());
+            prop_assert!(one.starts_with(&one) && (!one.matches(&other) || one.starts_with(&other)));
         }
 
         /// Each character is replaced by another that has one of its looks.
@@ -465,7 +466,7 @@ mod tests {
             });
             let chosen = Looks::new(&chosen.collect::<String>());
             prop_assert_eq!(looks.class(), chosen.class());
-            prop_assert!(looks.meet(&chosen));
+            prop_assert!(looks.matches(&chosen));
         }
 
         #[test]

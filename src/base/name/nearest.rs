@@ -19,7 +19,7 @@ impl Name {
     pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a Name>, most: usize) -> Vec<Name> {
         let Some(want) = Folded::new(wanted) else { return Vec::new() };
         let looks = Looks::new(wanted);
-        let distance = |name: &Name| match name.looks().meet(&looks) {
+        let distance = |name: &Name| match name.looks().matches(&looks) {
             true => Some(0),
             false => want.distance(&Folded::new(name.as_str())?),
         };

@@ -2,23 +2,23 @@
 
 use crate::base::{Fingerprint, Now, PublicKey};
 
-use super::super::api::Unreached;
-use super::super::uplink::{Out, Shared, Uplink};
+use super::super::api::ConnectFailure;
+use super::super::relay_connection::{ClientContext, Out, RelayConnection};
 
-impl Uplink {
+impl RelayConnection {
     /// Returns the conflict that forbids any packet to the relay: the pinned key does not match the
     /// expected fingerprint.
-    pub(super) fn contradiction(&self) -> Option<Unreached> {
-        let pinned = self.spec.key.filter(|_| self.connecting.unproven_key.is_none())?;
-        let wanted = self.spec.fingerprint.filter(|wanted| !wanted.is_of(&pinned))?;
-        Some(Unreached::BookUnlikePin { wanted, pinned })
+    pub(super) fn key_contradiction(&self) -> Option<ConnectFailure> {
+        let pinned = self.config.key.filter(|_| self.connector.unproven_key.is_none())?;
+        let wanted = self.config.fingerprint.filter(|wanted| !wanted.is_of(&pinned))?;
+        Some(ConnectFailure::BookUnlikePin { wanted, pinned })
     }
 
     /// Whether a previously unknown key matches the expected fingerprint. Reports a mismatch.
     pub(super) fn is_expected(&mut self, offered: &PublicKey, out: &mut Out) -> bool {
-        let unlike = self.spec.fingerprint.filter(|wanted| !wanted.is_of(offered));
+        let unlike = self.config.fingerprint.filter(|wanted| !wanted.is_of(offered));
         if let Some(wanted) = unlike {
-            self.tell_unreached(Unreached::KeyUnlikeBook { wanted, offered: *offered }, out);
+            self.tell_unreached(ConnectFailure::KeyUnlikeBook { wanted, offered: *offered }, out);
         }
         unlike.is_none()
     }
@@ -30,35 +30,35 @@ impl Uplink {
         now: Now,
         key: Option<PublicKey>,
         fingerprint: Option<Fingerprint>,
-        shared: &mut Shared,
+        ctx: &mut ClientContext,
         out: &mut Out,
     ) {
-        let key = key.filter(|key| self.spec.key != Some(*key));
-        let expects_another = self.spec.fingerprint != fingerprint;
-        let before = self.contradiction();
-        self.spec.fingerprint = fingerprint;
+        let key = key.filter(|key| self.config.key != Some(*key));
+        let expects_another = self.config.fingerprint != fingerprint;
+        let before = self.key_contradiction();
+        self.config.fingerprint = fingerprint;
         if key.is_some() {
-            self.spec.key = key;
-            shared.facts.forget_pin(&self.spec.addr);
-            self.connecting.unproven_key = None;
+            self.config.key = key;
+            ctx.facts.forget_pin(&self.config.addr);
+            self.connector.unproven_key = None;
         } else if expects_another {
             self.forget_unproven_key();
         }
-        let after = self.contradiction();
-        let is_unproven = expects_another && self.spec.key.is_none();
+        let after = self.key_contradiction();
+        let is_unproven = expects_another && self.config.key.is_none();
         if key.is_none() && before == after && !is_unproven {
             return;
         }
-        self.connecting.told_key_changed = false;
+        self.connector.reported_key_changed = false;
         if after.is_some() {
             let stopped = self.stopped;
-            self.leave(now, shared, out);
+            self.leave(now, ctx, out);
             self.stopped = stopped;
         }
-        self.cancel_attempts(now.tick, shared, out);
-        self.connecting.start_over();
+        self.cancel_attempts(now.tick, ctx, out);
+        self.connector.start_over();
         if !self.stopped {
-            self.pursue(now, shared, out);
+            self.drive(now, ctx, out);
         }
     }
 }

@@ -16,7 +16,7 @@ const CALM_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(in crate::client) struct LossBackoff {
     /// Losses less than [`CALM_AFTER`] apart.
-    row: u32,
+    losses: u32,
     /// Time of the last loss or handshake.
     last: Option<Tick>,
     /// No handshake begins before this time.
@@ -25,30 +25,30 @@ pub(in crate::client) struct LossBackoff {
 
 impl LossBackoff {
     /// Records a completed handshake.
-    pub(super) fn shaken(&mut self, now: Tick) {
+    pub(super) fn record_handshake(&mut self, now: Tick) {
         self.last = Some(now);
         self.held_until = None;
     }
 
     /// Records a lost session. The first handshake after it is immediate, later ones wait 1, 2, 4 …
     /// 30 s with jitter.
-    pub(in crate::client) fn lost(&mut self, now: Tick, rng: &mut Rng) {
-        if self.holds(now) {
+    pub(in crate::client) fn record_loss(&mut self, now: Tick, rng: &mut Rng) {
+        if self.is_holding(now) {
             return;
         }
         if self.last.is_none_or(|last| now.since(last) >= CALM_AFTER) {
-            self.row = 0;
+            self.losses = 0;
         }
-        self.row = self.row.saturating_add(1);
+        self.losses = self.losses.saturating_add(1);
         self.last = Some(now);
-        if let Some(doublings) = self.row.checked_sub(2) {
+        if let Some(doublings) = self.losses.checked_sub(2) {
             let longest = (BACKOFF_MIN * (1 << doublings.min(5))).min(BACKOFF_MAX);
             self.held_until = Some(now + pause(longest, rng));
         }
     }
 
     /// Whether a handshake must wait.
-    pub(in crate::client) fn holds(&self, now: Tick) -> bool {
+    pub(in crate::client) fn is_holding(&self, now: Tick) -> bool {
         self.held_until.is_some_and(|until| until > now)
     }
 
@@ -69,10 +69,10 @@ mod tests {
     /// Performs a handshake, and loses the session after `lived`. Returns how long the next
     /// handshake waits.
     fn wait_after(backoff: &mut LossBackoff, now: &mut Tick, rng: &mut Rng, lived: Duration) -> Duration {
-        backoff.shaken(*now);
+        backoff.record_handshake(*now);
         *now = *now + lived;
-        backoff.lost(*now, rng);
-        let until = backoff.next_deadline().filter(|_| backoff.holds(*now)).unwrap_or(*now);
+        backoff.record_loss(*now, rng);
+        let until = backoff.next_deadline().filter(|_| backoff.is_holding(*now)).unwrap_or(*now);
         let wait = until.since(*now);
         *now = until;
         assert_eq!(backoff.is_over(*now), !wait.is_zero());
@@ -99,10 +99,10 @@ mod tests {
         let mut backoff = LossBackoff::default();
         let now = Tick::from_micros(9);
         let mut rng = Rng::from_seed([1; 32]);
-        (0..2).for_each(|_| backoff.lost(now, &mut rng));
+        (0..2).for_each(|_| backoff.record_loss(now, &mut rng));
         let until = backoff.next_deadline();
-        assert!(until.is_some() && backoff.holds(now));
-        (0..100).for_each(|_| backoff.lost(now, &mut rng));
+        assert!(until.is_some() && backoff.is_holding(now));
+        (0..100).for_each(|_| backoff.record_loss(now, &mut rng));
         assert_eq!(backoff.next_deadline(), until);
     }
 }

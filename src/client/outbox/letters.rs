@@ -4,18 +4,18 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Deref, Index, IndexMut, Range};
 
 use crate::base::{Mark, Wall};
-use crate::wire::letter::Made;
+use crate::wire::letter::LetterBody;
 
 use super::LETTER_COST;
 
 /// A letter that is neither delivered nor refused.
 #[derive(Debug)]
-pub(super) struct OutLetter {
+pub(super) struct OutboxLetter {
     pub(super) request: u64,
     pub(super) number: u64,
     /// The mark under which it was numbered.
     pub(super) mark: Mark,
-    pub(super) made: Made,
+    pub(super) made: LetterBody,
     /// The text, if `made` does not contain it: a later version wrote it, or the disk has damaged
     /// it.
     pub(super) text: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct OutLetter {
     pub(super) lost_unanswered: bool,
 }
 
-impl OutLetter {
+impl OutboxLetter {
     pub(super) fn cost(&self) -> usize {
         self.made.body.len() + LETTER_COST
     }
@@ -39,21 +39,21 @@ impl OutLetter {
 
 /// The letters of one conversation. A stored letter's number and request never change.
 #[derive(Debug, Default)]
-pub(super) struct Letters {
-    queue: VecDeque<OutLetter>,
+pub(super) struct ConversationQueue {
+    queue: VecDeque<OutboxLetter>,
     /// Request and number of each letter, for look-ups by request.
     requests: BTreeSet<(u64, u64)>,
 }
 
-impl Letters {
+impl ConversationQueue {
     /// Appends a letter.
-    pub(super) fn push(&mut self, letter: OutLetter) {
+    pub(super) fn push(&mut self, letter: OutboxLetter) {
         self.requests.insert((letter.request, letter.number));
         self.queue.push_back(letter);
     }
 
     /// Removes the letter at this position, if there is one.
-    pub(super) fn remove(&mut self, place: usize) -> Option<OutLetter> {
+    pub(super) fn remove(&mut self, place: usize) -> Option<OutboxLetter> {
         let letter = self.queue.remove(place)?;
         self.requests.remove(&(letter.request, letter.number));
         Some(letter)
@@ -63,8 +63,8 @@ impl Letters {
     pub(super) fn take(
         &mut self,
         places: Range<usize>,
-        holds: impl Fn(&OutLetter) -> bool,
-    ) -> Vec<OutLetter> {
+        holds: impl Fn(&OutboxLetter) -> bool,
+    ) -> Vec<OutboxLetter> {
         let start = places.start;
         // A relay may name letters that it cannot have read. Then nothing moves.
         if !self.queue.range(places.clone()).any(&holds) {
@@ -88,29 +88,29 @@ impl Letters {
         self.requests.range((request, 0)..=(request, u64::MAX)).next().is_some()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut OutLetter> {
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut OutboxLetter> {
         self.queue.iter_mut()
     }
 }
 
-impl Deref for Letters {
-    type Target = VecDeque<OutLetter>;
+impl Deref for ConversationQueue {
+    type Target = VecDeque<OutboxLetter>;
 
-    fn deref(&self) -> &VecDeque<OutLetter> {
+    fn deref(&self) -> &VecDeque<OutboxLetter> {
         &self.queue
     }
 }
 
-impl Index<usize> for Letters {
-    type Output = OutLetter;
+impl Index<usize> for ConversationQueue {
+    type Output = OutboxLetter;
 
-    fn index(&self, place: usize) -> &OutLetter {
+    fn index(&self, place: usize) -> &OutboxLetter {
         &self.queue[place]
     }
 }
 
-impl IndexMut<usize> for Letters {
-    fn index_mut(&mut self, place: usize) -> &mut OutLetter {
+impl IndexMut<usize> for ConversationQueue {
+    fn index_mut(&mut self, place: usize) -> &mut OutboxLetter {
         &mut self.queue[place]
     }
 }
@@ -121,12 +121,12 @@ mod tests {
 
     use super::*;
 
-    fn letter(request: u64, number: u64) -> OutLetter {
-        OutLetter {
+    fn letter(request: u64, number: u64) -> OutboxLetter {
+        OutboxLetter {
             request,
             number,
             mark: Mark::default(),
-            made: Made::default(),
+            made: LetterBody::default(),
             text: None,
             recorded: false,
             sent: false,
@@ -143,16 +143,16 @@ mod tests {
             tried in prop::collection::vec(any::<bool>(), 0..12),
             (a, b) in (0..12_usize, 0..12_usize),
         ) {
-            let mut letters = Letters::default();
+            let mut letters = ConversationQueue::default();
             for (number, tried) in tried.iter().enumerate() {
-                letters.push(OutLetter { sent: *tried, ..letter(number as u64, number as u64) });
+                letters.push(OutboxLetter { sent: *tried, ..letter(number as u64, number as u64) });
             }
             let a = a.min(tried.len());
             let b = b.min(tried.len());
             let places = a.min(b)..a.max(b);
             let is_taken = |number: &usize| places.contains(number) && tried[*number];
             let taken = letters.take(places.clone(), |letter| letter.sent);
-            let numbers = |it: &mut dyn Iterator<Item = &OutLetter>| -> Vec<usize> {
+            let numbers = |it: &mut dyn Iterator<Item = &OutboxLetter>| -> Vec<usize> {
                 it.map(|letter| letter.number as usize).collect()
             };
             prop_assert_eq!(numbers(&mut taken.iter()), (0..tried.len()).filter(is_taken).collect::<Vec<_>>());
@@ -165,7 +165,7 @@ mod tests {
         fn request_is_found_while_its_letter_is_stored(
             steps in prop::collection::vec((any::<bool>(), 0..6_u64, 0..8_usize), 0..60),
         ) {
-            let mut letters = Letters::default();
+            let mut letters = ConversationQueue::default();
             for (number, (comes, request, place)) in steps.into_iter().enumerate() {
                 match comes {
                     true => letters.push(letter(request, number as u64)),

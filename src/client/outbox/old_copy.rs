@@ -8,7 +8,7 @@ use crate::wire::message::{Reason, Receipt};
 use super::{Conversation, Outbox, Refusal};
 
 impl Outbox {
-    /// Replaces this outbox by another one. [`Outbox::take_given_back`] returns the waiting letters
+    /// Replaces this outbox by another one. [`Outbox::take_returned`] returns the waiting letters
     /// once that is durable.
     pub(in crate::client) fn give_up(&mut self, base: OutboxId, id: OutboxId) {
         for (to, conversation) in std::mem::take(&mut self.conversations) {
@@ -19,13 +19,13 @@ impl Outbox {
                 // Another copy was used in between, so the relay's knowledge of these letters is
                 // unknown.
                 let refusal = letter.refused(self.id, Reason::OldCopy);
-                self.given_back.push((to.clone(), Refusal { may_have_arrived: true, ..refusal }));
+                self.returned.push((to.clone(), Refusal { may_have_arrived: true, ..refusal }));
             }
         }
         self.letters = 0;
         self.bytes = 0;
-        self.turn = None;
-        self.asks.clear();
+        self.next_to_send = None;
+        self.queries.clear();
         self.base = base;
         self.id = id;
         self.number_floor = 0;
@@ -35,9 +35,9 @@ impl Outbox {
 
     /// Returns the letters that waited in the previous outbox, in the order of numbers. Call once
     /// the new outbox is durable.
-    pub(in crate::client) fn take_given_back(&mut self) -> Vec<(Name, Refusal)> {
+    pub(in crate::client) fn take_returned(&mut self) -> Vec<(Name, Refusal)> {
         self.is_switching = false;
-        std::mem::take(&mut self.given_back)
+        std::mem::take(&mut self.returned)
     }
 
     /// Whether a new outbox is not durable yet.
@@ -46,19 +46,19 @@ impl Outbox {
     }
 
     /// Removes a letter of the previous outbox that could not be made durable.
-    pub(super) fn unrecorded_before(&mut self, to: &Name, id: LetterId) {
-        self.given_back.retain(|(other, refusal)| other != to || refusal.id != id);
+    pub(super) fn remove_failed_before(&mut self, to: &Name, id: LetterId) {
+        self.returned.retain(|(other, refusal)| other != to || refusal.id != id);
     }
 
     /// Handles a durable refusal of a letter of the previous outbox, and returns it.
-    pub(super) fn ended_before(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
+    pub(super) fn take_ended_before(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
         let place = self.ending.iter().position(|(other, refusal)| other == to && refusal.id == id)?;
         self.ending.remove(place).map(|(_, refusal)| refusal)
     }
 
     /// Whether a receipt contradicts this outbox. The relay has numbers that were never assigned
     /// here, or one of our numbers under a lower mark.
-    pub(in crate::client) fn belies(&self, receipt: &Receipt<'_>) -> bool {
+    pub(in crate::client) fn is_contradicted_by(&self, receipt: &Receipt<'_>) -> bool {
         let Some(conversation) = self.conversations.get(receipt.to).filter(|_| receipt.outbox == self.id)
         else {
             return false;

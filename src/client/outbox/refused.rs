@@ -18,7 +18,7 @@ use std::ops::Range;
 use crate::base::{LetterId, Name, OutboxId};
 use crate::wire::message::Reason;
 
-use super::{Conversation, HEARD_MAX, OutLetter, Outbox, Refusal, WINDOW_LETTERS};
+use super::{Conversation, Outbox, OutboxLetter, RECEIVED_REFUSALS_MAX, Refusal, WINDOW_LETTERS};
 
 /// Maximum number of letters of one conversation that end here without being sent and are not
 /// durable yet. The next ones end when half of these are durable, so that records of other
@@ -31,7 +31,7 @@ const REFUSED_THERE_MAX: usize = 2 * WINDOW_LETTERS;
 
 /// A relay's refusal of letters.
 #[derive(Debug)]
-pub(in crate::client) struct Refusing<'a> {
+pub(in crate::client) struct ReceivedRefusal<'a> {
     pub(in crate::client) to: &'a str,
     /// The first letter of the range.
     pub(in crate::client) id: LetterId,
@@ -44,7 +44,7 @@ pub(in crate::client) struct Refusing<'a> {
 
 /// The refusal of a whole conversation. Letters written before it was known end with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct StandingRefusal {
     /// The last number refused by the relay.
     pub(super) refused: u64,
     /// The last number written when the refusal came.
@@ -57,10 +57,10 @@ impl Outbox {
     /// order of the records to write: number, reason, and whether it may have arrived.
     pub(in crate::client) fn handle_refused(
         &mut self,
-        refused: Refusing<'_>,
+        refused: ReceivedRefusal<'_>,
         mut record: impl FnMut(&Name, u64, Reason, bool),
     ) {
-        let Refusing { to, id, through, reason, .. } = refused;
+        let ReceivedRefusal { to, id, through, reason, .. } = refused;
         // The refusal belongs to a replaced outbox or to another machine. Only the client that uses
         // that outbox may acknowledge it.
         if id.outbox != self.id {
@@ -74,7 +74,7 @@ impl Outbox {
         } else {
             let ended = conversation.take_refused(&refused);
             if ended.is_empty() {
-                return self.hear_again(&name, id, through);
+                return self.repeat_received_refusal(&name, id, through);
             }
             self.end(&name, ended, &mut record);
         }
@@ -105,36 +105,37 @@ impl Outbox {
     }
 
     /// Handles a durable refusal and returns it for the user. Letters behind it may be sent again.
-    pub(in crate::client) fn refusal_recorded(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
+    pub(in crate::client) fn take_recorded_refusal(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
         if id.outbox != self.id {
-            return self.ended_before(to, id);
+            return self.take_ended_before(to, id);
         }
         let number = id.number;
         let conversation = self.conversations.get_mut(to)?;
-        conversation.refused = self.marks.refused();
+        conversation.refused = self.marks.record_refusal();
         let place = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
         let refusal = conversation.refusals.remove(place)?;
         if refusal.is_owed {
-            self.owe_heard(to.clone(), refusal.id);
+            self.queue_received_refusal(to.clone(), refusal.id);
         }
         Some(refusal)
     }
 
     /// Acknowledges refusals that the relay repeats and that are durable here.
-    fn hear_again(&mut self, to: &Name, id: LetterId, through: u64) {
+    fn repeat_received_refusal(&mut self, to: &Name, id: LetterId, through: u64) {
         let Some(conversation) = self.conversations.get(to) else { return };
         // A pending refusal is acknowledged once it is durable.
         let pending: BTreeSet<u64> = conversation.refusals.iter().map(|refusal| refusal.id.number).collect();
-        let numbers = (id.number..=through.min(conversation.reach.last)).take(HEARD_MAX - self.heard.len());
+        let numbers = (id.number..=through.min(conversation.reach.last))
+            .take(RECEIVED_REFUSALS_MAX - self.received_refusals.len());
         for number in numbers.filter(|number| !pending.contains(number)) {
-            self.owe_heard(to.clone(), LetterId { number, ..id });
+            self.queue_received_refusal(to.clone(), LetterId { number, ..id });
         }
     }
 
     /// Queues the acknowledgement of a refusal.
-    fn owe_heard(&mut self, to: Name, id: LetterId) {
-        if self.heard.len() < HEARD_MAX {
-            self.heard.push_back((to, id, self.marks.refusals()));
+    fn queue_received_refusal(&mut self, to: Name, id: LetterId) {
+        if self.received_refusals.len() < RECEIVED_REFUSALS_MAX {
+            self.received_refusals.push_back((to, id, self.marks.refusals()));
         }
     }
 }
@@ -151,27 +152,28 @@ impl Conversation {
     /// this conversation again, so an earlier refusal of all of it is out of date.
     fn put_back_all(&mut self, first: u64, through: u64) {
         self.places(first, through).for_each(|place| self.put_back(place));
-        self.verdict = self.verdict.filter(|verdict| !verdict.reason.is_of_conversation());
+        self.standing_refusal =
+            self.standing_refusal.filter(|verdict| !verdict.reason.is_about_conversation());
     }
 
     /// Removes the letters of this refusal that the relay can have read.
-    fn take_refused(&mut self, refused: &Refusing<'_>) -> Vec<Refusal> {
-        let Refusing { id, through, reason, .. } = *refused;
-        let taken = self.letters.take(self.places(id.number, through), OutLetter::was_tried);
-        let sent: Vec<&OutLetter> = taken.iter().filter(|letter| letter.sent).collect();
+    fn take_refused(&mut self, refused: &ReceivedRefusal<'_>) -> Vec<Refusal> {
+        let ReceivedRefusal { id, through, reason, .. } = *refused;
+        let taken = self.letters.take(self.places(id.number, through), OutboxLetter::was_tried);
+        let sent: Vec<&OutboxLetter> = taken.iter().filter(|letter| letter.sent).collect();
         if !sent.is_empty() {
             self.sent_letters -= sent.len();
             self.sent_bytes -= sent.iter().map(|letter| letter.cost()).sum::<usize>();
             self.narrow(reason, through);
         }
-        let ended = |letter: OutLetter| {
+        let ended = |letter: OutboxLetter| {
             let accepted = letter.accepted || letter.number <= self.held.accepted;
             let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);
             // The relay waits for the acknowledgement of an accepted letter's refusal. A letter not
             // known to be accepted may be accepted nevertheless. But if the relay refuses the whole
             // conversation, it has only read the letter; if it had accepted it, it repeats the
             // refusal in the next session.
-            let is_owed = accepted || !(was_never_taken(reason) || reason.is_of_conversation());
+            let is_owed = accepted || !(was_never_taken(reason) || reason.is_about_conversation());
             let nearest = refused.nearest.clone();
             Refusal { may_have_arrived, nearest, is_owed, ..letter.refused(id.outbox, reason) }
         };
@@ -181,29 +183,32 @@ impl Conversation {
     /// Narrows the window after a refusal. If the next letters would be refused too, sets the
     /// verdict for all letters written so far. A full mailbox may have space for the next letter.
     fn narrow(&mut self, reason: Reason, refused: u64) {
-        let is_of_next = reason.is_of_conversation();
+        let is_of_next = reason.is_about_conversation();
         self.window = if is_of_next { 1 } else { (self.window / 2).max(1) };
-        let verdict = Verdict { refused, written: self.reach.last, reason };
-        self.verdict = is_of_next.then_some(verdict);
+        let verdict = StandingRefusal { refused, written: self.reach.last, reason };
+        self.standing_refusal = is_of_next.then_some(verdict);
     }
 
     /// Removes letters that the verdict concerns and that were not sent, at most
     /// [`REFUSED_HERE_MAX`] pending in all. They end in order, so a letter behind one on its way
     /// waits for the relay's answer. The verdict is dropped once it concerns no more letters.
     fn take_written(&mut self, outbox: OutboxId) -> Vec<Refusal> {
-        let Some(Verdict { refused, written, reason }) = self.verdict else { return Vec::new() };
+        let Some(StandingRefusal { refused, written, reason }) = self.standing_refusal else {
+            return Vec::new();
+        };
         // Half of them at a time, so that not every durable refusal causes a search.
         if self.refusals.len() > REFUSED_HERE_MAX / 2 {
             return Vec::new();
         }
         let most = REFUSED_HERE_MAX - self.refusals.len();
         let from = self.letters.partition_point(|letter| letter.number <= refused);
-        let ends = |letter: &&OutLetter| letter.recorded && !letter.was_tried() && letter.number <= written;
+        let ends =
+            |letter: &&OutboxLetter| letter.recorded && !letter.was_tried() && letter.number <= written;
         let count = self.letters.range(from..).take(most).take_while(ends).count();
         let taken = self.letters.take(from..from + count, |_| true);
         let next_is_sent = self.letters.get(from).is_some_and(|letter| letter.sent);
         if count < most && !next_is_sent {
-            self.verdict = None;
+            self.standing_refusal = None;
         }
         taken.into_iter().map(|letter| letter.refused(outbox, reason)).collect()
     }
@@ -214,7 +219,7 @@ const fn was_never_taken(reason: Reason) -> bool {
     matches!(reason, Reason::Unknown | Reason::TooLong)
 }
 
-impl OutLetter {
+impl OutboxLetter {
     /// Whether the relay may have read it.
     const fn was_tried(&self) -> bool {
         self.sent || self.accepted || self.unanswered_before
@@ -233,7 +238,7 @@ impl OutLetter {
 
     pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
         let id = LetterId { outbox, number: self.number };
-        let OutLetter { request, made, text, .. } = self;
+        let OutboxLetter { request, made, text, .. } = self;
         let nearest = Vec::new();
         Refusal { request, id, reason, may_have_arrived: false, nearest, made, text, is_owed: false }
     }

@@ -21,19 +21,19 @@ fn outbox(letters: u64) -> Outbox {
     outbox
 }
 
-fn made(body: Vec<u8>) -> Made {
-    Made { kind: 1, body: body.into() }
+fn made(body: Vec<u8>) -> LetterBody {
+    LetterBody { kind: 1, body: body.into() }
 }
 
 fn push(outbox: &mut Outbox, request: u64, body: Vec<u8>) -> u64 {
     let number = outbox.push(request, jack(), made(body));
-    outbox.recorded(&jack(), id(number));
+    outbox.mark_durable(&jack(), id(number));
     number
 }
 
 fn offered(outbox: &mut Outbox) -> Vec<(u64, u64)> {
     let mut sent = Vec::new();
-    outbox.offer(|letter| {
+    outbox.send_ready(|letter| {
         sent.push((letter.id.number, letter.prev));
         true
     });
@@ -60,7 +60,7 @@ fn receipt(accepted: u64, delivered: u64, read: u64, until: u64) -> Receipt<'sta
 /// Applies a receipt. Returns the reported requests and states.
 fn told(outbox: &mut Outbox, receipt: Receipt<'_>) -> Vec<(u64, Progress)> {
     let mut told = Vec::new();
-    outbox.handle_receipt(&receipt, |step| told.push((step.request, step.progress)));
+    outbox.handle_receipt(&receipt, |update| told.push((update.request, update.progress)));
     told
 }
 
@@ -77,7 +77,8 @@ fn refuse(outbox: &mut Outbox, number: u64, reason: Reason) -> bool {
 fn refuse_all(outbox: &mut Outbox, first: u64, through: u64, reason: Reason) -> Vec<u64> {
     let mut ended = Vec::new();
     let nearest = Vec::new();
-    let refused = Refusing { to: "JACK", id: id(first), through, reason, may_have_arrived: false, nearest };
+    let refused =
+        ReceivedRefusal { to: "JACK", id: id(first), through, reason, may_have_arrived: false, nearest };
     outbox.handle_refused(refused, |_, number, _, _| ended.push(number));
     ended
 }
@@ -92,7 +93,7 @@ fn record_all(outbox: &mut Outbox) -> Vec<(u64, Reason, bool)> {
         }
         assert!(pending.len() <= 256 || told.is_empty(), "a bounded number at once");
         for number in pending {
-            let refusal = outbox.refusal_recorded(&jack(), id(number)).unwrap();
+            let refusal = outbox.take_recorded_refusal(&jack(), id(number)).unwrap();
             told.push((number, refusal.reason, refusal.may_have_arrived));
             outbox.refuse_written(&jack(), |_, _, _, _| ());
         }
@@ -130,10 +131,10 @@ fn letter_not_durable_holds_back_itself_and_later_ones() {
         outbox.push(request, jack(), made(vec![]));
     }
     assert_eq!(offered(&mut outbox), []);
-    outbox.recorded(&jack(), id(1));
+    outbox.mark_durable(&jack(), id(1));
     assert_eq!(offered(&mut outbox), [(1, 0)]);
-    outbox.unrecorded(&jack(), id(2));
-    outbox.recorded(&jack(), id(3));
+    outbox.remove_failed(&jack(), id(2));
+    outbox.mark_durable(&jack(), id(3));
     assert_eq!(offered(&mut outbox), [(3, 1)], "a letter lost before it was sent leaves no gap");
 }
 
@@ -171,7 +172,7 @@ fn durable_refusal_resends_letters_behind_with_new_prev() {
     assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert!(!refuse(&mut outbox, 3, Reason::Behind));
     assert_eq!(offered(&mut outbox), [], "after a crash now, 3 would prove that 2 was accepted");
-    let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
+    let refusal = outbox.take_recorded_refusal(&jack(), id(2)).unwrap();
     assert_eq!(refusal.request, 102);
     assert!(!refusal.may_have_arrived);
     assert_eq!(*refusal.made.body, [2]);
@@ -181,7 +182,7 @@ fn durable_refusal_resends_letters_behind_with_new_prev() {
     assert!(!refuse(&mut outbox, 5, Reason::Behind));
     assert_eq!(offered(&mut outbox), [(5, 4)]);
     assert_eq!(delivered(&mut outbox, 5), [101, 103, 104, 105]);
-    assert_eq!(outbox.next_heard(), None, "the relay had not accepted it");
+    assert_eq!(outbox.next_received_refusal(), None, "the relay had not accepted it");
 }
 
 #[test]
@@ -190,11 +191,11 @@ fn repeated_refusal_is_acknowledged_and_not_shown_again() {
     offered(&mut outbox);
     assert!(refuse(&mut outbox, 1, Reason::Blocked));
     assert!(!refuse(&mut outbox, 1, Reason::Blocked), "the record is pending");
-    assert_eq!(outbox.next_heard(), None);
-    outbox.refusal_recorded(&jack(), id(1)).unwrap();
-    assert_eq!(outbox.next_heard(), None);
+    assert_eq!(outbox.next_received_refusal(), None);
+    outbox.take_recorded_refusal(&jack(), id(1)).unwrap();
+    assert_eq!(outbox.next_received_refusal(), None);
     assert!(!refuse(&mut outbox, 1, Reason::Blocked));
-    assert_eq!(outbox.next_heard(), Some((&jack(), id(1))));
+    assert_eq!(outbox.next_received_refusal(), Some((&jack(), id(1))));
 }
 
 #[test]
@@ -203,12 +204,12 @@ fn refusal_has_no_effect_before_relay_confirms_mark() {
     outbox.marks = Marks::new(Mark(0), []);
     offered(&mut outbox);
     refuse(&mut outbox, 1, Reason::Full);
-    outbox.refusal_recorded(&jack(), id(1)).unwrap();
+    outbox.take_recorded_refusal(&jack(), id(1)).unwrap();
     refuse(&mut outbox, 2, Reason::Behind);
-    assert!(offered(&mut outbox).is_empty() && outbox.next_heard().is_none());
+    assert!(offered(&mut outbox).is_empty() && outbox.next_received_refusal().is_none());
     outbox.marks.confirm_all();
     assert_eq!(offered(&mut outbox), [(2, 0)]);
-    assert_eq!(outbox.next_heard(), Some((&jack(), id(1))));
+    assert_eq!(outbox.next_received_refusal(), Some((&jack(), id(1))));
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn expired_accepted_letter_is_not_used_as_prev() {
     assert_eq!(delivered(&mut outbox, 1), [101]);
     told(&mut outbox, receipt(2, 1, 0, 9));
     assert!(refuse(&mut outbox, 2, Reason::Expired));
-    let refusal = outbox.refusal_recorded(&jack(), id(2)).unwrap();
+    let refusal = outbox.take_recorded_refusal(&jack(), id(2)).unwrap();
     assert_eq!(refusal.reason, Reason::Expired);
     assert!(!refusal.may_have_arrived);
     assert_eq!(*refusal.made.body, [2]);
@@ -231,10 +232,10 @@ fn lost_session_resends_unaccepted_and_makes_refusal_uncertain() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
     told(&mut outbox, receipt(1, 0, 0, 9));
-    outbox.session_lost();
+    outbox.handle_session_lost();
     assert_eq!(offered(&mut outbox), [(2, 1), (3, 2)]);
     assert!(refuse(&mut outbox, 2, Reason::Expired));
-    assert!(outbox.refusal_recorded(&jack(), id(2)).unwrap().may_have_arrived);
+    assert!(outbox.take_recorded_refusal(&jack(), id(2)).unwrap().may_have_arrived);
     refuse(&mut outbox, 3, Reason::Behind);
     push(&mut outbox, 9, vec![]);
     assert_eq!(offered(&mut outbox), [(3, 1), (4, 3)]);
@@ -245,19 +246,19 @@ fn restored_outbox_continues_its_numbers() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 40);
     outbox.restore(jack(), Reach { last: 9, taken: 5, accepted: 7, delivered: 5, ..Reach::default() });
     for number in [7, 8] {
-        let kept = KeptLetter {
+        let persisted = PersistedLetter {
             request: number,
             text: format!("letter {number}"),
             written: Wall(number),
             mark: Mark(1),
-            made: Made::of_text("letter", Wall(number)),
+            made: LetterBody::from_text("letter", Wall(number)),
         };
-        outbox.restore_letter(&jack(), number, &kept);
+        outbox.restore_letter(&jack(), number, &persisted);
     }
-    outbox.signed_in();
-    assert_eq!(outbox.next_ask(), Some((&jack(), BOX)));
-    outbox.asked();
-    assert_eq!(outbox.next_ask(), None);
+    outbox.handle_signed_in();
+    assert_eq!(outbox.next_query(), Some((&jack(), BOX)));
+    outbox.mark_query_sent();
+    assert_eq!(outbox.next_query(), None);
     assert!(outbox.has_request(&jack(), 8) && !outbox.has_request(&jack(), 9));
     assert_eq!(push(&mut outbox, 100, vec![]), 10, "9 was given out and refused");
     assert_eq!(offered(&mut outbox), [(8, 7), (10, 8)], "7 was accepted");
@@ -271,27 +272,29 @@ fn restored_outbox_continues_its_numbers() {
 fn fully_read_conversation_is_not_queried() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     outbox.restore(jack(), Reach { last: 9, taken: 9, accepted: 9, delivered: 9, read: 9, until: Wall(0) });
-    outbox.signed_in();
-    assert_eq!(outbox.next_ask(), None);
+    outbox.handle_signed_in();
+    assert_eq!(outbox.next_query(), None);
     for number in 0..300 {
         let reach = Reach { last: 1, taken: 1, accepted: 1, delivered: 1, ..Reach::default() };
         outbox.restore(format!("m{number}").parse().unwrap(), reach);
     }
-    outbox.signed_in();
-    assert_eq!(outbox.asks.len(), ASKED_MAX);
-    assert_eq!(outbox.next_ask().unwrap().0.as_str(), "m299", "the newest comes first");
+    outbox.handle_signed_in();
+    assert_eq!(outbox.queries.len(), QUERIES_MAX);
+    assert_eq!(outbox.next_query().unwrap().0.as_str(), "m299", "the newest comes first");
 }
 
 #[test]
 fn receipt_for_unknown_letters_reveals_old_copy() {
     let outbox = outbox(3);
-    assert!(!outbox.belies(&receipt(3, 2, 0, 0)) && !outbox.belies(&receipt(0, 0, 0, 0)));
-    assert!(outbox.belies(&receipt(4, 2, 0, 0)), "4 was never assigned here");
+    assert!(
+        !outbox.is_contradicted_by(&receipt(3, 2, 0, 0)) && !outbox.is_contradicted_by(&receipt(0, 0, 0, 0))
+    );
+    assert!(outbox.is_contradicted_by(&receipt(4, 2, 0, 0)), "4 was never assigned here");
     let mark = outbox.marks.mark();
-    assert!(!outbox.belies(&Receipt { mark, ..receipt(1, 0, 0, 0) }));
+    assert!(!outbox.is_contradicted_by(&Receipt { mark, ..receipt(1, 0, 0, 0) }));
     let lower = Receipt { mark: Mark(0), ..receipt(1, 0, 0, 0) };
-    assert!(outbox.belies(&lower), "the relay has another letter of this number");
-    assert!(!outbox.belies(&Receipt { outbox: OutboxId(8), ..lower }));
+    assert!(outbox.is_contradicted_by(&lower), "the relay has another letter of this number");
+    assert!(!outbox.is_contradicted_by(&Receipt { outbox: OutboxId(8), ..lower }));
 }
 
 /// Each text returns once, and the next letter is in another outbox.
@@ -304,9 +307,12 @@ fn replaced_outbox_returns_every_letter_once() {
     assert_eq!(outbox.push(9, jack(), made(vec![9])), 4);
     outbox.give_up(OutboxId(8), OutboxId(8));
     assert!(!outbox.is_empty() && outbox.is_switching());
-    outbox.unrecorded(&jack(), id(4));
-    assert_eq!(outbox.refusal_recorded(&jack(), id(2)).map(|refusal| refusal.reason), Some(Reason::TooLong));
-    let given_back = outbox.take_given_back();
+    outbox.remove_failed(&jack(), id(4));
+    assert_eq!(
+        outbox.take_recorded_refusal(&jack(), id(2)).map(|refusal| refusal.reason),
+        Some(Reason::TooLong)
+    );
+    let given_back = outbox.take_returned();
     let told = given_back.iter().map(|(_, r)| (r.id, r.reason, r.may_have_arrived, &*r.made.body));
     let old_copy = |number: u64| (id(number), Reason::OldCopy, true);
     assert_eq!(told.map(|t| (t.0, t.1, t.2)).collect::<Vec<_>>(), [old_copy(1), old_copy(3)]);
@@ -354,13 +360,13 @@ fn receipts_behind_refusal_are_reported_after_it() {
     assert!(refuse(&mut outbox, 2, Reason::Expired));
     assert_eq!(told(&mut outbox, receipt(4, 3, 3, 0)), [(101, Progress::Delivered), (101, Progress::Read),]);
     assert_eq!(told(&mut outbox, receipt(4, 4, 3, 0)), []);
-    assert!(outbox.refusal_recorded(&jack(), id(2)).is_some());
+    assert!(outbox.take_recorded_refusal(&jack(), id(2)).is_some());
     let mut resumed = Vec::new();
-    let reach = outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
+    let reach = outbox.resume(&jack(), |update| resumed.push((update.request, update.progress)));
     let all = [(103, Progress::Delivered), (104, Progress::Delivered), (103, Progress::Read)];
     assert_eq!(resumed, all);
     assert_eq!(reach.map(|reach| (reach.delivered, reach.read)), Some((4, 3)));
-    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is reported twice")), None);
+    assert_eq!(outbox.resume(&jack(), |update| panic!("{update:?} is reported twice")), None);
 }
 
 /// The second refusal becomes durable first.
@@ -369,14 +375,14 @@ fn first_of_two_refusals_holds_back_receipts_behind_it() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
     told(&mut outbox, receipt(3, 0, 0, 0));
-    outbox.session_lost();
+    outbox.handle_session_lost();
     assert!(refuse(&mut outbox, 2, Reason::Expired) && refuse(&mut outbox, 1, Reason::Expired));
     assert_eq!(told(&mut outbox, receipt(3, 3, 0, 0)), []);
-    assert!(outbox.refusal_recorded(&jack(), id(2)).is_some());
-    assert_eq!(outbox.resume(&jack(), |step| panic!("{step:?} is reported before the first")), None);
-    assert!(outbox.refusal_recorded(&jack(), id(1)).is_some());
+    assert!(outbox.take_recorded_refusal(&jack(), id(2)).is_some());
+    assert_eq!(outbox.resume(&jack(), |update| panic!("{update:?} is reported before the first")), None);
+    assert!(outbox.take_recorded_refusal(&jack(), id(1)).is_some());
     let mut resumed = Vec::new();
-    outbox.resume(&jack(), |step| resumed.push((step.request, step.progress)));
+    outbox.resume(&jack(), |update| resumed.push((update.request, update.progress)));
     assert_eq!(resumed, [(103, Progress::Delivered)]);
     assert!(outbox.is_empty());
 }
@@ -392,7 +398,7 @@ fn refusals_narrow_window_and_accepted_letters_widen_it() {
         sent += offered(&mut outbox).len();
         assert!(refuse(&mut outbox, number, Reason::TooLong));
         assert_eq!(refuse_all(&mut outbox, number + 1, last, Reason::Behind), [0_u64; 0]);
-        outbox.refusal_recorded(&jack(), id(number)).unwrap();
+        outbox.take_recorded_refusal(&jack(), id(number)).unwrap();
     }
     assert!(sent < 2 * WINDOW_LETTERS + 100, "{sent}");
     assert_eq!(offered(&mut outbox), [(101, 1)]);
@@ -456,7 +462,7 @@ fn letters_of_earlier_session_are_refused_by_relay_only() {
     let mut outbox = established(50);
     assert_eq!(offered(&mut outbox).len(), 50);
     (0..10).for_each(|n| _ = push(&mut outbox, 900 + n, vec![1]));
-    outbox.session_lost();
+    outbox.handle_session_lost();
     outbox.conversations.get_mut("JACK").unwrap().window = 1;
     assert_eq!(offered(&mut outbox).len(), WINDOW_IN_DOUBT, "they are sent together");
     assert_eq!(refuse_all(&mut outbox, 2, 33, Reason::Blocked).len(), WINDOW_IN_DOUBT);
@@ -479,8 +485,8 @@ fn behind_or_lost_session_clears_verdict() {
     assert_eq!(record_all(&mut outbox).len(), 9);
     assert_eq!(offered(&mut outbox), [(11, 1)], "the name exists now");
     assert_eq!(refuse_all(&mut outbox, 11, 11, Reason::Unknown).len(), 51);
-    outbox.session_lost();
-    assert_eq!(outbox.conversations["JACK"].verdict, None);
+    outbox.handle_session_lost();
+    assert_eq!(outbox.conversations["JACK"].standing_refusal, None);
 }
 
 #[test]
@@ -503,13 +509,13 @@ fn busy_conversation_leaves_space_for_others() {
     for to in ["TOM", "ANN", "ZOË"] {
         let to: Name = to.parse().unwrap();
         let number = outbox.push(1, to.clone(), made(vec![1]));
-        outbox.recorded(&to, id(number));
+        outbox.mark_durable(&to, id(number));
     }
     let mut sent = Vec::new();
     let mut room = 20;
     let mut offer = |outbox: &mut Outbox, sent: &mut Vec<String>, more: usize| {
         room = more;
-        outbox.offer(|letter| {
+        outbox.send_ready(|letter| {
             let has_room = room > 0;
             room -= usize::from(has_room);
             sent.extend(has_room.then(|| letter.to.to_string()));
@@ -519,7 +525,7 @@ fn busy_conversation_leaves_space_for_others() {
     offer(&mut outbox, &mut sent, 20);
     assert!(["ANN", "TOM", "ZOË"].iter().all(|name| sent.iter().any(|to| to == name)), "{sent:?}");
     let number = outbox.push(2, tom.clone(), made(vec![1]));
-    outbox.recorded(&tom, id(number));
+    outbox.mark_durable(&tom, id(number));
     sent.clear();
     offer(&mut outbox, &mut sent, 20);
     assert!(sent.iter().any(|to| to == "TOM"), "{sent:?}");
@@ -529,7 +535,7 @@ fn busy_conversation_leaves_space_for_others() {
 fn full_session_keeps_rest_for_later() {
     let mut outbox = outbox(3);
     let mut room = 2;
-    outbox.offer(|_| {
+    outbox.send_ready(|_| {
         room -= 1;
         room >= 0
     });
@@ -544,11 +550,11 @@ fn request_is_pending_until_its_letter_ends() {
     };
     assert_eq!(waiting(&outbox), [101, 102, 103, 104]);
     assert!(!outbox.has_request(&"TOM".parse().unwrap(), 101), "no letter to TOM was written");
-    outbox.unrecorded(&jack(), id(4));
+    outbox.remove_failed(&jack(), id(4));
     offered(&mut outbox);
     assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert_eq!(waiting(&outbox), [101, 103]);
-    outbox.refusal_recorded(&jack(), id(2));
+    outbox.take_recorded_refusal(&jack(), id(2));
     told(&mut outbox, receipt(1, 0, 0, 0));
     assert_eq!(waiting(&outbox), [101, 103], "accepted is not the end");
     assert_eq!(delivered(&mut outbox, 1), [101]);
@@ -563,6 +569,6 @@ fn outbox_is_bounded() {
         outbox.push(n, jack(), made(vec![]));
     }
     assert!(!outbox.has_room(0));
-    outbox.unrecorded(&jack(), id(OUTBOX_LETTERS_MAX as u64));
+    outbox.remove_failed(&jack(), id(OUTBOX_LETTERS_MAX as u64));
     assert!(outbox.has_room(0));
 }

@@ -7,36 +7,36 @@ use crate::base::{Now, Path, Tick, Wall};
 use crate::peer::Peer;
 
 use super::super::api::{Carriers, Record};
-use super::super::uplink::{Out, Shared, Uplink};
-use super::Damping;
+use super::super::relay_connection::{ClientContext, Out, RelayConnection};
+use super::FlapDamping;
 
 /// Lifetime of a stored UDP failure. After a week the network is probably another one or repaired.
 const FAILED_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Age at which a stored UDP failure is written again.
 const FAILED_AGAIN: Duration = Duration::from_secs(24 * 3_600);
 /// Minimum time for a packet on a TCP connection after a network change. One that stays silent for
-/// this and for [`DOUBTED_RTTS`] belongs to the previous network.
-const DOUBTED_FOR: Duration = Duration::from_secs(1);
+/// this and for [`SUSPECTED_RTTS`] belongs to the previous network.
+const SUSPECTED_FOR: Duration = Duration::from_secs(1);
 /// RTTs for the same check.
-const DOUBTED_RTTS: u32 = 3;
+const SUSPECTED_RTTS: u32 = 3;
 
-impl Uplink {
+impl RelayConnection {
     /// Handles a pause of the machine or process: the network may have changed.
     pub(in super::super) fn handle_woken(&mut self, now: Tick, carriers: Carriers) {
-        let choice = &mut self.choice;
-        choice.damping = Damping::default();
+        let choice = &mut self.path_manager;
+        choice.flap_damping = FlapDamping::default();
         choice.udp_failed = false;
-        choice.beside_not_before = now;
-        choice.proof = None;
+        choice.fallback_not_before = now;
+        choice.validation = None;
         choice.woken_at = Some(now);
-        choice.retries.begin(now, true);
+        choice.probe_schedule.begin(now, true);
         let Some(peer) = &mut self.peer else { return };
-        peer.poke();
+        peer.send_ping();
         let rtt = peer.link().smoothed_rtt();
         match peer.path() {
-            Some(Path::Udp(addr)) if carriers == Carriers::Auto => choice.begin_proof(now, addr, rtt),
+            Some(Path::Udp(addr)) if carriers == Carriers::Auto => choice.begin_validation(now, addr, rtt),
             Some(Path::Tcp(_)) => {
-                self.connecting.doubt(now, now + DOUBTED_FOR.max(rtt * DOUBTED_RTTS));
+                self.connector.suspect_path(now, now + SUSPECTED_FOR.max(rtt * SUSPECTED_RTTS));
             }
             _ => {}
         }
@@ -45,17 +45,22 @@ impl Uplink {
     /// Handles a change of address or route. UDP is validated at once, and the relay learns the new
     /// address. A TCP connection of the previous network is given up soon, and a pause between
     /// rounds ends.
-    pub(in super::super) fn handle_network_changed(&mut self, now: Now, shared: &mut Shared, out: &mut Out) {
+    pub(in super::super) fn handle_network_changed(
+        &mut self,
+        now: Now,
+        ctx: &mut ClientContext,
+        out: &mut Out,
+    ) {
         if self.stopped {
             return;
         }
-        self.handle_woken(now.tick, shared.carriers);
-        self.close_beside(shared, out);
+        self.handle_woken(now.tick, ctx.carriers);
+        self.close_fallback(ctx, out);
         if self.peer.as_ref().and_then(Peer::path).is_none() {
-            self.cancel_attempts(now.tick, shared, out);
-            self.connecting.start_over();
+            self.cancel_attempts(now.tick, ctx, out);
+            self.connector.start_over();
         }
-        self.pursue(now, shared, out);
+        self.drive(now, ctx, out);
     }
 
     /// Handles the system's hint that UDP does not reach `path`, which an attacker can forge: the
@@ -63,42 +68,42 @@ impl Uplink {
     pub(in super::super) fn handle_send_refused(
         &mut self,
         now: Now,
-        shared: &mut Shared,
+        ctx: &mut ClientContext,
         path: Path,
         out: &mut Out,
     ) {
-        if self.peer.as_ref().and_then(Peer::path) == Some(path) && shared.carriers == Carriers::Auto {
-            self.open_beside(now.tick, shared, out);
+        if self.peer.as_ref().and_then(Peer::path) == Some(path) && ctx.carriers == Carriers::Auto {
+            self.open_fallback(now.tick, ctx, out);
         }
-        if self.connecting.handle_udp_refused(now.tick, path, shared.carriers) {
-            self.pursue(now, shared, out);
+        if self.connector.handle_udp_refused(now.tick, path, ctx.carriers) {
+            self.drive(now, ctx, out);
         }
     }
 
     /// Restores the UDP state of an earlier run.
     pub(in super::super) fn recall_udp(&mut self, now: Wall, failed: Option<Wall>) {
-        self.choice.failed_on_disk = failed;
-        self.choice.udp_failed = failed.is_some_and(|at| age(now, at) < FAILED_KEPT);
+        self.path_manager.failed_on_disk = failed;
+        self.path_manager.udp_failed = failed.is_some_and(|at| age(now, at) < FAILED_KEPT);
     }
 
     /// Returns when UDP last failed, as stored.
     pub(in super::super) const fn udp_failed_at(&self) -> Option<Wall> {
-        self.choice.failed_on_disk
+        self.path_manager.failed_on_disk
     }
 
     /// Stores the last UDP result for later runs, if it is new.
-    pub(super) fn remember_verdict(&mut self, now: Wall, shared: &mut Shared, out: &mut Out) {
-        let Some(proved) = self.choice.verdict.take() else { return };
-        let known = self.choice.failed_on_disk;
+    pub(super) fn record_udp_outcome(&mut self, now: Wall, ctx: &mut ClientContext, out: &mut Out) {
+        let Some(proved) = self.path_manager.outcome.take() else { return };
+        let known = self.path_manager.failed_on_disk;
         let failed = (!proved).then_some(now);
         let is_news = match known {
             None => failed.is_some(),
             Some(at) => proved || age(now, at) >= FAILED_AGAIN,
         };
         if is_news {
-            self.choice.failed_on_disk = failed;
-            let record = Record::UdpFailed { relay: self.spec.addr.clone(), at: failed };
-            shared.facts.give(record, &mut shared.counter, out);
+            self.path_manager.failed_on_disk = failed;
+            let record = Record::UdpFailed { relay: self.config.addr.clone(), at: failed };
+            ctx.facts.submit(record, &mut ctx.counter, out);
         }
     }
 }

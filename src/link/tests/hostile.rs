@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::world::{UDP_ROOM, udp};
 use crate::base::Tick;
-use crate::link::{Link, Other, Params, Seen, Violation};
+use crate::link::{ExtraFrame, Link, Params, ProtocolViolation, ReceivedPacket};
 use crate::wire::frame::{Frame, FrameError, StreamId, encode_ack};
 use crate::wire::limits::STREAM_CREDIT;
 
@@ -16,8 +16,8 @@ fn link() -> Link {
     Link::new(udp(1), NOW, Params { initial_rtt: None, is_client: false, jitter: 0 }).with_full_credit()
 }
 
-fn handle(link: &mut Link, number: u64, frames: &[u8]) -> Result<Seen, Violation> {
-    link.handle_packet(NOW, udp(1), number, frames, &mut |_: Other<'_>| ())
+fn handle(link: &mut Link, number: u64, frames: &[u8]) -> Result<ReceivedPacket, ProtocolViolation> {
+    link.handle_packet(NOW, udp(1), number, frames, &mut |_: ExtraFrame<'_>| ())
 }
 
 fn encoded(frame: Frame<'_>) -> Vec<u8> {
@@ -35,11 +35,11 @@ fn ack(largest: u64, delay_us: u64) -> Vec<u8> {
 #[test]
 fn ack_of_number_never_sent_is_violation() {
     let mut link = link();
-    assert_eq!(handle(&mut link, 0, &ack(0, 0)), Err(Violation::AckOfUnsent));
+    assert_eq!(handle(&mut link, 0, &ack(0, 0)), Err(ProtocolViolation::AckOfUnsent));
     link.send(StreamId::Chat, &[b"hello"]).unwrap();
     link.build(NOW, UDP_ROOM, 0, &[], &mut Vec::new()).unwrap();
-    assert_eq!(handle(&mut link, 1, &ack((1 << 62) - 1, 0)), Err(Violation::AckOfUnsent));
-    assert_eq!(handle(&mut link, 2, &ack(1, 0)), Err(Violation::AckOfUnsent));
+    assert_eq!(handle(&mut link, 1, &ack((1 << 62) - 1, 0)), Err(ProtocolViolation::AckOfUnsent));
+    assert_eq!(handle(&mut link, 2, &ack(1, 0)), Err(ProtocolViolation::AckOfUnsent));
     assert!(handle(&mut link, 3, &ack(0, 0)).is_ok());
 }
 
@@ -61,7 +61,7 @@ fn peer_acking_minutes_late_does_not_keep_keys_for_1_h() {
     link.ping();
     link.build(NOW, UDP_ROOM, 0, &[], &mut Vec::new()).unwrap();
     let late = NOW + Duration::from_secs(170);
-    link.handle_packet(late, udp(1), 0, &ack(0, 0), &mut |_: Other<'_>| ()).unwrap();
+    link.handle_packet(late, udp(1), 0, &ack(0, 0), &mut |_: ExtraFrame<'_>| ()).unwrap();
     assert_eq!(link.latest_rtt(), Some(Duration::from_secs(170)));
     assert!(link.pto() <= Duration::from_secs(8));
 }
@@ -70,26 +70,32 @@ fn peer_acking_minutes_late_does_not_keep_keys_for_1_h() {
 fn stream_data_beyond_credit_or_conflicting_is_violation() {
     let piece = |offset, data| encoded(Frame::Stream { stream: StreamId::Chat, offset, data });
     let credit = STREAM_CREDIT[StreamId::Chat.index()] as u64;
-    assert_eq!(handle(&mut link(), 0, &piece(credit, b"x")), Err(Violation::PastCredit));
+    assert_eq!(handle(&mut link(), 0, &piece(credit, b"x")), Err(ProtocolViolation::PastCredit));
     assert!(handle(&mut link(), 0, &piece(credit - 1, b"x")).is_ok());
     let mut twice = piece(9, b"abc");
     twice.extend(piece(10, b"B"));
-    assert_eq!(handle(&mut link(), 0, &twice), Err(Violation::Differs));
-    assert_eq!(handle(&mut link(), 0, &piece(0, &[0x9f, 0xff, 0, 0])), Err(Violation::MessageTooLong));
+    assert_eq!(handle(&mut link(), 0, &twice), Err(ProtocolViolation::Differs));
+    assert_eq!(
+        handle(&mut link(), 0, &piece(0, &[0x9f, 0xff, 0, 0])),
+        Err(ProtocolViolation::MessageTooLong)
+    );
 }
 
 #[test]
 fn unknown_critical_frame_closes_ignorable_one_is_acked() {
-    assert_eq!(handle(&mut link(), 0, &[0x3f]), Err(Violation::Frame(FrameError::UnknownCritical(0x3f))));
+    assert_eq!(
+        handle(&mut link(), 0, &[0x3f]),
+        Err(ProtocolViolation::Frame(FrameError::UnknownCritical(0x3f)))
+    );
     let seen = handle(&mut link(), 0, &[0x7f, 1, 0]);
-    assert_eq!(seen, Ok(Seen { ack_eliciting: true, non_probing: true }));
+    assert_eq!(seen, Ok(ReceivedPacket { ack_eliciting: true, non_probing: true }));
 }
 
 #[test]
 fn numbers_beyond_ack_range_are_dropped() {
     for number in [1 << 62, 1 << 63, u64::MAX] {
         let mut link = link();
-        assert_eq!(handle(&mut link, number, &[1]), Ok(Seen::default()));
+        assert_eq!(handle(&mut link, number, &[1]), Ok(ReceivedPacket::default()));
         assert!(!link.wants_to_send(NOW));
     }
     let mut link = link();
@@ -116,7 +122,8 @@ fn close_reaches_caller_and_extra_frames_pass_full_window() {
     let mut link = link();
     let mut closed = false;
     let bytes = encoded(Frame::Close { code: 2, reason: "replaced" });
-    let sink = &mut |other: Other<'_>| closed = other == Other::Close { code: 2, reason: "replaced" };
+    let sink =
+        &mut |other: ExtraFrame<'_>| closed = other == ExtraFrame::Close { code: 2, reason: "replaced" };
     let seen = link.handle_packet(NOW, udp(1), 0, &bytes, sink).unwrap();
     assert!(closed && !seen.ack_eliciting);
     while link.send(StreamId::Chat, &[&[0; 9_000]]).is_ok() {}
@@ -141,7 +148,7 @@ fn peer_acking_every_second_packet_makes_nothing_grow() {
         link.handle_time(now);
         let last = link.next_number().saturating_sub(1) | 1;
         if last < link.next_number() {
-            link.handle_packet(now, udp(1), last, &ack(last, 0), &mut |_: Other<'_>| ()).unwrap();
+            link.handle_packet(now, udp(1), last, &ack(last, 0), &mut |_: ExtraFrame<'_>| ()).unwrap();
         }
         assert!(link.unacked_bytes() <= crate::wire::limits::UNACKED_MAX);
         buf.clear();
@@ -162,7 +169,7 @@ proptest! {
             now = now + std::time::Duration::from_millis(number);
             link.handle_time(now);
             link.send(StreamId::Control, &[&frames]).unwrap();
-            if link.handle_packet(now, udp(1), number, &frames, &mut |_: Other<'_>| ()).is_err() {
+            if link.handle_packet(now, udp(1), number, &frames, &mut |_: ExtraFrame<'_>| ()).is_err() {
                 break;
             }
             while link.build(now, UDP_ROOM, 0, &[], &mut buf).is_some() {}

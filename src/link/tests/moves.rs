@@ -3,7 +3,7 @@
 use super::exchange;
 use super::world::{CALM, STORM, TCP, UDP_ROOM, Weather, World, ms, udp};
 use crate::base::{Path, Tick};
-use crate::link::{Link, Other, Params};
+use crate::link::{ExtraFrame, Link, Params};
 use crate::wire::frame::{Frame, StreamId::Chat};
 use crate::wire::limits::{TCP_UNSENT_MAX, UDP_PACKET_MAX};
 
@@ -44,7 +44,7 @@ fn broken_connection_stalls_link_until_move_then_resends_all() {
     world.send(0, Chat, b"first");
     world.flush();
     world.clear_wire();
-    world.ends.iter_mut().for_each(|end| end.link.path_lost(TCP));
+    world.ends.iter_mut().for_each(|end| end.link.handle_path_lost(TCP));
     assert_eq!(world.ends[0].link.path(), None);
     assert_eq!(world.ends[0].link.next_deadline(), None);
     world.send(0, Chat, b"second");
@@ -143,7 +143,7 @@ fn challenges_use_ackable_numbers_and_move_nothing() {
         let built = world.ends[0].link.build_elsewhere(world.now, &challenge, &mut buf);
         assert!(built.ack_eliciting && built.number == number && buf.ends_with(&challenge));
         let mut challenged = None;
-        let sink = &mut |other: Other<'_>| challenged = Some(other == Other::PathChallenge([9; 8]));
+        let sink = &mut |other: ExtraFrame<'_>| challenged = Some(other == ExtraFrame::PathChallenge([9; 8]));
         let seen = world.ends[1].link.handle_packet(world.now, udp(9), number, &challenge, sink).unwrap();
         assert!(seen.ack_eliciting && !seen.non_probing && challenged == Some(true));
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::{Carrier, ConnId, Path, Rng, Tick};
-use crate::link::{Built, Link, Other, Params, Seen};
+use crate::link::{BuiltPacket, ExtraFrame, Link, Params, ReceivedPacket};
 use crate::wire::frame::StreamId;
 use crate::wire::limits::UDP_PACKET_MAX;
 
@@ -45,7 +45,7 @@ pub struct End {
     pub got: [Vec<Vec<u8>>; 3],
     /// Streams that are read at once.
     pub reads: [bool; 3],
-    pub seen: Vec<Seen>,
+    pub seen: Vec<ReceivedPacket>,
     numbers: BTreeSet<u64>,
 }
 
@@ -95,7 +95,7 @@ impl World {
         self.rng.below(100) < percent
     }
 
-    fn carry(&mut self, from: usize, path: Path, built: Built, bytes: &[u8]) {
+    fn carry(&mut self, from: usize, path: Path, built: BuiltPacket, bytes: &[u8]) {
         self.bytes_sent += bytes.len() + 32;
         self.sizes.push(bytes.len());
         let is_udp = path.carrier() == Carrier::Udp;
@@ -141,7 +141,7 @@ impl World {
         if !end.numbers.insert(packet.number) {
             return;
         }
-        let sink = &mut |_: Other<'_>| ();
+        let sink = &mut |_: ExtraFrame<'_>| ();
         let seen = end.link.handle_packet(self.now, packet.path, packet.number, &packet.bytes, sink);
         end.seen.push(seen.expect("honest ends do not violate the protocol"));
         self.read(packet.to);

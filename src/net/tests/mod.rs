@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{ConnId, Effect, HostPort, Inbox, Input, Outputs, Path, Ticket, Why};
+use crate::base::{ConnId, Effect, HostPort, Input, InputSource, Outputs, Path, PathError, Ticket};
 
 type Out = Outputs<&'static str, &'static str>;
 
@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An input as an owned value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Got {
+enum SeenInput {
     Packet(Path, Vec<u8>),
     Text(Path, Vec<u8>),
     TextEnded(Path),
     Opened(Path, SocketAddr),
-    Closed(Path, Why),
-    Refused(Path, Why),
+    Closed(Path, PathError),
+    Refused(Path, PathError),
     Unsent(Path, usize),
     Committed(Ticket),
     NotCommitted(Ticket),
@@ -34,24 +34,24 @@ enum Got {
 }
 
 /// A [`Net`] with the inputs it received.
-struct End {
+struct NetUnderTest {
     net: Net<u32>,
     out: Out,
-    got: Vec<Got>,
+    seen: Vec<SeenInput>,
 }
 
-impl End {
-    fn new(config: NetConfig<u32>) -> End {
-        End { net: Net::new(config).unwrap(), out: Outputs::default(), got: Vec::new() }
+impl NetUnderTest {
+    fn new(config: NetConfig<u32>) -> NetUnderTest {
+        NetUnderTest { net: Net::new(config).unwrap(), out: Outputs::default(), seen: Vec::new() }
     }
 
-    fn relay() -> End {
+    fn relay() -> NetUnderTest {
         let any = "127.0.0.1:0".parse().unwrap();
-        End::new(NetConfig::relay(any, Some(any)))
+        NetUnderTest::new(NetConfig::relay(any, Some(any)))
     }
 
-    fn client() -> End {
-        End::new(NetConfig::client())
+    fn client() -> NetUnderTest {
+        NetUnderTest::new(NetConfig::client())
     }
 
     /// Runs one turn that waits 1 ms at most.
@@ -60,19 +60,19 @@ impl End {
         self.net.wait(Some(deadline));
         for _ in 0..crate::base::TURN_INPUTS_MAX {
             let Some(input) = self.net.next_input() else { break };
-            self.got.push(match input {
-                Input::Packet { path, bytes } => Got::Packet(path, bytes.to_vec()),
-                Input::Text { path, bytes } => Got::Text(path, bytes.to_vec()),
-                Input::TextEnded(path) => Got::TextEnded(path),
-                Input::PathOpened { path, remote } => Got::Opened(path, remote),
-                Input::PathClosed(path, why) => Got::Closed(path, why),
-                Input::SendRefused(path, why) => Got::Refused(path, why),
-                Input::Unsent(path, len) => Got::Unsent(path, len),
-                Input::Committed(ticket) => Got::Committed(ticket),
-                Input::NotCommitted(ticket) => Got::NotCommitted(ticket),
+            self.seen.push(match input {
+                Input::Packet { path, bytes } => SeenInput::Packet(path, bytes.to_vec()),
+                Input::Text { path, bytes } => SeenInput::Text(path, bytes.to_vec()),
+                Input::TextEnded(path) => SeenInput::TextEnded(path),
+                Input::PathOpened { path, remote } => SeenInput::Opened(path, remote),
+                Input::PathClosed(path, why) => SeenInput::Closed(path, why),
+                Input::SendRefused(path, why) => SeenInput::Refused(path, why),
+                Input::Unsent(path, len) => SeenInput::Unsent(path, len),
+                Input::Committed(ticket) => SeenInput::Committed(ticket),
+                Input::NotCommitted(ticket) => SeenInput::NotCommitted(ticket),
                 Input::Rows(ticket, _) => panic!("no rows were requested with {ticket:?}"),
-                Input::Resolved(host, addrs) => Got::Resolved(host, addrs),
-                Input::Command(command) => Got::Command(command),
+                Input::Resolved(host, addrs) => SeenInput::Resolved(host, addrs),
+                Input::Command(command) => SeenInput::Command(command),
             });
         }
         self.carry_out();
@@ -93,27 +93,27 @@ impl End {
     }
 
     /// Runs turns until a `wanted` input arrives, and returns it.
-    fn until(&mut self, wanted: impl Fn(&Got) -> bool) -> Got {
-        self.turn_until(|end| end.got.iter().find(|got| wanted(got)).cloned())
+    fn until(&mut self, wanted: impl Fn(&SeenInput) -> bool) -> SeenInput {
+        self.turn_until(|end| end.seen.iter().find(|got| wanted(got)).cloned())
     }
 
-    fn turn_until<T>(&mut self, done: impl Fn(&End) -> Option<T>) -> T {
+    fn turn_until<T>(&mut self, done: impl Fn(&NetUnderTest) -> Option<T>) -> T {
         let patience = self.net.now().tick + PATIENCE;
         loop {
             if let Some(value) = done(self) {
                 return value;
             }
-            assert!(self.net.now().tick < patience, "no such input; received {:?}", self.got);
+            assert!(self.net.now().tick < patience, "no such input; received {:?}", self.seen);
             self.turn();
         }
     }
 
     fn packets(&self) -> Vec<Vec<u8>> {
-        let packet = |got: &Got| match got {
-            Got::Packet(_, bytes) => Some(bytes.clone()),
+        let packet = |got: &SeenInput| match got {
+            SeenInput::Packet(_, bytes) => Some(bytes.clone()),
             _ => None,
         };
-        self.got.iter().filter_map(packet).collect()
+        self.seen.iter().filter_map(packet).collect()
     }
 
     fn packets_until(&mut self, count: usize) -> Vec<Vec<u8>> {
@@ -122,22 +122,22 @@ impl End {
 
     /// Returns the path on which a packet arrives.
     fn path_of_a_packet(&mut self) -> Path {
-        match self.until(|got| matches!(got, Got::Packet(..))) {
-            Got::Packet(path, _) => path,
+        match self.until(|got| matches!(got, SeenInput::Packet(..))) {
+            SeenInput::Packet(path, _) => path,
             _ => unreachable!("the pattern above"),
         }
     }
 
     fn opened(&mut self) -> (Path, SocketAddr) {
-        match self.until(|got| matches!(got, Got::Opened(..))) {
-            Got::Opened(path, remote) => (path, remote),
+        match self.until(|got| matches!(got, SeenInput::Opened(..))) {
+            SeenInput::Opened(path, remote) => (path, remote),
             _ => unreachable!("the pattern above"),
         }
     }
 
-    fn closed(&mut self) -> (Path, Why) {
-        match self.until(|got| matches!(got, Got::Closed(..))) {
-            Got::Closed(path, why) => (path, why),
+    fn closed(&mut self) -> (Path, PathError) {
+        match self.until(|got| matches!(got, SeenInput::Closed(..))) {
+            SeenInput::Closed(path, why) => (path, why),
             _ => unreachable!("the pattern above"),
         }
     }

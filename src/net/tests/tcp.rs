@@ -11,7 +11,7 @@ const ID: ConnId = ConnId(7);
 const PATH: Path = Path::Tcp(ID);
 
 /// Opens a plain TCP connection to a relay.
-fn raw(relay: &End) -> TcpStream {
+fn raw(relay: &NetUnderTest) -> TcpStream {
     let stream = TcpStream::connect(relay.net.tcp_addr().unwrap()).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -19,9 +19,9 @@ fn raw(relay: &End) -> TcpStream {
 }
 
 /// Returns a client and a relay with an open connection, and the relay's path.
-fn joined() -> (End, End, Path) {
-    let mut client = End::client();
-    let mut relay = End::relay();
+fn joined() -> (NetUnderTest, NetUnderTest, Path) {
+    let mut client = NetUnderTest::client();
+    let mut relay = NetUnderTest::relay();
     let addr = relay.net.tcp_addr().unwrap();
     client.act(Effect::OpenTcp(ID, addr));
     assert_eq!(client.opened(), (PATH, addr));
@@ -63,8 +63,8 @@ fn held_records_leave_on_release() {
 
 #[test]
 fn packets_queued_while_opening_leave_once_open() {
-    let mut client = End::client();
-    let mut relay = End::relay();
+    let mut client = NetUnderTest::client();
+    let mut relay = NetUnderTest::relay();
     client.out.effects.push(Effect::OpenTcp(ID, relay.net.tcp_addr().unwrap()));
     client.send(PATH, &[b"early".to_vec()]);
     client.opened();
@@ -74,7 +74,7 @@ fn packets_queued_while_opening_leave_once_open() {
 // faults.md: R40
 #[test]
 fn single_bytes_and_60_records_at_once_are_equivalent() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let sent = numbered(60, 9);
     let mut slow = raw(&relay);
     for byte in stream_of(&sent) {
@@ -82,14 +82,14 @@ fn single_bytes_and_60_records_at_once_are_equivalent() {
         relay.turn();
     }
     assert_eq!(relay.packets_until(60), sent);
-    relay.got.clear();
+    relay.seen.clear();
     raw(&relay).write_all(&stream_of(&sent)).unwrap();
     assert_eq!(relay.packets_until(60), sent);
 }
 
 #[test]
 fn relay_sends_nothing_before_magic_byte() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let mut stream = raw(&relay);
     let (path, _) = relay.opened();
     stream.set_nonblocking(true).unwrap();
@@ -108,10 +108,10 @@ fn other_protocols_are_closed_without_reply() {
     for greeting in
         [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b"SSH-2.0-OpenSSH\r\n", b"\x05\x01\x00"]
     {
-        let mut relay = End::relay();
+        let mut relay = NetUnderTest::relay();
         let mut stream = raw(&relay);
         stream.write_all(greeting).unwrap();
-        assert_eq!(relay.closed().1, Why::Framing);
+        assert_eq!(relay.closed().1, PathError::Framing);
         assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0);
         assert_eq!(relay.net.stats().framing_errors, 1);
     }
@@ -120,35 +120,35 @@ fn other_protocols_are_closed_without_reply() {
 #[test]
 fn invalid_length_closes_connection_after_earlier_packets() {
     for header in [[0, 0], [0x40, 1], [0xFF, 0xFF]] {
-        let mut relay = End::relay();
+        let mut relay = NetUnderTest::relay();
         let mut stream = raw(&relay);
         let mut bytes = stream_of(&[b"good".to_vec()]);
         bytes.extend_from_slice(&header);
         stream.write_all(&bytes).unwrap();
-        assert_eq!(relay.closed().1, Why::Framing);
+        assert_eq!(relay.closed().1, PathError::Framing);
         assert_eq!(relay.packets(), [b"good".to_vec()]);
     }
 }
 
 #[test]
 fn clean_close_is_reported_after_last_packet() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let mut stream = raw(&relay);
     stream.write_all(&stream_of(&numbered(3, 5))).unwrap();
     stream.write_all(&[0, 9, 1, 2]).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(relay.closed().1, Why::Closed);
+    assert_eq!(relay.closed().1, PathError::Closed);
     assert_eq!(relay.packets(), numbered(3, 5));
 }
 
 #[test]
 fn reset_is_reported_as_reset() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let stream = raw(&relay);
     let (path, _) = relay.opened();
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
-    assert_eq!(relay.closed(), (path, Why::Reset));
+    assert_eq!(relay.closed(), (path, PathError::Reset));
 }
 
 #[test]
@@ -156,16 +156,16 @@ fn close_follows_last_packet_and_is_not_reported_back() {
     let (mut client, mut relay, path) = joined();
     relay.out.send(path, b"farewell");
     relay.act(Effect::Close(path));
-    assert_eq!(client.closed(), (PATH, Why::Closed));
+    assert_eq!(client.closed(), (PATH, PathError::Closed));
     assert_eq!(client.packets(), [b"farewell".to_vec()]);
     relay.send(path, &[b"into the void".to_vec()]);
     relay.turn();
-    assert!(!relay.got.iter().any(|got| matches!(got, Got::Closed(..))));
+    assert!(!relay.seen.iter().any(|got| matches!(got, SeenInput::Closed(..))));
 }
 
 #[test]
 fn close_is_not_reset_while_peer_is_sending() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let mut stream = raw(&relay);
     let (path, _) = relay.opened();
     stream.write_all(&stream_of(&numbered(5, 100))).unwrap();
@@ -178,33 +178,33 @@ fn close_is_not_reset_while_peer_is_sending() {
 #[test]
 fn peer_that_never_reads_is_closed_as_stuck() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = End::client();
+    let mut client = NetUnderTest::client();
     client.act(Effect::OpenTcp(ID, listener.local_addr().unwrap()));
     let (_peer, _) = listener.accept().unwrap();
     client.opened();
-    let largest_report = |end: &End| {
-        let unsent = |got: &Got| if let Got::Unsent(_, len) = got { *len } else { 0 };
-        end.got.iter().map(unsent).max().unwrap_or(0)
+    let largest_report = |end: &NetUnderTest| {
+        let unsent = |got: &SeenInput| if let SeenInput::Unsent(_, len) = got { *len } else { 0 };
+        end.seen.iter().map(unsent).max().unwrap_or(0)
     };
     while client.net.stats().stuck == 0 {
         client.send(PATH, &[vec![1; TCP_PACKET_MAX]]);
         client.turn();
         assert!(largest_report(&client) <= TCP_QUEUE_MAX);
     }
-    assert_eq!(client.closed(), (PATH, Why::Stuck));
+    assert_eq!(client.closed(), (PATH, PathError::Stuck));
     assert!(largest_report(&client) > TCP_QUEUE_MAX / 2, "growth of the queue was reported to the core");
 }
 
 #[test]
 fn reported_queue_falls_to_zero_when_late_reader_reads() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = End::client();
+    let mut client = NetUnderTest::client();
     client.act(Effect::OpenTcp(ID, listener.local_addr().unwrap()));
     let (mut peer, _) = listener.accept().unwrap();
     client.opened();
-    let last_report = |end: &End| {
-        end.got.iter().rev().find_map(|got| match got {
-            Got::Unsent(_, len) => Some(*len),
+    let last_report = |end: &NetUnderTest| {
+        end.seen.iter().rev().find_map(|got| match got {
+            SeenInput::Unsent(_, len) => Some(*len),
             _ => None,
         })
     };
@@ -225,32 +225,35 @@ fn reported_queue_falls_to_zero_when_late_reader_reads() {
 #[test]
 fn closed_port_refuses_connection() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut client = End::client();
+    let mut client = NetUnderTest::client();
     client.act(Effect::OpenTcp(ID, gone));
-    assert_eq!(client.closed(), (PATH, Why::Refused));
-    assert_eq!(client.got.len(), 1);
+    assert_eq!(client.closed(), (PATH, PathError::Refused));
+    assert_eq!(client.seen.len(), 1);
 }
 
 #[test]
 fn connections_beyond_limit_are_closed_on_arrival() {
     let any = "127.0.0.1:0".parse().unwrap();
-    let mut relay = End::new(NetConfig { connections_max: 2, ..NetConfig::relay(any, Some(any)) });
+    let mut relay = NetUnderTest::new(NetConfig { connections_max: 2, ..NetConfig::relay(any, Some(any)) });
     let mut streams = Vec::from_iter((0..3).map(|_| raw(&relay)));
     relay.turn_until(|end| (end.net.stats().accepts_refused == 1).then_some(()));
     assert_eq!(streams[2].read(&mut [0]).unwrap(), 0);
     drop(streams.remove(0));
     relay.closed();
-    let opened = |end: &End| end.got.iter().filter(|got| matches!(got, Got::Opened(..))).count();
+    let opened =
+        |end: &NetUnderTest| end.seen.iter().filter(|got| matches!(got, SeenInput::Opened(..))).count();
     let _another = raw(&relay);
     relay.turn_until(|end| (opened(end) == 3).then_some(()));
-    let ids =
-        relay.got.iter().filter_map(|got| if let Got::Opened(path, _) = got { Some(*path) } else { None });
+    let ids = relay
+        .seen
+        .iter()
+        .filter_map(|got| if let SeenInput::Opened(path, _) = got { Some(*path) } else { None });
     assert_eq!(Vec::from_iter(ids), [1, 2, 3].map(|id| Path::Tcp(ConnId(id))), "ids are never reused");
 }
 
 #[test]
 fn busy_connection_does_not_starve_another() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let mut loud = raw(&relay);
     let mut quiet = raw(&relay);
     loud.set_nonblocking(true).unwrap();
@@ -265,7 +268,7 @@ fn busy_connection_does_not_starve_another() {
     };
     pour(&mut loud);
     quiet.write_all(&stream_of(&[b"psst".to_vec()])).unwrap();
-    relay.until(|got| matches!(got, Got::Packet(_, bytes) if bytes == b"psst"));
+    relay.until(|got| matches!(got, SeenInput::Packet(_, bytes) if bytes == b"psst"));
     assert!(relay.packets().len() < 4000, "the packet did not wait for the flood");
 }
 
@@ -276,14 +279,14 @@ fn opening_connection_times_out() {
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();
     let addr = listener.local_addr().unwrap().as_socket().unwrap();
-    let mut client = End::client();
+    let mut client = NetUnderTest::client();
     for id in 0..8 {
         client.act(Effect::OpenTcp(ConnId(id), addr));
     }
     client.opened();
     let later = client.net.now().tick + Duration::from_secs(11);
     client.net.fire_timers(later);
-    assert_eq!(client.closed().1, Why::TimedOut);
+    assert_eq!(client.closed().1, PathError::TimedOut);
     assert!(client.net.timers.is_empty());
 }
 
@@ -301,7 +304,7 @@ fn accepting_pauses_without_descriptors_then_resumes() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         return;
     }
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let _waiting = raw(&relay);
     let limit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();

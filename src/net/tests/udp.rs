@@ -12,8 +12,8 @@ fn plain_socket() -> UdpSocket {
 
 #[test]
 fn gso_batch_arrives_whole_in_separate_datagrams() {
-    let mut client = End::client();
-    let mut relay = End::relay();
+    let mut client = NetUnderTest::client();
+    let mut relay = NetUnderTest::relay();
     let mut sent = numbered(200, 1200);
     sent.push(b"the last is shorter".to_vec());
     let path = relay.udp_path();
@@ -28,7 +28,7 @@ fn gso_batch_arrives_whole_in_separate_datagrams() {
 
 #[test]
 fn gso_batch_is_separate_datagrams_for_plain_socket() {
-    let mut client = End::client();
+    let mut client = NetUnderTest::client();
     let peer = plain_socket();
     let sent = numbered(60, 700);
     client.send(Path::Udp(peer.local_addr().unwrap()), &sent);
@@ -41,18 +41,18 @@ fn gso_batch_is_separate_datagrams_for_plain_socket() {
 
 #[test]
 fn reply_goes_to_source_of_packet() {
-    let mut client = End::client();
-    let mut relay = End::relay();
+    let mut client = NetUnderTest::client();
+    let mut relay = NetUnderTest::relay();
     let path = relay.udp_path();
     client.send(path, &[b"question".to_vec()]);
     let back = relay.path_of_a_packet();
     relay.send(back, &[b"answer".to_vec()]);
-    assert_eq!(client.until(|_| true), Got::Packet(path, b"answer".to_vec()));
+    assert_eq!(client.until(|_| true), SeenInput::Packet(path, b"answer".to_vec()));
 }
 
 #[test]
 fn packets_for_many_peers_leave_in_few_calls() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let peers = Vec::from_iter((0..40).map(|_| plain_socket()));
     for (number, peer) in peers.iter().enumerate() {
         relay.out.send(Path::Udp(peer.local_addr().unwrap()), &[number as u8; 50]);
@@ -72,7 +72,7 @@ fn packets_for_many_peers_leave_in_few_calls() {
 /// batch or with others.
 #[test]
 fn replies_leave_from_queried_address() {
-    let mut relay = End::new(NetConfig::relay("0.0.0.0:0".parse().unwrap(), None));
+    let mut relay = NetUnderTest::new(NetConfig::relay("0.0.0.0:0".parse().unwrap(), None));
     let port = relay.net.udp_addr().unwrap().port();
     let peers: Vec<_> = (0..40)
         .map(|n| {
@@ -83,12 +83,12 @@ fn replies_leave_from_queried_address() {
         })
         .collect();
     relay.packets_until(40);
-    let path = |got: &Got| if let Got::Packet(path, _) = got { Some(*path) } else { None };
-    let paths: Vec<_> = relay.got.iter().filter_map(path).collect();
+    let path = |got: &SeenInput| if let SeenInput::Packet(path, _) = got { Some(*path) } else { None };
+    let paths: Vec<_> = relay.seen.iter().filter_map(path).collect();
     paths.iter().for_each(|path| relay.out.send(*path, &[7; 50]));
     relay.carry_out();
-    let train: Vec<_> = (0..3).map(|n| vec![n; 1200]).collect();
-    relay.send(paths[39], &train);
+    let gso: Vec<_> = (0..3).map(|n| vec![n; 1200]).collect();
+    relay.send(paths[39], &gso);
     let mut buffer = [0; 1500];
     for peer in &peers {
         assert_eq!(peer.recv(&mut buffer).unwrap(), 50);
@@ -107,7 +107,7 @@ fn replies_leave_from_queried_address() {
 
 #[test]
 fn datagram_of_invalid_length_is_dropped_and_counted() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let peer = plain_socket();
     let addr = relay.net.udp_addr().unwrap();
     for len in [0, 1201, 2000, 65_507] {
@@ -123,7 +123,7 @@ fn datagram_of_invalid_length_is_dropped_and_counted() {
 #[test]
 fn datagram_from_own_socket_is_dropped_and_counted() {
     for bind in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
-        let mut relay = End::new(NetConfig::relay(bind.parse().unwrap(), None));
+        let mut relay = NetUnderTest::new(NetConfig::relay(bind.parse().unwrap(), None));
         let peer = plain_socket();
         let own: SocketAddr = ([127, 0, 0, 1], relay.net.udp_addr().unwrap().port()).into();
         relay.send(Path::Udp(own), &[b"to myself".to_vec()]);
@@ -136,14 +136,14 @@ fn datagram_from_own_socket_is_dropped_and_counted() {
 #[cfg(target_os = "linux")]
 #[test]
 fn closed_port_is_reported_without_affecting_other_peers() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let peer = plain_socket();
     let gone = plain_socket().local_addr().unwrap();
     relay.send(Path::Udp(gone), &[b"anybody?".to_vec()]);
     relay.send(Path::Udp(peer.local_addr().unwrap()), &[b"hello".to_vec()]);
     assert_eq!(peer.recv(&mut [0; 10]).unwrap(), 5);
-    let told = relay.until(|got| matches!(got, Got::Refused(..)));
-    assert_eq!(told, Got::Refused(Path::Udp(gone), Why::Refused));
+    let told = relay.until(|got| matches!(got, SeenInput::Refused(..)));
+    assert_eq!(told, SeenInput::Refused(Path::Udp(gone), PathError::Refused));
     assert_eq!(relay.net.stats().datagrams_out, 2);
     peer.send_to(b"still there", relay.net.udp_addr().unwrap()).unwrap();
     assert_eq!(relay.packets_until(1), [b"still there".to_vec()]);
@@ -151,16 +151,16 @@ fn closed_port_is_reported_without_affecting_other_peers() {
 
 #[test]
 fn address_family_without_socket_is_unreachable() {
-    let mut relay = End::relay();
+    let mut relay = NetUnderTest::relay();
     let path = Path::Udp("[2001:db8::1]:9".parse().unwrap());
     relay.send(path, &[b"x".to_vec()]);
-    assert_eq!(relay.until(|_| true), Got::Refused(path, Why::Unreachable));
+    assert_eq!(relay.until(|_| true), SeenInput::Refused(path, PathError::Unreachable));
 }
 
 #[test]
 fn dual_stack_socket_uses_plain_ipv4_addresses() {
     let any = "[::]:0".parse().unwrap();
-    let mut relay = End::new(NetConfig::relay(any, Some(any)));
+    let mut relay = NetUnderTest::new(NetConfig::relay(any, Some(any)));
     let peer = plain_socket();
     let addr: SocketAddr = ([127, 0, 0, 1], relay.net.udp_addr().unwrap().port()).into();
     peer.send_to(b"over four", addr).unwrap();
@@ -176,14 +176,14 @@ fn dual_stack_socket_uses_plain_ipv4_addresses() {
     six.send_to(b"over six", ("::1", addr.port())).unwrap();
     let asked = "::1".parse().unwrap();
     let path = Path::udp(six.local_addr().unwrap(), Some(asked));
-    relay.until(|got| *got == Got::Packet(path, b"over six".to_vec()));
+    relay.until(|got| *got == SeenInput::Packet(path, b"over six".to_vec()));
     let stream = std::net::TcpStream::connect(("127.0.0.1", relay.net.tcp_addr().unwrap().port())).unwrap();
     assert_eq!(relay.opened().1, stream.local_addr().unwrap());
 }
 
 #[test]
 fn two_relays_cannot_share_port() {
-    let relay = End::relay();
+    let relay = NetUnderTest::relay();
     let addr = relay.net.udp_addr().unwrap();
     assert_eq!(relay.net.tcp_addr(), Some(addr), "port 0 is one port for both");
     let phrase = Net::<u32>::new(NetConfig::relay(addr, None)).unwrap_err();

@@ -13,12 +13,12 @@ fn dest(addr: &str) -> Dest {
 
 #[test]
 fn queue_is_bounded_and_keeps_order() {
-    let mut queue = Queue::default();
+    let mut queue = SendQueue::default();
     let dest = dest("127.0.0.1:1");
-    let taken = (0..2000).take_while(|_| queue.push(dest, &[0; 1200], 1200) == Sent::Taken).count();
+    let taken = (0..2000).take_while(|_| queue.push(dest, &[0; 1200], 1200) == SendOutcome::Accepted).count();
     assert_eq!(taken, QUEUE_MAX / 1200);
     (0..taken - 1).for_each(|_| queue.pop());
-    assert_eq!(queue.push(dest, b"last", 4), Sent::Taken);
+    assert_eq!(queue.push(dest, b"last", 4), SendOutcome::Accepted);
     assert!(queue.bytes.len() < 2 * 1200, "sent bytes are freed");
     queue.pop();
     assert_eq!(&queue.bytes[queue.sent..], b"last");
@@ -32,7 +32,7 @@ fn queued_gso_batch_is_split_if_device_cannot() {
     let one = dest("127.0.0.1:1");
     let other = dest("127.0.0.1:2");
     for errno in [Errno::IO, Errno::INVAL, Errno::MSGSIZE] {
-        let mut queue = Queue::default();
+        let mut queue = SendQueue::default();
         queue.push(other, b"zz", 2);
         queue.push(one, b"aabbccddeeffg", 2);
         queue.push(other, b"hh", 2);
@@ -67,7 +67,7 @@ fn queued_gso_batch_is_split_if_device_cannot() {
 /// A single datagram refused with such an error is reported once and not retried forever.
 #[test]
 fn single_datagram_with_offload_error_is_refused() {
-    let mut queue = Queue::default();
+    let mut queue = SendQueue::default();
     let mut refused = 0;
     queue.push(dest("127.0.0.1:1"), b"aabb", 2);
     queue.drain(|_, _, _| Err(rustix::io::Errno::IO.into()), &mut |_, _| refused += 1);
@@ -98,9 +98,9 @@ fn queue_is_sent_when_socket_is_writable_again() {
     let mut to = port(&poll);
     let dest = Dest { addr: to.local_addr(), from: None };
     from.queue.push(dest, b"one", 3);
-    assert_eq!(from.send(dest, b"two", 3, poll.registry()), Sent::Taken, "queued after the first");
+    assert_eq!(from.send(dest, b"two", 3, poll.registry()), SendOutcome::Accepted, "queued after the first");
     from.flush(poll.registry(), |_, _| panic!("nothing is refused"));
-    let mut batch = Batch::new(false);
+    let mut batch = RxBatch::new(false);
     let mut stats = Stats::default();
     let mut got = Vec::new();
     while got.len() < 2 {

@@ -18,7 +18,7 @@ pub(super) struct Correspondents {
 }
 
 impl Correspondents {
-    pub(super) const BLANK: Correspondents = Correspondents { written_to: Vec::new(), wrote: Vec::new() };
+    pub(super) const EMPTY: Correspondents = Correspondents { written_to: Vec::new(), wrote: Vec::new() };
 
     pub(super) fn is_empty(&self) -> bool {
         self.written_to.is_empty() && self.wrote.is_empty()

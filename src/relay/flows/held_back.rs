@@ -7,7 +7,7 @@
 
 use std::collections::btree_map::Entry;
 
-use super::{Flow, FlowId, Flows, Marks};
+use super::{Flow, FlowId, Flows, Watermarks};
 use crate::base::Tick;
 
 /// State of a flow as reported to its sender until a full second.
@@ -22,11 +22,11 @@ pub(super) struct HeldBack {
 }
 
 impl Flows {
-    /// Raises the delivered mark as [`Flows::delivered`] does, but reports it at `due`.
+    /// Raises the delivered mark as [`Flows::raise_delivered`] does, but reports it at `due`.
     ///
-    /// Returns whether [`Flows::tell_held_back`] must be called then; an earlier delivery may
+    /// Returns whether [`Flows::report_held_back`] must be called then; an earlier delivery may
     /// already have requested it.
-    pub(in crate::relay) fn delivered_held_back(
+    pub(in crate::relay) fn hold_back_delivered(
         &mut self,
         flow: FlowId,
         number: u64,
@@ -34,8 +34,8 @@ impl Flows {
         due: Tick,
     ) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
-        let Marks { accepted, delivered, .. } = state.marks;
-        state.marks.deliver(number);
+        let Watermarks { accepted, delivered, .. } = state.watermarks;
+        state.watermarks.deliver(number);
         if !std::mem::replace(&mut state.unwritten, true) {
             self.unwritten.insert(flow);
         }
@@ -54,9 +54,9 @@ impl Flows {
     }
 
     /// Holds back a restored flow until a second that [`Flows::hold_back_until`] sets.
-    pub(in crate::relay) fn found_held_back(&mut self, flow: FlowId) {
+    pub(in crate::relay) fn restore_held_back(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get(&flow) {
-            let accepted = state.marks.accepted;
+            let accepted = state.watermarks.accepted;
             self.held_back.insert(flow, HeldBack { accepted, delivered: 0, unkept: 0, due: None });
         }
     }
@@ -74,7 +74,7 @@ impl Flows {
     }
 
     /// Raises the reported accepted mark: the mailbox has every letter up to `number`.
-    pub(super) fn accepted_though_held_back(&mut self, flow: FlowId, number: u64) {
+    pub(super) fn raise_held_back_accepted(&mut self, flow: FlowId, number: u64) {
         if !self.held_back.is_empty()
             && let Some(held_back) = self.held_back.get_mut(&flow).filter(|known| known.unkept == 0)
         {
@@ -84,50 +84,50 @@ impl Flows {
 
     /// Records that accepted letters through `number`, and their deliveries, are durable. Returns
     /// whether a receipt is pending for that.
-    pub(in crate::relay) fn kept_held_back(&mut self, flow: FlowId, number: u64) -> bool {
+    pub(in crate::relay) fn mark_held_back_durable(&mut self, flow: FlowId, number: u64) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         let Some(held_back) = self.held_back.get_mut(&flow) else { return false };
         if held_back.unkept <= number {
             held_back.unkept = 0;
         }
-        let accepted = if held_back.unkept == 0 { state.marks.accepted } else { number };
+        let accepted = if held_back.unkept == 0 { state.watermarks.accepted } else { number };
         let is_news = held_back.accepted < accepted;
         if is_news {
             held_back.accepted = accepted;
-            state.owe(flow, self.session, &mut self.owing);
+            state.queue_receipt(flow, self.session, &mut self.receipts_due);
         }
         is_news
     }
 
     /// Reports the full state, unless a later second is due. Returns whether a receipt is pending
     /// for that.
-    pub(in crate::relay) fn tell_held_back(&mut self, flow: FlowId, now: Tick) -> bool {
+    pub(in crate::relay) fn report_held_back(&mut self, flow: FlowId, now: Tick) -> bool {
         let is_due = |held_back: &HeldBack| held_back.due.is_some_and(|due| due <= now);
         let is_due = self.held_back.get(&flow).is_some_and(is_due);
         if is_due {
-            self.tell_now(flow);
+            self.report_now(flow);
         }
         is_due
     }
 
     /// Ends holding back: the sender may see the full state of this flow.
-    pub(super) fn tell_now(&mut self, flow: FlowId) {
+    pub(super) fn report_now(&mut self, flow: FlowId) {
         if self.held_back.is_empty() || self.held_back.remove(&flow).is_none() {
             return;
         }
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.owe(flow, self.session, &mut self.owing);
+            state.queue_receipt(flow, self.session, &mut self.receipts_due);
             state.raise(flow, self.session, &mut self.raised);
         }
     }
 
     /// Returns the marks to report to the sender.
-    pub(super) fn told_of(&self, id: FlowId, flow: &Flow) -> Marks {
+    pub(super) fn reportable_watermarks(&self, id: FlowId, flow: &Flow) -> Watermarks {
         let held_back = if self.held_back.is_empty() { None } else { self.held_back.get(&id) };
-        let Some(HeldBack { accepted, delivered, .. }) = held_back.copied() else { return flow.marks };
-        let read = flow.marks.read.min(delivered);
+        let Some(HeldBack { accepted, delivered, .. }) = held_back.copied() else { return flow.watermarks };
+        let read = flow.watermarks.read.min(delivered);
         // As of a letter that entered the mailbox when it was written.
-        let since = flow.marks.since.max(flow.touched);
-        Marks { accepted, delivered, read, since, ..flow.marks }
+        let since = flow.watermarks.since.max(flow.touched);
+        Watermarks { accepted, delivered, read, since, ..flow.watermarks }
     }
 }

@@ -14,7 +14,7 @@ use crate::base::{OutboxId, Tick};
 use crate::wire::message::Reason;
 
 use super::super::limits::{LOOKUP_INTERVAL, UNKNOWN_FOR, WAITING_MAX};
-use super::{FlowId, Flows, Standing};
+use super::{Disclosure, FlowId, Flows};
 
 /// Unknown names whose refused letters are tracked for one sender. Beyond this, order is not
 /// guaranteed if an evicted name is registered right away.
@@ -22,19 +22,19 @@ const UNKNOWN_MAX: usize = 64;
 
 /// A range of letter numbers, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::relay) struct Numbers {
+pub(in crate::relay) struct NumberRange {
     pub(in crate::relay) first: u64,
     pub(in crate::relay) last: u64,
 }
 
-impl Numbers {
-    pub(in crate::relay) const fn one(number: u64) -> Numbers {
-        Numbers { first: number, last: number }
+impl NumberRange {
+    pub(in crate::relay) const fn one(number: u64) -> NumberRange {
+        NumberRange { first: number, last: number }
     }
 
     /// Returns the smallest range that contains both.
-    pub(super) fn span(self, other: Numbers) -> Numbers {
-        Numbers { first: self.first.min(other.first), last: self.last.max(other.last) }
+    pub(super) fn span(self, other: NumberRange) -> NumberRange {
+        NumberRange { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
 
     pub(super) fn contains(self, number: u64) -> bool {
@@ -42,29 +42,29 @@ impl Numbers {
     }
 
     /// Returns the numbers above `number`, if any.
-    pub(super) fn behind(self, number: u64) -> Option<Numbers> {
+    pub(super) fn behind(self, number: u64) -> Option<NumberRange> {
         let first = self.first.max(number.saturating_add(1));
-        (first <= self.last).then_some(Numbers { first, ..self })
+        (first <= self.last).then_some(NumberRange { first, ..self })
     }
 }
 
 /// Letters to an unknown name.
 #[derive(Clone, Copy, Debug)]
-struct Unknown {
-    refused: Numbers,
+struct UnknownRecipient {
+    refused: NumberRange,
     /// Time of the last lookup.
-    looked: Option<Tick>,
+    looked_up_at: Option<Tick>,
 }
 
 /// Letters refused because their recipients are unknown.
 #[derive(Debug, Default)]
-pub(super) struct Unknowns {
-    names: BTreeMap<(OutboxId, Box<str>), Unknown>,
+pub(super) struct UnknownRecipients {
+    names: BTreeMap<(OutboxId, Box<str>), UnknownRecipient>,
 }
 
-impl Unknowns {
-    pub(super) const fn new() -> Unknowns {
-        Unknowns { names: BTreeMap::new() }
+impl UnknownRecipients {
+    pub(super) const fn new() -> UnknownRecipients {
+        UnknownRecipients { names: BTreeMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -76,14 +76,14 @@ impl Unknowns {
     }
 
     /// Removes a name that is registered now, and returns the letters refused before.
-    pub(super) fn found(&mut self, outbox: OutboxId, name: &str) -> Option<Numbers> {
+    pub(super) fn remove(&mut self, outbox: OutboxId, name: &str) -> Option<NumberRange> {
         if self.is_empty() {
             return None;
         }
         self.names.remove(&(outbox, name.into())).map(|unknown| unknown.refused)
     }
 
-    fn get(&self, outbox: OutboxId, name: &str) -> Option<&Unknown> {
+    fn get(&self, outbox: OutboxId, name: &str) -> Option<&UnknownRecipient> {
         if self.is_empty() {
             return None;
         }
@@ -93,37 +93,37 @@ impl Unknowns {
 
 /// A flow whose answer waits.
 #[derive(Debug)]
-struct Waiter {
+struct QueuedLookup {
     outbox: OutboxId,
     name: Box<str>,
     /// Range and number of its letters that were not taken in this session.
-    refused: Option<Numbers>,
+    refused: Option<NumberRange>,
     letters: u32,
 }
 
 /// Flows whose answers wait, in the order in which they began; at most [`WAITING_MAX`].
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    waiters: VecDeque<Waiter>,
+pub(super) struct LookupQueue {
+    lookups: VecDeque<QueuedLookup>,
 }
 
-impl Waiting {
-    pub(super) const fn new() -> Waiting {
-        Waiting { waiters: VecDeque::new() }
+impl LookupQueue {
+    pub(super) const fn new() -> LookupQueue {
+        LookupQueue { lookups: VecDeque::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiters.is_empty()
+        self.lookups.is_empty()
     }
 
-    pub(super) fn holds(&self, outbox: OutboxId, name: &str) -> bool {
-        self.waiters.iter().any(|waiter| waiter.outbox == outbox && *waiter.name == *name)
+    pub(super) fn contains(&self, outbox: OutboxId, name: &str) -> bool {
+        self.lookups.iter().any(|waiter| waiter.outbox == outbox && *waiter.name == *name)
     }
 
     /// Resets the letters, because the sender repeats them all. Each flow keeps its turn, or a new
     /// session would learn early about the flows behind.
     pub(super) fn begin_session(&mut self) {
-        for waiter in &mut self.waiters {
+        for waiter in &mut self.lookups {
             waiter.refused = None;
             waiter.letters = 0;
         }
@@ -132,29 +132,29 @@ impl Waiting {
 
 /// A flow that is answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::relay) struct Answer {
+pub(in crate::relay) struct LookupAnswer {
     pub(in crate::relay) outbox: OutboxId,
     pub(in crate::relay) name: Box<str>,
     /// Its letters that were not taken.
-    pub(in crate::relay) refused: Option<Numbers>,
+    pub(in crate::relay) refused: Option<NumberRange>,
     letters: u32,
 }
 
 impl Flows {
     /// Records letters refused because `name` is unknown, and the time of the lookup, if there was
     /// one.
-    pub(in crate::relay) fn refused_unknown(
+    pub(in crate::relay) fn record_unknown(
         &mut self,
         outbox: OutboxId,
         name: &str,
-        numbers: Numbers,
-        looked: Option<Tick>,
+        numbers: NumberRange,
+        looked_up_at: Option<Tick>,
     ) {
         let names = &mut self.unknowns.names;
-        let new = Unknown { refused: numbers, looked };
+        let new = UnknownRecipient { refused: numbers, looked_up_at };
         let unknown = names.entry((outbox, name.into())).or_insert(new);
         unknown.refused = unknown.refused.span(numbers);
-        unknown.looked = unknown.looked.max(looked);
+        unknown.looked_up_at = unknown.looked_up_at.max(looked_up_at);
         if names.len() > UNKNOWN_MAX {
             names.pop_first();
         }
@@ -162,9 +162,9 @@ impl Flows {
 
     /// Whether the sender has learned in this session, within [`UNKNOWN_FOR`], that `name` is
     /// unknown.
-    pub(in crate::relay) fn is_known_unknown(&self, now: Tick, outbox: OutboxId, name: &str) -> bool {
-        let looked = self.unknowns.get(outbox, name).and_then(|unknown| unknown.looked);
-        looked.is_some_and(|at| now.since(at) < UNKNOWN_FOR)
+    pub(in crate::relay) fn is_cached_unknown(&self, now: Tick, outbox: OutboxId, name: &str) -> bool {
+        let looked_up_at = self.unknowns.get(outbox, name).and_then(|unknown| unknown.looked_up_at);
+        looked_up_at.is_some_and(|at| now.since(at) < UNKNOWN_FOR)
     }
 
     /// Whether a letter follows one to a name looked up within [`LOOKUP_INTERVAL`]. Its sender
@@ -177,48 +177,49 @@ impl Flows {
         prev: u64,
     ) -> bool {
         let unknown = self.unknowns.get(outbox, name).filter(|unknown| unknown.refused.contains(prev));
-        let looked = unknown.and_then(|unknown| unknown.looked);
-        looked.is_some_and(|at| now.since(at) < LOOKUP_INTERVAL)
+        let looked_up_at = unknown.and_then(|unknown| unknown.looked_up_at);
+        looked_up_at.is_some_and(|at| now.since(at) < LOOKUP_INTERVAL)
     }
 
     /// Whether any flow's answer waits.
     pub(in crate::relay) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.lookup_queue.is_empty()
     }
 
     /// Whether the answer to this flow waits.
     pub(in crate::relay) fn is_waiting(&self, outbox: OutboxId, name: &str) -> bool {
-        self.waiting.holds(outbox, name)
+        self.lookup_queue.contains(outbox, name)
     }
 
     /// Whether the answer to this flow waits.
-    pub(in crate::relay) fn waits(&self, flow: FlowId) -> bool {
-        self.has_waiting() && self.flows.get(&flow).is_some_and(|state| state.standing == Standing::Waits)
+    pub(in crate::relay) fn is_undisclosed(&self, flow: FlowId) -> bool {
+        self.has_waiting()
+            && self.flows.get(&flow).is_some_and(|state| state.disclosure == Disclosure::Waiting)
     }
 
     /// Whether the sender may know that the recipient exists.
-    pub(in crate::relay) fn is_known(&self, flow: FlowId) -> bool {
-        self.flows.get(&flow).is_some_and(|state| state.standing == Standing::Known)
+    pub(in crate::relay) fn is_disclosed(&self, flow: FlowId) -> bool {
+        self.flows.get(&flow).is_some_and(|state| state.disclosure == Disclosure::Known)
     }
 
     /// Makes this flow wait. Returns `false` if too many do.
     pub(in crate::relay) fn wait(&mut self, outbox: OutboxId, name: &str) -> bool {
-        if self.waiting.holds(outbox, name) {
+        if self.lookup_queue.contains(outbox, name) {
             return true;
         }
-        let has_room = self.waiting.waiters.len() < WAITING_MAX;
-        if has_room {
-            let waiter = Waiter { outbox, name: name.into(), refused: None, letters: 0 };
-            self.waiting.waiters.push_back(waiter);
+        let has_capacity = self.lookup_queue.lookups.len() < WAITING_MAX;
+        if has_capacity {
+            let waiter = QueuedLookup { outbox, name: name.into(), refused: None, letters: 0 };
+            self.lookup_queue.lookups.push_back(waiter);
         }
-        has_room
+        has_capacity
     }
 
     /// Records a letter of a waiting flow that was not taken.
-    pub(in crate::relay) fn refused_waiting(&mut self, outbox: OutboxId, name: &str, number: u64) {
-        let mut waiters = self.waiting.waiters.iter_mut();
-        if let Some(waiter) = waiters.find(|waiter| waiter.outbox == outbox && *waiter.name == *name) {
-            let one = Numbers::one(number);
+    pub(in crate::relay) fn record_waiting_refused(&mut self, outbox: OutboxId, name: &str, number: u64) {
+        let mut lookups = self.lookup_queue.lookups.iter_mut();
+        if let Some(waiter) = lookups.find(|waiter| waiter.outbox == outbox && *waiter.name == *name) {
+            let one = NumberRange::one(number);
             waiter.refused = Some(waiter.refused.map_or(one, |refused| refused.span(one)));
             waiter.letters = waiter.letters.saturating_add(1);
         }
@@ -226,29 +227,29 @@ impl Flows {
 
     /// Returns the recipient of the flow to answer next.
     pub(in crate::relay) fn next_waiting(&self) -> Option<&str> {
-        self.waiting.waiters.front().map(|waiter| &*waiter.name)
+        self.lookup_queue.lookups.front().map(|waiter| &*waiter.name)
     }
 
     /// Removes and returns the flow of [`Flows::next_waiting`].
-    pub(in crate::relay) fn take_waiting(&mut self) -> Option<Answer> {
-        let Waiter { outbox, name, refused, letters } = self.waiting.waiters.pop_front()?;
-        Some(Answer { outbox, name, refused, letters })
+    pub(in crate::relay) fn take_waiting(&mut self) -> Option<LookupAnswer> {
+        let QueuedLookup { outbox, name, refused, letters } = self.lookup_queue.lookups.pop_front()?;
+        Some(LookupAnswer { outbox, name, refused, letters })
     }
 
     /// Answers a flow whose recipient exists: a receipt is pending, and letters not taken may be
     /// sent again.
-    pub(in crate::relay) fn answer(&mut self, flow: FlowId, answer: &Answer) {
+    pub(in crate::relay) fn answer(&mut self, flow: FlowId, answer: &LookupAnswer) {
         if !self.open(flow) {
             return;
         }
         let Some(state) = self.flows.get_mut(&flow) else { return };
-        state.standing = Standing::Known;
+        state.disclosure = Disclosure::Known;
         if let Some(numbers) = answer.refused {
             state.refuse(numbers, Reason::Behind, self.session);
-            self.passes += state.again.grant(numbers.last, answer.letters);
+            self.passes += state.retry_passes.grant(numbers.last, answer.letters);
         }
-        if state.marks.accepted > 0 {
-            state.owe(flow, self.session, &mut self.owing);
+        if state.watermarks.accepted > 0 {
+            state.queue_receipt(flow, self.session, &mut self.receipts_due);
             state.raise(flow, self.session, &mut self.raised);
         }
     }
@@ -256,12 +257,12 @@ impl Flows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Turn;
+    use super::super::OrderCheck;
     use super::super::tests::{BEHIND, FLOW, take};
     use super::*;
 
-    fn one(flows: &mut Flows, name: &str, number: u64, looked: Option<Tick>) {
-        flows.refused_unknown(FLOW.outbox, name, Numbers::one(number), looked);
+    fn one(flows: &mut Flows, name: &str, number: u64, looked_up_at: Option<Tick>) {
+        flows.record_unknown(FLOW.outbox, name, NumberRange::one(number), looked_up_at);
     }
 
     #[test]
@@ -270,7 +271,11 @@ mod tests {
         one(&mut flows, "JACK", 1, None);
         one(&mut flows, "JACK", 2, None);
         assert_eq!(take(&mut flows, 3, 2), BEHIND);
-        assert_eq!(take(&mut flows, 3, 0), Turn::Next, "its sender knows now that 1 and 2 were refused");
+        assert_eq!(
+            take(&mut flows, 3, 0),
+            OrderCheck::Next,
+            "its sender knows now that 1 and 2 were refused"
+        );
         for name in 0..2 * UNKNOWN_MAX {
             one(&mut flows, &name.to_string(), 1, None);
             assert!(flows.unknowns.names.len() <= UNKNOWN_MAX);
@@ -281,37 +286,37 @@ mod tests {
     fn unknown_name_is_cached_for_30_s_or_until_it_is_found() {
         let mut flows = Flows::default();
         let at = |second: u64| Tick::from_micros(second * 1_000_000);
-        let known = |flows: &Flows, second| flows.is_known_unknown(at(second), FLOW.outbox, "JACK");
+        let known = |flows: &Flows, second| flows.is_cached_unknown(at(second), FLOW.outbox, "JACK");
         one(&mut flows, "JACK", 1, Some(at(5)));
         one(&mut flows, "JACK", 2, None);
         assert!(known(&flows, 34), "it was not looked for again");
         assert!(!known(&flows, 35));
         one(&mut flows, "JACK", 3, Some(at(76)));
-        assert!(known(&flows, 100) && !flows.is_known_unknown(at(100), FLOW.outbox, "JACC"));
+        assert!(known(&flows, 100) && !flows.is_cached_unknown(at(100), FLOW.outbox, "JACC"));
         assert_eq!(take(&mut flows, 4, 3), BEHIND, "the name is found");
         assert!(!known(&flows, 100));
         one(&mut flows, "JACC", 1, Some(at(100)));
         flows.begin_session();
-        assert!(!flows.is_known_unknown(at(100), FLOW.outbox, "JACC"), "it learned this in another session");
+        assert!(!flows.is_cached_unknown(at(100), FLOW.outbox, "JACC"), "it learned this in another session");
     }
 
     #[test]
     fn letters_to_temporarily_unknown_name_keep_order() {
         let mut flows = Flows::default();
-        assert_eq!(take(&mut flows, 1, 0), Turn::Next);
+        assert_eq!(take(&mut flows, 1, 0), OrderCheck::Next);
         one(&mut flows, "JACK", 2, None);
         assert_eq!(take(&mut flows, 3, 2), BEHIND);
-        assert_eq!(take(&mut flows, 3, 1), Turn::Next);
+        assert_eq!(take(&mut flows, 3, 1), OrderCheck::Next);
     }
 
     #[test]
     fn waiting_flow_has_no_receipt_before_it_is_answered() {
         let mut flows = Flows::default();
         assert!(flows.wait(FLOW.outbox, "JACK") && flows.wait(FLOW.outbox, "JACK"));
-        assert_eq!(take(&mut flows, 1, 0), Turn::Next);
-        flows.delivered(FLOW, 1);
-        assert_eq!(take(&mut flows, 1, 0), Turn::Repeated);
-        flows.asked(FLOW);
+        assert_eq!(take(&mut flows, 1, 0), OrderCheck::Next);
+        flows.raise_delivered(FLOW, 1);
+        assert_eq!(take(&mut flows, 1, 0), OrderCheck::Repeated);
+        flows.request_receipt(FLOW);
         assert_eq!(flows.next_receipt(), None);
         flows.begin_session();
         assert_eq!(flows.next_receipt(), None, "nor in a new session");
@@ -320,22 +325,22 @@ mod tests {
         assert_eq!(answer.refused, None);
         assert!(!flows.has_waiting());
         flows.answer(FLOW, &answer);
-        assert_eq!(flows.next_receipt().map(|(_, marks, _)| marks.delivered), Some(1));
-        assert!(flows.is_known(FLOW));
+        assert_eq!(flows.next_receipt().map(|(_, watermarks, _)| watermarks.delivered), Some(1));
+        assert!(flows.is_disclosed(FLOW));
     }
 
     #[test]
     fn letters_not_taken_may_be_repeated_once_without_counting() {
         let mut flows = Flows::default();
         assert!(flows.wait(FLOW.outbox, "JACK"));
-        (4..=6).for_each(|number| flows.refused_waiting(FLOW.outbox, "JACK", number));
+        (4..=6).for_each(|number| flows.record_waiting_refused(FLOW.outbox, "JACK", number));
         let answer = flows.take_waiting().unwrap();
-        assert_eq!(answer.refused, Some(Numbers { first: 4, last: 6 }));
+        assert_eq!(answer.refused, Some(NumberRange { first: 4, last: 6 }));
         flows.answer(FLOW, &answer);
         assert_eq!(take(&mut flows, 7, 6), BEHIND, "it was sent before its author knew");
         for (number, prev) in [(4, 3), (5, 4), (6, 5), (7, 6)] {
-            assert!(flows.comes_again(FLOW, number) && !flows.comes_again(FLOW, number));
-            assert_eq!(take(&mut flows, number, prev), Turn::Next);
+            assert!(flows.redeem_retry_pass(FLOW, number) && !flows.redeem_retry_pass(FLOW, number));
+            assert_eq!(take(&mut flows, number, prev), OrderCheck::Next);
         }
         assert_eq!(flows.passes, 0);
     }

@@ -2,7 +2,7 @@
 
 use crate::base::OutboxId;
 
-use super::{FlowId, Flows, To};
+use super::{Destination, FlowId, Flows};
 
 /// Maximum outboxes examined to see whether a member has written to another. A member has one, and
 /// one more for each restored backup of its folder.
@@ -11,16 +11,16 @@ const OUTBOXES_LOOKED_AT: usize = 16;
 impl Flows {
     /// Whether a letter to this recipient was accepted, from any outbox, within the retention time;
     /// idle flows are forgotten after it.
-    pub(in crate::relay) fn has_written_to(&self, to: To) -> bool {
+    pub(in crate::relay) fn has_written_to(&self, to: Destination) -> bool {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
-        flows.any(|(_, flow)| flow.marks.accepted > 0)
+        flows.any(|(_, flow)| flow.watermarks.accepted > 0)
     }
 
     /// Returns the flows of an outbox with undelivered letters.
     pub(in crate::relay) fn unfinished(&self, outbox: OutboxId) -> Vec<FlowId> {
         let of = self.flows.iter().filter(|(id, _)| id.outbox == outbox && id.to.member().is_some());
-        of.filter(|(_, flow)| flow.taken > flow.marks.delivered).map(|(id, _)| *id).collect()
+        of.filter(|(_, flow)| flow.taken > flow.watermarks.delivered).map(|(id, _)| *id).collect()
     }
 
     /// Forgets the flows of an outbox.

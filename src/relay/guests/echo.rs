@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::base::{Path, Rng, Tick};
 use crate::relay::Out;
 
-use super::shares::Shares;
+use super::byte_budgets::ByteBudgets;
 use super::text::Charset;
 
 /// Interval and burst of texts of one address that are returned unchanged.
@@ -22,17 +22,17 @@ const UNCHANGED_RATE: (Duration, u32) = (Duration::from_secs(1), 64);
 /// The limits of what `echo` answers over UDP.
 #[derive(Debug)]
 pub(super) struct Echoes {
-    unchanged: Shares,
+    unchanged: ByteBudgets,
 }
 
 impl Echoes {
     pub(super) fn new(rng: &mut Rng) -> Echoes {
-        Echoes { unchanged: Shares::new(rng, UNCHANGED_RATE.0, UNCHANGED_RATE.1) }
+        Echoes { unchanged: ByteBudgets::new(rng, UNCHANGED_RATE.0, UNCHANGED_RATE.1) }
     }
 
     /// Whether a text from `from` is answered.
-    pub(super) fn admits(&mut self, now: Tick, from: SocketAddr, charset: Charset, text: &[u8]) -> bool {
-        !charset.is_upper(text) || self.unchanged.admits(now, from)
+    pub(super) fn admit(&mut self, now: Tick, from: SocketAddr, charset: Charset, text: &[u8]) -> bool {
+        !charset.is_upper(text) || self.unchanged.admit(now, from)
     }
 }
 

@@ -9,8 +9,8 @@ use crate::relay::Out;
 use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
 
-use super::lines::Lines;
-use super::seats::Standing;
+use super::line_splitter::LineSplitter;
+use super::slots::GuestClass;
 use super::text::{GuestEncoding, PIECE_MAX};
 
 /// Datagrams of replies that a guest gets ahead of its next one. Three: more would make forged
@@ -49,7 +49,7 @@ pub(in crate::relay) fn carrier_of(outbox: OutboxId) -> Carrier {
 
 /// A notice to a TCP guest about its letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::relay) enum Notice {
+pub(in crate::relay) enum GuestReply {
     /// The recipient is offline; the letter waits.
     Away,
     /// The recipient is unknown.
@@ -68,22 +68,22 @@ pub(super) struct Guest {
     /// The last letter number for each recipient.
     pub(super) numbers: BTreeMap<MemberId, u64>,
     /// The members that have written to it.
-    pub(super) authors: BTreeSet<MemberId>,
-    pub(super) lines: Lines,
+    pub(super) senders: BTreeSet<MemberId>,
+    pub(super) line_splitter: LineSplitter,
     /// Time of the last text received or written.
     pub(super) busy: Tick,
     /// Whether it has written a letter.
     pub(super) is_heard: bool,
     /// Standing of a UDP guest.
-    pub(super) standing: Standing,
+    pub(super) class: GuestClass,
     /// Whether it has one of the places for guests.
-    pub(super) has_place: bool,
+    pub(super) has_slot: bool,
     pub(super) is_greeted: bool,
     /// Time of the greeting, if the guest is silent until then.
     pub(super) greet_at: Option<Tick>,
     /// Set once it has closed its sending side: until then it may read replies.
     pub(super) ended_until: Option<Tick>,
-    pub(super) told: BTreeSet<Notice>,
+    pub(super) replies_sent: BTreeSet<GuestReply>,
     /// Its entry in [`super::Guests`]' set of deadlines.
     pub(super) due: Tick,
     /// Number of datagrams in each direction.
@@ -110,16 +110,16 @@ impl Guest {
             name: Name::of_guest(remote),
             outbox,
             numbers: BTreeMap::new(),
-            authors: BTreeSet::new(),
-            lines: Lines::new(encoding),
+            senders: BTreeSet::new(),
+            line_splitter: LineSplitter::new(encoding),
             busy: now,
             is_heard: false,
-            standing: Standing::Unanswered,
-            has_place: false,
+            class: GuestClass::Unanswered,
+            has_slot: false,
             is_greeted: false,
             greet_at: None,
             ended_until: None,
-            told: BTreeSet::new(),
+            replies_sent: BTreeSet::new(),
             due: now + IDLE,
             received: 0,
             sent: 0,
@@ -130,7 +130,7 @@ impl Guest {
 
     /// Returns the time at which something changes without input.
     pub(super) fn next_deadline(&self) -> Tick {
-        let own = [self.lines.next_deadline(), self.greet_at, self.ended_until];
+        let own = [self.line_splitter.next_deadline(), self.greet_at, self.ended_until];
         own.into_iter().flatten().fold(self.busy + IDLE, Tick::min)
     }
 
@@ -138,20 +138,20 @@ impl Guest {
     pub(super) fn handle_datagram(&mut self, now: Tick, out: &mut Out) {
         self.busy = now;
         self.received += 1;
-        if self.standing == Standing::Answered {
-            self.standing = Standing::Talking;
+        if self.class == GuestClass::Answered {
+            self.class = GuestClass::Talking;
         }
         self.send_waiting(out);
     }
 
     /// Whether a UDP guest asks for a place: it has written twice, or got a reply.
-    pub(super) fn asks_for_place(&self) -> bool {
-        self.received > 1 || self.standing > Standing::Unanswered
+    pub(super) fn wants_slot(&self) -> bool {
+        self.received > 1 || self.class > GuestClass::Unanswered
     }
 
     /// Takes the guest's place away and drops the latest replies beyond the lower limit.
-    pub(super) fn lose_place(&mut self) {
-        self.has_place = false;
+    pub(super) fn release_slot(&mut self) {
+        self.has_slot = false;
         while self.waiting_bytes > self.waiting_max() {
             let Some(piece) = self.waiting.pop_back() else { return };
             self.waiting_bytes -= piece.len();
@@ -159,7 +159,7 @@ impl Guest {
     }
 
     fn waiting_max(&self) -> usize {
-        if self.has_place { WAITING_MAX } else { WAITING_LOOSE_MAX }
+        if self.has_slot { WAITING_MAX } else { WAITING_LOOSE_MAX }
     }
 
     /// Writes to the guest, at once or after its next datagrams.
@@ -167,10 +167,10 @@ impl Guest {
     /// # Errors
     /// [`Reason::Full`]: too many bytes wait for it.
     pub(super) fn write(&mut self, now: Tick, text: &str, out: &mut Out) -> Result<(), Reason> {
-        let mut pieces = self.lines.charset().pieces(text);
+        let mut pieces = self.line_splitter.charset().pieces(text);
         let is_tcp = matches!(self.path, Path::Tcp(_));
         if let Some(last) = pieces.last_mut()
-            && self.lines.uses_newlines()
+            && self.line_splitter.uses_newlines()
             && !last.ends_with(b"\n")
             && (is_tcp || last.len() < PIECE_MAX)
         {
@@ -194,8 +194,8 @@ impl Guest {
     /// Writes the greeting to a TCP guest, at most [`PIECE_MAX`] bytes of it in any encoding,
     /// because a member's client skips no more.
     pub(super) fn greet(&mut self, greeting: &str, out: &mut Out) {
-        let mut first = self.lines.charset().pieces(greeting).into_iter().next().unwrap_or_default();
-        if self.lines.uses_newlines() && !first.ends_with(b"\n") {
+        let mut first = self.line_splitter.charset().pieces(greeting).into_iter().next().unwrap_or_default();
+        if self.line_splitter.uses_newlines() && !first.ends_with(b"\n") {
             first.push(b'\n');
         }
         out.send(self.path, &first);

@@ -20,7 +20,7 @@ impl Town {
 
     fn ask_as(&mut self, wanted: &str, correspondents: &[usize]) -> Found {
         let looks = Looks::of(wanted).unwrap();
-        let same = self.names.iter().position(|name| wanted.len() < 40 && name.looks().meet(&looks));
+        let same = self.names.iter().position(|name| wanted.len() < 40 && name.looks().matches(&looks));
         let correspondents = correspondents.iter().copied().map(MemberId);
         self.index.nearest(wanted, same.map(MemberId), correspondents, |id| self.names.get(id.0), MOST)
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::{Now, Path, Tick};
-use crate::peer::{Heard, Resting};
+use crate::peer::{HibernatedOutcome, PacketOutcome};
 use crate::session::answer_key_query;
 use crate::wire::frame::close;
 use crate::wire::limits::MAGIC;
@@ -14,7 +14,7 @@ use crate::relay::limits::{
 };
 use crate::relay::{Event, Out, Relay, Timer};
 
-use super::{SignIn, Slot};
+use super::{SessionSlot, SignInState};
 
 impl Relay {
     pub(in crate::relay) fn handle_packet(&mut self, now: Now, path: Path, bytes: &mut [u8], out: &mut Out) {
@@ -54,7 +54,7 @@ impl Relay {
         });
     }
 
-    pub(super) fn free_indexes(&mut self, now: Tick, slot: Slot) {
+    pub(super) fn free_indexes(&mut self, now: Tick, slot: SessionSlot) {
         if self.sessions.free_indexes(now, slot) {
             self.sessions.schedule_indexes(&mut self.deadlines);
         }
@@ -64,16 +64,18 @@ impl Relay {
         let Some(slot) = self.sessions.indexes.get(index).copied() else {
             return self.reset(now.tick, path, index, out);
         };
-        match self.answer_asleep(now.tick, path, slot, bytes, out) {
-            Resting::Answered => return,
-            Resting::Wakes if self.sessions.may_wake(slot, (now.tick, path), bytes) => {}
-            Resting::Wakes | Resting::Dropped => return self.drop_packet(now.tick, path, out),
+        match self.answer_hibernated(now.tick, path, slot, bytes, out) {
+            HibernatedOutcome::Answered => return,
+            HibernatedOutcome::Wake if self.sessions.may_wake(slot, (now.tick, path), bytes) => {}
+            HibernatedOutcome::Wake | HibernatedOutcome::Dropped => {
+                return self.drop_packet(now.tick, path, out);
+            }
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let was_confirmed = session.peer.is_confirmed();
-        let heard = self.sessions.hear(now.tick, slot, path, bytes);
-        if heard == Heard::Dropped {
-            self.sessions.lull(slot);
+        let heard = self.sessions.handle_packet(now.tick, slot, path, bytes);
+        if heard == PacketOutcome::Dropped {
+            self.sessions.hibernate(slot);
             return self.drop_packet(now.tick, path, out);
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -96,11 +98,11 @@ impl Relay {
         if session.closing_until.is_some() {
             return;
         }
-        session.lost = false;
+        session.is_silent = false;
         match heard {
-            Heard::Closed(_) => self.forget_session_and_tell(now.tick, slot, out),
-            Heard::Broken(violation) => self.break_off(now.tick, slot, violation.as_str(), out),
-            Heard::Taken | Heard::Dropped => {
+            PacketOutcome::Closed(_) => self.forget_session_and_report(now.tick, slot, out),
+            PacketOutcome::Violated(violation) => self.break_off(now.tick, slot, violation.as_str(), out),
+            PacketOutcome::Accepted | PacketOutcome::Dropped => {
                 self.read_control(now, slot, out);
                 self.read_chat(now, slot, out);
             }
@@ -109,10 +111,19 @@ impl Relay {
 
     /// Answers a keep-alive of a hibernated session without waking it. In the turn after a
     /// suspension all sessions are woken, to report it.
-    fn answer_asleep(&mut self, now: Tick, path: Path, slot: Slot, bytes: &[u8], out: &mut Out) -> Resting {
+    fn answer_hibernated(
+        &mut self,
+        now: Tick,
+        path: Path,
+        slot: SessionSlot,
+        bytes: &[u8],
+        out: &mut Out,
+    ) -> HibernatedOutcome {
         match self.woken_at == Some(now) {
-            true => Resting::Wakes,
-            false => self.sessions.answer_asleep(slot, (now, path), self.notes.are_full(), bytes, out),
+            true => HibernatedOutcome::Wake,
+            false => {
+                self.sessions.answer_hibernated(slot, (now, path), self.session_hints.are_full(), bytes, out)
+            }
         }
     }
 
@@ -131,7 +142,7 @@ impl Relay {
 
     pub(in crate::relay) fn handle_path_closed(&mut self, now: Now, path: Path, out: &mut Out) {
         let Path::Tcp(conn) = path else { return };
-        self.leave_guest(now, conn, out);
+        self.handle_guest_closed(now, conn, out);
         if let Some(gone) = self.conns.forget(conn)
             && let Some(slot) = gone.session
         {
@@ -148,15 +159,21 @@ impl Relay {
         }
     }
 
-    pub(in crate::relay) fn leave_path(&mut self, now: Tick, slot: Slot, path: Path) {
+    pub(in crate::relay) fn leave_path(&mut self, now: Tick, slot: SessionSlot, path: Path) {
         if let Some(session) = self.sessions.get_mut(slot) {
             session.peer.handle_path_closed(now, path);
             self.sessions.mark(slot);
         }
     }
 
-    pub(in crate::relay) fn handle_session_time(&mut self, now: Now, tick: Tick, slot: Slot, out: &mut Out) {
-        if self.sessions.sleep_on(now.tick, tick, slot, &mut self.deadlines) {
+    pub(in crate::relay) fn handle_session_time(
+        &mut self,
+        now: Now,
+        tick: Tick,
+        slot: SessionSlot,
+        out: &mut Out,
+    ) {
+        if self.sessions.stay_hibernated(now.tick, tick, slot, &mut self.deadlines) {
             return;
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
@@ -172,27 +189,29 @@ impl Relay {
         let unconfirmed = !session.peer.is_confirmed() && now.tick.since(session.opened) >= UNCONFIRMED_FOR;
         let closed = session.closing_until.is_some_and(|until| until <= now.tick);
         if closed || unconfirmed || (session.closing_until.is_none() && silent >= FORGOTTEN_AFTER) {
-            return self.forget_session_and_tell(now.tick, slot, out);
+            return self.forget_session_and_report(now.tick, slot, out);
         }
         if session.closing_until.is_some() {
             self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
             return;
         }
-        if session.named_by().is_some_and(|by| by <= now.tick) {
+        if session.name_deadline().is_some_and(|by| by <= now.tick) {
             return self.forget_nameless(now.tick, slot, out);
         }
         session.peer.handle_time(now.tick);
-        session.handle_rest_time(now.tick);
+        session.handle_hibernate_time(now.tick);
         let sign_in = session.sign_in;
-        if !session.lost && silent >= OFFLINE_AFTER {
-            session.lost = true;
+        if !session.is_silent && silent >= OFFLINE_AFTER {
+            session.is_silent = true;
             if let Some(member) = session.member() {
-                self.look_at_queue(member);
+                self.mark_mailbox_due(member);
             }
         }
         self.free_indexes(now.tick, slot);
         match sign_in {
-            SignIn::Held(member, until) if until <= now.tick => self.release_sign_in(now, slot, member, out),
+            SignInState::Held(member, until) if until <= now.tick => {
+                self.release_sign_in(now, slot, member, out)
+            }
             _ => {
                 self.read_control(now, slot, out);
                 self.read_chat(now, slot, out);
@@ -201,34 +220,34 @@ impl Relay {
         self.sessions.mark(slot);
     }
 
-    pub(in crate::relay) fn flush_session(&mut self, now: Now, slot: Slot, out: &mut Out) {
+    pub(in crate::relay) fn flush_session(&mut self, now: Now, slot: SessionSlot, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.marked = false;
-        if let Some(member) = session.member().filter(|_| !session.screen.awaited)
-            && self.places[member.0].queue.has_waiting()
+        if let Some(member) = session.member().filter(|_| !session.block_list.awaited)
+            && self.member_states[member.0].mailbox.has_waiting()
         {
-            self.hand_over(now.tick, slot, member, out);
+            self.send_mailbox(now.tick, slot, member, out);
         }
-        self.pay_debts(now, slot);
+        self.send_receipts(now, slot);
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if self.woken_at == Some(now.tick) {
             session.peer.handle_woken(now.tick);
         }
         session.peer.flush(now.tick, out);
-        session.note_talk(now.tick);
+        session.record_activity(now.tick);
         self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
-        let moved = session.is_to_be_noted();
-        let may_rest = session.may_rest();
+        let moved = session.wants_hint();
+        let may_hibernate = session.may_hibernate();
         if moved {
-            self.note_session(now.tick, slot);
+            self.schedule_hint(now.tick, slot);
         }
-        if may_rest && let Some(member) = self.sessions.lull(slot) {
-            self.places[member.0].rest(now.tick);
+        if may_hibernate && let Some(member) = self.sessions.hibernate(slot) {
+            self.member_states[member.0].shrink(now.tick);
         }
     }
 
     /// Closes a session that another one of the same member replaces.
-    pub(in crate::relay) fn displace(&mut self, now: Now, slot: Slot) {
+    pub(in crate::relay) fn displace(&mut self, now: Now, slot: SessionSlot) {
         self.close_session(now.tick, slot, close::REPLACED, "replaced");
     }
 
@@ -245,17 +264,29 @@ impl Relay {
         out.show(Event::Stopped);
     }
 
-    pub(in crate::relay) fn break_off(&mut self, now: Tick, slot: Slot, why: &'static str, out: &mut Out) {
+    pub(in crate::relay) fn break_off(
+        &mut self,
+        now: Tick,
+        slot: SessionSlot,
+        why: &'static str,
+        out: &mut Out,
+    ) {
         self.stats.violations += 1;
         self.sign_out(now, slot, out);
         self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
     }
 
-    pub(in crate::relay) fn close_session(&mut self, now: Tick, slot: Slot, code: u16, reason: &'static str) {
+    pub(in crate::relay) fn close_session(
+        &mut self,
+        now: Tick,
+        slot: SessionSlot,
+        code: u16,
+        reason: &'static str,
+    ) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.closing_until = Some(now + CLOSING_FOR);
-        session.sign_in = SignIn::Refused;
-        session.owed = VecDeque::new();
+        session.sign_in = SignInState::Refused;
+        session.pending_control = VecDeque::new();
         session.refusals = super::Refusals::default();
         self.sessions.close(slot, code, reason);
         self.sessions.set_stranger(slot, true);
@@ -263,13 +294,13 @@ impl Relay {
         self.conns.end_session(now, slot);
     }
 
-    fn forget_session_and_tell(&mut self, now: Tick, slot: Slot, out: &mut Out) {
+    fn forget_session_and_report(&mut self, now: Tick, slot: SessionSlot, out: &mut Out) {
         self.sign_out(now, slot, out);
         self.forget_session(now, slot);
     }
 
     /// Ends a session that has not signed in, and its connection, to free both.
-    fn forget_nameless(&mut self, now: Tick, slot: Slot, out: &mut Out) {
+    fn forget_nameless(&mut self, now: Tick, slot: SessionSlot, out: &mut Out) {
         let path = self.sessions.path(slot);
         self.forget_session(now, slot);
         if let Some(Path::Tcp(conn)) = path {
@@ -277,22 +308,22 @@ impl Relay {
         }
     }
 
-    pub(super) fn forget_session(&mut self, now: Tick, slot: Slot) {
+    pub(super) fn forget_session(&mut self, now: Tick, slot: SessionSlot) {
         self.conns.end_session(now, slot);
         let gone = self.sessions.forget(now, slot);
-        if let Some(note) = gone.and_then(|session| session.noted) {
-            self.end_note(now, note);
+        if let Some(hint) = gone.and_then(|session| session.stored_hint) {
+            self.remove_hint(now, hint);
         }
         self.sessions.schedule_indexes(&mut self.deadlines);
     }
 
     /// Signs out the member of this session.
-    pub(in crate::relay) fn sign_out(&mut self, now: Tick, slot: Slot, out: &mut Out) {
+    pub(in crate::relay) fn sign_out(&mut self, now: Tick, slot: SessionSlot, out: &mut Out) {
         let Some(member) = self.sessions.member(slot) else { return };
-        if self.places[member.0].session == Some(slot) {
-            self.places[member.0].session = None;
-            self.leave_mailbox(member, out);
-            self.note_seen(member, out);
+        if self.member_states[member.0].session == Some(slot) {
+            self.member_states[member.0].session = None;
+            self.release_mailbox(member, out);
+            self.record_seen(member, out);
             self.note_present(now, member, out);
             out.show(Event::SignedOut(self.members.name(member).clone()));
         }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{Carrier, LetterId, Mark, OutboxId};
-use crate::client::{Incoming, KeptSender, Made, Reach, Reason, Record};
-use crate::store::{Archive, Backend, MemberState, MemberStore};
+use crate::client::{Incoming, LetterBody, PersistedSender, Reach, Reason, Record};
+use crate::store::{Archive, Backend, ClientState, MemberStore};
 
 const FOLDER: &str = "0123456789abcdef";
 
@@ -22,7 +22,7 @@ fn relay() -> HostPort {
     "127.0.0.1:8081".parse().unwrap()
 }
 
-fn open(data: &Path) -> (MemberStore, MemberState) {
+fn open(data: &Path) -> (MemberStore, ClientState) {
     MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32]).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn written(to: &str, number: u64, len: usize) -> Record {
     let request = number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>();
     let text = text(to, "sent", number, len);
     let written = Wall(number * 1_000);
-    let made = Made::of_text(&text, written);
+    let made = LetterBody::from_text(&text, written);
     let outbox = OWN;
     let mark = Mark(1);
     let to = name(to);
@@ -80,7 +80,7 @@ fn refused(to: &str, number: u64) -> Record {
 }
 
 fn told(to: &str, number: u64) -> Record {
-    Record::Told { relay: relay(), to: name(to), outbox: OWN, number }
+    Record::RefusalShown { relay: relay(), to: name(to), outbox: OWN, number }
 }
 
 fn commit(store: &mut MemberStore, records: &[Record]) {
@@ -89,14 +89,14 @@ fn commit(store: &mut MemberStore, records: &[Record]) {
     assert!(refused.is_empty(), "{refused:?}");
 }
 
-fn with(who: &str) -> Which {
-    Which { with: Some((relay(), name(who))), before: None }
+fn with(who: &str) -> EraseFilter {
+    EraseFilter { with: Some((relay(), name(who))), before: None }
 }
 
-fn forget(data: &Path, which: &Which) -> Count {
+fn forget(data: &Path, filter: &EraseFilter) -> EraseCounts {
     let mut eraser = Eraser::open(data, FOLDER).unwrap().unwrap();
-    let foretold = eraser.count(which).unwrap();
-    let count = eraser.erase(which).unwrap();
+    let foretold = eraser.count(filter).unwrap();
+    let count = eraser.erase(filter).unwrap();
     assert_eq!(count, foretold);
     eraser.finish().unwrap();
     count
@@ -132,15 +132,15 @@ fn letters_with_one_member_are_erased_others_stay() {
     }
     commit(&mut store, &[reached("JACK", 20, 20)]);
     let count = forget(data.path(), &with("JACK"));
-    assert_eq!(count, Count { erased: 40, waiting: 0, unseen: 0 });
+    assert_eq!(count, EraseCounts { erased: 40, waiting: 0, unseen: 0 });
     assert!(!is_anywhere(data.path(), "<JACK-"), "even while the process that holds the folder runs");
     assert_eq!(texts(data.path()).len(), 20);
     assert!(is_anywhere(data.path(), "<MARY-came-20>"));
-    assert_eq!(forget(data.path(), &Which::default()).erased, 20);
+    assert_eq!(forget(data.path(), &EraseFilter::default()).erased, 20);
     assert!(!is_anywhere(data.path(), "<MARY-"), "the newest row is erased too");
     assert_eq!(texts(data.path()), [""; 0]);
     drop(store);
-    assert_eq!(forget(data.path(), &Which::default()), Count::default());
+    assert_eq!(forget(data.path(), &EraseFilter::default()), EraseCounts::default());
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn unfinished_letters_are_not_erased() {
     // Letter 1 was refused and its refusal shown; 2 and 3 were delivered; 5 is in a mailbox, so its
     // text is not needed.
     let count = forget(data.path(), &with("JACK"));
-    assert_eq!(count, Count { erased: 5, waiting: 4, unseen: 2 });
+    assert_eq!(count, EraseCounts { erased: 5, waiting: 4, unseen: 2 });
     for (way, number, stays) in [
         ("sent", 1, false),
         ("sent", 2, false),
@@ -170,9 +170,9 @@ fn unfinished_letters_are_not_erased() {
     }
     drop(store);
     let (_store, state) = open(data.path());
-    let numbers: Vec<u64> = state.kept.letters.keys().map(|(.., number)| *number).collect();
+    let numbers: Vec<u64> = state.persisted.letters.keys().map(|(.., number)| *number).collect();
     assert_eq!(numbers, [5, 6, 7, 8], "the outcome of the fifth is still recorded");
-    assert_eq!(state.kept.refusals.len(), 1);
+    assert_eq!(state.persisted.refusals.len(), 1);
     assert!(state.damaged.is_empty(), "a letter with an erased text is not damaged");
 }
 
@@ -182,14 +182,14 @@ fn numbers_that_identify_duplicates_stay() {
     let (mut store, _) = open(data.path());
     commit(&mut store, &[written("JACK", 1, 9), written("JACK", 2, 9), reached("JACK", 2, 2)]);
     commit(&mut store, &[received("MARY", 1, 9), received("MARY", 2, 9), shown("MARY", 1), shown("MARY", 2)]);
-    assert_eq!(forget(data.path(), &Which::default()).erased, 4);
+    assert_eq!(forget(data.path(), &EraseFilter::default()).erased, 4);
     commit(&mut store, &[received("MARY", 1, 9), received("MARY", 2, 9)]);
     assert_eq!(texts(data.path()), [""; 0], "a repeated letter is not stored again");
     commit(&mut store, &[received("MARY", 3, 9)]);
     drop(store);
     let (_store, state) = open(data.path());
-    assert_eq!(state.kept.conversations[&(relay(), name("JACK"))].reach.last, 2, "numbers continue");
-    let sender = state.kept.senders[&(relay(), name("MARY"), OutboxId(9))];
+    assert_eq!(state.persisted.conversations[&(relay(), name("JACK"))].reach.last, 2, "numbers continue");
+    let sender = state.persisted.senders[&(relay(), name("MARY"), OutboxId(9))];
     assert_eq!(sender.last, 3);
     assert_eq!(sender.read, 2);
     assert_eq!(texts(data.path()), [text("MARY", "came", 3, 9)]);
@@ -206,7 +206,7 @@ fn only_older_letters_are_erased() {
     let Record::Received { letter, .. } = &mut future else { unreachable!() };
     letter.at = Wall(u64::MAX);
     commit(&mut store, &[future, shown("JACK", 6)]);
-    let before = |at: u64| Which { with: None, before: Some(Wall(at)) };
+    let before = |at: u64| EraseFilter { with: None, before: Some(Wall(at)) };
     assert_eq!(forget(data.path(), &before(3_000)).erased, 2);
     assert_eq!(texts(data.path()).len(), 4);
     assert_eq!(
@@ -214,7 +214,7 @@ fn only_older_letters_are_erased() {
         3,
         "a time beyond any clock is never in the past"
     );
-    assert_eq!(forget(data.path(), &Which::default()).erased, 1);
+    assert_eq!(forget(data.path(), &EraseFilter::default()).erased, 1);
 }
 
 #[test]
@@ -238,9 +238,9 @@ fn erased_letters_no_longer_count_as_stored() {
     let before = held(data.path());
     drop(store);
     let (_store, state) = open(data.path());
-    assert_eq!(state.kept.held, before);
-    let sender = state.kept.senders[&(relay(), name("MARY"), OutboxId(9))];
-    assert_eq!(sender, KeptSender { held: of(data.path(), "MARY"), ..sender });
+    assert_eq!(state.persisted.held, before);
+    let sender = state.persisted.senders[&(relay(), name("MARY"), OutboxId(9))];
+    assert_eq!(sender, PersistedSender { held: of(data.path(), "MARY"), ..sender });
 }
 
 #[test]
@@ -254,10 +254,10 @@ fn reader_of_old_state_keeps_log_and_is_reported() {
     reader.query_row("SELECT count(*) FROM letters", [], |_| Ok(())).unwrap();
     let mut eraser = Eraser::open(data.path(), FOLDER).unwrap().unwrap();
     eraser.db.busy_timeout(std::time::Duration::ZERO).unwrap();
-    assert_eq!(eraser.erase(&Which::default()).unwrap().erased, 1);
+    assert_eq!(eraser.erase(&EraseFilter::default()).unwrap().erased, 1);
     assert_eq!(eraser.finish().unwrap_err().key(), "history-in-use");
     drop(reader);
-    assert_eq!(forget(data.path(), &Which::default()).erased, 0);
+    assert_eq!(forget(data.path(), &EraseFilter::default()).erased, 0);
     assert!(!is_anywhere(data.path(), "<MARY-"), "the next run removes it");
 }
 
@@ -332,10 +332,10 @@ proptest! {
                     here.push((who, format!("<{}-sent-{}>", NAMES[who], sent[who])));
                 }
                 Step::Forget(who) => {
-                    let which = who.map_or_else(Which::default, |who| with(NAMES[who]));
+                    let filter = who.map_or_else(EraseFilter::default, |who| with(NAMES[who]));
                     let (goes, stays): (Vec<_>, Vec<_>) =
                         here.drain(..).partition(|(whose, _)| who.is_none_or(|who| who == *whose));
-                    prop_assert_eq!(forget(data.path(), &which).erased, goes.len() as u64);
+                    prop_assert_eq!(forget(data.path(), &filter).erased, goes.len() as u64);
                     gone.extend(goes.into_iter().map(|(_, mark)| mark));
                     here = stays;
                     for mark in &gone {

@@ -4,8 +4,8 @@ use std::fs;
 
 use super::tests::{FOLDER, OWN, commit, database, name, open, received, relay, said, shown, written};
 use super::*;
-use crate::client::Said;
-use crate::store::{Archive, Unshown};
+use crate::client::HistoryEntry;
+use crate::store::{Archive, UnreadLetter};
 
 const TEXT: &str = "in the middle, whatever it says";
 
@@ -68,33 +68,34 @@ fn any_flipped_bit_of_outgoing_letter_is_reported_once() {
     let key = |number| (relay(), name("JACK"), OWN, number);
     let mut damaged = 0;
     let mut broken = 0;
-    let all = open(data.path()).unwrap().1.kept;
+    let all = open(data.path()).unwrap().1.persisted;
     for (bit, copy) in harmed(data.path(), 17 + 8 + 1, 1 + 2 + 8) {
         let Ok((mut store, state)) = open(copy.path()) else {
             broken += usize::from(is_broken(copy.path()));
             continue;
         };
-        if state.kept == all {
+        if state.persisted == all {
             assert!(state.damaged.is_empty());
             continue;
         }
-        let kept = state.kept;
-        let left = Vec::from_iter(kept.letters.iter().map(|(key, letter)| (key.2, &*letter.text)));
+        let persisted = state.persisted;
+        let left = Vec::from_iter(persisted.letters.iter().map(|(key, letter)| (key.2, &*letter.text)));
         assert_eq!(left, [(1, "another"), (3, "another")], "{bit}");
-        assert_eq!(kept.conversations[&(relay(), name("JACK"))].reach.last, 3);
-        let refusal = kept.refusals.get(&key(2)).unwrap_or_else(|| panic!("{bit}: {:?}", kept.refusals));
+        assert_eq!(persisted.conversations[&(relay(), name("JACK"))].reach.last, 3);
+        let refusal =
+            persisted.refusals.get(&key(2)).unwrap_or_else(|| panic!("{bit}: {:?}", persisted.refusals));
         assert_eq!(refusal.reason, Reason::Damaged, "{bit}");
         assert!(refusal.may_have_arrived, "{bit}");
         let file = database(copy.path()).display().to_string();
         let told = Phrase::new("letter-damaged").with("file", file).with("relay", relay());
         assert_eq!(state.damaged, [told.with("to", "JACK").with("number", 2)], "{bit}");
-        let told = Record::Told { relay: relay(), to: name("JACK"), outbox: OWN, number: 2 };
+        let told = Record::RefusalShown { relay: relay(), to: name("JACK"), outbox: OWN, number: 2 };
         assert!(commit(&mut store, &[told]).is_empty());
         drop(store);
         let again = open(copy.path()).unwrap().1;
-        assert_eq!(again.kept.refusals.len(), 0, "{bit}");
+        assert_eq!(again.persisted.refusals.len(), 0, "{bit}");
         assert_eq!(again.damaged.len(), 0, "{bit}");
-        assert_eq!(again.kept.letters.len(), 2, "{bit}");
+        assert_eq!(again.persisted.letters.len(), 2, "{bit}");
         damaged += 1;
     }
     assert!(damaged > 80 && broken < damaged / 2, "{damaged} {broken}");
@@ -106,8 +107,8 @@ fn any_flipped_bit_of_outgoing_letter_is_reported_once() {
 #[test]
 fn any_flipped_bit_of_received_letter_is_reported_once() {
     let data = folder(incoming);
-    let unshown = |data: &Path| Archive::open(data, FOLDER).unwrap().unwrap().unshown(0, 9);
-    let whole_unshown = unshown(data.path()).unwrap();
+    let unread = |data: &Path| Archive::open(data, FOLDER).unwrap().unwrap().unread_letters(0, 9);
+    let whole_unshown = unread(data.path()).unwrap();
     let whole_history = said(data.path(), None, None);
     assert_eq!(whole_unshown.len(), 3);
     assert_eq!(whole_history.len(), 3);
@@ -118,10 +119,12 @@ fn any_flipped_bit_of_received_letter_is_reported_once() {
             broken += usize::from(is_broken(copy.path()));
             continue;
         };
-        let waiting = unshown(copy.path()).unwrap();
+        let waiting = unread(copy.path()).unwrap();
         let history = said(copy.path(), None, None);
-        let is_damaged = |letters: &[Unshown]| letters.iter().map(|l| l.letter.damaged).collect::<Vec<_>>();
-        let is_said_damaged = |letters: &[Said]| letters.iter().map(|l| l.damaged).collect::<Vec<_>>();
+        let is_damaged =
+            |letters: &[UnreadLetter]| letters.iter().map(|l| l.letter.damaged).collect::<Vec<_>>();
+        let is_said_damaged =
+            |letters: &[HistoryEntry]| letters.iter().map(|l| l.damaged).collect::<Vec<_>>();
         if waiting == whole_unshown && history == whole_history {
             continue;
         }
@@ -132,7 +135,7 @@ fn any_flipped_bit_of_received_letter_is_reported_once() {
         assert_eq!(waiting[1].letter.id, whole_unshown[1].letter.id, "id from the index: {bit}");
         let marks = waiting.iter().map(|l| shown(l.letter.from.as_str(), l.letter.id.number, false));
         assert!(commit(&mut store, &Vec::from_iter(marks)).is_empty());
-        assert_eq!(unshown(copy.path()).unwrap(), [], "{bit}");
+        assert_eq!(unread(copy.path()).unwrap(), [], "{bit}");
         assert_eq!(is_said_damaged(&said(copy.path(), None, None)), [false, true, false], "{bit}");
         damaged += 1;
     }
@@ -154,8 +157,8 @@ fn damaged_letter_accepted_by_relay_is_not_refused() {
     drop(store);
     sabotage(data.path(), "UPDATE letters SET text = 'something else' WHERE number = 2");
     let state = open(data.path()).unwrap().1;
-    assert_eq!(state.kept.letters.len(), 3);
-    assert_eq!(state.kept.refusals.len(), 0);
+    assert_eq!(state.persisted.letters.len(), 3);
+    assert_eq!(state.persisted.refusals.len(), 0);
     assert_eq!(state.damaged.len(), 0);
     let history = said(data.path(), None, None);
     assert_eq!(history.iter().map(|l| l.damaged).collect::<Vec<_>>(), [false, true, false]);
@@ -170,8 +173,8 @@ fn letters_with_damaged_recipient_are_refused_others_kept() {
     drop(store);
     sabotage(data.path(), "UPDATE peers SET member = 'JACJ' WHERE member = 'JACK'");
     let state = open(data.path()).unwrap().1;
-    assert_eq!(Vec::from_iter(state.kept.letters.keys()), [&(relay(), name("MARIA"), 1)]);
-    let refused = state.kept.refusals.iter().map(|(key, refusal)| (key.3, refusal.letter.text.as_str()));
+    assert_eq!(Vec::from_iter(state.persisted.letters.keys()), [&(relay(), name("MARIA"), 1)]);
+    let refused = state.persisted.refusals.iter().map(|(key, refusal)| (key.3, refusal.letter.text.as_str()));
     assert_eq!(refused.collect::<Vec<_>>(), [(1, "another"), (2, TEXT), (3, "another")]);
     assert_eq!(state.damaged.len(), 3);
     let history = said(data.path(), None, None);
@@ -180,7 +183,7 @@ fn letters_with_damaged_recipient_are_refused_others_kept() {
         [false, true],
         "refused letters are not in the history"
     );
-    let waiting = Archive::open(data.path(), FOLDER).unwrap().unwrap().unshown(0, 9).unwrap();
+    let waiting = Archive::open(data.path(), FOLDER).unwrap().unwrap().unread_letters(0, 9).unwrap();
     assert!(waiting.len() == 1 && waiting[0].letter.damaged);
 }
 
@@ -202,7 +205,7 @@ fn readable_text_of_refused_and_damaged_letter_is_returned() {
     drop(store);
     sabotage(data.path(), "UPDATE letters SET text = CAST(x'6869ff' AS TEXT) WHERE number = 2");
     let state = open(data.path()).unwrap().1;
-    let refusal = &state.kept.refusals[&(relay(), name("JACK"), OWN, 2)];
+    let refusal = &state.persisted.refusals[&(relay(), name("JACK"), OWN, 2)];
     assert_eq!(refusal.reason, Reason::Damaged);
     assert_eq!(&*refusal.letter.text, "hi\u{fffd}");
     assert_eq!(state.damaged.len(), 1);
@@ -222,9 +225,9 @@ fn letters_with_damaged_stored_body_are_refused() {
         sabotage(data.path(), harm);
         for runs in 0..2 {
             let state = open(data.path()).unwrap().1;
-            let numbers = state.kept.letters.keys().map(|key| key.2);
+            let numbers = state.persisted.letters.keys().map(|key| key.2);
             assert_eq!(Vec::from_iter(numbers), [1, 3], "{harm}");
-            let refusal = &state.kept.refusals[&(relay(), name("JACK"), OWN, 2)];
+            let refusal = &state.persisted.refusals[&(relay(), name("JACK"), OWN, 2)];
             assert_eq!(refusal.reason, Reason::Damaged, "{harm}");
             assert_eq!(&*refusal.letter.text, TEXT, "{harm}");
             assert_eq!(state.damaged.len(), 1 - runs, "it is reported once");
@@ -238,7 +241,7 @@ fn letters_with_damaged_stored_body_are_refused() {
 fn stored_body_is_unchanged_until_letter_is_finished() {
     let data = folder(outgoing);
     let (mut store, state) = open(data.path()).unwrap();
-    let bodies = state.kept.letters.values().map(|letter| String::from_utf8_lossy(&letter.made.body));
+    let bodies = state.persisted.letters.values().map(|letter| String::from_utf8_lossy(&letter.made.body));
     let sent = |text: &str| format!("as it was first sent: {text}");
     assert_eq!(Vec::from_iter(bodies), [sent("another"), sent(TEXT), sent("another")]);
     let reach = Reach { last: 3, taken: 1, accepted: 2, delivered: 1, ..Reach::default() };
@@ -275,12 +278,12 @@ fn reasons_of_later_versions_are_preserved() {
     commit(&mut store, &[refuse(1, Reason::Other(14)), refuse(2, Reason::Unsupported), decline]);
     drop(store);
     sabotage(data.path(), "UPDATE declined SET reason = 'unheard-of'");
-    let kept = open(data.path()).unwrap().1.kept;
-    let reasons = kept.refusals.values().map(|refusal| refusal.reason);
+    let persisted = open(data.path()).unwrap().1.persisted;
+    let reasons = persisted.refusals.values().map(|refusal| refusal.reason);
     assert_eq!(Vec::from_iter(reasons), [Reason::Other(14), Reason::Unsupported]);
-    let declined = kept.declined.values().map(|(_, reason)| *reason);
+    let declined = persisted.declined.values().map(|(_, reason)| *reason);
     assert_eq!(Vec::from_iter(declined), [Reason::Other(0)]);
-    assert_eq!(Reason::Other(0).of_reader(), Reason::Unsupported);
+    assert_eq!(Reason::Other(0).by_recipient(), Reason::Unsupported);
     let texts = said(data.path(), None, None).into_iter().map(|said| said.text);
     assert_eq!(Vec::from_iter(texts), ["another"], "refused letters are not in the history");
 }

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::base::Carrier;
-use crate::client::{Progress, Said, letter_cost};
-use crate::store::{Archive, Backend, Fate, MemberState, MemberStore};
+use crate::client::{HistoryEntry, Progress, letter_cost};
+use crate::store::{Archive, Backend, ClientState, MemberStore, RequestOutcome};
 
 pub(super) const FOLDER: &str = "0123456789abcdef";
 
@@ -22,7 +22,7 @@ pub(super) fn relay() -> HostPort {
     "127.0.0.1:8081".parse().unwrap()
 }
 
-pub(super) fn open(data: &Path) -> Result<(MemberStore, MemberState), Phrase> {
+pub(super) fn open(data: &Path) -> Result<(MemberStore, ClientState), Phrase> {
     MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32])
 }
 
@@ -34,8 +34,8 @@ pub(super) fn database(data: &Path) -> PathBuf {
 }
 
 /// Returns a body that no current encoder would create from a text.
-fn made(text: &str) -> Made {
-    Made { kind: 1, body: format!("as it was first sent: {text}").into_bytes().into() }
+fn made(text: &str) -> LetterBody {
+    LetterBody { kind: 1, body: format!("as it was first sent: {text}").into_bytes().into() }
 }
 
 pub(super) fn written(to: &str, number: u64, text: &str) -> Record {
@@ -98,7 +98,7 @@ pub(super) fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> 
     refused
 }
 
-pub(super) fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<Said> {
+pub(super) fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<HistoryEntry> {
     let archive = Archive::open(data, FOLDER).unwrap().unwrap();
     let relay = relay();
     let with = with.map(name);
@@ -111,7 +111,7 @@ pub(super) fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<Sa
     said
 }
 
-fn texts(said: &[Said]) -> Vec<&str> {
+fn texts(said: &[HistoryEntry]) -> Vec<&str> {
     said.iter().map(|letter| letter.text.as_str()).collect()
 }
 
@@ -119,7 +119,7 @@ fn texts(said: &[Said]) -> Vec<&str> {
 fn letters_and_outbox_persist_and_numbering_continues() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, state) = open(data.path()).unwrap();
-    assert_eq!(state.kept, Kept::default());
+    assert_eq!(state.persisted, PersistedClient::default());
     assert!(commit(&mut store, &[written("JACK", 1, "约不"), written("JACK", 2, "在吗")]).is_empty());
     let reach = Reach { last: 2, taken: 1, accepted: 1, delivered: 1, read: 0, until: Wall(5) };
     commit(&mut store, &[reached("JACK", reach), received("一棵树", 3, 0), shown("一棵树", 3, true)]);
@@ -128,19 +128,26 @@ fn letters_and_outbox_persist_and_numbering_continues() {
     assert_eq!(again.outbox, state.outbox, "the outbox is created once");
     assert_eq!(again.private_key, [7; 32], "the key is created once");
     let key = (relay(), name("JACK"));
-    assert_eq!(again.kept.conversations[&key], KeptConversation { reach, touched: 2 });
-    let left = KeptLetter {
+    assert_eq!(again.persisted.conversations[&key], PersistedConversation { reach, touched: 2 });
+    let left = PersistedLetter {
         request: 4_002,
         text: "在吗".to_owned(),
         written: Wall(2),
         mark: Mark(1),
         made: made("在吗"),
     };
-    assert_eq!(again.kept.letters, [((key.0, key.1, 2), left)].into());
-    let senders = Vec::from_iter(again.kept.senders.into_values());
+    assert_eq!(again.persisted.letters, [((key.0, key.1, 2), left)].into());
+    let senders = Vec::from_iter(again.persisted.senders.into_values());
     assert_eq!(
         senders,
-        [KeptSender { last: 3, read: 3, heard: 3, held: 11 + letter_cost(0), mark: Mark(1), closed: None }]
+        [PersistedSender {
+            last: 3,
+            read: 3,
+            heard: 3,
+            held: 11 + letter_cost(0),
+            mark: Mark(1),
+            closed: None
+        }]
     );
 }
 
@@ -164,7 +171,7 @@ fn commits_survive_kill_and_torn_end_is_cut_off() {
         fs::OpenOptions::new().write(true).open(log(copy.path())).unwrap().set_len(len).unwrap();
         // The counter file is written only after a complete commit.
         fs::write(count(copy.path()), &one).unwrap();
-        assert_eq!(open(copy.path()).unwrap().1.kept.letters.len(), left);
+        assert_eq!(open(copy.path()).unwrap().1.persisted.letters.len(), left);
     }
 }
 
@@ -195,19 +202,19 @@ fn letter_and_request_are_stored_once() {
 fn refused_letters_leave_bounded_rows() {
     let data = tempfile::tempdir().unwrap();
     let path = data.path().join("letters.sqlite");
-    let (mut history, mut kept) = History::open(&path, || 1).unwrap();
+    let (mut history, mut persisted) = History::open(&path, || 1).unwrap();
     let first = received("JACK", 1, 0);
-    let many = crate::client::DECLINED_KEPT_MAX as u64 + 100;
+    let many = crate::client::DECLINED_PERSISTED_MAX as u64 + 100;
     let others = (0..many).map(|outbox| declined("JACK", outbox, 1 + outbox % 7, 0));
     let again = declined("JACK", many - 1, 1 + (many - 1) % 7, 0);
     let records: Vec<Record> = [first].into_iter().chain(others).chain([again]).collect();
     let mut refused = Vec::new();
     history.add(&records, &mut refused).unwrap();
-    assert!(refused.is_empty() && records.iter().all(|record| kept.apply(record)));
+    assert!(refused.is_empty() && records.iter().all(|record| persisted.apply(record)));
     let loaded = history.load().unwrap();
-    assert_eq!(loaded, kept);
+    assert_eq!(loaded, persisted);
     assert_eq!(loaded.senders.len(), crate::client::OUTBOXES_OF_ONE_MAX);
-    assert_eq!(loaded.declined.len(), crate::client::DECLINED_KEPT_MAX);
+    assert_eq!(loaded.declined.len(), crate::client::DECLINED_PERSISTED_MAX);
     assert_eq!(loaded.held[&relay()][&name("JACK")], letter_cost("JACK 1".len()));
 }
 
@@ -230,10 +237,10 @@ fn unread_letters_are_listed_in_order() {
     let mut behind = 0;
     let mut waiting = Vec::new();
     loop {
-        let page = archive.unshown(behind, 2).unwrap();
+        let page = archive.unread_letters(behind, 2).unwrap();
         let Some(last) = page.last() else { break };
-        behind = last.place;
-        waiting.extend(page.into_iter().map(|unshown| unshown.letter));
+        behind = last.seq;
+        waiting.extend(page.into_iter().map(|unread| unread.letter));
     }
     let Record::Received { letter: first, .. } = received("JACK", 1, 0) else { unreachable!() };
     assert_eq!(waiting[0], first);
@@ -292,7 +299,7 @@ fn folder_without_database_keeps_key_and_counter() {
     let (_store, state) = open(data.path()).unwrap();
     assert_eq!(state.private_key, [7; 32]);
     assert_eq!(state.counter_reserved, 5);
-    assert_eq!(state.kept, Kept::default());
+    assert_eq!(state.persisted, PersistedClient::default());
 }
 
 #[test]
@@ -327,7 +334,7 @@ fn damaged_foreign_or_newer_database_is_left_unchanged() {
         drop(db);
         told(key);
     }
-    assert_eq!(open(data.path()).unwrap().1.kept.letters.len(), 500);
+    assert_eq!(open(data.path()).unwrap().1.persisted.letters.len(), 500);
 }
 
 #[test]
@@ -340,7 +347,7 @@ fn full_disk_fails_whole_commit_and_later_one_succeeds() {
     let text = "x".repeat(20_000);
     let many = [written("JACK", 1, "small"), written("JACK", 2, &text)];
     let full = Phrase::new("store-disk-full").with("file", path.display());
-    assert_eq!(history.add(&many, &mut Vec::new()), Err(Fault::Passing(full)));
+    assert_eq!(history.add(&many, &mut Vec::new()), Err(Fault::Transient(full)));
     history.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     assert_eq!(history.load().unwrap().letters.len(), 0);
     assert_eq!(history.add(&many, &mut Vec::new()), Ok(()));
@@ -355,7 +362,7 @@ fn in_outbox(mut record: Record, own: OutboxId) -> Record {
     if let Record::Written { outbox, .. }
     | Record::Reached { outbox, .. }
     | Record::Refused { outbox, .. }
-    | Record::Told { outbox, .. } = &mut record
+    | Record::RefusalShown { outbox, .. } = &mut record
     {
         *outbox = own;
     }
@@ -400,7 +407,7 @@ proptest! {
         const NAMES: [&str; 3] = ["JO", "JACK", "一棵树"];
         let data: TempDir = tempfile::tempdir().unwrap();
         let path = data.path().join("letters.sqlite");
-        let (mut history, mut kept) = History::open(&path, || OWN.0).unwrap();
+        let (mut history, mut persisted) = History::open(&path, || OWN.0).unwrap();
         let mut numbers = [0; 3];
         let mut own = OWN;
         let mut mark = 0;
@@ -419,14 +426,14 @@ proptest! {
                     reached(NAMES[who], Reach { last, taken, accepted, delivered, read, until: Wall(read) })
                 }
                 Step::Refuse(who, number) => refused(NAMES[who], number),
-                Step::Tell(who, number) if kept.letters.contains_key(&(relay(), name(NAMES[who]), number)) => continue,
-                Step::Tell(who, number) => Record::Told { relay: relay(), to: name(NAMES[who]), outbox: OWN, number },
+                Step::Tell(who, number) if persisted.letters.contains_key(&(relay(), name(NAMES[who]), number)) => continue,
+                Step::Tell(who, number) => Record::RefusalShown { relay: relay(), to: name(NAMES[who]), outbox: OWN, number },
                 Step::Receive(who, number, after) => received(NAMES[who], number, after),
                 Step::Show(who, number, read) => shown(NAMES[who], number, read),
                 Step::SignIn(token) => {
                     mark += 1;
-                    let said = crate::client::SignedIn { mark: Mark(mark), token };
-                    Record::SigningIn { relay: relay(), outbox: own, said }
+                    let sign_in = crate::client::SignedIn { mark: Mark(mark), token };
+                    Record::SigningIn { relay: relay(), outbox: own, sign_in }
                 }
                 Step::Switch(early) => {
                     own = OutboxId(own.0 + 1);
@@ -451,11 +458,11 @@ proptest! {
             let record = in_outbox(record, own);
             let mut refused = Vec::new();
             history.add(std::slice::from_ref(&record), &mut refused).unwrap();
-            prop_assert_eq!(kept.apply(&record), refused.is_empty(), "{:?}", record);
+            prop_assert_eq!(persisted.apply(&record), refused.is_empty(), "{:?}", record);
         }
         drop(history);
         let (_, loaded) = History::open(&path, || 2).unwrap();
-        prop_assert_eq!(loaded, kept);
+        prop_assert_eq!(loaded, persisted);
     }
 }
 
@@ -468,13 +475,13 @@ fn request_number_finds_outcome_of_its_letter() {
     let reach = Reach { last: 5, taken: 2, accepted: 4, delivered: 2, read: 1, until: Wall(9) };
     commit(&mut store, &[reached("JACK", reach), refused("JACK", 5)]);
     let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
-    let id = |number| LetterId { outbox: state.outbox.through(&relay()), number };
+    let id = |number| LetterId { outbox: state.outbox.for_relay(&relay()), number };
     let states = [Progress::Read, Progress::Delivered, Progress::Waiting { until: Wall(9) }];
     for (number, progress) in (1..).zip(states) {
-        let going = Fate::Going { id: id(number), progress };
-        assert_eq!(archive.fate(4_000 + number), Ok(Some(going)));
+        let going = RequestOutcome::Going { id: id(number), progress };
+        assert_eq!(archive.request_outcome(4_000 + number), Ok(Some(going)));
     }
-    let told = |told| Fate::Refused {
+    let told = |told| RequestOutcome::Refused {
         id: id(5),
         to: name("JACK"),
         reason: crate::client::Reason::Full,
@@ -482,8 +489,8 @@ fn request_number_finds_outcome_of_its_letter() {
         text: "hi".to_owned(),
         told,
     };
-    assert_eq!(archive.fate(4_005), Ok(Some(told(false))));
-    commit(&mut store, &[Record::Told { relay: relay(), to: name("JACK"), outbox: OWN, number: 5 }]);
-    assert_eq!(archive.fate(4_005), Ok(Some(told(true))));
-    assert_eq!(archive.fate(4_006), Ok(None));
+    assert_eq!(archive.request_outcome(4_005), Ok(Some(told(false))));
+    commit(&mut store, &[Record::RefusalShown { relay: relay(), to: name("JACK"), outbox: OWN, number: 5 }]);
+    assert_eq!(archive.request_outcome(4_005), Ok(Some(told(true))));
+    assert_eq!(archive.request_outcome(4_006), Ok(None));
 }

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::base::{Held, Label, LetterId, Mark, OutboxId, Places};
-use crate::relay::{KeptLetter, OwedRefusal};
+use crate::base::{LetterHeader, LetterId, Mark, OutboxId, Payload, SeqFilter};
+use crate::relay::{MailboxLetter, PendingRefusal};
 
 const OUTBOX: OutboxId = OutboxId(0x0123_4567_89ab_cdef);
 const LEN: usize = 40;
@@ -13,24 +13,24 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn id(place: u64) -> LetterId {
-    LetterId { outbox: OUTBOX, number: place + 100 }
+fn id(seq: u64) -> LetterId {
+    LetterId { outbox: OUTBOX, number: seq + 100 }
 }
 
 /// Returns a letter as relays write it. Its body repeats its sequence number.
-fn letter(place: u64) -> KeptLetter {
+fn letter(seq: u64) -> MailboxLetter {
     // A delivery: type, name, id, previous number, time, mark, text.
     let mut message = b"\x50\x03TOM".to_vec();
-    for number in [OUTBOX.0, id(place).number, 0, 1] {
+    for number in [OUTBOX.0, id(seq).number, 0, 1] {
         message.extend(number.to_be_bytes());
     }
     message.extend([0, 0, 0, 3, 1]);
-    message.extend([place as u8; LEN]);
-    KeptLetter {
-        place,
-        since: 9,
+    message.extend([seq as u8; LEN]);
+    MailboxLetter {
+        seq,
+        stored_at: 9,
         from: name("TOM"),
-        id: id(place),
+        id: id(seq),
         len: LEN as u64,
         mark: Mark(3),
         message: message.into(),
@@ -46,17 +46,17 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-fn whole(place: u64) -> (u64, Held) {
-    (place, Held::Whole(letter(place).message.to_vec()))
+fn whole(seq: u64) -> (u64, Payload) {
+    (seq, Payload::Intact(letter(seq).message.to_vec()))
 }
 
-fn label() -> Label {
-    Label { from: name("TOM"), id: id(2), len: LEN }
+fn label() -> LetterHeader {
+    LetterHeader { from: name("TOM"), id: id(2), len: LEN }
 }
 
-fn load(db: &Connection, path: &Path, owner: Option<Name>) -> Result<Vec<(u64, Held)>, Fault> {
-    let rows = mail_table::load(db, path, &Query { owner, places: Places::Behind(0), bytes_max: 9_999 })?;
-    Ok(rows.into_iter().map(|row| (row.place, row.held)).collect())
+fn load(db: &Connection, path: &Path, owner: Option<Name>) -> Result<Vec<(u64, Payload)>, Fault> {
+    let rows = mail_table::load(db, path, &Query { owner, filter: SeqFilter::After(0), bytes_max: 9_999 })?;
+    Ok(rows.into_iter().map(|row| (row.seq, row.payload)).collect())
 }
 
 fn at(bytes: &[u8], part: &[u8]) -> usize {
@@ -93,10 +93,10 @@ fn any_flipped_bit_leaves_header_correct_or_missing() {
             if rows == [whole(1), whole(2), whole(3)] {
                 continue;
             }
-            let others: Vec<_> = rows.iter().filter(|(_, held)| matches!(held, Held::Whole(_))).collect();
+            let others: Vec<_> = rows.iter().filter(|(_, held)| matches!(held, Payload::Intact(_))).collect();
             assert_eq!(others, [&whole(1), &whole(3)], "{bit}");
-            match rows.iter().find(|(_, held)| matches!(held, Held::Damaged(_))) {
-                Some((_, Held::Damaged(Some(found)))) => {
+            match rows.iter().find(|(_, held)| matches!(held, Payload::Damaged(_))) {
+                Some((_, Payload::Damaged(Some(found)))) => {
                     assert_eq!(*found, label(), "{bit}");
                     labelled += 1;
                 }
@@ -121,9 +121,9 @@ fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
     store.db.execute("UPDATE letters SET author = 'TOn', len = 7 WHERE id = 2", []).unwrap();
     let jack = || Some(name("JACK"));
     let found = load(&store.db, &store.path, jack()).unwrap();
-    assert_eq!(found, [whole(1), (2, Held::Damaged(None)), whole(3)]);
-    let owed = OwedRefusal::read(name("TOM"), name("JACK"), id(2), "damaged", false);
-    let record = Record::Damaged { place: 2, to: name("JACK"), owed: Some(owed.clone()) };
+    assert_eq!(found, [whole(1), (2, Payload::Damaged(None)), whole(3)]);
+    let owed = PendingRefusal::from_stored(name("TOM"), name("JACK"), id(2), "damaged", false);
+    let record = Record::Damaged { seq: 2, to: name("JACK"), refusal: Some(owed.clone()) };
     store.commit(&[record.clone(), record], &mut Vec::new()).unwrap();
     assert_eq!(load(&store.db, &store.path, jack()).unwrap(), [whole(1), whole(3)]);
     drop(store);
@@ -132,14 +132,14 @@ fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].letters, 2);
     assert_eq!(waiting[0].bytes, 2 * LEN);
-    assert_eq!(state.mail.last_place, 3);
+    assert_eq!(state.mail.last_seq, 3);
     assert_eq!(state.mail.refusals, [owed]);
-    let stored = Record::Progress { marks: None, stored: vec![1, 3] };
+    let stored = Record::Progress { watermarks: None, stored: vec![1, 3] };
     store.commit(&[stored], &mut Vec::new()).unwrap();
     drop(store);
     let (store, state) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
     assert_eq!(state.mail.waiting.len(), 0);
-    assert_eq!(state.mail.last_place, 2, "its sequence number is never reused");
+    assert_eq!(state.mail.last_seq, 2, "its sequence number is never reused");
     let author = store.db.query_row("SELECT author FROM letters", [], |row| row.get::<_, String>(0));
     assert_eq!(author.unwrap(), "TOn");
 }
@@ -149,7 +149,7 @@ fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
 fn intact_letter_is_never_hidden() {
     let dir = folder();
     let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
-    store.commit(&[Record::Damaged { place: 2, to: name("JACK"), owed: None }], &mut Vec::new()).unwrap();
+    store.commit(&[Record::Damaged { seq: 2, to: name("JACK"), refusal: None }], &mut Vec::new()).unwrap();
     let found = load(&store.db, &store.path, Some(name("JACK"))).unwrap();
     assert_eq!(found, [whole(1), whole(2), whole(3)]);
 }

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::tests::{killed, refused_with_a_flipped_bit};
 use super::*;
-use crate::base::{Held, LetterId, Mark, OutboxId, Places, Ticket};
-use crate::relay::{KeptLetter, Marks, OwedRefusal, SessionNote, Waiting};
-use crate::store::{Done, QUEUE_BYTES_MAX, Worker};
+use crate::base::{LetterId, Mark, OutboxId, Payload, SeqFilter, Ticket};
+use crate::relay::{FlowWatermarks, MailboxLetter, PendingRefusal, SessionHint, WaitingCount};
+use crate::store::{QUEUE_BYTES_MAX, StoreReply, Worker};
 
 const OUTBOX: OutboxId = OutboxId(u64::MAX - 3);
 
@@ -17,26 +17,26 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn letter(place: u64, from: &str, len: usize) -> KeptLetter {
-    let id = LetterId { outbox: OUTBOX, number: place + 100 };
-    let message = vec![place as u8; len].into();
-    KeptLetter {
-        place,
-        since: place * 10,
+fn letter(seq: u64, from: &str, len: usize) -> MailboxLetter {
+    let id = LetterId { outbox: OUTBOX, number: seq + 100 };
+    let message = vec![seq as u8; len].into();
+    MailboxLetter {
+        seq,
+        stored_at: seq * 10,
         from: name(from),
         id,
         len: len as u64,
-        mark: Mark(place as u32),
+        mark: Mark(seq as u32),
         message,
     }
 }
 
 fn letters(to: &str, from: &str, places: std::ops::RangeInclusive<u64>, len: usize) -> Record {
-    Record::Letters { to: name(to), letters: places.map(|place| letter(place, from, len)).collect() }
+    Record::Letters { to: name(to), letters: places.map(|seq| letter(seq, from, len)).collect() }
 }
 
-fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Waiting {
-    Waiting {
+fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> WaitingCount {
+    WaitingCount {
         to: name(to),
         from: name(from),
         outbox: OUTBOX,
@@ -48,8 +48,8 @@ fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Wai
     }
 }
 
-fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Marks {
-    Marks {
+fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> FlowWatermarks {
+    FlowWatermarks {
         from: name(from),
         outbox: OUTBOX,
         to: name(to),
@@ -62,9 +62,9 @@ fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Mark
     }
 }
 
-fn owed(place: u64) -> OwedRefusal {
-    let id = LetterId { outbox: OUTBOX, number: place + 100 };
-    OwedRefusal::read(name("TOM"), name("JACK"), id, "expired", place == 4)
+fn owed(seq: u64) -> PendingRefusal {
+    let id = LetterId { outbox: OUTBOX, number: seq + 100 };
+    PendingRefusal::from_stored(name("TOM"), name("JACK"), id, "expired", seq == 4)
 }
 
 fn open(dir: &Path) -> Result<(RelayStore, RelayState), Phrase> {
@@ -79,14 +79,14 @@ fn commit(store: &mut RelayStore, records: &[Record]) {
 
 fn places(store: &mut RelayStore, owner: Option<&str>, after: u64, bytes_max: usize) -> Vec<u64> {
     let rows =
-        store.load(&Query { owner: owner.map(name), places: Places::Behind(after), bytes_max }).unwrap();
+        store.load(&Query { owner: owner.map(name), filter: SeqFilter::After(after), bytes_max }).unwrap();
     for row in &rows {
-        assert_eq!(row.since, row.place * 10);
-        let Held::Whole(bytes) = &row.held else { panic!("the row is damaged: {row:?}") };
-        assert!(bytes.iter().all(|byte| *byte == row.place as u8));
+        assert_eq!(row.stored_at, row.seq * 10);
+        let Payload::Intact(bytes) = &row.payload else { panic!("the row is damaged: {row:?}") };
+        assert!(bytes.iter().all(|byte| *byte == row.seq as u8));
         assert!(owner.is_none_or(|owner| row.owner.as_str() == owner));
     }
-    rows.iter().map(|row| row.place).collect()
+    rows.iter().map(|row| row.seq).collect()
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn letters_are_loaded_in_order_up_to_byte_limit() {
         waiting("JACK", "echo", 3, 300, 9),
         waiting("一棵树", "TOM", 2, 200, 6),
     ];
-    assert_eq!(mail.last_place, 9);
+    assert_eq!(mail.last_seq, 9);
     assert_eq!(mail.waiting, wanted);
 }
 
@@ -116,18 +116,22 @@ fn watermarks_refusals_and_clock_persist() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=5, 10), Record::Clock(7)]);
-    let progress = |a, d, r, stored| Record::Progress { marks: Some(marks("TOM", "JACK", a, d, r)), stored };
+    let progress =
+        |a, d, r, stored| Record::Progress { watermarks: Some(marks("TOM", "JACK", a, d, r)), stored };
     commit(&mut store, &[progress(101, 101, 0, vec![1]), progress(102, 102, 101, vec![2])]);
-    commit(&mut store, &[Record::Progress { marks: None, stored: vec![5] }]);
-    let expired = |place| Record::Expired { place, owed: owed(place) };
-    commit(&mut store, &[expired(3), expired(4), Record::Heard(owed(3)), Record::Clock(u64::MAX)]);
+    commit(&mut store, &[Record::Progress { watermarks: None, stored: vec![5] }]);
+    let expired = |seq| Record::Expired { seq, refusal: owed(seq) };
+    commit(
+        &mut store,
+        &[expired(3), expired(4), Record::RefusalAcknowledged(owed(3)), Record::Clock(u64::MAX)],
+    );
     drop(store);
     let mail = open(dir.path()).unwrap().1.mail;
-    let wanted = Mail {
+    let wanted = PersistedMail {
         clock: u64::MAX,
-        last_place: 0,
+        last_seq: 0,
         waiting: vec![],
-        marks: vec![marks("TOM", "JACK", 102, 102, 101)],
+        watermarks: vec![marks("TOM", "JACK", 102, 102, 101)],
         refusals: vec![owed(4)],
         outboxes: vec![],
         sessions: vec![],
@@ -146,7 +150,7 @@ fn accepted_letters_survive_kill_and_torn_end_is_cut_off() {
     for (len, last) in [(log_len, 5), (log_len - 1, 3), (log_len - 9_000, 3)] {
         let copy = killed(dir.path(), len);
         let (mut store, state) = open(copy.path()).unwrap();
-        assert_eq!(state.mail.last_place, last);
+        assert_eq!(state.mail.last_seq, last);
         assert_eq!(places(&mut store, Some("JACK"), 0, 99_999), Vec::from_iter(1..=last));
     }
 }
@@ -156,8 +160,8 @@ fn accepted_letters_survive_kill_and_torn_end_is_cut_off() {
 fn flipped_bit_never_changes_mail() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    let progress = Record::Progress { marks: Some(marks("TOM", "JACK", 9, 8, 7)), stored: vec![1] };
-    let expired = Record::Expired { place: 2, owed: owed(2) };
+    let progress = Record::Progress { watermarks: Some(marks("TOM", "JACK", 9, 8, 7)), stored: vec![1] };
+    let expired = Record::Expired { seq: 2, refusal: owed(2) };
     commit(&mut store, &[letters("JACK", "TOM", 1..=40, 300), progress, expired, Record::Clock(5)]);
     drop(store);
     let mail = open(dir.path()).unwrap().1.mail;
@@ -176,9 +180,9 @@ fn full_disk_refuses_commits_but_still_serves_letters() {
     store.db.pragma_update(None, "max_page_count", pages).unwrap();
     let full = Phrase::new("store-disk-full").with("file", path.display());
     let many = [letters("JACK", "TOM", 4..=4, 100), letters("JACK", "TOM", 5..=9, 64 * 1024)];
-    assert_eq!(store.commit(&many, &mut Vec::new()), Err(Fault::Passing(full)));
+    assert_eq!(store.commit(&many, &mut Vec::new()), Err(Fault::Transient(full)));
     assert_eq!(places(&mut store, Some("JACK"), 0, 9_999), [1, 2, 3], "all of a commit, or nothing");
-    commit(&mut store, &[Record::Progress { marks: None, stored: vec![1] }]);
+    commit(&mut store, &[Record::Progress { watermarks: None, stored: vec![1] }]);
     store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     commit(&mut store, &many);
     drop(store);
@@ -190,16 +194,16 @@ fn full_disk_refuses_commits_but_still_serves_letters() {
 fn session_addresses_persist_until_session_ends() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    let note = |index, addr: &str| SessionNote { index, addr: addr.parse().unwrap(), asked: None };
-    let asked_at = |ip: &str, note| SessionNote { asked: Some(ip.parse().unwrap()), ..note };
+    let note = |index, addr: &str| SessionHint { index, addr: addr.parse().unwrap(), local: None };
+    let asked_at = |ip: &str, note| SessionHint { local: Some(ip.parse().unwrap()), ..note };
     let v6 = asked_at("2001:db8::5", note(u32::MAX, "[2001:db8::1]:6"));
     let first = vec![note(1, "192.0.2.1:5"), v6, note(7, "192.0.2.1:7"), note(9, "192.0.2.1:9")];
-    commit(&mut store, &[Record::Sessions { noted: first.clone(), ended: vec![] }]);
+    commit(&mut store, &[Record::Sessions { hints: first.clone(), ended: vec![] }]);
     let moved = vec![asked_at("127.0.0.5", note(7, "192.0.2.9:9"))];
-    commit(&mut store, &[Record::Sessions { noted: moved.clone(), ended: vec![1, 2] }]);
+    commit(&mut store, &[Record::Sessions { hints: moved.clone(), ended: vec![1, 2] }]);
     drop(store);
-    let kept = open(dir.path()).unwrap().1.mail.sessions;
-    assert_eq!(kept, [moved[0], first[3], v6]);
+    let persisted = open(dir.path()).unwrap().1.mail.sessions;
+    assert_eq!(persisted, [moved[0], first[3], v6]);
 }
 
 #[test]
@@ -208,9 +212,9 @@ fn letters_by_sequence_number_load_from_own_mailbox_only() {
     commit(&mut store, &[letters("JACK", "TOM", 1..=6, 100)]);
     commit(&mut store, &[letters("MARY", "TOM", 7..=7, 100)]);
     let mut at = |places: &[u64], bytes_max| {
-        let query = Query { owner: Some(name("JACK")), places: Places::At(places.to_vec()), bytes_max };
+        let query = Query { owner: Some(name("JACK")), filter: SeqFilter::At(places.to_vec()), bytes_max };
         let rows = store.load(&query).unwrap();
-        rows.iter().map(|row| (row.place, matches!(row.held, Held::Whole(_)))).collect::<Vec<_>>()
+        rows.iter().map(|row| (row.seq, matches!(row.payload, Payload::Intact(_)))).collect::<Vec<_>>()
     };
     assert_eq!(at(&[2, 5, 9], 9_999), [(2, true), (5, true)]);
     assert_eq!(at(&[2, 4, 5], 101), [(2, true), (4, true)]);
@@ -223,17 +227,17 @@ fn letters_by_sequence_number_load_from_own_mailbox_only() {
 fn waiting_counts_are_known_without_reading_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    let gone = |stored: Vec<u64>| Record::Progress { marks: None, stored };
-    let expired = |place| Record::Expired { place, owed: owed(place) };
+    let gone = |stored: Vec<u64>| Record::Progress { watermarks: None, stored };
+    let expired = |seq| Record::Expired { seq, refusal: owed(seq) };
     commit(&mut store, &[letters("JACK", "TOM", 1..=9, 50), gone(vec![1, 2, 77]), expired(3)]);
     commit(&mut store, &[letters("JACK", "MARY", 10..=11, 7), gone(vec![4]), gone(vec![10, 11, 4])]);
-    let query = Query { owner: Some(name("JACK")), places: Places::Behind(0), bytes_max: 9_999 };
+    let query = Query { owner: Some(name("JACK")), filter: SeqFilter::After(0), bytes_max: 9_999 };
     assert_eq!(store.load(&query).unwrap().len(), 5);
     store.db.execute("UPDATE letters SET message = x'00', sum = x'00'", []).unwrap();
-    let waiting = crate::store::waiting_table::read(&store.db).unwrap();
+    let waiting = crate::store::waiting_counts_table::read(&store.db).unwrap();
     assert_eq!(waiting.unwrap(), [self::waiting("JACK", "TOM", 5, 250, 9)]);
     commit(&mut store, &[gone(vec![5, 6, 7, 8, 9])]);
-    assert_eq!(crate::store::waiting_table::read(&store.db).unwrap().unwrap(), []);
+    assert_eq!(crate::store::waiting_counts_table::read(&store.db).unwrap().unwrap(), []);
 }
 
 proptest! {
@@ -256,8 +260,8 @@ proptest! {
                     next = places.end() + 1;
                     letters(NAMES[who], NAMES[(who + 1) % 4], places, n as usize)
                 }
-                1 => Record::Progress { marks: None, stored: (n..n + 4).collect() },
-                _ => Record::Expired { place: n, owed: owed(n) },
+                1 => Record::Progress { watermarks: None, stored: (n..n + 4).collect() },
+                _ => Record::Expired { seq: n, refusal: owed(n) },
             }));
             commit(&mut store, &records);
         }
@@ -285,7 +289,7 @@ fn wrong_waiting_counts_are_reported() {
 fn store_in_memory_keeps_mail_while_it_exists() {
     let (mut store, state) = RelayStore::in_memory([4; 32]).unwrap();
     assert_eq!(state.private_key, [4; 32]);
-    assert_eq!(state.mail, Mail::default());
+    assert_eq!(state.mail, PersistedMail::default());
     commit(&mut store, &[letters("JACK", "TOM", 1..=3, 10)]);
     assert_eq!(places(&mut store, Some("JACK"), 1, 9_999), [2, 3]);
 }
@@ -295,15 +299,15 @@ fn load_returns_all_earlier_records() {
     let (store, _) = RelayStore::in_memory([4; 32]).unwrap();
     let (done_in, done) = channel();
     let worker = Worker::spawn(store, move |d| done_in.send(d).unwrap()).unwrap();
-    let query = || Query { owner: None, places: Places::Behind(0), bytes_max: 9_999 };
-    for place in 1..=3 {
-        worker.persist(Ticket(place), letters("JACK", "TOM", place..=place, 10)).unwrap();
-        worker.load(Ticket(100 + place), query()).unwrap();
+    let query = || Query { owner: None, filter: SeqFilter::After(0), bytes_max: 9_999 };
+    for seq in 1..=3 {
+        worker.persist(Ticket(seq), letters("JACK", "TOM", seq..=seq, 10)).unwrap();
+        worker.load(Ticket(100 + seq), query()).unwrap();
     }
     worker.finish();
     let mut loads = 0;
     for told in done.iter() {
-        if let Done::Rows(Ticket(ticket), rows) = told {
+        if let StoreReply::Rows(Ticket(ticket), rows) = told {
             assert_eq!(rows.len() as u64, ticket - 100);
             loads += 1;
         }

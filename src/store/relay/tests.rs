@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::base::Ticket;
-use crate::store::{Done, Worker};
+use crate::store::{StoreReply, Worker};
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -84,8 +84,8 @@ fn members_and_key_persist_and_first_key_is_kept() {
         worker.persist(Ticket(ticket), record).unwrap();
     }
     worker.finish();
-    let committed = |n| Done::Committed(Ticket(n));
-    let answers = [committed(0), committed(1), Done::Failed(Ticket(2)), committed(3)];
+    let committed = |n| StoreReply::Committed(Ticket(n));
+    let answers = [committed(0), committed(1), StoreReply::Failed(Ticket(2)), committed(3)];
     assert_eq!(Vec::from_iter(done.iter()), answers);
     let members = vec![(name("TOM"), PublicKey([3; 32])), (name("一棵树"), PublicKey([4; 32]))];
     assert_eq!(open(&data, 2).unwrap().1, state_of(members));
@@ -116,9 +116,9 @@ fn state_of(members: Vec<(Name, PublicKey)>) -> RelayState {
     RelayState {
         private_key: [1; 32],
         reset_id: [1; 16],
-        roll: Roll { unused, ..Roll::default() },
+        membership: MembershipSnapshot { unused, ..MembershipSnapshot::default() },
         members,
-        mail: Mail::default(),
+        mail: PersistedMail::default(),
     }
 }
 

@@ -4,48 +4,48 @@ use crate::base::Phrase;
 use crate::client::Carriers;
 
 /// Returns to choosing a contact, and ends the chat there.
-const BACK: &str = "quit";
+const QUIT: &str = "quit";
 /// Ends the conversation with a guest.
 pub(super) const CLOSE: &str = "/close";
 
 /// Effect of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum SlashCommand {
     Help,
-    Who,
-    To,
+    Contacts,
+    SwitchTo,
     Status,
     Receipts(bool),
-    Path(Carriers),
+    SetCarriers(Carriers),
     Block(bool),
-    Close,
+    CloseGuest,
     Quit,
 }
 
 /// Meaning of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Word<'a> {
+pub(super) enum ParsedLine<'a> {
     /// An empty line.
-    Nothing,
+    Empty,
     /// `quit`.
-    Back,
+    Quit,
     /// A command and its argument.
-    Act(Act, &'a str),
+    CommandSpec(SlashCommand, &'a str),
     /// Text that is not sent because it looks like a command.
-    Typo(Typo),
+    Error(ParseError),
     /// A text to send, or a contact to choose.
     Text(&'a str),
 }
 
 /// An invalid command.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Typo {
+pub(super) enum ParseError {
     /// Unknown command.
     Unknown(String),
     /// Wrong arguments; the correct usage.
     Usage(&'static str),
     /// Spaces or a full-width slash before what looks like this command.
-    Guarded(String),
+    SpaceBeforeSlash(String),
 }
 
 /// A command: its words, usage, meaning, and its effect for an argument (`None` if the argument is
@@ -54,7 +54,7 @@ struct Command {
     words: &'static [&'static str],
     usage: &'static str,
     meaning: Phrase,
-    act: fn(&str) -> Option<Act>,
+    parse: fn(&str) -> Option<SlashCommand>,
 }
 
 static COMMANDS: [Command; 10] = [
@@ -62,34 +62,34 @@ static COMMANDS: [Command; 10] = [
         words: &["/help", "/?"],
         usage: "/help",
         meaning: Phrase::new("chat-help-help"),
-        act: |argument| alone(argument, Act::Help),
+        parse: |argument| alone(argument, SlashCommand::Help),
     },
     Command {
         words: &["/who", "/contacts"],
         usage: "/who, /contacts",
         meaning: Phrase::new("chat-help-who"),
-        act: |argument| alone(argument, Act::Who),
+        parse: |argument| alone(argument, SlashCommand::Contacts),
     },
     Command {
         words: &["/to"],
         usage: "/to CONTACT",
         meaning: Phrase::new("chat-help-to"),
-        act: |argument| (!argument.is_empty()).then_some(Act::To),
+        parse: |argument| (!argument.is_empty()).then_some(SlashCommand::SwitchTo),
     },
     Command {
         words: &["/status"],
         usage: "/status",
         meaning: Phrase::new("chat-help-status"),
-        act: |argument| alone(argument, Act::Status),
+        parse: |argument| alone(argument, SlashCommand::Status),
     },
     Command {
         words: &["/path"],
         usage: "/path udp|tcp|auto",
         meaning: Phrase::new("chat-help-path"),
-        act: |argument| match argument {
-            "udp" => Some(Act::Path(Carriers::Udp)),
-            "tcp" => Some(Act::Path(Carriers::Tcp)),
-            "auto" => Some(Act::Path(Carriers::Auto)),
+        parse: |argument| match argument {
+            "udp" => Some(SlashCommand::SetCarriers(Carriers::Udp)),
+            "tcp" => Some(SlashCommand::SetCarriers(Carriers::Tcp)),
+            "auto" => Some(SlashCommand::SetCarriers(Carriers::Auto)),
             _ => None,
         },
     },
@@ -97,9 +97,9 @@ static COMMANDS: [Command; 10] = [
         words: &["/receipts"],
         usage: "/receipts on|off",
         meaning: Phrase::new("chat-help-receipts"),
-        act: |argument| match argument {
-            "on" => Some(Act::Receipts(true)),
-            "off" => Some(Act::Receipts(false)),
+        parse: |argument| match argument {
+            "on" => Some(SlashCommand::Receipts(true)),
+            "off" => Some(SlashCommand::Receipts(false)),
             _ => None,
         },
     },
@@ -107,65 +107,65 @@ static COMMANDS: [Command; 10] = [
         words: &["/block"],
         usage: "/block NAME",
         meaning: Phrase::new("chat-help-block"),
-        act: |argument| (!argument.is_empty()).then_some(Act::Block(true)),
+        parse: |argument| (!argument.is_empty()).then_some(SlashCommand::Block(true)),
     },
     Command {
         words: &["/unblock"],
         usage: "/unblock NAME",
         meaning: Phrase::new("chat-help-unblock"),
-        act: |argument| (!argument.is_empty()).then_some(Act::Block(false)),
+        parse: |argument| (!argument.is_empty()).then_some(SlashCommand::Block(false)),
     },
     Command {
         words: &[CLOSE],
         usage: CLOSE,
         meaning: Phrase::new("chat-help-close"),
-        act: |argument| alone(argument, Act::Close),
+        parse: |argument| alone(argument, SlashCommand::CloseGuest),
     },
     Command {
         words: &["/quit", "/exit"],
         usage: "/quit, Ctrl-D",
         meaning: Phrase::new("chat-help-quit"),
-        act: |argument| alone(argument, Act::Quit),
+        parse: |argument| alone(argument, SlashCommand::Quit),
     },
 ];
 
-fn alone(argument: &str, act: Act) -> Option<Act> {
-    argument.is_empty().then_some(act)
+fn alone(argument: &str, command: SlashCommand) -> Option<SlashCommand> {
+    argument.is_empty().then_some(command)
 }
 
 /// Parses a line. A line that begins with `/`, or with spaces and `/`, is never a text; a text that
 /// begins with `/` is written with `//`.
-pub(super) fn read(line: &str) -> Word<'_> {
+pub(super) fn parse(line: &str) -> ParsedLine<'_> {
     let trimmed = line.trim();
     if trimmed.is_empty() {
-        return Word::Nothing;
+        return ParsedLine::Empty;
     }
-    if line.trim_end() == BACK {
-        return Word::Back;
+    if line.trim_end() == QUIT {
+        return ParsedLine::Quit;
     }
     if line.starts_with("//") {
-        return Word::Text(&line[1..]);
+        return ParsedLine::Text(&line[1..]);
     }
     if line.starts_with('/') {
-        return read_command(trimmed);
+        return parse_command(trimmed);
     }
     let guarded = trimmed.starts_with('/') || is_full_width_command(trimmed);
     if guarded {
         let word = trimmed.split_whitespace().next().expect("`trimmed` is not empty").replacen('／', "/", 1);
-        return Word::Typo(Typo::Guarded(word));
+        return ParsedLine::Error(ParseError::SpaceBeforeSlash(word));
     }
-    Word::Text(line)
+    ParsedLine::Text(line)
 }
 
-fn read_command(line: &str) -> Word<'_> {
+fn parse_command(line: &str) -> ParsedLine<'_> {
     let (word, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let Some(command) = COMMANDS.iter().find(|command| command.words.contains(&word)) else {
-        return Word::Typo(Typo::Unknown(word.to_owned()));
+        return ParsedLine::Error(ParseError::Unknown(word.to_owned()));
     };
     let argument = argument.trim();
-    match (command.act)(argument).filter(|_| !argument.contains('\n')) {
-        Some(act) => Word::Act(act, argument),
-        None => Word::Typo(Typo::Usage(command.usage)),
+    match (command.parse)(argument).filter(|_| !argument.contains('\n')) {
+        Some(command) => ParsedLine::CommandSpec(command, argument),
+        None => ParsedLine::Error(ParseError::Usage(command.usage)),
     }
 }
 
@@ -185,7 +185,7 @@ pub(super) fn words() -> impl Iterator<Item = String> {
 pub(super) fn help() -> Vec<(&'static str, Phrase)> {
     let mut lines = vec![
         ("", Phrase::new("chat-help-title")),
-        (BACK, Phrase::new("chat-help-quit-word")),
+        (QUIT, Phrase::new("chat-help-quit-word")),
         ("//…", Phrase::new("chat-help-slashes")),
     ];
     lines.extend(COMMANDS.iter().map(|command| (command.usage, command.meaning.clone())));
@@ -199,39 +199,39 @@ mod tests {
 
     #[test]
     fn each_line_has_one_meaning() {
-        let unknown = |word: &str| Word::Typo(Typo::Unknown(word.to_owned()));
-        let guarded = |word: &str| Word::Typo(Typo::Guarded(word.to_owned()));
+        let unknown = |word: &str| ParsedLine::Error(ParseError::Unknown(word.to_owned()));
+        let guarded = |word: &str| ParsedLine::Error(ParseError::SpaceBeforeSlash(word.to_owned()));
         let table = [
-            ("", Word::Nothing),
-            (" \t ", Word::Nothing),
-            ("quit", Word::Back),
-            ("quit ", Word::Back),
-            (" quit", Word::Text(" quit")),
-            ("Quit", Word::Text("Quit")),
-            ("quit it", Word::Text("quit it")),
-            ("/quit", Word::Act(Act::Quit, "")),
-            ("/quit now", Word::Typo(Typo::Usage("/quit, Ctrl-D"))),
-            ("/to  一棵树 ", Word::Act(Act::To, "一棵树")),
-            ("/block TOM", Word::Act(Act::Block(true), "TOM")),
-            ("/unblock", Word::Typo(Typo::Usage("/unblock NAME"))),
-            ("/to", Word::Typo(Typo::Usage("/to CONTACT"))),
-            ("/receipts on", Word::Act(Act::Receipts(true), "on")),
-            ("/path tcp", Word::Act(Act::Path(Carriers::Tcp), "tcp")),
-            ("/path", Word::Typo(Typo::Usage("/path udp|tcp|auto"))),
-            ("/receipts", Word::Typo(Typo::Usage("/receipts on|off"))),
+            ("", ParsedLine::Empty),
+            (" \t ", ParsedLine::Empty),
+            ("quit", ParsedLine::Quit),
+            ("quit ", ParsedLine::Quit),
+            (" quit", ParsedLine::Text(" quit")),
+            ("Quit", ParsedLine::Text("Quit")),
+            ("quit it", ParsedLine::Text("quit it")),
+            ("/quit", ParsedLine::CommandSpec(SlashCommand::Quit, "")),
+            ("/quit now", ParsedLine::Error(ParseError::Usage("/quit, Ctrl-D"))),
+            ("/to  一棵树 ", ParsedLine::CommandSpec(SlashCommand::SwitchTo, "一棵树")),
+            ("/block TOM", ParsedLine::CommandSpec(SlashCommand::Block(true), "TOM")),
+            ("/unblock", ParsedLine::Error(ParseError::Usage("/unblock NAME"))),
+            ("/to", ParsedLine::Error(ParseError::Usage("/to CONTACT"))),
+            ("/receipts on", ParsedLine::CommandSpec(SlashCommand::Receipts(true), "on")),
+            ("/path tcp", ParsedLine::CommandSpec(SlashCommand::SetCarriers(Carriers::Tcp), "tcp")),
+            ("/path", ParsedLine::Error(ParseError::Usage("/path udp|tcp|auto"))),
+            ("/receipts", ParsedLine::Error(ParseError::Usage("/receipts on|off"))),
             ("/qiut", unknown("/qiut")),
             ("/", unknown("/")),
-            ("//quit", Word::Text("/quit")),
-            ("//", Word::Text("/")),
+            ("//quit", ParsedLine::Text("/quit")),
+            ("//", ParsedLine::Text("/")),
             (" /quit", guarded("/quit")),
             ("\t/etc/hosts", guarded("/etc/hosts")),
             ("／quit", guarded("/quit")),
-            ("／或者", Word::Text("／或者")),
-            ("a / b", Word::Text("a / b")),
-            ("/to a\nb", Word::Typo(Typo::Usage("/to CONTACT"))),
+            ("／或者", ParsedLine::Text("／或者")),
+            ("a / b", ParsedLine::Text("a / b")),
+            ("/to a\nb", ParsedLine::Error(ParseError::Usage("/to CONTACT"))),
         ];
         for (line, meaning) in table {
-            assert_eq!(read(line), meaning, "{line:?}");
+            assert_eq!(parse(line), meaning, "{line:?}");
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
     proptest! {
         #[test]
         fn only_two_slashes_send_slash(line in "[ \t]{0,3}/[^/].{0,20}") {
-            let is_text = matches!(read(&line), Word::Text(_));
+            let is_text = matches!(parse(&line), ParsedLine::Text(_));
             prop_assert!(!is_text);
         }
     }

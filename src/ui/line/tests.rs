@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::base::{LetterId, OutboxId, PublicKey};
-use crate::client::{MovedWhy, Unreached};
+use crate::client::{ConnectFailure, MoveReason};
 use crate::contacts;
-use crate::ui::paint::Paint;
 use crate::ui::strings::Lang;
-use crate::wire::letter::GuestNote;
+use crate::ui::style::Style;
+use crate::wire::letter::GuestEvent;
 use crate::wire::message::{NameReason, Reason};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ JANE = "127.0.0.1:8081"
 /// A terminal as the user sees it: input after its prompt, letters, and after `!` the lines on
 /// standard error.
 struct Chat {
-    mode: LineMode<contacts::Book>,
+    mode: LineMode<contacts::AddressBook>,
     seen: String,
     sent: Vec<(u64, String, String)>,
     quit: Option<u8>,
@@ -39,15 +39,15 @@ impl Chat {
     }
 
     fn with(lang: Lang, carriers: Carriers, book: &str) -> Chat {
-        let settings = Settings {
+        let options = LineModeOptions {
             strings: Arc::new(Strings::new(lang)),
             me: "TOM".to_owned(),
             first_request: 1,
             carriers,
-            desk: false,
-            clock: Clock::new(TimeZone::UTC),
+            is_desk: false,
+            time_format: TimeFormat::new(TimeZone::UTC),
         };
-        let mode = LineMode::new(settings, contacts::Book::parse(book, "contacts.toml").unwrap(), None);
+        let mode = LineMode::new(options, contacts::AddressBook::parse(book, "contacts.toml").unwrap(), None);
         Chat { mode, seen: String::new(), sent: Vec::new(), quit: None, tick: Tick::ZERO }
     }
 
@@ -57,40 +57,40 @@ impl Chat {
 
     fn line(&mut self, line: &str) -> &mut Chat {
         self.seen += &format!("{}{line}\n", self.mode.prompt());
-        let dos = self.mode.handle_typed(Typed::Line(line.to_owned()), self.now());
-        self.carry_out(dos)
+        let actions = self.mode.handle_input(UserInput::Line(line.to_owned()), self.now());
+        self.carry_out(actions)
     }
 
     fn event(&mut self, event: Event) -> &mut Chat {
-        let dos = self.mode.handle_event(&event, self.now());
-        self.carry_out(dos)
+        let actions = self.mode.handle_event(&event, self.now());
+        self.carry_out(actions)
     }
 
     fn letter(&mut self, from: &str, text: &str) -> &mut Chat {
         self.event(Event::Letter(incoming(from, text)))
     }
 
-    fn note(&mut self, guest: &str, note: GuestNote) -> &mut Chat {
+    fn note(&mut self, guest: &str, note: GuestEvent) -> &mut Chat {
         self.event(Event::Letter(Incoming { note: Some(note), ..incoming(guest, "") }))
     }
 
     fn seconds_pass(&mut self, seconds: u64) -> &mut Chat {
         self.tick = Tick::from_micros(self.tick.as_micros() + seconds * 1_000_000);
-        let dos = self.mode.handle_time(self.tick);
-        self.carry_out(dos)
+        let actions = self.mode.handle_time(self.tick);
+        self.carry_out(actions)
     }
 
-    fn carry_out(&mut self, dos: Vec<Do>) -> &mut Chat {
-        for what in dos {
+    fn carry_out(&mut self, actions: Vec<Action>) -> &mut Chat {
+        for what in actions {
             match what {
-                Do::Print(styled) => self.seen += &styled.render(Paint::default()),
-                Do::Tell(line) => self.seen += &format!("! {line}\n"),
-                Do::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
-                Do::Close { request, to, .. } => {
+                Action::PrintMessage(styled) => self.seen += &styled.render(Style::default()),
+                Action::PrintNotice(line) => self.seen += &format!("! {line}\n"),
+                Action::Send { request, to, text, .. } => self.sent.push((request, to.to_string(), text)),
+                Action::Close { request, to, .. } => {
                     self.sent.push((request, to.to_string(), "[close]".to_owned()))
                 }
-                Do::Carriers(_) | Do::Block { .. } => {}
-                Do::Quit { status } => self.quit = Some(status),
+                Action::Carriers(_) | Action::Block { .. } => {}
+                Action::Quit { status } => self.quit = Some(status),
             }
         }
         self
@@ -403,7 +403,7 @@ fn unkept_letter_comes_back() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("one");
     let to = "JACK".parse().unwrap();
-    let why = crate::client::Unkept::Disk;
+    let why = crate::client::NotQueued::Disk;
     chat.event(Event::Unkept { request: 1, to, why, text: "one".to_owned() });
     let told = "! Not sent: your letter to JACK could not be written to disk\n! Your text:\n! one\n";
     assert!(chat.screen().contains(told), "{}", chat.screen());
@@ -414,10 +414,10 @@ fn unkept_letter_comes_back() {
 fn only_unusual_connection_events_are_reported() {
     let mut chat = Chat::new(Lang::En);
     chat.event(Event::Online { relay: relay(), via: Carrier::Udp })
-        .event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MovedWhy::Silent })
-        .event(Event::Moved { relay: relay(), via: Carrier::Udp, why: MovedWhy::Proved })
+        .event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MoveReason::Silent })
+        .event(Event::Moved { relay: relay(), via: Carrier::Udp, why: MoveReason::Proved })
         .event(Event::Lost { relay: relay() })
-        .event(Event::Unreached { relay: relay(), why: Unreached::Silent })
+        .event(Event::Unreached { relay: relay(), why: ConnectFailure::Silent })
         .event(Event::Online { relay: relay(), via: Carrier::Tcp })
         .event(Event::Pinned { relay: relay(), key: PublicKey([0; 32]) });
     assert_eq!(
@@ -510,10 +510,10 @@ fn unknown_sender_can_be_answered_by_name() {
 #[test]
 fn end_of_input_and_interrupt_have_their_statuses() {
     let mut chat = Chat::new(Lang::En);
-    assert_eq!(chat.mode.handle_typed(Typed::EndOfInput, NOW), [Do::Quit { status: 0 }]);
-    assert_eq!(chat.mode.handle_typed(Typed::Interrupted, NOW), [Do::Quit { status: 130 }]);
-    let told = chat.mode.handle_typed(Typed::Refused(Phrase::new("input-not-utf8")), NOW);
-    assert_eq!(told, [Do::Tell("Not sent: this line is not UTF-8".to_owned())]);
+    assert_eq!(chat.mode.handle_input(UserInput::EndOfInput, NOW), [Action::Quit { status: 0 }]);
+    assert_eq!(chat.mode.handle_input(UserInput::Interrupted, NOW), [Action::Quit { status: 130 }]);
+    let told = chat.mode.handle_input(UserInput::Refused(Phrase::new("input-not-utf8")), NOW);
+    assert_eq!(told, [Action::PrintNotice("Not sent: this line is not UTF-8".to_owned())]);
 }
 
 #[test]
@@ -531,8 +531,8 @@ fn letter_cannot_control_terminal() {
     for color in [false, true] {
         let mut mode = Chat::new(Lang::Zh).mode;
         for what in mode.show(&incoming("JACK", hostile), NOW.wall) {
-            let Do::Print(styled) = what else { panic!("a letter must be printed") };
-            let lines = styled.render(Paint { color, width: Some(80) });
+            let Action::PrintMessage(styled) = what else { panic!("a letter must be printed") };
+            let lines = styled.render(Style { color, width: Some(80) });
             let bare = lines.replace("\x1b[30;46m", "").replace("\x1b[0m", "");
             let bad = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}\u{2028}".contains(c);
             assert!(!bare.contains(bad), "{bare:?}");
@@ -553,12 +553,13 @@ proptest! {
 fn contact_or_unknown_sender_can_be_blocked() {
     let mut chat = Chat::new(Lang::En);
     let block = |chat: &mut Chat, line: &str| chat.mode.handle_line(line, NOW);
-    let tree = Resolved { label: "一棵树".to_owned(), relay: relay(), member: "tree".parse().unwrap() };
-    assert_eq!(block(&mut chat, "/block 一棵树"), [Do::Block { who: tree, blocked: true }]);
+    let tree =
+        ResolvedContact { label: "一棵树".to_owned(), relay: relay(), member: "tree".parse().unwrap() };
+    assert_eq!(block(&mut chat, "/block 一棵树"), [Action::Block { who: tree, blocked: true }]);
     assert!(
-        matches!(&block(&mut chat, "/block TOM")[..], [Do::Tell(why)] if why.starts_with("no contact TOM"))
+        matches!(&block(&mut chat, "/block TOM")[..], [Action::PrintNotice(why)] if why.starts_with("no contact TOM"))
     );
     chat.letter("TOM", "hi");
-    let tom = Resolved { label: "TOM".to_owned(), relay: relay(), member: "TOM".parse().unwrap() };
-    assert_eq!(block(&mut chat, "/unblock TOM"), [Do::Block { who: tom, blocked: false }]);
+    let tom = ResolvedContact { label: "TOM".to_owned(), relay: relay(), member: "TOM".parse().unwrap() };
+    assert_eq!(block(&mut chat, "/unblock TOM"), [Action::Block { who: tom, blocked: false }]);
 }

@@ -12,9 +12,9 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
 
-use crate::ui::line::Typed;
+use crate::ui::line::UserInput;
 
-use super::Ask;
+use super::Prompt;
 
 /// Maximum lines of the history for the arrow keys.
 const HISTORY_LEN: usize = 200;
@@ -26,16 +26,16 @@ pub(super) const NOTHING: &str = "\x1b[A\n";
 pub(super) const LEAVE: &str = "\x1b[?2004l\r\n";
 
 /// The line editor.
-pub(super) type Keys = Editor<Line, MemHistory>;
+pub(super) type LineEditor = Editor<EditorHelper, MemHistory>;
 
 /// Completions of a line, and whether it is empty.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct EditorHelper {
     candidates: Vec<String>,
     empty: Cell<bool>,
 }
 
-impl Completer for Line {
+impl Completer for EditorHelper {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
@@ -45,7 +45,7 @@ impl Completer for Line {
     }
 }
 
-impl Hinter for Line {
+impl Hinter for EditorHelper {
     type Hint = String;
 
     /// Returns no hint. It is called on each change of the line, so it records whether Ctrl-C would
@@ -56,15 +56,15 @@ impl Hinter for Line {
     }
 }
 
-impl Highlighter for Line {}
-impl Validator for Line {}
-impl Helper for Line {}
+impl Highlighter for EditorHelper {}
+impl Validator for EditorHelper {}
+impl Helper for EditorHelper {}
 
 /// Opens an editor, and a printer for text above its line.
 ///
 /// # Errors
 /// The terminal does not support editing.
-pub(super) fn open() -> rustyline::Result<(Keys, impl ExternalPrinter + Send + 'static)> {
+pub(super) fn open() -> rustyline::Result<(LineEditor, impl ExternalPrinter + Send + 'static)> {
     let config = Config::builder()
         .auto_add_history(true)
         .bracketed_paste(true)
@@ -72,36 +72,36 @@ pub(super) fn open() -> rustyline::Result<(Keys, impl ExternalPrinter + Send + '
         .build();
     let mut editor = Editor::with_history(config, MemHistory::new())?;
     editor.set_max_history_size(HISTORY_LEN)?;
-    editor.set_helper(Some(Line::default()));
+    editor.set_helper(Some(EditorHelper::default()));
     let printer = editor.create_external_printer()?;
     Ok((editor, printer))
 }
 
 /// Reads a line for each prompt, until the input or the prompts end.
-pub(super) fn run(mut editor: Keys, asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
-    for ask in asked {
+pub(super) fn run(mut editor: LineEditor, prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput)) {
+    for ask in prompts {
         let line = editor.helper_mut().expect("`open` sets it");
         line.candidates = ask.candidates;
         let read = match read_line(&mut editor, &ask.prompt) {
             Ok(read) => read,
-            Err(error) => return super::fail(&mut typed, error),
+            Err(error) => return super::fail(&mut on_input, error),
         };
-        let last = matches!(read, Typed::EndOfInput | Typed::Interrupted);
-        typed(read);
+        let last = matches!(read, UserInput::EndOfInput | UserInput::Interrupted);
+        on_input(read);
         if last {
             return;
         }
     }
 }
 
-fn read_line(editor: &mut Keys, prompt: &str) -> rustyline::Result<Typed> {
+fn read_line(editor: &mut LineEditor, prompt: &str) -> rustyline::Result<UserInput> {
     loop {
         match editor.readline(prompt) {
-            Ok(line) => return Ok(Typed::Line(line)),
-            Err(ReadlineError::Eof) => return Ok(Typed::EndOfInput),
+            Ok(line) => return Ok(UserInput::Line(line)),
+            Err(ReadlineError::Eof) => return Ok(UserInput::EndOfInput),
             Err(ReadlineError::Interrupted) => {
                 if editor.helper().is_some_and(|line| line.empty.get()) {
-                    return Ok(Typed::Interrupted);
+                    return Ok(UserInput::Interrupted);
                 }
             }
             Err(ReadlineError::Signal(_)) => {}
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn candidates_begin_with_typed_text() {
         let names = ["JACK", "JANE", "一棵树", "/to JACK"];
-        let line = Line { candidates: names.map(str::to_owned).to_vec(), ..Line::default() };
+        let line = EditorHelper { candidates: names.map(str::to_owned).to_vec(), ..EditorHelper::default() };
         let history = DefaultHistory::new();
         let complete = |begun: &str| line.complete(begun, begun.len(), &Context::new(&history)).unwrap().1;
         assert_eq!(complete("JA"), ["JACK", "JANE"]);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn empty_line_differs_from_begun_one() {
-        let line = Line::default();
+        let line = EditorHelper::default();
         let history = DefaultHistory::new();
         for (text, empty) in [("", true), ("a", false), ("", true)] {
             assert_eq!(line.hint(text, text.len(), &Context::new(&history)), None);

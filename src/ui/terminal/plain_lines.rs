@@ -4,10 +4,10 @@ use std::io::{self, BufRead, ErrorKind, IsTerminal};
 use std::sync::mpsc::Receiver;
 
 use crate::base::Phrase;
-use crate::ui::line::Typed;
+use crate::ui::line::UserInput;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
-use super::Ask;
+use super::Prompt;
 
 /// Maximum line length in bytes: a letter and 1 KiB, so that a letter slightly too long can be
 /// returned.
@@ -15,19 +15,19 @@ const LINE_LEN_MAX: usize = LETTER_TEXT_MAX + 1024;
 
 /// Reads a line for each prompt, until the input or the prompts end. Prompts are printed if stdin
 /// is a terminal.
-pub(super) fn run(asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
+pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput)) {
     let prompted = io::stdin().is_terminal();
     let mut input = io::stdin().lock();
-    for ask in asked {
+    for ask in prompts {
         if prompted {
             let _ = super::write_err(&ask.prompt);
         }
         let read = match next_line(&mut input) {
             Ok(read) => read,
-            Err(error) => return super::fail(&mut typed, error),
+            Err(error) => return super::fail(&mut on_input, error),
         };
-        let last = read == Typed::EndOfInput;
-        typed(read);
+        let last = read == UserInput::EndOfInput;
+        on_input(read);
         if last {
             return;
         }
@@ -36,7 +36,7 @@ pub(super) fn run(asked: &Receiver<Ask>, mut typed: impl FnMut(Typed)) {
 
 /// Reads the next line, without its end (`\n` or `\r\n`). A line that is too long or not UTF-8 is
 /// read to its end and refused.
-fn next_line(input: &mut impl BufRead) -> io::Result<Typed> {
+fn next_line(input: &mut impl BufRead) -> io::Result<UserInput> {
     let mut line = Vec::new();
     let mut len = 0;
     loop {
@@ -46,7 +46,7 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Typed> {
             Err(error) => return Err(error),
         };
         if bytes.is_empty() {
-            return Ok(if len == 0 { Typed::EndOfInput } else { finish(line, len) });
+            return Ok(if len == 0 { UserInput::EndOfInput } else { finish(line, len) });
         }
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let piece = &bytes[..end.unwrap_or(bytes.len())];
@@ -61,14 +61,15 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Typed> {
     }
 }
 
-fn finish(mut line: Vec<u8>, len: usize) -> Typed {
+fn finish(mut line: Vec<u8>, len: usize) -> UserInput {
     if len > LINE_LEN_MAX {
-        return Typed::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
+        return UserInput::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
     }
     if line.last() == Some(&b'\r') {
         line.pop();
     }
-    String::from_utf8(line).map_or_else(|_| Typed::Refused(Phrase::new("input-not-utf8")), Typed::Line)
+    String::from_utf8(line)
+        .map_or_else(|_| UserInput::Refused(Phrase::new("input-not-utf8")), UserInput::Line)
 }
 
 #[cfg(test)]
@@ -76,28 +77,28 @@ mod tests {
     use super::*;
     use std::io::BufReader;
 
-    fn all(input: &[u8], capacity: usize) -> Vec<Typed> {
+    fn all(input: &[u8], capacity: usize) -> Vec<UserInput> {
         let mut input = BufReader::with_capacity(capacity, input);
         let mut lines = Vec::new();
         loop {
             lines.push(next_line(&mut input).unwrap());
-            if lines.last() == Some(&Typed::EndOfInput) {
+            if lines.last() == Some(&UserInput::EndOfInput) {
                 return lines;
             }
         }
     }
 
-    fn line(text: &str) -> Typed {
-        Typed::Line(text.to_owned())
+    fn line(text: &str) -> UserInput {
+        UserInput::Line(text.to_owned())
     }
 
     #[test]
     fn lines_lose_their_ends_however_reads_are_cut() {
         for capacity in [1, 2, 3, 64] {
             let lines = all("JACK\r\n约不\n\nlast".as_bytes(), capacity);
-            assert_eq!(lines, [line("JACK"), line("约不"), line(""), line("last"), Typed::EndOfInput]);
+            assert_eq!(lines, [line("JACK"), line("约不"), line(""), line("last"), UserInput::EndOfInput]);
         }
-        assert_eq!(all(b"", 8), [Typed::EndOfInput]);
+        assert_eq!(all(b"", 8), [UserInput::EndOfInput]);
     }
 
     #[test]
@@ -110,23 +111,23 @@ mod tests {
         }
         assert_eq!(next_line(&mut BufReader::new(Broken)).unwrap_err().kind(), ErrorKind::IsADirectory);
         let mut told = Vec::new();
-        super::super::fail(&mut |typed| told.push(typed), "broken");
+        super::super::fail(&mut |on_input| told.push(on_input), "broken");
         let phrase = Phrase::new("input-failed").with("cause", "broken");
-        assert_eq!(told, [Typed::Refused(phrase), Typed::EndOfInput]);
+        assert_eq!(told, [UserInput::Refused(phrase), UserInput::EndOfInput]);
     }
 
     #[test]
     fn line_of_invalid_utf8_is_refused_and_next_one_read() {
         let lines = all(b"\xff\xfe\nok\n\xe9\xb9", 4);
-        let refused = Typed::Refused(Phrase::new("input-not-utf8"));
-        assert_eq!(lines, [refused.clone(), line("ok"), refused, Typed::EndOfInput]);
+        let refused = UserInput::Refused(Phrase::new("input-not-utf8"));
+        assert_eq!(lines, [refused.clone(), line("ok"), refused, UserInput::EndOfInput]);
     }
 
     #[test]
     fn line_longer_than_any_letter_is_skipped_and_refused() {
         let longest = "x".repeat(LINE_LEN_MAX);
         let lines = all(format!("{longest}\n{longest}x\nok\n").as_bytes(), 4096);
-        let refused = Typed::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
-        assert_eq!(lines, [line(&longest), refused, line("ok"), Typed::EndOfInput]);
+        let refused = UserInput::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
+        assert_eq!(lines, [line(&longest), refused, line("ok"), UserInput::EndOfInput]);
     }
 }

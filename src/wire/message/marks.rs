@@ -18,25 +18,25 @@
 
 use crate::base::{Mark, OutboxId};
 
-use super::super::bytes::{Malformed, Reader};
+use super::super::bytes::{DecodeError, Reader};
 use super::super::features::Features;
 use super::ToRelay;
 
 /// Maximum earlier sign-ins in a message.
 ///
 /// The relay may have received any of them, if none of those after it was answered.
-pub const EARLIER_MAX: usize = 16;
+pub const EARLIER_MARKS_MAX: usize = 16;
 
-const SAID_LEN: usize = 8;
+const MARK_TOKEN_LEN: usize = 8;
 
 /// Flag of the sign-in: a block list follows.
-pub(super) const SCREEN_FOLLOWS: u8 = 1;
+pub(super) const BLOCK_LIST_FOLLOWS: u8 = 1;
 /// Flag of the sign-in: an outbox follows.
 pub(super) const OUTBOX_FOLLOWS: u8 = 2;
 
 /// Mark and token of one sign-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Said {
+pub struct MarkToken {
     /// Higher than those of earlier sign-ins.
     pub mark: Mark,
     /// A random number.
@@ -49,58 +49,58 @@ pub struct OutboxMark<'a> {
     /// Appears in the ids of its letters.
     pub outbox: OutboxId,
     /// Mark and token of this sign-in.
-    pub said: Said,
+    pub mark_token: MarkToken,
     /// Marks and tokens of earlier sign-ins.
-    pub earlier: Earlier<'a>,
+    pub earlier: EarlierMarks<'a>,
 }
 
-/// At most [`EARLIER_MAX`] sign-ins, oldest first.
+/// At most [`EARLIER_MARKS_MAX`] sign-ins, oldest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Earlier<'a>(&'a [u8]);
+pub struct EarlierMarks<'a>(&'a [u8]);
 
-impl<'a> Earlier<'a> {
-    /// Wraps bytes that [`Earlier::put`] has written.
-    pub const fn new(bytes: &'a [u8]) -> Earlier<'a> {
-        Earlier(bytes)
+impl<'a> EarlierMarks<'a> {
+    /// Wraps bytes that [`EarlierMarks::put`] has written.
+    pub const fn new(bytes: &'a [u8]) -> EarlierMarks<'a> {
+        EarlierMarks(bytes)
     }
 
     /// Appends one sign-in.
-    pub fn put(buf: &mut Vec<u8>, said: Said) {
-        buf.extend_from_slice(&said.mark.0.to_be_bytes());
-        buf.extend_from_slice(&said.token.to_be_bytes());
+    pub fn put(buf: &mut Vec<u8>, mark_token: MarkToken) {
+        buf.extend_from_slice(&mark_token.mark.0.to_be_bytes());
+        buf.extend_from_slice(&mark_token.token.to_be_bytes());
     }
 
     /// Returns the sign-ins, oldest first.
-    pub fn iter(self) -> impl Iterator<Item = Said> + 'a {
-        self.0.chunks_exact(SAID_LEN).filter_map(|bytes| read_said(&mut Reader::new(bytes)).ok())
+    pub fn iter(self) -> impl Iterator<Item = MarkToken> + 'a {
+        self.0.chunks_exact(MARK_TOKEN_LEN).filter_map(|bytes| read_mark_token(&mut Reader::new(bytes)).ok())
     }
 }
 
 impl<'a> OutboxMark<'a> {
     pub(super) fn encode(&self, buf: &mut Vec<u8>) {
         buf.extend_from_slice(&self.outbox.0.to_be_bytes());
-        Earlier::put(buf, self.said);
-        buf.push(u8::try_from(self.earlier.0.len() / SAID_LEN).expect("there are at most EARLIER_MAX"));
+        EarlierMarks::put(buf, self.mark_token);
+        buf.push(u8::try_from(self.earlier.0.len() / MARK_TOKEN_LEN).expect("there are at most EARLIER_MAX"));
         buf.extend_from_slice(self.earlier.0);
     }
 
-    pub(super) fn decode(r: &mut Reader<'a>) -> Result<OutboxMark<'a>, Malformed> {
+    pub(super) fn decode(r: &mut Reader<'a>) -> Result<OutboxMark<'a>, DecodeError> {
         let outbox = OutboxId(r.u64()?);
-        let said = read_said(r)?;
+        let mark_token = read_mark_token(r)?;
         let count = usize::from(r.u8()?);
-        if count > EARLIER_MAX {
-            return Err(Malformed);
+        if count > EARLIER_MARKS_MAX {
+            return Err(DecodeError);
         }
-        Ok(OutboxMark { outbox, said, earlier: Earlier(r.bytes(count * SAID_LEN)?) })
+        Ok(OutboxMark { outbox, mark_token, earlier: EarlierMarks(r.bytes(count * MARK_TOKEN_LEN)?) })
     }
 }
 
-pub(super) fn read_said(r: &mut Reader<'_>) -> Result<Said, Malformed> {
-    Ok(Said { mark: Mark(r.u32()?), token: r.u32()? })
+pub(super) fn read_mark_token(r: &mut Reader<'_>) -> Result<MarkToken, DecodeError> {
+    Ok(MarkToken { mark: Mark(r.u32()?), token: r.u32()? })
 }
 
 /// Reads a sign-in after its kind.
-pub(super) fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> {
+pub(super) fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, DecodeError> {
     let name = r.short_text()?;
     let mut invite = &[][..];
     let mut flags = 0;
@@ -109,7 +109,7 @@ pub(super) fn read_sign_in(mut r: Reader<'_>) -> Result<ToRelay<'_>, Malformed> 
         flags = r.u8()?;
     }
     let outbox = (flags & OUTBOX_FOLLOWS != 0).then(|| OutboxMark::decode(&mut r)).transpose()?;
-    let screen_follows = flags & SCREEN_FOLLOWS != 0;
+    let block_list_follows = flags & BLOCK_LIST_FOLLOWS != 0;
     let features = Features::decode(&mut r);
-    Ok(ToRelay::SignIn { name, invite, screen_follows, outbox, features })
+    Ok(ToRelay::SignIn { name, invite, block_list_follows, outbox, features })
 }

@@ -58,23 +58,23 @@ impl Reason {
     /// Returns the reason for a word stored on disk.
     ///
     /// A word that no version writes becomes `Other(0)`, and never a wrong reason.
-    pub fn kept(word: &str) -> Reason {
-        Reason::of_word(word).unwrap_or(Reason::Other(0))
+    pub fn from_stored(word: &str) -> Reason {
+        Reason::from_word(word).unwrap_or(Reason::Other(0))
     }
 
     /// Returns the reason for this word; `None` if no reason has it.
-    pub fn of_word(word: &str) -> Option<Reason> {
+    pub fn from_word(word: &str) -> Option<Reason> {
         let known = REASONS.iter().find(|known| known.2 == word).map(|known| known.0);
-        known.or_else(|| Some(Reason::of_code(word.strip_prefix(OTHER_REASON)?.parse().ok()?)))
+        known.or_else(|| Some(Reason::from_code(word.strip_prefix(OTHER_REASON)?.parse().ok()?)))
     }
 
-    /// Returns every word that [`Reason::of_word`] knows without a number.
+    /// Returns every word that [`Reason::from_word`] knows without a number.
     pub fn known_words() -> impl Iterator<Item = &'static str> {
         REASONS.iter().map(|known| known.2)
     }
 
     /// Whether a recipient may refuse a letter for this reason.
-    pub const fn is_of_readers(self) -> bool {
+    pub const fn is_by_recipient(self) -> bool {
         matches!(self, Reason::Full | Reason::OldCopy | Reason::Unsupported)
     }
 
@@ -82,8 +82,8 @@ impl Reason {
     ///
     /// A stored reason of a later version becomes `Unsupported`: this version cannot decode its
     /// letter.
-    pub const fn of_reader(self) -> Reason {
-        if self.is_of_readers() { self } else { Reason::Unsupported }
+    pub const fn by_recipient(self) -> Reason {
+        if self.is_by_recipient() { self } else { Reason::Unsupported }
     }
 
     /// Returns the reason to send to a peer with these features.
@@ -113,7 +113,7 @@ impl Reason {
     }
 
     /// Whether the whole conversation is refused, so that later letters of it are refused as well.
-    pub const fn is_of_conversation(self) -> bool {
+    pub const fn is_about_conversation(self) -> bool {
         matches!(self, Reason::Unknown | Reason::Blocked)
     }
 
@@ -126,7 +126,7 @@ impl Reason {
     }
 
     /// Returns the reason with this number. Never returns [`Reason::Other`] for a known number.
-    pub fn of_code(code: u8) -> Reason {
+    pub fn from_code(code: u8) -> Reason {
         REASONS.iter().find(|r| r.1 == code).map_or(Reason::Other(code), |r| r.0)
     }
 }

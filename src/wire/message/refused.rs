@@ -2,7 +2,7 @@
 
 use crate::base::{LetterId, OutboxId};
 
-use super::super::bytes::{Malformed, Reader, put_short_text};
+use super::super::bytes::{DecodeError, Reader, put_short_text};
 use super::reason::Reason;
 
 /// Maximum nearest names in a refusal.
@@ -48,18 +48,18 @@ impl<'a> Refused<'a> {
     }
 
     /// Reads a refusal after its kind. A range that ends before it begins is malformed.
-    pub(super) fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, Malformed> {
+    pub(super) fn decode(mut r: Reader<'a>) -> Result<Refused<'a>, DecodeError> {
         let to = r.short_text()?;
         let id = LetterId { outbox: OutboxId(r.u64()?), number: r.u64()? };
         let through = r.u64()?;
         if through < id.number {
-            return Err(Malformed);
+            return Err(DecodeError);
         }
-        let reason = Reason::of_code(r.u8()?);
+        let reason = Reason::from_code(r.u8()?);
         let may_have_arrived = r.u8()? != 0;
         let count = usize::from(r.u8()?);
         let mut nearest = Nearest::default();
-        for slot in nearest.0.get_mut(..count).ok_or(Malformed)? {
+        for slot in nearest.0.get_mut(..count).ok_or(DecodeError)? {
             *slot = Some(r.short_text()?);
         }
         Ok(Refused { to, id, through, reason, may_have_arrived, nearest })

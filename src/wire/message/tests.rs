@@ -16,18 +16,21 @@ fn client_messages_round_trip() {
     let letter = Letter { to: "武大郎", id: ID, prev: 2, mark: Mark(0), kind: KIND_TEXT, body: b"body" };
     let features = Features::OURS;
     let all = [
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features },
-        ToRelay::SignIn { name: "TOM", invite: &[7; 16], screen_follows: false, outbox: None, features },
-        ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: true, outbox: None, features },
-        ToRelay::Screen { flags: SCREEN_FIRST | SCREEN_LAST, names: Names::default() },
-        ToRelay::Screen { flags: SCREEN_ONLY, names: Names::new(b"\x03TOM\x06\xe6\xad\xa6\xe5\xa4\xa7") },
+        ToRelay::SignIn { name: "TOM", invite: &[], block_list_follows: false, outbox: None, features },
+        ToRelay::SignIn { name: "TOM", invite: &[7; 16], block_list_follows: false, outbox: None, features },
+        ToRelay::SignIn { name: "TOM", invite: &[], block_list_follows: true, outbox: None, features },
+        ToRelay::BlockList { flags: BLOCK_LIST_FIRST | BLOCK_LIST_LAST, names: NameList::default() },
+        ToRelay::BlockList {
+            flags: ALLOW_LIST,
+            names: NameList::new(b"\x03TOM\x06\xe6\xad\xa6\xe5\xa4\xa7"),
+        },
         stored(false),
         stored(true),
         ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
-        ToRelay::Ask { to: "一棵树", outbox: OutboxId(9) },
-        ToRelay::Heard { to: "一棵树", id: ID },
-        ToRelay::Mark { outbox: OutboxId(9), said: Said { mark: Mark(7), token: u32::MAX } },
-        ToRelay::ReaderRefusal { from: "一棵树", id: ID, reason: Reason::Full },
+        ToRelay::QueryReceipt { to: "一棵树", outbox: OutboxId(9) },
+        ToRelay::RefusalReceived { to: "一棵树", id: ID },
+        ToRelay::Mark { outbox: OutboxId(9), mark_token: MarkToken { mark: Mark(7), token: u32::MAX } },
+        ToRelay::RecipientRefusal { from: "一棵树", id: ID, reason: Reason::Full },
         ToRelay::Letter(letter),
     ];
     for message in all {
@@ -39,24 +42,28 @@ fn client_messages_round_trip() {
 
 #[test]
 fn sign_in_holds_at_most_16_earlier_ones() {
-    let said = |mark| Said { mark: Mark(mark), token: mark * 3 };
+    let mark_token = |mark| MarkToken { mark: Mark(mark), token: mark * 3 };
     let mut earlier = Vec::new();
-    for many in 0..=EARLIER_MAX + 1 {
-        let outbox = OutboxMark { outbox: OutboxId(9), said: said(99), earlier: Earlier::new(&earlier) };
+    for many in 0..=EARLIER_MARKS_MAX + 1 {
+        let outbox = OutboxMark {
+            outbox: OutboxId(9),
+            mark_token: mark_token(99),
+            earlier: EarlierMarks::new(&earlier),
+        };
         let name = "TOM";
         let invite = &b""[..];
-        let screen_follows = many % 2 == 1;
+        let block_list_follows = many % 2 == 1;
         let features = Features(6);
-        let sign_in = ToRelay::SignIn { name, invite, screen_follows, outbox: Some(outbox), features };
+        let sign_in = ToRelay::SignIn { name, invite, block_list_follows, outbox: Some(outbox), features };
         let mut buf = Vec::new();
         sign_in.encode(&mut buf);
-        let read = if many <= EARLIER_MAX { Ok(Some(sign_in)) } else { Err(Malformed) };
+        let read = if many <= EARLIER_MARKS_MAX { Ok(Some(sign_in)) } else { Err(DecodeError) };
         assert_eq!(ToRelay::decode(&buf), read, "{many}");
-        assert_eq!(ToRelay::decode(&buf[..buf.len() - 5]), Err(Malformed), "{many}: the last is cut short");
+        assert_eq!(ToRelay::decode(&buf[..buf.len() - 5]), Err(DecodeError), "{many}: the last is cut short");
         buf.extend_from_slice(b"later");
         assert_eq!(ToRelay::decode(&buf), read, "later versions may add");
         assert_eq!(outbox.earlier.iter().count(), many);
-        Earlier::put(&mut earlier, said(many as u32));
+        EarlierMarks::put(&mut earlier, mark_token(many as u32));
     }
 }
 
@@ -107,17 +114,18 @@ fn relay_messages_round_trip() {
 /// A sign-in may end after its name or after its flags; a list of names must be complete.
 #[test]
 fn torn_name_list_is_malformed_and_sign_in_fields_are_optional() {
-    assert_eq!(ToRelay::decode(b"\x06\x03\x03TO"), Err(Malformed));
-    assert_eq!(ToRelay::decode(b"\x06\x03\x01\xff"), Err(Malformed));
-    let Ok(Some(ToRelay::Screen { names, .. })) = ToRelay::decode(b"\x06\x03\x03TOM\x00\x01J") else {
+    assert_eq!(ToRelay::decode(b"\x06\x03\x03TO"), Err(DecodeError));
+    assert_eq!(ToRelay::decode(b"\x06\x03\x01\xff"), Err(DecodeError));
+    let Ok(Some(ToRelay::BlockList { names, .. })) = ToRelay::decode(b"\x06\x03\x03TOM\x00\x01J") else {
         panic!("not a block list")
     };
     assert_eq!(names.iter().collect::<Vec<_>>(), ["TOM", "", "J"]);
     let features = Features::OURS;
-    let alone = ToRelay::SignIn { name: "TOM", invite: &[], screen_follows: false, outbox: None, features };
+    let alone =
+        ToRelay::SignIn { name: "TOM", invite: &[], block_list_follows: false, outbox: None, features };
     assert_eq!(ToRelay::decode(b"\x01\x03TOM"), Ok(Some(alone)));
     assert_eq!(ToRelay::decode(b"\x01\x03TOM\0\0"), Ok(Some(alone)), "absent bits are none");
-    assert_eq!(ToRelay::decode(b"\x01\x03TOM\x02ab"), Err(Malformed), "the flags are missing");
+    assert_eq!(ToRelay::decode(b"\x01\x03TOM\x02ab"), Err(DecodeError), "the flags are missing");
     assert!(ToRelay::decode(b"\x01\x03TOM\x00\xf0later").is_ok(), "later versions may add");
 }
 
@@ -128,7 +136,7 @@ fn reader_refusal_with_other_reason_is_malformed() {
         let read = ToRelay::decode(&refusal(code)).is_ok();
         assert_eq!(read, [3, 8, 10].contains(&code), "{code}");
     }
-    assert_eq!(ToRelay::decode(&refusal(3)[..21]), Err(Malformed), "the reason is missing");
+    assert_eq!(ToRelay::decode(&refusal(3)[..21]), Err(DecodeError), "the reason is missing");
     assert!(ToRelay::decode(&[&refusal(3)[..], b"later"].concat()).is_ok(), "later versions may add");
 }
 
@@ -146,11 +154,11 @@ fn refusal_that_ends_before_it_begins_is_malformed() {
 
 #[test]
 fn unknown_kind_is_violation_or_skipped() {
-    assert_eq!(ToRelay::decode(&[0x7f]), Err(Malformed));
+    assert_eq!(ToRelay::decode(&[0x7f]), Err(DecodeError));
     assert_eq!(ToRelay::decode(&[0x80, 1, 2]), Ok(None));
-    assert_eq!(ToClient::decode(&[0x7f]), Err(Malformed));
+    assert_eq!(ToClient::decode(&[0x7f]), Err(DecodeError));
     assert_eq!(ToClient::decode(&[0xff]), Ok(None));
-    assert_eq!(ToClient::decode(&[]), Err(Malformed));
+    assert_eq!(ToClient::decode(&[]), Err(DecodeError));
 }
 
 proptest! {
@@ -165,6 +173,6 @@ proptest! {
         let mut buf = Vec::new();
         ToRelay::Letter(Letter { to: "TOM", id: ID, prev: 2, mark: Mark(4), kind: 1, body: b"" }).encode(&mut buf);
         prop_assume!(cut < buf.len());
-        prop_assert_eq!(ToRelay::decode(&buf[..cut]), Err(Malformed));
+        prop_assert_eq!(ToRelay::decode(&buf[..cut]), Err(DecodeError));
     }
 }

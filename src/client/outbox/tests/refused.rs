@@ -6,11 +6,11 @@ use super::*;
 fn expired_letter_tried_before_acceptance_may_have_arrived() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
-    outbox.session_lost();
+    outbox.handle_session_lost();
     assert_eq!(offered(&mut outbox), [(1, 0)]);
     told(&mut outbox, receipt(1, 0, 0, 9));
     assert!(refuse(&mut outbox, 1, Reason::Expired));
-    assert!(outbox.refusal_recorded(&jack(), id(1)).unwrap().may_have_arrived);
+    assert!(outbox.take_recorded_refusal(&jack(), id(1)).unwrap().may_have_arrived);
 }
 
 /// A process ended before it had shown them.
@@ -18,14 +18,14 @@ fn expired_letter_tried_before_acceptance_may_have_arrived() {
 fn refusals_of_earlier_run_are_shown_in_order() {
     let mut outbox = outbox(0);
     for number in 3..6 {
-        let letter = KeptLetter {
+        let letter = PersistedLetter {
             request: number,
             text: number.to_string(),
             written: Wall(0),
             mark: Mark(1),
-            made: Made::default(),
+            made: LetterBody::default(),
         };
-        let refusal = KeptRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
+        let refusal = PersistedRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
         outbox.restore_refusal(jack(), id(number), refusal);
     }
     let told: Vec<u64> =
@@ -40,10 +40,10 @@ fn refusal_of_resent_and_accepted_letter_may_have_arrived() {
     for reason in [Reason::Full, Reason::Unsupported, Reason::Expired] {
         let mut outbox = outbox(1);
         offered(&mut outbox);
-        outbox.session_lost();
+        outbox.handle_session_lost();
         offered(&mut outbox);
         told(&mut outbox, receipt(1, 0, 0, 9));
         assert!(refuse(&mut outbox, 1, reason));
-        assert!(outbox.refusal_recorded(&jack(), id(1)).unwrap().may_have_arrived, "{reason:?}");
+        assert!(outbox.take_recorded_refusal(&jack(), id(1)).unwrap().may_have_arrived, "{reason:?}");
     }
 }

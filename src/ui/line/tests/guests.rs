@@ -8,8 +8,8 @@ const TWO: &str = "guest-127.0.0.1-62852";
 fn desk(lang: Lang) -> Chat {
     let mut chat = Chat::with(lang, Carriers::Auto, "");
     chat.mode = LineMode::new(
-        Settings { desk: true, ..chat.mode.settings.clone() },
-        contacts::Book::parse("", "contacts.toml").unwrap(),
+        LineModeOptions { is_desk: true, ..chat.mode.options.clone() },
+        contacts::AddressBook::parse("", "contacts.toml").unwrap(),
         None,
     );
     chat
@@ -23,7 +23,7 @@ fn sent_to(chat: &Chat) -> Vec<(&str, &str)> {
 fn desk_answers_guest_after_guest() {
     let mut chat = desk(Lang::Zh);
     chat.letter(ONE, "约不").letter(TWO, "你好").letter(ONE, "?").line("不约").line("您好");
-    chat.note(TWO, GuestNote::Left).line("没人").line("/who");
+    chat.note(TWO, GuestEvent::Left).line("没人").line("/who");
     assert_eq!(sent_to(&chat), [(ONE, "不约"), (TWO, "您好")]);
     let screen = "\
 来自[127.0.0.1:62851]的一条消息: 约不
@@ -54,8 +54,8 @@ fn q_ends_conversation_with_guest() {
 #[test]
 fn guest_left_needs_no_answer_and_guest_ended_does() {
     let mut chat = desk(Lang::En);
-    chat.letter(ONE, "bye").note(ONE, GuestNote::Left);
-    chat.letter(TWO, "hi").note(TWO, GuestNote::Ended).line("hi yourself");
+    chat.letter(ONE, "bye").note(ONE, GuestEvent::Left);
+    chat.letter(TWO, "hi").note(TWO, GuestEvent::Ended).line("hi yourself");
     assert_eq!(sent_to(&chat), [(TWO, "hi yourself")]);
     let screen = "\
 A message from [127.0.0.1:62851]: bye
@@ -95,7 +95,7 @@ fn guest_among_contacts_is_marked_and_found_by_name_alone() {
         chat.screen()
     );
     assert!(chat.screen().contains("! no contact"), "{}", chat.screen());
-    chat.note(ONE, GuestNote::Left);
+    chat.note(ONE, GuestEvent::Left);
     assert!(!chat.mode.candidates().contains(&ONE.to_owned()));
     chat.event(refused(1, Reason::Unknown, "hi"));
     assert!(

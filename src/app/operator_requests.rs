@@ -1,0 +1,139 @@
+//! The operator's requests to a running relay. A thread polls the relay's folder, passes requests
+//! to the loop, and stores each result.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::base::{Name, Phrase};
+use crate::net::LoopHandle;
+use crate::relay::{Command, OperatorOutcome};
+use crate::store::RequestQueue;
+use crate::wire::message::NameReason;
+
+/// Polling interval of the folder. 150 ms: not noticed by the operator, and each poll reads shared
+/// memory once.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// Maximum results queued for the thread: as many requests as it passes on at once.
+const ANSWERS_MAX: usize = 256;
+
+/// The polling thread; it ends when this value is dropped.
+pub(super) struct OperatorRequests {
+    answers: Option<SyncSender<(u64, OperatorOutcome)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl OperatorRequests {
+    /// Starts polling for requests in the folder of a relay that this process has locked.
+    ///
+    /// # Errors
+    /// Those of [`RequestQueue::serve`]; `store-no-thread`.
+    pub(super) fn start(dir: &Path, loop_handle: LoopHandle<Command>) -> Result<OperatorRequests, Phrase> {
+        let requests = RequestQueue::serve(dir)?;
+        let (answers, from_loop) = sync_channel(ANSWERS_MAX);
+        let serve = move || serve(requests, &loop_handle, &from_loop);
+        let thread = thread::Builder::new().name("operators".to_owned()).spawn(serve);
+        let thread = thread.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
+        Ok(OperatorRequests { answers: Some(answers), thread: Some(thread) })
+    }
+
+    /// Passes on the result of a request. Never blocks: a result beyond [`ANSWERS_MAX`] is dropped,
+    /// and its command reports that it got no answer.
+    pub(super) fn answer(&self, id: u64, outcome: OperatorOutcome) {
+        let answers = self.answers.as_ref().expect("only drop takes it");
+        if answers.try_send((id, outcome)).is_err() {
+            log::warn!("queue full: no answer to request {id}");
+        }
+    }
+}
+
+impl Drop for OperatorRequests {
+    fn drop(&mut self) {
+        self.answers = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(
+    mut requests: RequestQueue,
+    loop_handle: &LoopHandle<Command>,
+    answers: &Receiver<(u64, OperatorOutcome)>,
+) {
+    let mut in_trouble = false;
+    loop {
+        let served = match answers.recv_timeout(LOOK_EVERY) {
+            Ok((id, outcome)) => requests.answer(id as i64, &word_of(&outcome)),
+            Err(RecvTimeoutError::Timeout) => requests.new_ones().map(|new| {
+                for (id, request) in new {
+                    loop_handle.command(Command::Request { id: id as u64, request });
+                }
+            }),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Err(why) = &served
+            && !in_trouble
+        {
+            log::warn!("requests of the operator cannot be read: {why}");
+        }
+        in_trouble = served.is_err();
+    }
+}
+
+/// Returns the stored form of an outcome.
+fn word_of(outcome: &OperatorOutcome) -> String {
+    match outcome {
+        OperatorOutcome::Done => "done".to_owned(),
+        OperatorOutcome::Unknown => "unknown".to_owned(),
+        OperatorOutcome::Full => "full".to_owned(),
+        OperatorOutcome::Disk => "disk".to_owned(),
+        OperatorOutcome::Alike(other) => format!("alike {other}"),
+        OperatorOutcome::NotFree(NameReason::Confusable, other) => format!("confusable {other}"),
+        OperatorOutcome::NotFree(NameReason::Reserved, other) => format!("reserved {other}"),
+        OperatorOutcome::NotFree(_, other) => format!("taken {other}"),
+    }
+}
+
+/// Parses the output of [`word_of`]; `None` for anything else.
+pub(super) fn read_outcome(text: &str) -> Option<OperatorOutcome> {
+    let not_free = |reason, name: &str| Some(OperatorOutcome::NotFree(reason, name.parse::<Name>().ok()?));
+    match text.split_once(' ') {
+        Some(("alike", other)) => other.parse::<Name>().ok().map(OperatorOutcome::Alike),
+        Some(("confusable", other)) => not_free(NameReason::Confusable, other),
+        Some(("reserved", other)) => not_free(NameReason::Reserved, other),
+        Some(("taken", other)) => not_free(NameReason::Taken, other),
+        Some(_) => None,
+        None => {
+            [OperatorOutcome::Done, OperatorOutcome::Unknown, OperatorOutcome::Full, OperatorOutcome::Disk]
+                .into_iter()
+                .find(|outcome| word_of(outcome) == text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_reads_back_as_written() {
+        let name: Name = "一棵树".parse().unwrap();
+        let not_free = [NameReason::Taken, NameReason::Confusable, NameReason::Reserved]
+            .map(|reason| OperatorOutcome::NotFree(reason, name.clone()));
+        let plain = [
+            OperatorOutcome::Done,
+            OperatorOutcome::Alike(name),
+            OperatorOutcome::Unknown,
+            OperatorOutcome::Full,
+            OperatorOutcome::Disk,
+        ];
+        for outcome in plain.iter().chain(&not_free) {
+            assert_eq!(read_outcome(&word_of(outcome)).as_ref(), Some(outcome));
+        }
+        for wrong in ["", "do", "taken ", "taken a b"] {
+            assert_eq!(read_outcome(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What receipts say about the letters of one conversation.
+
+use crate::base::{LetterId, OutboxId};
+use crate::client::api::Progress;
+
+use super::letters::OutboxLetter;
+use super::watermarks::Watermarks;
+use super::{Conversation, ProgressUpdate, UNREAD_MAX, WINDOW_LETTERS};
+
+impl Conversation {
+    /// Takes the held receipts for letters before the first refusal that was not shown yet.
+    pub(super) fn take_marks(&mut self) -> Watermarks {
+        match self.refusals.iter().map(|refusal| refusal.id.number).min() {
+            Some(first) => self.held.before(first),
+            None => std::mem::take(&mut self.held),
+        }
+    }
+
+    /// Marks letters as accepted, or as waiting in the mailbox, up to the watermarks.
+    pub(super) fn accept(
+        &mut self,
+        outbox: OutboxId,
+        marks: Watermarks,
+        tell: &mut impl FnMut(ProgressUpdate),
+    ) {
+        let through = marks.accepted.max(marks.delivered).max(marks.read);
+        for place in 0..self.letters.len() {
+            let letter = &mut self.letters[place];
+            if letter.number > through {
+                break;
+            }
+            // Never sent: the relay cannot have accepted it, whatever it claims.
+            if !(letter.accepted || letter.sent || letter.unanswered_before) {
+                continue;
+            }
+            let request = letter.request;
+            let id = LetterId { outbox, number: letter.number };
+            if !letter.accepted {
+                self.put_back(place);
+                let letter = &mut self.letters[place];
+                letter.accepted = true;
+                self.standing_refusal =
+                    self.standing_refusal.filter(|verdict| letter.number < verdict.refused);
+                self.window = WINDOW_LETTERS.min(self.window + 1);
+                self.reach.accepted = self.reach.accepted.max(letter.number);
+                tell(ProgressUpdate { request, id, progress: Progress::Accepted, taken: marks.taken });
+            }
+            let letter = &mut self.letters[place];
+            if marks.until.0 > 0 && letter.number > marks.delivered && letter.until.0 == 0 {
+                letter.until = marks.until;
+                tell(ProgressUpdate {
+                    request,
+                    id,
+                    progress: Progress::Waiting { until: marks.until },
+                    taken: marks.taken,
+                });
+            }
+        }
+        self.reach.until = marks.until;
+    }
+
+    /// Removes the delivered letters. Returns their number and the bytes of their bodies.
+    pub(super) fn deliver(
+        &mut self,
+        outbox: OutboxId,
+        marks: Watermarks,
+        tell: &mut impl FnMut(ProgressUpdate),
+    ) -> (usize, usize) {
+        let through = marks.delivered.max(marks.read);
+        let mut letters = 0;
+        let mut bytes = 0;
+        while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
+            let OutboxLetter { request, number, made, .. } = self.remove(0);
+            letters += 1;
+            bytes += made.body.len();
+            self.reach.taken = number;
+            self.reach.delivered = number;
+            if self.unread.len() == UNREAD_MAX {
+                self.unread.pop_front();
+            }
+            self.unread.push_back((number, request));
+            tell(ProgressUpdate {
+                request,
+                id: LetterId { outbox, number },
+                progress: Progress::Delivered,
+                taken: marks.taken,
+            });
+        }
+        (letters, bytes)
+    }
+
+    /// Reports delivered letters that were read.
+    pub(super) fn read(
+        &mut self,
+        outbox: OutboxId,
+        marks: Watermarks,
+        tell: &mut impl FnMut(ProgressUpdate),
+    ) {
+        while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= marks.read) {
+            self.unread.pop_front();
+            tell(ProgressUpdate {
+                request,
+                id: LetterId { outbox, number },
+                progress: Progress::Read,
+                taken: marks.taken,
+            });
+        }
+        self.reach.read = self.reach.read.max(marks.read.min(self.reach.delivered));
+    }
+
+    /// Drops the bodies of accepted letters. Returns the bytes freed.
+    pub(super) fn drop_accepted_bodies(&mut self) -> usize {
+        let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
+        accepted.map(|letter| std::mem::take(&mut letter.made.body).len()).sum()
+    }
+}

@@ -1,0 +1,225 @@
+//! Writes the address book atomically: after a crash the file is either the old or the new version.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::locate::read;
+use super::{Contact, Location, RelayEntry, add, put_relay, remove, set_blocked, set_relay_key};
+use crate::base::{Fingerprint, HostPort, Name, Phrase};
+
+/// Maximum symbolic links that are followed; more are a loop. Linux itself stops at 40.
+const LINKS_MAX: usize = 8;
+
+impl Location {
+    /// Adds a contact to the file, which is created if it is missing.
+    ///
+    /// # Errors
+    /// Those of [`add`] and of reading, and `book-unwritable` (`file`, `why`). The file is then
+    /// unchanged.
+    pub fn add(&self, contact: &Contact) -> Result<(), Phrase> {
+        self.change(|text| add(text, &self.file(), contact))
+    }
+
+    /// Removes a contact from the file.
+    ///
+    /// # Errors
+    /// Those of [`remove`] and of reading, and `book-unwritable` (`file`, `why`). The file is then
+    /// unchanged.
+    pub fn remove(&self, label: &str) -> Result<(), Phrase> {
+        if self.named && !self.path.exists() {
+            return Err(self.missing());
+        }
+        self.change(|text| remove(text, &self.file(), label))
+    }
+
+    /// Blocks or unblocks a contact.
+    ///
+    /// # Errors
+    /// Those of [`set_blocked`] and of reading, and `book-unwritable` (`file`, `why`). The file is
+    /// then unchanged.
+    pub fn set_blocked(&self, label: &str, blocked: bool) -> Result<(), Phrase> {
+        self.change(|text| set_blocked(text, &self.file(), label, blocked))
+    }
+
+    /// Adds a relay to the file, which is created if it is missing. Returns the relay's name there.
+    ///
+    /// # Errors
+    /// Those of [`put_relay`] and of reading, and `book-unwritable` (`file`, `why`). The file is
+    /// then unchanged.
+    pub fn put_relay(&self, relay: &RelayEntry) -> Result<Name, Phrase> {
+        let mut name = None;
+        self.change(|text| {
+            let (text, put) = put_relay(text, &self.file(), relay)?;
+            name = Some(put);
+            Ok(text)
+        })?;
+        Ok(name.expect("a successful edit sets the name"))
+    }
+
+    /// Checks whether [`Location::put_relay`] would succeed; changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`put_relay`] and of reading.
+    pub fn try_put_relay(&self, relay: &RelayEntry) -> Result<(), Phrase> {
+        put_relay(&read(&self.path)?.unwrap_or_default(), &self.file(), relay).map(drop)
+    }
+
+    /// Changes the key of a relay wherever the file has one.
+    ///
+    /// # Errors
+    /// Those of [`set_relay_key`] and of reading, and `book-unwritable` (`file`, `why`). The file
+    /// is then unchanged.
+    pub fn set_relay_key(&self, relay: &HostPort, key: Fingerprint) -> Result<(), Phrase> {
+        self.change(|text| set_relay_key(text, &self.file(), relay, key))
+    }
+
+    /// Reads, edits and writes under a lock of the folder, so that no concurrent edit is lost.
+    fn change(&self, edit: impl FnOnce(&str) -> Result<String, Phrase>) -> Result<(), Phrase> {
+        let unwritable =
+            |why: io::Error| Phrase::new("book-unwritable").with("file", self.file()).with("why", why);
+        let path = followed(&self.path).map_err(unwritable)?;
+        let folder = folder_of(&path);
+        fs::create_dir_all(folder).map_err(unwritable)?;
+        let held = File::open(folder).map_err(unwritable)?;
+        match held.lock() {
+            // Not every file system has locks. A book on such a file system is still written
+            // atomically.
+            Err(why) if why.kind() != ErrorKind::Unsupported => return Err(unwritable(why)),
+            _ => {}
+        }
+        let text = read(&path)?.unwrap_or_default();
+        let edited = edit(&text)?;
+        if edited == text && path.exists() {
+            return Ok(());
+        }
+        replace(&path, folder, &edited).and_then(|()| held.sync_all()).map_err(unwritable)
+    }
+}
+
+/// Replaces the file: writes a new one in the same folder, syncs it and renames it over the old
+/// one.
+///
+/// The new file has the mode of the old one.
+fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
+    let beside = folder.join(format!(".{name}.new"));
+    let permissions = match fs::metadata(path) {
+        Ok(old) if old.permissions().readonly() => return Err(ErrorKind::PermissionDenied.into()),
+        Ok(old) => Some(old.permissions()),
+        Err(why) if why.kind() == ErrorKind::NotFound => None,
+        Err(why) => return Err(why),
+    };
+    let written = write_new(&beside, text, permissions).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // Best effort: the first error is the one to report.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_new(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
+    let create = || OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = create().or_else(|why| match why.kind() {
+        // Left by a run that was killed. We hold the lock, so no other process is writing it.
+        ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create()),
+        _ => Err(why),
+    })?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Returns the target of symbolic links, which may be missing.
+pub(super) fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match fs::read_link(&path) {
+            Ok(to) => path = folder_of(&path).join(to),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// Returns the folder of a path; `.` for a bare file name.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn at(path: PathBuf) -> Location {
+        Location { path, named: true }
+    }
+
+    fn contact(name: &str) -> Contact {
+        Contact::new(name.parse().unwrap(), "h:1".parse().unwrap())
+    }
+
+    #[test]
+    fn missing_book_is_created_with_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = at(folder.path().join("a/b/contacts.toml"));
+        book.add(&contact("JACK")).unwrap();
+        assert_eq!(fs::read_to_string(&book.path).unwrap(), "[contacts]\nJACK = \"h:1\"\n");
+        assert_eq!(fs::read_dir(book.path.parent().unwrap()).unwrap().count(), 1);
+        book.remove("JACK").unwrap();
+        assert_eq!(fs::read_to_string(&book.path).unwrap(), "[contacts]\n");
+        assert_eq!(at(folder.path().join("no")).remove("x").unwrap_err().key(), "book-missing");
+    }
+
+    #[test]
+    fn file_mode_and_symbolic_link_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real.toml");
+        let link = folder.path().join("contacts.toml");
+        fs::write(&real, "# mine\n").unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("real.toml", &link).unwrap();
+        fs::write(folder.path().join(".real.toml.new"), "left by a killed run").unwrap();
+        at(link.clone()).add(&contact("JACK")).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "# mine\n\n[contacts]\nJACK = \"h:1\"\n");
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    // faults.md: R76
+    #[test]
+    fn unwritable_book_is_reported_and_left_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("contacts.toml");
+        fs::write(&path, "# mine\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        assert_eq!(at(path.clone()).add(&contact("A")).unwrap_err().key(), "book-unwritable");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
+        let looped = folder.path().join("loop");
+        symlink("loop", &looped).unwrap();
+        assert_eq!(at(looped).add(&contact("A")).unwrap_err().key(), "book-unwritable");
+    }
+
+    #[test]
+    fn concurrent_writers_lose_no_edit() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = at(folder.path().join("contacts.toml"));
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let book = &book;
+                scope.spawn(move || {
+                    for n in 0..5 {
+                        book.add(&contact(&format!("w{writer}-{n}"))).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(book.load().unwrap().contacts.len(), 20);
+    }
+}

@@ -1,0 +1,235 @@
+//! Block lists: unwanted letters are refused when they arrive, and waiting ones when they would be
+//! sent. Each refusal is reported to its sender.
+
+use std::collections::BTreeSet;
+
+use crate::base::{LetterId, Name, Tick, Ticket, empty_value};
+use crate::wire::message::{ALLOW_LIST, BLOCK_LIST_FIRST, BLOCK_LIST_LAST, NameList, Reason};
+
+use super::flows::{Destination, FlowId, Refusal};
+use super::limits::{REJECT_INTERVAL, REJECTED_MAX, SPILL_AFTER};
+use super::mailbox::{MailboxEntry, Sender};
+use super::mailbox_storage::StoreContinuation;
+use super::members::MemberId;
+use super::membership::{BLOCK_LIST_MAX, MembershipChange};
+use super::records::{PendingRefusal, Record};
+use super::sessions::{RefusedLetter, SessionSlot};
+use super::unwritten::RecordKey;
+use super::{Out, Relay};
+
+/// Block list and allow list of one session.
+#[derive(Debug, Default)]
+pub(super) struct SessionBlockList {
+    /// Whether a list is expected: no letter is sent before it is complete.
+    pub(super) awaited: bool,
+    /// A list of which further parts are expected.
+    incoming: BTreeSet<Name>,
+    /// Allow list: only letters of these members are sent, while the session lasts.
+    pub(super) allowed: Option<BTreeSet<Name>>,
+    /// The next allow list, until the block list that follows it is complete.
+    next_allowed: Option<BTreeSet<Name>>,
+}
+
+empty_value!(
+    SessionBlockList,
+    SessionBlockList { awaited: false, incoming: BTreeSet::new(), allowed: None, next_allowed: None },
+    SessionBlockList::is_empty
+);
+
+impl SessionBlockList {
+    /// Whether the session has no lists and expects none.
+    pub(super) fn is_empty(&self) -> bool {
+        let SessionBlockList { awaited, incoming, allowed, next_allowed } = self;
+        !awaited && incoming.is_empty() && allowed.is_none() && next_allowed.is_none()
+    }
+}
+
+impl Relay {
+    /// Handles a part of a list. Invalid names and those beyond the bound are skipped without a
+    /// reply, because clients know the bound.
+    pub(super) fn handle_block_list(
+        &mut self,
+        slot: SessionSlot,
+        flags: u8,
+        names: NameList<'_>,
+        out: &mut Out,
+    ) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let Some(member) = session.member() else { return };
+        let block_list = &mut *session.block_list;
+        if flags & BLOCK_LIST_FIRST != 0 {
+            block_list.incoming.clear();
+        }
+        for name in names.iter().filter_map(|name| name.parse().ok()) {
+            if block_list.incoming.len() < BLOCK_LIST_MAX {
+                block_list.incoming.insert(name);
+            }
+        }
+        if flags & BLOCK_LIST_LAST == 0 {
+            return;
+        }
+        let list = std::mem::take(&mut block_list.incoming);
+        if flags & ALLOW_LIST != 0 {
+            block_list.next_allowed = Some(list);
+            return;
+        }
+        block_list.allowed = block_list.next_allowed.take();
+        block_list.awaited = false;
+        self.set_blocked(member, list, out);
+        self.sessions.mark(slot);
+    }
+
+    /// Replaces this member's block list, durably.
+    pub(super) fn set_blocked(&mut self, member: MemberId, blocked: BTreeSet<Name>, out: &mut Out) {
+        let known = &mut self.member_states[member.0].blocked;
+        if **known == blocked {
+            return;
+        }
+        **known = blocked;
+        self.write_blocked(member, out);
+    }
+
+    /// Writes this member's block list. A removed member's list is written too, as an empty one.
+    pub(super) fn write_blocked(&mut self, member: MemberId, out: &mut Out) {
+        if self.members.is_durable(member) || self.members.is_removed(member) {
+            let owner = self.members.name(member).clone();
+            let blocked = self.member_states[member.0].blocked.iter().cloned().collect();
+            self.persist_keyed(
+                RecordKey::Blocked(member),
+                Record::Membership(MembershipChange::Blocks { owner, blocked }),
+                out,
+            );
+        }
+    }
+
+    /// Whether letters of this sender to `to` are blocked. A member's own letters and the relay's
+    /// never are.
+    pub(super) fn is_unwanted(&self, to: MemberId, sender: Sender) -> bool {
+        let Sender::Member(from) = sender else { return false };
+        from != to && self.has_block_list(to) && self.is_blocked(to, self.members.name(from))
+    }
+
+    /// Whether the member blocks any name.
+    fn has_block_list(&self, to: MemberId) -> bool {
+        let state = &self.member_states[to.0];
+        let allowed =
+            |slot| self.sessions.block_list(slot).is_some_and(|block_list| block_list.allowed.is_some());
+        !state.blocked.is_empty() || state.session.is_some_and(allowed)
+    }
+
+    /// Whether the member blocks letters from another member of this name.
+    pub(super) fn is_blocked(&self, to: MemberId, name: &Name) -> bool {
+        let state = &self.member_states[to.0];
+        let block_list = state.session.and_then(|slot| self.sessions.block_list(slot));
+        let allowed = block_list.and_then(|block_list| block_list.allowed.as_ref());
+        state.blocked.contains(name) || allowed.is_some_and(|allowed| !allowed.contains(name))
+    }
+
+    /// Refuses waiting letters of a removed member, as far as they are in memory. The rest is
+    /// loaded, or follows in a later turn.
+    pub(super) fn reject_all(&mut self, now: Tick, member: MemberId, out: &mut Out) {
+        for _ in 0..REJECTED_MAX {
+            if self.member_states[member.0].mailbox.next_waiting().is_none() {
+                return self.load_mailbox(now, member, out);
+            }
+            self.reject_next(member, Reason::Unknown, out);
+        }
+        self.wake_mailbox(member, now + REJECT_INTERVAL);
+    }
+
+    /// Refuses the next letter of a mailbox.
+    ///
+    /// An accepted letter leaves the disk together with the record of its refusal. The number of
+    /// such refusals is bounded by the letters that mailboxes took from the sender.
+    pub(super) fn reject_next(&mut self, to: MemberId, reason: Reason, out: &mut Out) {
+        let Some(entry) = self.member_states[to.0].mailbox.take_next() else { return };
+        self.count_mailbox(to);
+        let seq = entry.seq();
+        let id = entry.id;
+        let Sender::Member(sender) = entry.sender else { return self.drop_echo(&entry, out) };
+        let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
+        let name = self.members.name(to).clone();
+        let Some(place) = seq else {
+            let refusal = RefusedLetter::of(name.as_str(), id, reason);
+            let may_have_arrived = entry.was_sent;
+            return self.refuse_taken(sender, flow, RefusedLetter { may_have_arrived, ..refusal });
+        };
+        self.stats.letters_refused += 1;
+        let may_have_arrived = self.member_states[to.0].mailbox.may_have_been_sent(&entry);
+        let refusal = (reason, may_have_arrived);
+        let by_recipient = false;
+        self.write_rejection(RejectedLetter { seq: place, sender, to, id, refusal, by_recipient }, out);
+    }
+
+    /// Removes a letter from the disk and records its refusal. A load that waits for an earlier
+    /// attempt is repeated.
+    pub(super) fn write_rejection(&mut self, letter: RejectedLetter, out: &mut Out) {
+        let RejectedLetter { seq, sender, to, id, refusal: (reason, may_have_arrived), .. } = letter;
+        let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
+        self.member_states[sender.0].flows.pending_removals.begin(flow, id.number);
+        let from = self.members.name(sender).clone();
+        let name = self.members.name(to).clone();
+        let refusal = PendingRefusal { from, to: name, id, reason, may_have_arrived };
+        let ticket = self.persist(StoreContinuation::Rejected(letter), Record::Expired { seq, refusal }, out);
+        if let Some(failed) = self.mailboxes.expiring.insert(seq, ticket) {
+            self.resume_loading(to, failed);
+        }
+    }
+
+    /// Removes a letter of the relay itself, or of a guest, without a refusal.
+    pub(super) fn drop_echo(&mut self, entry: &MailboxEntry, out: &mut Out) {
+        self.write_removed(entry.seq().into_iter().collect(), out);
+    }
+
+    /// Handles the removal of a rejected letter; its sender receives the refusal. A failed record
+    /// is soon repeated.
+    pub(super) fn handle_rejection_stored(
+        &mut self,
+        now: Tick,
+        ticket: Ticket,
+        letter: RejectedLetter,
+        durable: bool,
+        out: &mut Out,
+    ) {
+        let RejectedLetter { seq, sender, to, id, refusal, by_recipient } = letter;
+        if !durable {
+            self.mailboxes.rejections_to_retry.entry(to).or_default().push(letter);
+            return self.wake_mailbox(to, now + SPILL_AFTER);
+        }
+        self.mailboxes.expiring.remove(&seq);
+        if by_recipient {
+            self.member_states[to.0].mailbox.end_refusal();
+        }
+        self.resume_loading(to, ticket);
+        let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
+        let state = &mut self.member_states[sender.0];
+        state.flows.queue_refusal(flow, id.number, refusal);
+        let stored = state.flows.pending_removals.end(flow, id.number);
+        if let Some(slot) = state.session {
+            self.sessions.mark(slot);
+        }
+        if let Some(through) = stored {
+            self.store_through(now, to, Sender::Member(sender), id.outbox, through, out);
+        }
+    }
+
+    /// Allows loads of the letters behind one whose removal ended with this ticket.
+    fn resume_loading(&mut self, to: MemberId, ticket: Ticket) {
+        self.member_states[to.0].mailbox.cancel_load(ticket);
+        if let Some(slot) = self.member_states[to.0].session {
+            self.sessions.mark(slot);
+        }
+    }
+}
+
+/// A rejected letter being removed from its mailbox.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RejectedLetter {
+    pub(super) seq: u64,
+    pub(super) sender: MemberId,
+    pub(super) to: MemberId,
+    pub(super) id: LetterId,
+    pub(super) refusal: Refusal,
+    /// Whether the recipient refused it after it had been sent.
+    pub(super) by_recipient: bool,
+}

@@ -1,0 +1,32 @@
+//! Flows as loaded from disk when the relay starts: first the waiting letters, then the marks.
+
+use super::{Disclosure, FlowId, Flows, Watermarks};
+
+impl Flows {
+    /// Restores a flow whose last letter came at `touched`.
+    pub(in crate::relay) fn restore(&mut self, flow: FlowId, watermarks: Watermarks, touched: u64) {
+        let state = self.flows.entry(flow).or_default();
+        if watermarks.accepted >= state.watermarks.accepted && watermarks.mark >= state.watermarks.mark {
+            state.unwritten = false;
+            self.unwritten.remove(&flow);
+        }
+        state.touched = state.touched.max(touched);
+        state.watermarks.accepted = state.watermarks.accepted.max(watermarks.accepted);
+        state.watermarks.delivered = state.watermarks.delivered.max(watermarks.delivered);
+        state.watermarks.read = state.watermarks.read.max(watermarks.read);
+        state.watermarks.since = state.watermarks.since.max(watermarks.since);
+        state.watermarks.mark = state.watermarks.mark.max(watermarks.mark);
+        state.taken = state.watermarks.accepted;
+        state.disclosure = Disclosure::Known;
+        state.raise(flow, self.session, &mut self.raised);
+    }
+
+    /// Restores a flow from its waiting letters, the last of which was taken at `touched`.
+    ///
+    /// Once these rows are removed, only the marks show how far the flow has come, so they count as
+    /// not persisted.
+    pub(in crate::relay) fn restore_waiting(&mut self, flow: FlowId, watermarks: Watermarks, touched: u64) {
+        self.restore(flow, watermarks, touched);
+        self.mark_unwritten(flow);
+    }
+}

@@ -1,0 +1,131 @@
+//! The relay's persistent state in a form that a test can compare with the state of a relay started
+//! from that disk. Used by tests only.
+
+use crate::base::{LetterId, Mark, Name, Tick};
+
+use super::Relay;
+use super::flows::Destination;
+use super::members::MemberId;
+use super::records::{FlowNames, FlowWatermarks, PendingRefusal, PersistedOutbox, SessionHint};
+
+/// A relay's knowledge of its persistent state, without the letters themselves. Each list is sorted
+/// by its names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelaySnapshot {
+    /// Members, except those being registered or freed.
+    pub members: Vec<Name>,
+    /// Block lists: the owner and the blocked names.
+    pub blocks: Vec<(Name, Vec<Name>)>,
+    /// Members with unused names, and the time of their registration, in milliseconds of the uptime
+    /// clock.
+    pub unused: Vec<(Name, u64)>,
+    /// The last sign-in with each outbox.
+    pub outboxes: Vec<PersistedOutbox>,
+    /// Marks that the disk must have with the same values. `since` and `mark` are 0, because they
+    /// may change separately; `at_full_second` is `false`.
+    pub watermarks: Vec<FlowWatermarks>,
+    /// Flows whose marks are in memory only, until the sender leaves or one of their letters leaves
+    /// the disk.
+    pub ahead: Vec<FlowNames>,
+    /// Refusals that their senders have not acknowledged.
+    pub refusals: Vec<PendingRefusal>,
+    /// Session hints, except those of the previous process.
+    pub sessions: Vec<SessionHint>,
+    /// The uptime clock, in milliseconds.
+    pub clock: u64,
+    /// Number of failed records that were not submitted again.
+    pub unwritten: usize,
+}
+
+impl Relay {
+    /// Returns this relay's persistent state. Slow: for tests.
+    pub fn snapshot(&mut self, now: Tick) -> RelaySnapshot {
+        let mut known = RelaySnapshot {
+            clock: self.mailboxes.clock.now(now),
+            unwritten: self.unwritten.len(),
+            ..RelaySnapshot::default()
+        };
+        for member in (0..self.member_states.len()).map(MemberId) {
+            if self.members.is_durable(member) {
+                self.snapshot_member(member, &mut known);
+            }
+            if self.members.is_durable(member) || self.members.is_removed(member) {
+                self.snapshot_flows(member, &mut known);
+            }
+        }
+        for slot in self.sessions.all() {
+            known.sessions.extend(self.sessions.get_mut(slot).and_then(|session| session.stored_hint));
+        }
+        known.sessions.sort();
+        known.watermarks.sort_by(|a, b| (&a.from, &a.to, a.outbox).cmp(&(&b.from, &b.to, b.outbox)));
+        let id = |owed: &PendingRefusal| (owed.from.clone(), owed.to.clone(), owed.id.outbox, owed.id.number);
+        known.refusals.sort_by_key(id);
+        known.members.sort();
+        known.blocks.sort();
+        known.outboxes.sort_by(|a, b| (&a.member, a.outbox).cmp(&(&b.member, b.outbox)));
+        known.unused.sort();
+        known
+    }
+
+    fn snapshot_member(&self, member: MemberId, known: &mut RelaySnapshot) {
+        let name = self.members.name(member);
+        let state = &self.member_states[member.0];
+        known.members.push(name.clone());
+        if !state.blocked.is_empty() {
+            known.blocks.push((name.clone(), state.blocked.iter().cloned().collect()));
+        }
+        known.outboxes.extend(state.outboxes.persisted(name));
+        if let Some(since) = self.unused.since(member) {
+            known.unused.push((name.clone(), since));
+        }
+    }
+
+    fn snapshot_flows(&self, sender: MemberId, known: &mut RelaySnapshot) {
+        let state = &self.member_states[sender.0];
+        let name = |member: MemberId| self.members.name(member).clone();
+        let unread = |from, outbox, to| {
+            let mark = Mark::default();
+            FlowWatermarks {
+                from,
+                outbox,
+                to,
+                accepted: 0,
+                delivered: 0,
+                read: 0,
+                since: 0,
+                mark,
+                at_full_second: false,
+            }
+        };
+        for (flow, watermarks, is_unwritten) in state.flows.all() {
+            let Destination::Member(to) = flow.to else { continue };
+            let from = name(sender);
+            let outbox = flow.outbox;
+            let to = name(to);
+            if is_unwritten {
+                known.ahead.push(FlowNames { from, outbox, to });
+            } else if (watermarks.accepted, watermarks.delivered, watermarks.read) != (0, 0, 0) {
+                let super::flows::Watermarks { accepted, delivered, read, .. } = watermarks;
+                known.watermarks.push(FlowWatermarks {
+                    accepted,
+                    delivered,
+                    read,
+                    ..unread(from, outbox, to)
+                });
+            }
+        }
+        for ((from, outbox), orphan_read) in state.orphan_reads.iter() {
+            known.watermarks.push(FlowWatermarks {
+                read: orphan_read.through,
+                ..unread(name(*from), *outbox, name(sender))
+            });
+        }
+        for (flow, number, (reason, may_have_arrived)) in state.flows.pending_refusals() {
+            let Destination::Member(to) = flow.to else { continue };
+            let id = LetterId { outbox: flow.outbox, number };
+            let from = name(sender);
+            let to = name(to);
+            known.refusals.push(PendingRefusal { from, to, id, reason, may_have_arrived });
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Membership in the relay's database: invitations, removed members, block lists, and times of last
+//! sign-in.
+//!
+//! Invariant: rows that decide about permissions have a checksum over all of their fields, as those
+//! of members and mail do.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::checksums::{Checksum, checksum, unsigned};
+use super::database::{damaged, phrase};
+use super::members_table::row_checksum;
+use super::{outboxes_table, unused_table};
+use crate::base::{Name, Phrase, PublicKey, Wall};
+use crate::relay::{Invitation, InvitationId, MembershipChange, MembershipSnapshot};
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE invitations(
+  id BLOB PRIMARY KEY NOT NULL,
+  name TEXT,
+  made INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE removed(
+  name TEXT PRIMARY KEY NOT NULL,
+  key BLOB NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE blocks(
+  owner TEXT PRIMARY KEY NOT NULL,
+  blocked TEXT NOT NULL,
+  sum BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE seen(
+  name TEXT PRIMARY KEY NOT NULL,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;";
+
+/// Applies one change to a transaction. Returns `false` if it contradicts the stored state.
+pub(super) fn apply(tx: &Transaction<'_>, change: &MembershipChange) -> rusqlite::Result<bool> {
+    match change {
+        MembershipChange::Invited(invitation) => invite(tx, invitation)?,
+        MembershipChange::Joined { name, key, by, since } => {
+            // In one transaction: a crash leaves both the name and the used invitation, or neither.
+            let used = tx.prepare_cached("DELETE FROM invitations WHERE id = ?1")?.execute([by.0])?;
+            if used == 0 || !unused_table::add_member(tx, name, key, *since)? {
+                return Ok(false);
+            }
+            tx.prepare_cached("DELETE FROM removed WHERE name = ?1")?.execute([name.as_str()])?;
+        }
+        MembershipChange::Removed { name, key } => {
+            remove_member(tx, name)?;
+            let put = "INSERT OR REPLACE INTO removed(name, key, sum) VALUES (?1, ?2, ?3)";
+            let checksum = row_checksum(name.as_str(), &key.0);
+            tx.prepare_cached(put)?.execute(params![name.as_str(), key.0, checksum])?;
+        }
+        MembershipChange::Used { name } => unused_table::remove(tx, name)?,
+        MembershipChange::Freed { name } => {
+            remove_member(tx, name)?;
+            tx.prepare_cached("DELETE FROM seen WHERE name = ?1")?.execute([name.as_str()])?;
+        }
+        MembershipChange::Blocks { owner, blocked } => {
+            let names: Vec<&str> = blocked.iter().map(Name::as_str).collect();
+            let names = names.join("\n");
+            let checksum = checksum("blocks", &[owner.as_str(), &names], &[], &[]);
+            let put = "INSERT OR REPLACE INTO blocks(owner, blocked, sum) VALUES (?1, ?2, ?3)";
+            tx.prepare_cached(put)?.execute(params![owner.as_str(), names, checksum])?;
+        }
+        MembershipChange::Seen { name, at } => {
+            let put = "INSERT OR REPLACE INTO seen(name, at) VALUES (?1, ?2)";
+            tx.prepare_cached(put)?.execute(params![name.as_str(), at.0 as i64])?;
+        }
+    }
+    Ok(true)
+}
+
+fn remove_member(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
+    for table in ["DELETE FROM members WHERE name = ?1", "DELETE FROM blocks WHERE owner = ?1"] {
+        tx.prepare_cached(table)?.execute([name.as_str()])?;
+    }
+    outboxes_table::remove_member(tx, name)?;
+    unused_table::remove(tx, name)
+}
+
+fn invite(tx: &Transaction<'_>, invitation: &Invitation) -> rusqlite::Result<()> {
+    let Invitation { id, name, made, until } = invitation;
+    // SQLite's numbers are signed, and it compares these times.
+    let until = &Wall(until.0.min(i64::MAX as u64));
+    let name = name.as_ref().map(Name::as_str);
+    tx.prepare_cached("DELETE FROM invitations WHERE until <= ?1 OR name = ?2")?
+        .execute(params![made.0 as i64, name])?;
+    let checksum = invitation_checksum(id, name, *made, *until);
+    let put = "INSERT OR REPLACE INTO invitations(id, name, made, until, sum) VALUES (?1, ?2, ?3, ?4, ?5)";
+    tx.prepare_cached(put)?.execute(params![id.0, name, made.0 as i64, until.0 as i64, checksum])?;
+    Ok(())
+}
+
+fn invitation_checksum(id: &InvitationId, name: Option<&str>, made: Wall, until: Wall) -> Checksum {
+    // An empty text is not a valid name, so it encodes a missing one.
+    checksum("invitation", &[name.unwrap_or("")], &[made.0, until.0], &id.0)
+}
+
+/// Reads the whole membership and checks every checksum.
+///
+/// # Errors
+/// Returns `store-database-damaged`, or a phrase for a system error.
+pub(super) fn read_membership(db: &Connection, path: &Path) -> Result<MembershipSnapshot, Phrase> {
+    let told = |error: rusqlite::Error| phrase(path, &error);
+    let invitations = read_invitations(db).map_err(told)?;
+    let removed = read_removed(db).map_err(told)?;
+    let blocks = read_blocks(db).map_err(told)?;
+    let unused = unused_table::read(db).map_err(told)?;
+    Ok(MembershipSnapshot {
+        invitations: invitations.ok_or_else(|| damaged(path, "invitations"))?,
+        removed: removed.ok_or_else(|| damaged(path, "removed"))?,
+        blocks: blocks.ok_or_else(|| damaged(path, "blocks"))?,
+        unused: unused.ok_or_else(|| damaged(path, "unused"))?,
+    })
+}
+
+/// Reads all invitations, oldest first. Returns `None` if a row is damaged, as do the functions
+/// below.
+pub(super) fn read_invitations(db: &Connection) -> rusqlite::Result<Option<Vec<Invitation>>> {
+    let mut select = db.prepare("SELECT id, name, made, until, sum FROM invitations ORDER BY made, id")?;
+    let rows = select.query_map([], |row| {
+        let id = InvitationId(row.get(0)?);
+        let name: Option<String> = row.get(1)?;
+        let made = Wall(unsigned(row, 2)?);
+        let until = Wall(unsigned(row, 3)?);
+        let whole = row.get::<_, Checksum>(4)? == invitation_checksum(&id, name.as_deref(), made, until);
+        let name = name.map(|name| name.parse::<Name>()).transpose().ok().filter(|_| whole);
+        Ok(name.map(|name| Invitation { id, name, made, until }))
+    })?;
+    rows.collect()
+}
+
+/// A member, and the members it blocks.
+type Blocks = (Name, Vec<Name>);
+
+fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey)>>> {
+    let mut select = db.prepare("SELECT name, key, sum FROM removed ORDER BY name")?;
+    let rows = select.query_map([], |row| {
+        let name: String = row.get(0)?;
+        let key: [u8; 32] = row.get(1)?;
+        let whole = row.get::<_, Checksum>(2)? == row_checksum(&name, &key);
+        Ok(name.parse().ok().filter(|_| whole).map(|name| (name, PublicKey(key))))
+    })?;
+    rows.collect()
+}
+
+fn read_blocks(db: &Connection) -> rusqlite::Result<Option<Vec<Blocks>>> {
+    let mut select = db.prepare("SELECT owner, blocked, sum FROM blocks ORDER BY owner")?;
+    let rows = select.query_map([], |row| {
+        let owner: String = row.get(0)?;
+        let names: String = row.get(1)?;
+        let whole = row.get::<_, Checksum>(2)? == checksum("blocks", &[&owner, &names], &[], &[]);
+        let blocked = names.lines().map(|name| name.parse::<Name>().ok()).collect::<Option<Vec<_>>>();
+        Ok(owner.parse::<Name>().ok().filter(|_| whole).zip(blocked))
+    })?;
+    rows.collect()
+}
+
+/// Returns when a member signed in or left last, if that is known.
+pub(super) fn seen(db: &Connection, name: &Name) -> rusqlite::Result<Option<Wall>> {
+    let mut select = db.prepare_cached("SELECT at FROM seen WHERE name = ?1")?;
+    select.query_row([name.as_str()], |row| unsigned(row, 0).map(Wall)).optional()
+}

@@ -1,0 +1,46 @@
+//! The user's address book as a [`AddressBook`].
+
+use crate::base::{HostPort, Name, Phrase};
+use crate::contacts;
+
+use super::{ContactLookup, ResolvedContact};
+
+impl ContactLookup for contacts::AddressBook {
+    fn labels(&self) -> Vec<String> {
+        self.contacts.iter().map(|contact| contact.label.to_string()).collect()
+    }
+
+    fn relays(&self) -> Vec<HostPort> {
+        contacts::AddressBook::relays(self).iter().map(|relay| relay.address.clone()).collect()
+    }
+
+    fn relay_count(&self) -> usize {
+        contacts::AddressBook::relays(self).len()
+    }
+
+    fn is_clear(&self, member: &Name) -> bool {
+        let is_label = self.contact(member).is_some_and(|contact| contact.label == *member);
+        self.relay_count() <= 1 && !is_label
+    }
+
+    /// Resolves an entry, or `NAME@HOST:PORT`. Without any entries, as after `queqiao join`, every
+    /// name is valid at the only relay. With entries, an unknown name is more likely a typing error
+    /// than a new recipient.
+    fn resolve(&self, text: &str) -> Result<ResolvedContact, Phrase> {
+        let is_entry = text.parse::<Name>().is_ok_and(|name| self.contact(&name).is_some());
+        let any_name = self.contacts.is_empty() && self.relay_count() == 1;
+        if !is_entry && !any_name && !text.contains(['@', '＠']) {
+            return Err(self.unknown(text));
+        }
+        let target = contacts::AddressBook::resolve(self, text)?;
+        Ok(ResolvedContact { label: target.label, relay: target.relay, member: target.member })
+    }
+
+    fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {
+        self.contact_of(relay, member).map(|contact| contact.label.to_string())
+    }
+
+    fn looks_like(&self, member: &Name) -> Option<String> {
+        contacts::AddressBook::looks_like(self, member).map(|contact| contact.label.to_string())
+    }
+}

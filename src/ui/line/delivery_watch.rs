@@ -1,0 +1,246 @@
+//! Letters on their way. Reports those that take unusually long, so that silence means success.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::base::{Phrase, Tick};
+use crate::client::Progress;
+
+/// Time after which a letter is slow. A letter between two connected members takes milliseconds;
+/// toxic marks one as unread after 5 s, but users wonder sooner.
+const SLOW_AFTER: Duration = Duration::from_secs(3);
+/// Maximum letters watched. Beyond it the oldest is no longer watched; its refusal is still
+/// reported.
+const WATCHED_MAX: usize = 1024;
+/// Grapheme clusters of a letter shown to identify it.
+const EXCERPT_MAX: usize = 16;
+
+#[derive(Debug)]
+struct WatchedLetter {
+    who: String,
+    excerpt: String,
+    accepted: bool,
+    waiting: bool,
+    told: bool,
+    /// `Accepted` is the last state that will be known.
+    ends_accepted: bool,
+}
+
+/// A letter that has reached a further state.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LetterProgress {
+    pub(super) who: String,
+    pub(super) excerpt: String,
+    /// Whether to report it: the first to wait for its recipient, or the last to arrive of those
+    /// reported as slow or waiting.
+    pub(super) is_news: bool,
+}
+
+/// All letters that have not arrived yet.
+#[derive(Debug, Default)]
+pub(super) struct DeliveryWatch {
+    sent_by_request: BTreeMap<u64, WatchedLetter>,
+    /// All letters that the relay has not accepted, without [`WATCHED_MAX`]: at most the outbox's
+    /// limit.
+    unaccepted: BTreeSet<u64>,
+    /// Times at which letters become slow, in order. Letters that have arrived by then are skipped.
+    slow_at: VecDeque<(Tick, u64)>,
+    /// Recipient and excerpt of letters that have arrived, at most [`WATCHED_MAX`].
+    arrived_by_request: BTreeMap<u64, (String, String)>,
+}
+
+impl DeliveryWatch {
+    /// Adds a sent letter. With `ends_accepted` (to a guest), `Accepted` is its last state.
+    pub(super) fn record_sent(
+        &mut self,
+        request: u64,
+        who: &str,
+        text: &str,
+        ends_accepted: bool,
+        now: Tick,
+    ) {
+        if self.sent_by_request.len() == WATCHED_MAX {
+            self.sent_by_request.pop_first();
+        }
+        let letter = WatchedLetter {
+            who: who.to_owned(),
+            excerpt: excerpt(text),
+            accepted: false,
+            waiting: false,
+            told: false,
+            ends_accepted,
+        };
+        self.sent_by_request.insert(request, letter);
+        self.unaccepted.insert(request);
+        self.slow_at.push_back((now + SLOW_AFTER, request));
+        self.drop_accepted();
+    }
+
+    pub(super) fn record_progress(&mut self, request: u64, progress: Progress) -> Option<LetterProgress> {
+        if progress >= Progress::Accepted {
+            self.unaccepted.remove(&request);
+        }
+        let ends = progress == Progress::Accepted
+            && self.sent_by_request.get(&request).is_some_and(|letter| letter.ends_accepted);
+        match progress {
+            _ if ends => self.record_arrival(request),
+            Progress::Queued | Progress::Accepted | Progress::Waiting { .. } => {
+                self.record_waiting(request, progress)
+            }
+            Progress::Delivered => self.record_arrival(request),
+            Progress::Read => {
+                let (who, excerpt) = self.arrived_by_request.remove(&request)?;
+                Some(LetterProgress { who, excerpt, is_news: false })
+            }
+        }
+    }
+
+    fn record_waiting(&mut self, request: u64, progress: Progress) -> Option<LetterProgress> {
+        let waits = matches!(progress, Progress::Waiting { .. });
+        let who = self.sent_by_request.get(&request)?.who.clone();
+        let news = waits && !self.sent_by_request.values().any(|other| other.waiting && other.who == who);
+        let letter = self.sent_by_request.get_mut(&request)?;
+        letter.accepted |= progress >= Progress::Accepted;
+        letter.waiting |= waits;
+        letter.told |= waits;
+        Some(LetterProgress { who, excerpt: letter.excerpt.clone(), is_news: news })
+    }
+
+    fn record_arrival(&mut self, request: u64) -> Option<LetterProgress> {
+        let WatchedLetter { who, excerpt, told, .. } = self.sent_by_request.remove(&request)?;
+        self.drop_accepted();
+        let news = told && !self.sent_by_request.values().any(|other| other.told && other.who == who);
+        if self.arrived_by_request.len() == WATCHED_MAX {
+            self.arrived_by_request.pop_first();
+        }
+        self.arrived_by_request.insert(request, (who.clone(), excerpt.clone()));
+        Some(LetterProgress { who, excerpt, is_news: news })
+    }
+
+    /// Removes a refused letter. Returns its recipient.
+    pub(super) fn record_refusal(&mut self, request: u64) -> Option<String> {
+        self.unaccepted.remove(&request);
+        let letter = self.sent_by_request.remove(&request);
+        self.drop_accepted();
+        letter.map(|letter| letter.who)
+    }
+
+    /// Returns phrases about letters that have become slow: one for each recipient and state.
+    pub(super) fn take_slow(&mut self, now: Tick) -> Vec<Phrase> {
+        let mut groups: BTreeMap<(String, bool), (u64, String)> = BTreeMap::new();
+        while let Some((_, request)) = self.slow_at.front().copied().filter(|(at, _)| *at <= now) {
+            self.slow_at.pop_front();
+            if let Some(letter) = self.sent_by_request.get_mut(&request).filter(|letter| !letter.waiting) {
+                letter.told = true;
+                let group = groups.entry((letter.who.clone(), letter.accepted)).or_default();
+                *group = (group.0 + 1, letter.excerpt.clone());
+            }
+        }
+        self.drop_accepted();
+        let phrase = |((who, accepted), (count, excerpt))| {
+            let key = if accepted {
+                Phrase::new("chat-not-delivered-yet")
+            } else {
+                Phrase::new("chat-not-accepted-yet")
+            };
+            key.with("who", who).with("count", count).with("text", excerpt)
+        };
+        groups.into_iter().map(phrase).collect()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.slow_at.front().map(|(at, _)| *at)
+    }
+
+    /// Returns the number of letters that the relay has not accepted.
+    pub(super) fn unaccepted(&self) -> usize {
+        self.unaccepted.len()
+    }
+
+    /// Keeps the first deadline correct. Also bounds the queue if letters settle out of order.
+    fn drop_accepted(&mut self) {
+        while self.slow_at.front().is_some_and(|(_, request)| !self.sent_by_request.contains_key(request)) {
+            self.slow_at.pop_front();
+        }
+        if self.slow_at.len() > 2 * WATCHED_MAX {
+            self.slow_at.retain(|(_, request)| self.sent_by_request.contains_key(request));
+        }
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let mut clusters = line.graphemes(true);
+    let mut excerpt: String = clusters.by_ref().take(EXCERPT_MAX).collect();
+    if clusters.next().is_some() || line.len() < text.trim_end().len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(s: u64) -> Tick {
+        Tick::from_micros(s * 1_000_000)
+    }
+
+    #[test]
+    fn fast_letter_is_never_slow() {
+        let mut watch = DeliveryWatch::default();
+        watch.record_sent(1, "JACK", "hi", false, second(0));
+        assert_eq!(watch.next_deadline(), Some(second(3)));
+        let arrived = watch.record_progress(1, Progress::Delivered).unwrap();
+        assert!(!arrived.is_news);
+        assert_eq!(watch.next_deadline(), None);
+        assert!(watch.take_slow(second(9)).is_empty());
+    }
+
+    #[test]
+    fn slow_letters_are_reported_together_and_once() {
+        let mut watch = DeliveryWatch::default();
+        for request in 1..=3 {
+            watch.record_sent(request, "JACK", "hi", false, second(0));
+        }
+        watch.record_progress(3, Progress::Accepted);
+        assert_eq!(watch.unaccepted(), 2);
+        let told: Vec<String> = watch.take_slow(second(3)).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                r#"chat-not-accepted-yet who="JACK" count="2" text="hi""#,
+                r#"chat-not-delivered-yet who="JACK" count="1" text="hi""#
+            ]
+        );
+        assert!(watch.take_slow(second(60)).is_empty());
+        let late: Vec<bool> = (1..=3)
+            .map(|request| watch.record_progress(request, Progress::Delivered).unwrap().is_news)
+            .collect();
+        assert_eq!(late, [false, false, true]);
+    }
+
+    #[test]
+    fn oldest_letter_is_forgotten_at_limit() {
+        let mut watch = DeliveryWatch::default();
+        for request in 0..5_000 {
+            watch.record_sent(request, "JACK", "hi", false, second(0));
+        }
+        assert_eq!(watch.sent_by_request.len(), WATCHED_MAX);
+        assert!(watch.slow_at.len() <= 2 * WATCHED_MAX);
+        assert_eq!(watch.unaccepted(), 5_000, "all letters that the relay has not accepted count at the end");
+        assert_eq!(watch.record_refusal(0), None);
+        assert_eq!(watch.record_refusal(4_999).as_deref(), Some("JACK"));
+        assert_eq!(watch.record_progress(1, Progress::Accepted), None);
+        assert_eq!(watch.unaccepted(), 4_997);
+    }
+
+    #[test]
+    fn excerpt_is_short_and_marks_omission() {
+        assert_eq!(excerpt("hi"), "hi");
+        assert_eq!(excerpt("\n hi\nthere"), " hi…");
+        assert_eq!(excerpt(&"鹊".repeat(40)), format!("{}…", "鹊".repeat(16)));
+    }
+}

@@ -1,0 +1,212 @@
+//! Formats letters and notices as lines of a screen.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+use crate::base::sanitize_line;
+
+/// Indentation of every line of a letter but its first. Headers begin at the margin, so no text can
+/// look like one.
+const INDENT: &str = "    ";
+/// Minimum width for wrapping, in cells: below it too little is left next to header and
+/// indentation.
+const WIDTH_MIN: usize = 20;
+/// Black on cyan: readable on dark and light screens, and among the 16 colours of every terminal
+/// (ECMA-48 SGR).
+const INCOMING: &str = "\x1b[30;46m";
+const RESET: &str = "\x1b[0m";
+
+/// Use of colours (`--color`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless disabled by the environment.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Whether to use colours on an output. `Auto` requires a terminal, and respects `NO_COLOR`
+    /// (no-color.org: set and not empty) and `TERM=dumb`.
+    pub fn enabled(self, is_terminal: bool, env: impl Fn(&str) -> Option<String>) -> bool {
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let plain = env("NO_COLOR").is_some_and(|value| !value.is_empty());
+                is_terminal && !plain && env("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
+}
+
+impl std::str::FromStr for Color {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Color, ()> {
+        match text {
+            "auto" => Ok(Color::Auto),
+            "always" => Ok(Color::Always),
+            "never" => Ok(Color::Never),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Capabilities of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether it shows colours.
+    pub color: bool,
+    /// Width in cells; `None` if it is not a terminal. Then lines are not wrapped.
+    pub width: Option<usize>,
+}
+
+/// Kind of an output text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// A received letter: on a coloured background.
+    Incoming,
+    /// A notice about letters.
+    Notice,
+}
+
+/// Text for standard output: a header followed by a body, both sanitized. Only the body may contain
+/// newlines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StyledText {
+    /// Kind of the text.
+    pub kind: TextKind,
+    /// Sender and time, written by this program.
+    pub header: String,
+    /// Text written by a peer.
+    pub text: String,
+}
+
+impl StyledText {
+    /// Formats the text as lines, each with a newline at its end. Every line of the body but the
+    /// first is indented, including wrapped ones.
+    pub fn render(&self, style: Style) -> String {
+        let wrap_at = style.width.filter(|width| *width >= WIDTH_MIN);
+        let (start, end) = match self.kind {
+            TextKind::Incoming if style.color => (INCOMING, RESET),
+            _ => ("", ""),
+        };
+        let mut lines = String::with_capacity(self.header.len() + self.text.len() + 16);
+        for line in self.lines(wrap_at) {
+            lines.extend([start, line.as_str(), end, "\n"]);
+        }
+        lines
+    }
+
+    fn lines(&self, wrap_at: Option<usize>) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut margin = self.header.as_str();
+        for line in self.text.trim_end_matches('\n').split('\n') {
+            match wrap_at {
+                Some(width) => wrap(margin, line, width, &mut lines),
+                None => lines.push(format!("{margin}{line}")),
+            }
+            margin = INDENT;
+        }
+        lines
+    }
+}
+
+/// Returns `text` as one sanitized line.
+pub(super) fn one_line(text: &str) -> String {
+    sanitize_line(text).into_owned()
+}
+
+/// Breaks one line into lines of at most `width` cells: after the last space that fits, else
+/// between two characters.
+fn wrap(margin: &str, line: &str, width: usize, lines: &mut Vec<String>) {
+    let mut current = margin.to_owned();
+    let mut cells = margin.width_cjk();
+    let mut begin = current.len();
+    let mut space = None;
+    // Counts cells in CJK mode: an ambiguous character may take two, and a line that is too long
+    // would break the indentation.
+    for cluster in line.graphemes(true) {
+        let wide = cluster.width_cjk();
+        while cells + wide > width && (current.len() > begin || begin != INDENT.len()) {
+            let rest = space.map(|at: usize| current.split_off(at)).unwrap_or_default();
+            lines.push(std::mem::replace(&mut current, INDENT.to_owned()));
+            begin = current.len();
+            current.push_str(&rest);
+            cells = current.width_cjk();
+            space = None;
+        }
+        current.push_str(cluster);
+        cells += wide;
+        if cluster == " " {
+            space = Some(current.len());
+        }
+    }
+    lines.push(current);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn letter(text: &str) -> StyledText {
+        StyledText { kind: TextKind::Incoming, header: "JACK: ".to_owned(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn second_line_is_indented_and_cannot_look_like_header() {
+        let plain = letter("hi\nTOM: forged\n\n").render(Style::default());
+        assert_eq!(plain, "JACK: hi\n    TOM: forged\n");
+    }
+
+    #[test]
+    fn wrapped_line_is_indented_too() {
+        let style = Style { color: false, width: Some(20) };
+        let text = "one two three four TOM: forged";
+        assert_eq!(letter(text).render(style), "JACK: one two three \n    four TOM: forged\n");
+        assert_eq!(
+            letter("鹊桥鹊桥鹊桥鹊桥鹊桥").render(style),
+            "JACK: 鹊桥鹊桥鹊桥鹊\n    桥鹊桥\n",
+            "wide characters take two cells and break anywhere"
+        );
+    }
+
+    #[test]
+    fn colours_enclose_each_line_and_end_before_its_newline() {
+        let painted = letter("a\nb").render(Style { color: true, width: None });
+        assert_eq!(painted, "\x1b[30;46mJACK: a\x1b[0m\n\x1b[30;46m    b\x1b[0m\n");
+    }
+
+    #[test]
+    fn colour_follows_flag_then_no_color_then_terminal() {
+        let env = |pairs: &'static [(&str, &str)]| {
+            move |name: &str| pairs.iter().find(|p| p.0 == name).map(|p| p.1.to_owned())
+        };
+        assert!(Color::Auto.enabled(true, env(&[("TERM", "xterm")])));
+        assert!(Color::Auto.enabled(true, env(&[("NO_COLOR", "")])));
+        assert!(!Color::Auto.enabled(true, env(&[("NO_COLOR", "1")])));
+        assert!(!Color::Auto.enabled(true, env(&[("TERM", "dumb")])));
+        assert!(!Color::Auto.enabled(false, env(&[])));
+        assert!(Color::Always.enabled(false, env(&[("NO_COLOR", "1")])));
+        assert!(!Color::Never.enabled(true, env(&[])));
+        assert_eq!("always".parse(), Ok(Color::Always));
+        assert_eq!("yes".parse::<Color>(), Err(()));
+    }
+
+    proptest! {
+        #[test]
+        fn wrapping_loses_nothing_and_fits(text in "[a-z 鹊，“]{0,120}", width in 20usize..60) {
+            let rendered = letter(&text).render(Style { color: false, width: Some(width) });
+            let body: Vec<&str> = rendered.lines().collect();
+            prop_assert!(body.iter().all(|line| line.width_cjk() <= width));
+            prop_assert!(body[1..].iter().all(|line| line.starts_with(INDENT)));
+            let joined: String = body.iter().map(|line| &line[4..]).collect();
+            prop_assert_eq!(format!("JACK{joined}"), format!("JACK: {text}"));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The relay's disk: the records submitted to it, and the state that the next process finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use queqiao::base::{LetterId, Name, OutboxId, Payload, PublicKey, Query, Row, SeqFilter, Wall};
+use queqiao::client::Reason;
+use queqiao::relay::{
+    FlowNames, FlowWatermarks, MailboxLetter, MembershipChange, MembershipSnapshot, PendingRefusal,
+    PersistedMail, PersistedOutbox, Record, SessionHint, WaitingCount,
+};
+
+/// Everything except invitations and removed members.
+#[derive(Clone, Default)]
+pub struct RelayDisk {
+    pub members: Vec<(Name, PublicKey)>,
+    unused: BTreeMap<Name, u64>,
+    blocks: BTreeMap<Name, Vec<Name>>,
+    /// When each member was last seen.
+    pub seen: BTreeMap<Name, Wall>,
+    letters: BTreeMap<u64, (Name, MailboxLetter)>,
+    marks: BTreeMap<(Name, Name, u64), FlowWatermarks>,
+    refusals: Vec<PendingRefusal>,
+    outboxes: BTreeMap<(Name, OutboxId), PersistedOutbox>,
+    sessions: BTreeMap<u32, SessionHint>,
+    clock: u64,
+    /// Every letter that was ever refused because it waited for too long, with sender and
+    /// recipient.
+    pub expired: BTreeSet<(String, String, LetterId)>,
+}
+
+impl RelayDisk {
+    /// Applies a record. Returns `false` if it contradicts the current state.
+    pub fn apply(&mut self, record: &Record) -> bool {
+        match record {
+            Record::Member { name, key, since } => {
+                let taken = self.members.iter().any(|(known, owner)| known == name || owner == key);
+                if taken {
+                    return self.members.contains(&(name.clone(), *key));
+                }
+                self.members.push((name.clone(), *key));
+                self.unused.insert(name.clone(), *since);
+            }
+            Record::Membership(change) => self.apply_membership(change),
+            Record::Letters { to, letters } => self.insert_letters(to, letters),
+            Record::Progress { watermarks, stored } => {
+                stored.iter().for_each(|seq| drop(self.letters.remove(seq)));
+                if let Some(watermarks) = watermarks {
+                    self.raise_marks(watermarks);
+                }
+            }
+            Record::Expired { seq, refusal } => {
+                self.letters.remove(seq);
+                if refusal.reason == Reason::Expired {
+                    self.expired.insert((refusal.from.to_string(), refusal.to.to_string(), refusal.id));
+                }
+                self.refusals.push(refusal.clone());
+            }
+            Record::Damaged { .. } => panic!("nothing is damaged here"),
+            Record::Pruned(flows) => {
+                flows.iter().for_each(|flow| self.forget_flow(flow));
+            }
+            Record::SignedIn { outbox, gone } => {
+                let member = &outbox.member;
+                if let Some(gone) = gone {
+                    self.forget_outbox(member, *gone);
+                }
+                self.outboxes.insert((member.clone(), outbox.outbox), outbox.clone());
+            }
+            Record::RefusalAcknowledged(owed) => self.refusals.retain(|kept| kept != owed),
+            Record::Clock(clock) => self.clock = *clock,
+            Record::Sessions { hints: noted, ended } => {
+                self.sessions.retain(|index, _| !ended.contains(index));
+                self.sessions.extend(noted.iter().map(|note| (note.index, *note)));
+            }
+        }
+        true
+    }
+
+    fn apply_membership(&mut self, change: &MembershipChange) {
+        match change {
+            MembershipChange::Used { name } => drop(self.unused.remove(name)),
+            MembershipChange::Freed { name } => {
+                assert!(self.unused.remove(name).is_some(), "{name} is free again, and was used");
+                self.members.retain(|(known, _)| known != name);
+                self.outboxes.retain(|(member, _), _| member != name);
+                self.blocks.remove(name);
+                self.seen.remove(name);
+            }
+            MembershipChange::Blocks { owner, blocked } => {
+                self.blocks.insert(owner.clone(), blocked.clone());
+            }
+            MembershipChange::Seen { name, at } => {
+                self.seen.insert(name.clone(), *at);
+            }
+            MembershipChange::Invited(_)
+            | MembershipChange::Joined { .. }
+            | MembershipChange::Removed { .. } => panic!("no member is invited or removed here"),
+        }
+    }
+
+    fn insert_letters(&mut self, to: &Name, letters: &[MailboxLetter]) {
+        for letter in letters {
+            let earlier = self.letters.insert(letter.seq, (to.clone(), letter.clone()));
+            assert_eq!(earlier, None, "a place is used once");
+        }
+    }
+
+    fn forget_flow(&mut self, flow: &FlowNames) {
+        self.marks.remove(&(flow.from.clone(), flow.to.clone(), flow.outbox.0));
+        let is_of = |owed: &PendingRefusal| {
+            (&owed.from, &owed.to, owed.id.outbox) == (&flow.from, &flow.to, flow.outbox)
+        };
+        self.refusals.retain(|owed| !is_of(owed));
+    }
+
+    fn raise_marks(&mut self, marks: &FlowWatermarks) {
+        let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
+        let earlier = self.marks.insert(key, marks.clone());
+        let rose = earlier.as_ref().is_none_or(|e| {
+            let rose = e.accepted <= marks.accepted && e.delivered <= marks.delivered;
+            rose && e.read <= marks.read && e.mark <= marks.mark
+        });
+        assert!(rose, "watermarks only rise: {earlier:?}, {marks:?}");
+    }
+
+    fn forget_outbox(&mut self, member: &Name, outbox: OutboxId) {
+        self.outboxes.remove(&(member.clone(), outbox));
+        self.marks.retain(|(from, _, of), _| from != member || *of != outbox.0);
+        self.refusals.retain(|owed| owed.from != *member || owed.id.outbox != outbox);
+    }
+
+    pub fn load(&self, query: &Query) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let after = if let SeqFilter::After(after) = query.filter { after } else { 0 };
+        let asked =
+            |place| if let SeqFilter::At(places) = &query.filter { places.contains(place) } else { true };
+        for (place, (to, letter)) in self.letters.range(after + 1..).filter(|(place, _)| asked(place)) {
+            if query.owner.as_ref().is_none_or(|owner| owner == to) && bytes < query.bytes_max {
+                let message = letter.message.to_vec();
+                bytes += message.len();
+                rows.push(Row {
+                    owner: to.clone(),
+                    seq: *place,
+                    stored_at: letter.stored_at,
+                    payload: Payload::Intact(message),
+                });
+            }
+        }
+        rows
+    }
+
+    /// Returns the state that a process finds when it starts.
+    pub fn mail(&self) -> PersistedMail {
+        let mut waiting = BTreeMap::<_, WaitingCount>::new();
+        for (to, letter) in self.letters.values() {
+            let key = (to.clone(), letter.from.clone(), letter.id.outbox);
+            let (to, from, outbox) = key.clone();
+            let last_number = 0;
+            let last_since = 0;
+            let last_mark = letter.mark;
+            let none =
+                WaitingCount { to, from, outbox, letters: 0, bytes: 0, last_number, last_since, last_mark };
+            let flow = waiting.entry(key).or_insert(none);
+            flow.last_mark = flow.last_mark.max(letter.mark);
+            flow.letters += 1;
+            flow.bytes += letter.len as usize;
+            flow.last_number = flow.last_number.max(letter.id.number);
+            flow.last_since = flow.last_since.max(letter.stored_at);
+        }
+        PersistedMail {
+            clock: self.clock,
+            last_seq: self.letters.keys().last().copied().unwrap_or(0),
+            waiting: waiting.into_values().collect(),
+            watermarks: self.marks.values().cloned().collect(),
+            refusals: self.refusals.clone(),
+            outboxes: self.outboxes.values().cloned().collect(),
+            sessions: self.sessions.values().copied().collect(),
+        }
+    }
+
+    /// Returns the block lists and the unused names.
+    pub fn roll(&self) -> MembershipSnapshot {
+        let unused = self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect();
+        let blocks = self.blocks.iter().map(|(owner, blocked)| (owner.clone(), blocked.clone())).collect();
+        MembershipSnapshot { unused, blocks, ..MembershipSnapshot::default() }
+    }
+
+    /// Returns how many sessions have noted addresses.
+    pub fn noted(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether a letter waits, or its refusal must still be sent to its sender.
+    pub fn answers_for(&self, to: &str, id: LetterId) -> bool {
+        let waits = |(owner, letter): &(Name, MailboxLetter)| letter.id == id && owner.as_str() == to;
+        let owed = |owed: &PendingRefusal| owed.id == id && owed.to.as_str() == to;
+        self.letters.values().any(waits) || self.refusals.iter().any(owed)
+    }
+
+    /// Returns how many letters wait.
+    pub fn len(&self) -> usize {
+        self.letters.len()
+    }
+}
