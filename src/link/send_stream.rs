@@ -86,7 +86,7 @@ impl SendStream {
     }
 
     /// Returns the next range to send, lost bytes first. It stays queued until
-    /// [`SendStream::record`].
+    /// [`SendStream::take`].
     pub fn peek(&self) -> Option<Range<u64>> {
         let new = self.next..self.limit.min(self.end());
         self.gaps.lost.first().or(Some(new).filter(|range| !range.is_empty()))

@@ -46,8 +46,8 @@ const FOLDER_MODE: u32 = 0o700;
 /// and the thread does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Longest wait of [`tell`] for the receiver to process its line. A stopped receiver must not hold
-/// up its caller.
+/// Longest wait of [`send_once`] for the receiver to process its line. A stopped receiver must not
+/// hold up its caller.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// An event of a connection.

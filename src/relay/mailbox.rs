@@ -71,8 +71,8 @@ pub(super) struct Mailbox {
     /// Number of letters on disk only. Their sequence numbers are above `cursor`.
     on_disk: usize,
     cursor: u64,
-    /// Letters up to `found_through` were on disk when the relay started, and are counted. Up to
-    /// `left_through`, this process has removed delivered letters.
+    /// Letters up to `restored_through` were on disk when the relay started, and are counted. Up to
+    /// `removed_through`, this process has removed delivered letters.
     restored_through: u64,
     removed_through: u64,
     /// The highest sequence number of a letter that was sent to its recipient, or may have been.
@@ -89,7 +89,7 @@ pub(super) struct Mailbox {
     unwritten: usize,
     total: SenderUsage,
     usages: SenderUsages,
-    /// The usage that is included in the total of [`Stock`].
+    /// The usage that is included in the total of [`MailboxUsage`].
     counted: MailboxUsage,
     /// Senders whose usage has changed since then, with the change of their cost.
     usage_changes: Vec<(Sender, isize)>,
@@ -158,7 +158,7 @@ impl Mailbox {
         self.add_usage(sender, letters, bytes);
     }
 
-    /// Appends a letter that [`Mailbox::admit`].
+    /// Appends a letter for which [`Mailbox::check_capacity`] has found space.
     pub(super) fn push(&mut self, entry: MailboxEntry) {
         self.add_new(entry.sender, entry.len);
         self.tail.push_back(entry);
@@ -228,7 +228,7 @@ impl Mailbox {
         self.on_disk > 0 && !self.exhausted
     }
 
-    /// Records the request for the rows of [`Mailbox::wants_rows`].
+    /// Records the request for the rows of [`Mailbox::rows_to_load`].
     pub(super) fn mark_loading(&mut self, ticket: Ticket) {
         self.loading = Some(ticket);
     }

@@ -40,7 +40,7 @@ pub(super) struct MemberState {
     /// Its outboxes.
     pub(super) outboxes: LazyBox<Outboxes>,
     /// Its read marks for letters that the relay does not know; at most
-    /// [`CLAIMS_MAX`](super::limits::CLAIMS_MAX).
+    /// [`ORPHAN_READS_MAX`](super::limits::ORPHAN_READS_MAX).
     pub(super) orphan_reads: LazyBox<OrphanReads>,
     /// Names on its block list, at most [`super::membership::BLOCK_LIST_MAX`].
     pub(super) blocked: LazyBox<Blocked>,

@@ -57,7 +57,7 @@ pub struct PathSet {
     rng: RngState,
     migration: Option<Box<MigrationTrial>>,
     /// The validated path that also received the response of the newest handshake. See
-    /// [`PathSet::handle_shaken_elsewhere`].
+    /// [`PathSet::handle_handshake_elsewhere`].
     handshake_path: Option<Box<Path>>,
     /// Whether an address failed validation while the path before it still worked. New addresses
     /// must then be validated before anything but a challenge is sent there.

@@ -39,7 +39,7 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Returns `store-not-database`, `store-database-damaged`, `store-newer`, a phrase of
-/// [`commits::check`], or one for a system error.
+/// [`commit_counter::check`], or one for a system error.
 pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, CommitCounter), Phrase> {
     if !exists(path) {
         commit_counter::check_none(path)?;

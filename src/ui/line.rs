@@ -105,7 +105,7 @@ pub enum Action {
         /// Text of the letter.
         text: String,
     },
-    /// End the conversation with a guest: [`crate::client::Command::CloseGuest`].
+    /// End the conversation with a guest: [`crate::client::Command::Close`].
     Close {
         /// Identifies the command in events.
         request: u64,

@@ -125,7 +125,7 @@ pub enum Frame<'a> {
     Close {
         /// The cause; see [`close`].
         code: u16,
-        /// Words or a reason code for the log. Must pass [`crate::base::harmless`] before it is
+        /// Words or a reason code for the log. Must pass [`crate::base::sanitize`] before it is
         /// shown.
         reason: &'a str,
     },

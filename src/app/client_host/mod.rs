@@ -233,7 +233,7 @@ impl ClientHost {
         }
     }
 
-    /// Watches the address book: each edit arrives as [`FrontendInput::AddressBook`] while the
+    /// Watches the address book: each edit arrives as [`FrontendInput::Book`] while the
     /// watcher is kept. If watching fails, reports it and leaves the book as it was read.
     pub(super) fn watch(&self, setup: &Setup, location: Location) -> Option<Watcher> {
         let loop_handle = self.loop_handle();

@@ -204,7 +204,7 @@ impl PrimaryHost {
     }
 
     fn set_relays(&mut self, now: Now, out: &mut Outputs<Record, Event>) {
-        // If the pins cannot be read, the frontend has already reported it. Each `RelaySpec`
+        // If the pins cannot be read, the frontend has already reported it. Each `RelayEntry`
         // carries the key that was pinned when it was made.
         let pins = self.member_folder.as_ref().and_then(|member_folder| member_folder.setup.pins().ok());
         let pinned = |relay: &_| pins.as_ref().and_then(|pins| pins.get(relay)).map(|pin| pin.key);

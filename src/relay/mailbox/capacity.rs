@@ -224,7 +224,7 @@ impl Mailbox {
         self.usage_changes.pop()
     }
 
-    /// Returns the bytes of each sender, as [`Share::cost`] counts them.
+    /// Returns the bytes of each sender, as [`SenderUsage::cost`] counts them.
     pub(in crate::relay) fn costs(&self) -> impl Iterator<Item = (Sender, usize)> {
         self.usages.iter().map(|(sender, usage)| (sender, usage.cost()))
     }

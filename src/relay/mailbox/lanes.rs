@@ -46,7 +46,7 @@ struct LaneRow {
     seq: u64,
     cost: usize,
     /// Whether it was in a session of its recipient, or may have been. Once younger letters of
-    /// others have overtaken it, [`Mailbox::handed_through`] does not show it.
+    /// others have overtaken it, [`Mailbox::sent_through`] does not show it.
     was_sent: bool,
 }
 

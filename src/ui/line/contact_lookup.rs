@@ -1,4 +1,4 @@
-//! The user's address book as a [`AddressBook`].
+//! The user's address book as a [`ContactLookup`].
 
 use crate::base::{HostPort, Name, Phrase};
 use crate::contacts;
