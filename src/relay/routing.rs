@@ -55,6 +55,9 @@ pub(super) struct MemberState {
     pub(super) control: RateLimiter,
 }
 
+/// The relay has one for every member.
+const _: () = assert!(size_of::<MemberState>() <= 104);
+
 /// A read mark for letters that the relay does not know.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct OrphanRead {
