@@ -3,7 +3,7 @@
 //!
 //! Everything runs on the event-loop thread: wait, run one turn of the core, apply its effects,
 //! pass events to the frontend. Other threads (such as store, keyboard and printer) send input
-//! through an inlet.
+//! through its input queue.
 //!
 //! Must not depend on: the syntax of arguments, byte layouts. Invariant: standard output carries
 //! results only; everything else is a [`Phrase`] on standard error.

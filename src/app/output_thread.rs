@@ -50,7 +50,7 @@ pub(super) struct OutputThread {
 }
 
 impl OutputThread {
-    /// Opens a printer that answers into `inlet`.
+    /// Starts a thread that answers into `loop_handle`.
     ///
     /// # Errors
     /// The system cannot start another thread.
@@ -96,7 +96,7 @@ impl OutputThread {
         self.waiting.push_back((letter, cost));
         self.chunks
             .send(OutputChunk { to, text, of_letter })
-            .expect("the thread ends with the inlet or this sender");
+            .expect("the thread ends with the loop or this sender");
     }
 
     /// Removes the first waiting text, which has been printed. Returns the letter that it

@@ -176,8 +176,8 @@ impl fmt::Debug for RelayServer {
 
 type StoreThread = (Worker<Record>, Receiver<ServerError>);
 
-/// Starts the store's thread, which answers through the inlet. If the disk fails, it stops the loop
-/// and sends the cause to the receiver.
+/// Starts the store's thread, which answers through the input queue. If the disk fails, it stops
+/// the loop and sends the cause to the receiver.
 fn start_store(
     backend: impl Backend<Record>,
     loop_handle: LoopHandle<Command>,

@@ -70,11 +70,11 @@ pub(super) struct RelayConnection {
     pub(super) connector: Connector,
     pub(super) path_manager: PathManager,
     pub(super) reported: ReportedState,
-    /// No further attempts: the name was refused, or another machine took over.
+    /// No further attempts: the name was refused, another machine took over, or the user left.
     pub(super) stopped: bool,
     /// The name was refused; an invitation may help.
     name_refused: bool,
-    /// This session has sent the sign-in.
+    /// The sign-in was sent, or the user has no name to sign in with.
     signed: bool,
     welcomed: bool,
     /// Optional features of the relay.
@@ -86,7 +86,7 @@ pub(super) struct RelayConnection {
     /// Block list messages still to be sent; about the size of one list of names.
     block_list: VecDeque<Vec<u8>>,
     pub(super) last_sender: Option<Name>,
-    /// The carrier of the session's last packet.
+    /// The carrier of the last received packet.
     pub(super) received_on: Carrier,
     pings: u32,
     /// Reused buffer for a message being read.
@@ -308,7 +308,7 @@ impl RelayConnection {
         }
     }
 
-    /// Drops the session for good. A new one is attempted after a pause.
+    /// Handles the loss of the session. Unless stopped, it connects again after a pause.
     fn lose(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
         self.drop_peer(now.tick, ctx, out);
         self.cancel_attempts(now.tick, ctx, out);
@@ -330,7 +330,7 @@ impl RelayConnection {
         }
     }
 
-    /// Reads received messages while the journal has space for the records they cause.
+    /// Reads received messages while the commit queue has space for the records they cause.
     pub(super) fn read(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
         for stream in [StreamId::Control, StreamId::Chat] {
             let mut incoming = std::mem::take(&mut self.incoming);
@@ -475,7 +475,7 @@ impl RelayConnection {
         self.sign_in(now, ctx, out);
     }
 
-    /// Ends the session cleanly.
+    /// Ends the session cleanly and makes no further attempts.
     pub(super) fn leave(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
         self.stopped = true;
         self.cancel_requests(ctx);

@@ -94,8 +94,8 @@ impl<C: Send + 'static> Net<C> {
                 if self.injected.is_empty() {
                     self.loop_handle.take(&mut self.injected);
                 } else {
-                    // The wake-up may belong to inputs queued after these. Look at the inlet again
-                    // after them.
+                    // The wake-up may belong to inputs queued after these. Look at the input queue
+                    // again after them.
                     self.ctx.ready.push(WAKER);
                 }
                 self.current = Source::Injected(INJECTED_PER_VISIT);

@@ -6,7 +6,7 @@
 //! short (108 bytes). A [`IpcListener`] uses the first usable directory and leaves a link in the
 //! folder (`socket`), which also processes with another environment (cron) find. The directory is
 //! checked to be ours with mode 0700, so no other user can connect. Only the holder of the folder's
-//! lock opens a door: an existing socket belongs to a dead process and is replaced.
+//! lock opens a listener: an existing socket belongs to a dead process and is replaced.
 //!
 //! Must not depend on: the meaning of lines. Invariant: no event loop waits for another process.
 //! Each end has a reading and a writing thread; unread output is bounded, and a connection at the
@@ -95,8 +95,8 @@ impl OutgoingLines {
 }
 
 impl IpcConnection {
-    /// Connects to the process that holds `folder`. Events go into the inlet as commands made by
-    /// `mail`.
+    /// Connects to the process that holds `folder`. `to_command` turns events into
+    /// commands for `loop_handle`.
     ///
     /// # Errors
     /// Returns an error if no process listens there.
@@ -224,7 +224,7 @@ pub struct IpcListener {
 
 impl IpcListener {
     /// Starts listening for `folder`, whose lock the caller must hold. Connections are numbered
-    /// from 1; `mail` converts their events to commands. At most `unread_max` bytes wait for a
+    /// from 1; `to_command` turns their events into commands. At most `unread_max` bytes wait for a
     /// process that does not read.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use mio::Waker;
 
 use crate::base::{HostPort, Row, Ticket};
 
-/// Maximum commands waiting in the inlet. At the limit [`LoopHandle::command`] blocks its thread
+/// Maximum commands waiting in the queue. At the limit [`LoopHandle::command`] blocks its thread
 /// and [`LoopHandle::try_command`] returns the command. So lines piped in are read no faster than
 /// the loop takes them.
 pub const COMMANDS_MAX: usize = 4096;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn full_inlet_returns_commands_but_takes_commits() {
+    fn full_queue_returns_commands_but_takes_commits() {
         let (_poll, handle) = handle();
         for i in 0..COMMANDS_MAX {
             handle.try_command(i as u32).unwrap();

@@ -133,7 +133,7 @@ impl<C> NetConfig<C> {
 ///
 /// Bounds: 1 MiB of datagrams wait while the kernel takes none, and more are dropped. 256 KiB of
 /// records wait on a connection, and more close it
-/// ([`PathError::Stuck`](crate::base::PathError::Stuck)). 4,096 commands wait in the inlet.
+/// ([`PathError::Stuck`](crate::base::PathError::Stuck)). 4,096 commands wait in the input queue.
 ///
 /// [`Input::Unsent`](crate::base::Input::Unsent) counts the bytes queued in this process. The
 /// kernel holds at most 64 KiB that it has not sent (`TCP_NOTSENT_LOWAT`; elsewhere a small send

@@ -24,8 +24,8 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Starts or queues a look-up, whose result comes through the inlet. Returns the result at once
-    /// if no look-up is needed or possible.
+    /// Starts or queues a look-up, whose result comes through the input queue. Returns the result
+    /// at once if no look-up is needed or possible.
     pub(super) fn resolve<C: Send + 'static>(
         &mut self,
         host: HostPort,

@@ -110,8 +110,8 @@ struct Flow {
     watermarks: Watermarks,
     /// Time of the last letter, taken or refused, in milliseconds of the uptime clock.
     touched: u64,
-    /// Wall time of the first letter that no receipt has reported as accepted, and the value of
-    /// this time in the last receipt.
+    /// Wall time of the first letter taken since a receipt last covered every taken letter, and
+    /// its value in that receipt.
     taken_at: Option<Wall>,
     reported_taken_at: Wall,
     /// Refused numbers that no later letter has overtaken, and the reason for refusing letters
@@ -131,7 +131,7 @@ struct Flow {
 
 /// No session.
 const NEVER: u32 = 0;
-/// Number of the session before the first one; its predecessor must not be [`NEVER`].
+/// Number of the session before the first one. One less must not be [`NEVER`].
 const FIRST: u32 = 2;
 
 /// Whether the sender of a flow may know that its recipient exists.
@@ -300,8 +300,8 @@ impl Flows {
             }
             return OrderCheck::Repeated;
         }
-        // The sender had not received the refusal of `prev` when it sent this letter. It repeats it
-        // with a corrected `prev`; taken now, it would overtake letters sent again.
+        // The sender had not received the refusal of `prev` when it sent this letter. It will send
+        // it again with a corrected `prev`. Taken now, it would overtake letters still to come.
         match state.refused_now(self.session) {
             Some((refused, reason)) if refused.contains(prev) => OrderCheck::Behind(reason),
             _ => OrderCheck::Next,

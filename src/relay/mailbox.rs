@@ -2,10 +2,10 @@
 //! came.
 //!
 //! ```text
-//! handed | loaded | on disk only | tail
+//! sent | loaded | on disk only | tail
 //! ```
 //!
-//! *Handed* letters are in the recipient's session and not stored by it yet. *Loaded* ones came
+//! *Sent* letters are in the recipient's session and not stored by it yet. *Loaded* ones came
 //! back from disk and go next. Of those *on disk only*, just the number is known here. The *tail*
 //! is in memory, and new letters are appended to it.
 //!
@@ -17,7 +17,7 @@
 //! [`lanes`].
 //!
 //! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each mailbox and of
-//! all; `UNWRITTEN_MAX` bytes not yet on disk; [`SENT_MAX`] handed.
+//! all; `UNWRITTEN_MAX` bytes not yet on disk; [`SENT_MAX`] sent.
 
 mod capacity;
 mod entry;
@@ -63,7 +63,7 @@ pub(super) struct StoredResult {
 pub(super) struct Mailbox {
     /// `None` marks a stored letter behind one that is not stored yet.
     sent: VecDeque<Option<MailboxEntry>>,
-    /// Letters in `handed` that the recipient refuses.
+    /// Letters in `sent` that the recipient refuses.
     refusing: Refusing,
     /// Letters from the disk and from lanes that go next.
     loaded: VecDeque<MailboxEntry>,

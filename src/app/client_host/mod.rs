@@ -39,7 +39,7 @@ const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 /// opening a large folder takes.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Input that other threads put into the inlet of a desk.
+/// Input that other threads put into the queue of a client host.
 #[derive(Debug)]
 pub(super) enum HostInput {
     /// For the client.

@@ -58,7 +58,7 @@ impl PrimaryHost {
             Ok(listener) => primary.listener = Some(listener),
             Err(why) => {
                 let trouble = FrontendInput::Trouble(Phrase::new("member-no-door").with("cause", why));
-                // A full inlet means worse problems than this one.
+                // A full queue means worse problems than this one.
                 let _ = loop_handle.try_command(HostInput::Frontend(trouble));
             }
         }

@@ -1,4 +1,4 @@
-//! What receipts say about the letters of one conversation.
+//! Effects of receipts on the letters of one conversation.
 
 use crate::base::{LetterId, OutboxId};
 use crate::client::api::Progress;

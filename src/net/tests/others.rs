@@ -64,7 +64,7 @@ fn many_commands_arrive_in_order_without_starving_packets() {
     assert!(packet < 1000, "it came after {packet} commands");
 }
 
-/// The wake-up for the last command comes while earlier commands, already taken from the inlet,
+/// The wake-up for the last command comes while earlier commands, already taken from the queue,
 /// still wait.
 #[test]
 fn command_between_turns_is_taken_despite_full_turn() {

@@ -1,5 +1,4 @@
-//! Scenarios in which UDP fails in one way or another and comes back, with the reaction of the
-//! conversation.
+//! Scenarios of sessions that survive failing paths, suspended machines and relay restarts.
 
 use std::time::Duration;
 
@@ -12,7 +11,8 @@ use crate::node::PendingInput;
 use crate::scenarios::basic::{delivered, ended, is_online, millis, secs, send_and_time, shows, two_clients};
 use crate::simulation::Simulation;
 
-/// Both ends at `rtt`. A letter went each way, and UDP is validated.
+/// Returns a world in which each client has round trip `rtt` to the relay, and enough letters went
+/// each way for UDP to be validated, if it is used.
 pub fn conversation(carriers: Carriers, rtt: Duration) -> (Simulation, usize, usize) {
     let (mut sim, tom, jack) = two_clients(carriers);
     for client in [tom, jack] {
@@ -403,8 +403,8 @@ fn clients_are_back_within_1_s_of_orderly_relay_stop() {
     }
 }
 
-/// UDP is blocked, and resets with it. The broken connection shows that the relay died. The client
-/// tries TCP again while it still tries UDP.
+/// UDP drops everything, the relay's resets included. The broken TCP connection shows that the
+/// relay died. With both carriers, the client tries TCP again while it still tries UDP.
 // faults.md: R31
 #[test]
 fn client_on_tcp_is_back_soon_after_relay_restart() {
