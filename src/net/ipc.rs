@@ -116,7 +116,7 @@ impl IpcConnection {
         let reading = Arc::clone(&stream);
         let writing = Arc::clone(&stream);
         let queue = Arc::clone(&outgoing);
-        thread::Builder::new().name("line out".into()).spawn(move || write(&writing, &queue))?;
+        thread::Builder::new().name("ipc writer".into()).spawn(move || write(&writing, &queue))?;
         Ok((IpcConnection { outgoing, stream, unread_max }, reading))
     }
 
@@ -192,7 +192,7 @@ fn spawn_reader<C: Send + 'static>(
     to_command: impl Fn(IpcEvent) -> C + Send + 'static,
     permit: Option<ConnectionPermit>,
 ) -> io::Result<()> {
-    thread::Builder::new().name("line in".into()).spawn(move || {
+    thread::Builder::new().name("ipc reader".into()).spawn(move || {
         read(&stream, |event| loop_handle.command(to_command(event)));
         let _ = stream.shutdown(Shutdown::Both);
         drop(permit);
@@ -239,7 +239,7 @@ impl IpcListener {
         let closed = Arc::new(AtomicBool::new(false));
         let ipc_listener = IpcListener { path, closed: Arc::clone(&closed) };
         let wait = move || accept(&listener, &closed, unread_max, &loop_handle, to_command);
-        thread::Builder::new().name("door".into()).spawn(wait)?;
+        thread::Builder::new().name("ipc listener".into()).spawn(wait)?;
         Ok(ipc_listener)
     }
 }

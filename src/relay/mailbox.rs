@@ -426,11 +426,11 @@ impl Mailbox {
             }
             accepted.push((entry.sender, entry.id, entry.taken_at));
         };
-        let handed = self.sent.iter_mut().flatten().map(|entry| (true, entry));
-        for (is_handed, entry) in handed.chain(self.loaded.iter_mut().map(|entry| (false, entry))) {
+        let sent = self.sent.iter_mut().flatten().map(|entry| (true, entry));
+        for (is_sent, entry) in sent.chain(self.loaded.iter_mut().map(|entry| (false, entry))) {
             let EntryState::Writing(seq) = entry.state else { continue };
             entry.state = EntryState::OnDisk(seq);
-            if is_handed {
+            if is_sent {
                 entry.message = SharedBytes::default();
             }
             keep(entry);
