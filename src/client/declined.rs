@@ -1,7 +1,7 @@
 //! Letters refused by this recipient that may come again, and the refusals to be sent to the relay.
 //!
-//! A `stored` covers every earlier letter that was not refused in the same session. So the
-//! remembered refusals of a conversation are sent before its first `stored` of a session.
+//! A `stored` covers every earlier letter of its session that was not refused in it. Refusals are
+//! therefore sent before it. A refused letter that comes again in a later session is refused again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,18 +11,10 @@ use crate::wire::message::Reason;
 
 type Key = (Name, OutboxId);
 
-/// Refused letters of one outbox.
-#[derive(Debug, Default)]
-struct DeclinedFlow {
-    numbers: BTreeMap<u64, Reason>,
-    /// All of them were sent or queued in this session.
-    is_sent: bool,
-}
-
 /// Refused letters of one relay: the last [`REFUSALS_REMEMBERED`].
 #[derive(Debug, Default)]
 pub(super) struct Declined {
-    flows: BTreeMap<Key, DeclinedFlow>,
+    flows: BTreeMap<Key, BTreeMap<u64, Reason>>,
     order: VecDeque<(Key, u64)>,
     unsent: BTreeSet<(Key, u64)>,
 }
@@ -30,7 +22,7 @@ pub(super) struct Declined {
 impl Declined {
     /// Restores a refusal of an earlier run, the oldest first.
     pub(super) fn restore(&mut self, key: Key, number: u64, reason: Reason) {
-        if self.flows.entry(key.clone()).or_default().numbers.insert(number, reason).is_some() {
+        if self.flows.entry(key.clone()).or_default().insert(number, reason).is_some() {
             return;
         }
         self.order.push_back((key, number));
@@ -47,7 +39,7 @@ impl Declined {
 
     /// Whether this letter was refused before. If so, the refusal is queued again.
     pub(super) fn repeat(&mut self, key: &Key, number: u64) -> bool {
-        let repeats = self.flows.get(key).is_some_and(|flow| flow.numbers.contains_key(&number));
+        let repeats = self.flows.get(key).is_some_and(|numbers| numbers.contains_key(&number));
         if repeats {
             self.unsent.insert((key.clone(), number));
         }
@@ -59,24 +51,11 @@ impl Declined {
         self.flows.is_empty()
     }
 
-    /// Begins a session, which has received no refusal. Queued ones stay queued: the welcome is on
-    /// another stream, so a letter may come and be refused again before it.
-    pub(super) fn handle_session_begun(&mut self) {
-        self.flows.values_mut().for_each(|flow| flow.is_sent = false);
-    }
-
-    /// Queues all refusals of a conversation whose `stored` is about to be sent.
-    pub(super) fn before_stored(&mut self, key: &Key) {
-        let Some(flow) = self.flows.get_mut(key).filter(|flow| !flow.is_sent) else { return };
-        flow.is_sent = true;
-        self.unsent.extend(flow.numbers.keys().map(|number| (key.clone(), *number)));
-    }
-
     /// Returns the next refusal to send: sender, outbox, number, and reason.
     /// [`Declined::mark_sent`] follows once it is sent.
     pub(super) fn next(&self) -> Option<(&Name, OutboxId, u64, Reason)> {
         let (key, number) = self.unsent.first()?;
-        let reason = *self.flows.get(key)?.numbers.get(number)?;
+        let reason = *self.flows.get(key)?.get(number)?;
         Some((&key.0, key.1, *number, reason))
     }
 
@@ -87,9 +66,9 @@ impl Declined {
 
     fn forget_oldest(&mut self) {
         let Some((key, number)) = self.order.pop_front() else { return };
-        if let Some(flow) = self.flows.get_mut(&key) {
-            flow.numbers.remove(&number);
-            if flow.numbers.is_empty() {
+        if let Some(numbers) = self.flows.get_mut(&key) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
                 self.flows.remove(&key);
             }
         }
@@ -122,32 +101,6 @@ mod tests {
         assert_eq!(owed(&mut declined), [(1, 7)]);
         assert!(!declined.repeat(&key(1), 8) && !declined.repeat(&key(2), 7));
         assert!(declined.repeat(&key(1), 7) && declined.repeat(&key(1), 7));
-        assert_eq!(owed(&mut declined), [(1, 7)]);
-    }
-
-    #[test]
-    fn new_session_gets_refusals_before_stored() {
-        let mut declined = Declined::default();
-        declined.restore(key(1), 7, Reason::Full);
-        declined.restore(key(2), 9, Reason::Full);
-        declined.handle_session_begun();
-        assert_eq!(owed(&mut declined), []);
-        declined.before_stored(&key(1));
-        assert_eq!(owed(&mut declined), [(1, 7)]);
-        declined.before_stored(&key(1));
-        assert_eq!(owed(&mut declined), [], "once per session");
-        declined.handle_session_begun();
-        declined.before_stored(&key(1));
-        assert_eq!(owed(&mut declined), [(1, 7)]);
-    }
-
-    /// A delivery overtakes the welcome of its session.
-    #[test]
-    fn refusal_of_letter_before_welcome_stays_queued() {
-        let mut declined = Declined::default();
-        declined.restore(key(1), 7, Reason::Full);
-        assert!(declined.repeat(&key(1), 7));
-        declined.handle_session_begun();
         assert_eq!(owed(&mut declined), [(1, 7)]);
     }
 

@@ -216,6 +216,7 @@ impl Outbox {
         let made = persisted.made.clone();
         let tells = made.text().is_some_and(|text| text == persisted.text);
         let text = (!tells).then(|| persisted.text.clone());
+        let accepted = number <= conversation.reach.accepted;
         self.letters += 1;
         self.bytes += made.body.len();
         conversation.letters.push(OutboxLetter {
@@ -226,10 +227,10 @@ impl Outbox {
             text,
             recorded: true,
             sent: false,
-            accepted: number <= conversation.reach.accepted,
+            accepted,
             until: Wall(0),
             unanswered_before: true,
-            lost_unanswered: false,
+            lost_unanswered: !accepted,
         });
     }
 

@@ -45,6 +45,9 @@ struct SenderProgress {
     is_closed: bool,
     stored: u64,
     read: u64,
+    /// Number and mark of the last letter delivered in session `delivered_in`.
+    delivered: (u64, Mark),
+    delivered_in: u32,
     /// Key of this row in `by_age`.
     heard: u64,
     stored_unsent: bool,
@@ -59,6 +62,8 @@ pub(super) struct ReceivedIndex {
     senders: BTreeMap<Key, SenderProgress>,
     by_age: BTreeMap<u64, Key>,
     clock: u64,
+    /// Number of sessions so far.
+    session: u32,
     unsent_stored: Vec<Key>,
     unsent_read: Vec<Key>,
     /// Refusals of old copies' letters to be sent to the relay, at most [`REFUSALS_REMEMBERED`].
@@ -94,7 +99,10 @@ impl ReceivedIndex {
             return DedupResult::Duplicate;
         }
         let known = self.senders.contains_key(&key);
+        let session = self.session;
         let row = self.touch(&key);
+        row.delivered = (id.number, mark);
+        row.delivered_in = session;
         if id.number <= row.taken {
             if row.stored > 0 && !std::mem::replace(&mut row.stored_unsent, true) {
                 self.unsent_stored.push(key);
@@ -107,14 +115,17 @@ impl ReceivedIndex {
         DedupResult::New { missing, after }
     }
 
-    /// Whether an old copy numbered this letter: its number was used under a lower mark, or a
-    /// letter before it was an old copy's. The result is `Some(true)` for the first such letter.
+    /// Whether an old copy numbered this letter. The result is `Some(true)` for the first such
+    /// letter.
+    ///
+    /// Either its number was used under a lower mark, or a letter before it has a higher mark, or a
+    /// letter before it was an old copy's.
     fn is_old(&mut self, key: &Key, number: u64, mark: Mark) -> Option<bool> {
         let row = self.senders.get_mut(key)?;
         if row.closed.is_some_and(|closed| mark >= closed) {
             return Some(false);
         }
-        let is_old = number <= row.taken && mark > row.taken_mark;
+        let is_old = if number <= row.taken { mark > row.taken_mark } else { mark < row.taken_mark };
         if is_old {
             row.closed = Some(mark);
             row.is_closed = false;
@@ -151,7 +162,8 @@ impl ReceivedIndex {
             row.stored = id.number;
             row.stored_mark = mark;
         }
-        if !std::mem::replace(&mut row.stored_unsent, true) {
+        // After the loss of its session, the letter comes again.
+        if row.delivered_in == self.session && !std::mem::replace(&mut row.stored_unsent, true) {
             self.unsent_stored.push(key);
         }
     }
@@ -164,10 +176,19 @@ impl ReceivedIndex {
         self.queue_read(key);
     }
 
+    /// Begins a session: `stored` reports nothing that was delivered only in an earlier one.
+    pub(super) fn begin_session(&mut self) {
+        self.session += 1;
+        for key in self.unsent_stored.drain(..) {
+            if let Some(row) = self.senders.get_mut(&key) {
+                row.stored_unsent = false;
+            }
+        }
+    }
+
     /// Queues the latest `read` receipts again for a new session. Senders that the user does not
     /// know get none and do not count.
-    pub(super) fn handle_session_begun(&mut self, knows: impl Fn(&Name) -> bool) {
-        self.declined.handle_session_begun();
+    pub(super) fn handle_welcome(&mut self, knows: impl Fn(&Name) -> bool) {
         let newest = self.by_age.values().rev().filter(|key| knows(&key.0)).take(READS_RESENT_MAX);
         let seen = newest.filter(|key| self.senders.get(*key).is_some_and(|row| row.read > 0));
         for key in seen.cloned().collect::<Vec<_>>() {
@@ -183,20 +204,17 @@ impl ReceivedIndex {
         }
     }
 
-    /// Queues the refusals that must be sent before the `stored` of [`ReceivedIndex::next_stored`],
-    /// in the same flow.
-    pub(super) fn before_stored(&mut self) {
-        if let (false, Some(key)) = (self.declined.is_empty(), self.unsent_stored.last()) {
-            self.declined.before_stored(key);
-        }
-    }
-
     /// Returns the next `stored` to send: sender, outbox, number and mark.
     /// [`ReceivedIndex::mark_stored_sent`] follows once it is sent.
+    ///
+    /// It covers only letters delivered in this session. At the end of a session the relay forgets
+    /// which letters were refused in it, and delivers them again. A `stored` that covers such a
+    /// letter before it comes would report it as delivered.
     pub(super) fn next_stored(&self) -> Option<(&Name, OutboxId, (u64, Mark))> {
         let key = self.unsent_stored.last()?;
         let row = self.senders.get(key)?;
-        Some((&key.0, key.1, (row.stored, row.stored_mark)))
+        let stored = (row.stored, row.stored_mark);
+        Some((&key.0, key.1, stored.min(row.delivered)))
     }
 
     /// Removes the `stored` of [`ReceivedIndex::next_stored`], which was sent.
@@ -311,6 +329,24 @@ mod tests {
     }
 
     #[test]
+    fn stored_covers_only_letters_of_its_session() {
+        let mut index = ReceivedIndex::default();
+        for number in 1..=4 {
+            take(&mut index, 1, number, number - 1);
+        }
+        for number in 1..=3 {
+            index.record_stored(&tom(), id(1, number), Mark(0));
+        }
+        index.begin_session();
+        index.record_stored(&tom(), id(1, 4), Mark(0));
+        assert!(index.next_stored().is_none(), "nothing was delivered in this session");
+        take(&mut index, 1, 2, 1);
+        assert_eq!(index.next_stored().map(|s| s.2.0), Some(2), "3 may have been refused");
+        take(&mut index, 1, 4, 2);
+        assert_eq!(index.next_stored().map(|s| s.2.0), Some(4));
+    }
+
+    #[test]
     fn read_is_sent_once_and_again_in_new_session() {
         let mut index = ReceivedIndex::default();
         index.restore(
@@ -325,9 +361,9 @@ mod tests {
         assert_eq!(index.next_read().map(|r| r.2), Some(7));
         index.mark_read_sent();
         assert!(index.next_read().is_none());
-        index.handle_session_begun(|_| false);
+        index.handle_welcome(|_| false);
         assert!(index.next_read().is_none());
-        index.handle_session_begun(|_| true);
+        index.handle_welcome(|_| true);
         assert_eq!(index.next_read().map(|r| r.2), Some(7));
         index.mark_read_sent();
         index.queue_reads(|from| from.as_str() == "JACK");
@@ -365,6 +401,17 @@ mod tests {
         assert_eq!(index.unsent_stored.len(), index.senders.len(), "dropped rows owe nothing");
         assert_eq!(index.take(&jack, id(1, 1), 0, Mark(0)), DedupResult::Duplicate);
         assert_eq!(take(&mut index, OUTBOXES_MAX as u64, 1, 0), None);
+    }
+
+    /// Otherwise a report of the second letter would not cover the first one at the relay, and both
+    /// would keep their places among the letters on their way.
+    #[test]
+    fn letter_with_lower_mark_than_before_is_refused() {
+        let mut index = ReceivedIndex::default();
+        let mut take = |number, mark| index.take(&tom(), id(1, number), number - 1, Mark(mark));
+        assert_eq!(take(1, 7), DedupResult::New { missing: 0, after: 0 });
+        assert_eq!(take(2, 6), DedupResult::OldCopy { is_first: true });
+        assert_eq!(take(1, 7), DedupResult::OldCopy { is_first: false });
     }
 
     /// A hostile relay delivers any number of letters, and reads as little as it likes.

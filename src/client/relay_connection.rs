@@ -466,6 +466,7 @@ impl RelayConnection {
     /// Begins a session: signs in, and sends letters again that no earlier session answered.
     pub(super) fn begin(&mut self, now: Tick, peer: Peer, ctx: &mut ClientContext, out: &mut Out) {
         self.mail.outbox.handle_session_lost();
+        self.mail.received.begin_session();
         self.welcomed = ctx.name.is_none();
         self.features = Features::default();
         self.signed = self.welcomed;

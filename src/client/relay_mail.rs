@@ -61,31 +61,30 @@ impl RelayMail {
         knows: impl Fn(&Name) -> bool,
         say: &mut impl FnMut(ToRelay<'_>) -> bool,
     ) -> bool {
-        loop {
-            self.received.before_stored();
-            while let Some((from, id)) = self.received.next_old_copy() {
-                let reason = Reason::OldCopy;
-                if !say(ToRelay::RecipientRefusal { from: from.as_str(), id, reason }) {
-                    return false;
-                }
-                self.received.mark_old_copy_sent();
+        while let Some((from, id)) = self.received.next_old_copy() {
+            let reason = Reason::OldCopy;
+            if !say(ToRelay::RecipientRefusal { from: from.as_str(), id, reason }) {
+                return false;
             }
-            while let Some((from, outbox, number, reason)) = self.received.declined.next() {
-                let from = from.as_str();
-                let id = LetterId { outbox, number };
-                let reason = reason.known_to(relay).by_recipient();
-                if !say(ToRelay::RecipientRefusal { from, id, reason }) {
-                    return false;
-                }
-                self.received.declined.mark_sent();
+            self.received.mark_old_copy_sent();
+        }
+        while let Some((from, outbox, number, reason)) = self.received.declined.next() {
+            let from = from.as_str();
+            let id = LetterId { outbox, number };
+            let reason = reason.known_to(relay).by_recipient();
+            if !say(ToRelay::RecipientRefusal { from, id, reason }) {
+                return false;
             }
-            let Some((from, outbox, (through, mark))) = self.received.next_stored() else { return true };
+            self.received.declined.mark_sent();
+        }
+        while let Some((from, outbox, (through, mark))) = self.received.next_stored() {
             let at_full_second = !knows(from);
             if !say(ToRelay::Stored { from: from.as_str(), outbox, through, mark, at_full_second }) {
                 return false;
             }
             self.received.mark_stored_sent();
         }
+        true
     }
 
     /// Applies the commit of a record, or its failure. Returns an event for the caller to show.

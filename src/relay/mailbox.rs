@@ -280,6 +280,7 @@ impl Mailbox {
         through: StoredThrough,
         buffers: &mut BufferPool,
     ) -> Option<StoredResult> {
+        let through = self.stored_before_refused(sender, outbox, through);
         let mut stored = StoredResult::default();
         let mut bytes = 0;
         let mut unwritten = 0;
@@ -290,12 +291,6 @@ impl Mailbox {
             }
             // Letters of one outbox are here with rising numbers and marks.
             if entry.id.number > through.number || entry.mark > through.mark {
-                break;
-            }
-            if entry.refused.is_some() {
-                // Its refusal must be durable first. Otherwise the delivered mark would cover the
-                // refused letter.
-                self.refusing.store(sender, outbox, through);
                 break;
             }
             stored.count += 1;

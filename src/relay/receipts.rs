@@ -55,7 +55,7 @@ impl Relay {
         let flow = FlowId { outbox, to: Destination::Member(member) };
         let through = match sender {
             Sender::Member(sender) if !self.member_states[sender.0].flows.pending_removals.is_empty() => {
-                self.member_states[sender.0].flows.pending_removals.store(flow, through)
+                self.wait_for_removals(sender, flow, through)
             }
             _ => through,
         };

@@ -10,7 +10,7 @@ use crate::wire::message::Reason;
 use super::block_list::RejectedLetter;
 use super::flows::{Destination, FlowId};
 use super::guests::GuestReply;
-use super::mailbox::{Mailbox, Sender};
+use super::mailbox::{Mailbox, Sender, StoredThrough};
 use super::members::MemberId;
 use super::sessions::SessionSlot;
 use super::{Out, Relay};
@@ -59,9 +59,28 @@ impl Relay {
             self.write_rejection(RejectedLetter { seq, sender, to, id, refusal, by_recipient: true }, out);
             if let Some(stored) = left.stored {
                 let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
-                self.member_states[sender.0].flows.pending_removals.store(flow, stored);
+                self.wait_for_removals(sender, flow, stored);
             }
         }
+    }
+
+    /// Returns the part of a recipient's report `through` that counts while refusals of the flow
+    /// are not durable. The rest is remembered.
+    ///
+    /// The remembered part outlives the recipient's session. It covers no letter whose refusal ends
+    /// with that session, because the disk does not have the letter yet.
+    pub(super) fn wait_for_removals(
+        &mut self,
+        sender: MemberId,
+        flow: FlowId,
+        through: StoredThrough,
+    ) -> StoredThrough {
+        let mailbox = flow.to.member().map(|to| &mut self.member_states[to.0].mailbox);
+        let through = match mailbox {
+            Some(mailbox) => mailbox.stored_before_refused(Sender::Member(sender), flow.outbox, through),
+            None => through,
+        };
+        self.member_states[sender.0].flows.pending_removals.store(flow, through)
     }
 
     /// Notifies a TCP guest that a text was not taken. A UDP guest gets no notice.

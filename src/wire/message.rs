@@ -214,7 +214,8 @@ pub enum ToRelay<'a> {
         /// Features that the client understands.
         features: Features,
     },
-    /// The recipient has every letter of that sender's outbox up to `through`.
+    /// The recipient has every letter of that sender's outbox up to `through`, but for those that
+    /// it has refused in this session. `through` is a letter delivered in this session.
     Stored {
         /// The sender's name.
         from: &'a str,

@@ -159,3 +159,26 @@ fn refusal_waits_while_disk_is_full() {
     let mut again = RawClient::signed_in(&mut relay, udp(4, 1), 2, "JACK");
     assert!(again.take_deliveries(&mut relay).is_empty());
 }
+
+/// The recipient refused the second letter too, in a session that ended before the disk had it.
+#[test]
+fn refusal_of_next_session_is_not_covered_by_delivered_mark() {
+    let (mut relay, mut tom, mut jack) = handed(1);
+    relay.wait(secs(2));
+    take_messages_of(&mut tom, &mut relay);
+    relay.disk_is_full = true;
+    refuse(&mut jack, &mut relay, 1);
+    tom.send_letter(&mut relay, "JACK", 2, 1, "hello");
+    assert_eq!(jack.take_deliveries(&mut relay).len(), 1);
+    refuse(&mut jack, &mut relay, 2);
+    jack.report_stored(&mut relay, "TOM", 2);
+    let mut jack = RawClient::signed_in(&mut relay, udp(4, 1), 2, "JACK");
+    assert_eq!(jack.take_deliveries(&mut relay).len(), 1, "the second letter is sent again");
+    relay.disk_is_full = false;
+    relay.wait(secs(2));
+    let ended = ends(&mut tom, &mut relay, 0);
+    assert!(ended.contains(&refused(1, false)) && !ended.contains(&delivered(2)), "{ended:?}");
+    refuse(&mut jack, &mut relay, 2);
+    relay.wait(secs(2));
+    assert_eq!(ends(&mut tom, &mut relay, 1), [refused(2, true)]);
+}

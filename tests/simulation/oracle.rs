@@ -40,6 +40,9 @@ pub struct LetterFate {
     queued: bool,
     pub accepted: bool,
     pub end: Option<LetterEnd>,
+    /// Its sender has received the relay's refusal. A copy of the sender's folder may not know
+    /// that, but the relay has kept its promise.
+    refusal_shown: bool,
     /// How often its recipient showed it.
     pub shown: u32,
     /// It is durable at its recipient.
@@ -113,6 +116,7 @@ impl Oracle {
             queued: false,
             accepted: false,
             end: None,
+            refusal_shown: false,
             shown: 0,
             stored: false,
             declined: false,
@@ -201,6 +205,7 @@ impl Oracle {
             || fate.to == "echo"
             || fate.to.starts_with("guest-")
             || fate.stored
+            || fate.refusal_shown
             || self.untrusted.contains(&fate.to);
         let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number };
         let safe = over || disk.answers_for(&fate.to, id);
@@ -310,6 +315,7 @@ impl Oracle {
         );
         coverage.add_many(Count::RefusedByReader, by_recipient.into());
         fate.end = Some(LetterEnd::Refused { reason: *reason, may_have_arrived: *may_have_arrived });
+        fate.refusal_shown |= !is_old_copy;
         coverage.add(Count::RefusalsTold);
         coverage.add_many(Count::MayHaveArrived, (*may_have_arrived).into());
         match reason {

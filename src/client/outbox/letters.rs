@@ -27,7 +27,8 @@ pub(super) struct OutboxLetter {
     pub(super) until: Wall,
     /// An earlier session accepted it, or may have, and its fate is unknown.
     pub(super) unanswered_before: bool,
-    /// A session of this run sent it and was lost before an answer.
+    /// A session was lost before an answer to it. A session of an earlier run may have been: the
+    /// disk does not record what was sent.
     pub(super) lost_unanswered: bool,
 }
 

@@ -157,7 +157,7 @@ impl RelayConnection {
         self.reported_not_written = false;
         self.text_max = (text_max as usize).min(fits).min(LETTER_TEXT_MAX);
         self.mail.outbox.handle_signed_in();
-        self.mail.received.handle_session_begun(|name| ctx.known_senders.is_known(&self.config.addr, name));
+        self.mail.received.handle_welcome(|name| ctx.known_senders.is_known(&self.config.addr, name));
         self.tell_online(out);
     }
 

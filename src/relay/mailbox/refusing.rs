@@ -90,6 +90,33 @@ impl Mailbox {
         Some(RefusedEntry { entry, reason, stored })
     }
 
+    /// Returns the part of a recipient's report `through` that counts now: the letters before the
+    /// first one of this outbox that it refuses and that is still here. The rest counts once that
+    /// letter is removed, or is forgotten with the recipient's session.
+    ///
+    /// The refusal must be durable first. Otherwise the delivered mark would cover the refused
+    /// letter.
+    pub(in crate::relay) fn stored_before_refused(
+        &mut self,
+        sender: Sender,
+        outbox: OutboxId,
+        through: StoredThrough,
+    ) -> StoredThrough {
+        if self.refusing.letters == 0 {
+            return through;
+        }
+        let is_refused = |entry: &&MailboxEntry| {
+            entry.refused.is_some() && entry.sender == sender && entry.id.outbox == outbox
+        };
+        let first = self.sent.iter().flatten().find(is_refused);
+        let is_covered =
+            |entry: &&MailboxEntry| entry.id.number <= through.number && entry.mark <= through.mark;
+        let Some(first) = first.filter(is_covered) else { return through };
+        let number = first.id.number - 1;
+        self.refusing.store(sender, outbox, through);
+        StoredThrough { number, ..through }
+    }
+
     /// Ends the refusal of a letter of [`Mailbox::next_refused`], which is durable or does not need
     /// to be.
     pub(in crate::relay) fn end_refusal(&mut self) {
