@@ -29,6 +29,16 @@ const DELAYED_FOR: Duration = Duration::from_millis(20);
 /// Delay before a failed commit is retried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How far the records of a client have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitProgress {
+    /// Number of records made so far.
+    pub pushed: u64,
+    /// Number of records settled without a gap from the first. Effects of an earlier turn are on
+    /// disk once it has reached that turn's `pushed`.
+    pub settled: u64,
+}
+
 /// State of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecordState {
@@ -134,9 +144,10 @@ impl CommitQueue {
         })
     }
 
-    /// Returns the number of records given, and the number of those settled without a gap.
-    pub(super) fn commit_progress(&self) -> (u64, u64) {
-        (self.pushed, self.entries.front().map_or(self.pushed, |first| first.seq - 1))
+    /// Returns how many records were pushed and how many are settled.
+    pub(super) fn commit_progress(&self) -> CommitProgress {
+        let settled = self.entries.front().map_or(self.pushed, |first| first.seq - 1);
+        CommitProgress { pushed: self.pushed, settled }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -335,7 +346,8 @@ mod tests {
         assert_eq!(queue.next_outcome(), Some((written(1), false)));
         assert_eq!(queue.next_outcome(), Some((written(2), false)));
         assert_eq!(queue.next_outcome(), None);
-        assert_eq!(queue.commit_progress(), (4, 0), "the first has not settled");
+        let progress = queue.commit_progress();
+        assert_eq!(progress, CommitProgress { pushed: 4, settled: 0 }, "the first has not settled");
         queue.handle_committed(now(0), tickets[2], true);
         queue.handle_time(now(1));
         let tickets = handed(&mut queue, &mut counter);
@@ -343,7 +355,8 @@ mod tests {
         queue.handle_committed(now(1), tickets[0], true);
         assert_eq!(queue.next_outcome(), Some((shown(1), true)));
         assert_eq!(queue.next_outcome(), Some((shown(2), true)));
-        assert!(queue.is_empty() && queue.commit_progress() == (4, 4));
+        assert!(queue.is_empty());
+        assert_eq!(queue.commit_progress(), CommitProgress { pushed: 4, settled: 4 });
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub use api::{
     Progress, Record, RelayConfig,
 };
 pub use block_list::{BLOCK_LIST_MAX, BlockList, BlockLists};
+pub use commit_queue::CommitProgress;
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 pub use persisted::{
     DECLINED_PERSISTED_MAX, OUTBOXES_OF_ONE_MAX, PersistedClient, PersistedConversation, PersistedLetter,
@@ -207,10 +208,8 @@ impl Client {
         self.ctx.commit_queue.is_empty() && self.connections.values().all(RelayConnection::is_flushed)
     }
 
-    /// Returns the number of records given so far, and the number of records settled without a gap
-    /// from the first. Effects of an earlier turn are on disk once the second number has reached
-    /// that turn's first.
-    pub fn commit_progress(&self) -> (u64, u64) {
+    /// Returns how far the records have come.
+    pub fn commit_progress(&self) -> CommitProgress {
         self.ctx.commit_queue.commit_progress()
     }
 

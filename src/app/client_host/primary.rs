@@ -125,7 +125,7 @@ impl PrimaryHost {
         ipc_event: IpcEvent,
         out: &mut Outputs<Record, Event>,
     ) {
-        let given = self.client.commit_progress().0;
+        let given = self.client.commit_progress().pushed;
         match self.ipc_server.handle(number, ipc_event, given, self.carriers) {
             Some(ForwardedCommand::Relays) => self.set_relays(now, out),
             Some(ForwardedCommand::Recount) => self.recount(now, out),
@@ -173,7 +173,7 @@ impl PrimaryHost {
 
     /// Reports the end of a turn to the secondary processes.
     pub(super) fn end_turn(&mut self) {
-        self.ipc_server.end_turn(self.client.commit_progress().1);
+        self.ipc_server.end_turn(self.client.commit_progress().settled);
     }
 
     /// Commits everything and unlocks the folder. Then the connections of the secondary processes
