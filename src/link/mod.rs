@@ -501,6 +501,8 @@ impl Link {
             self.remembered.push(old);
         }
         self.stranded = false;
+        // The deadline of an ack may have passed while there was no path.
+        self.acks.handle_time(now);
         if self.keep_alive.is_some() {
             // The other end follows only when it has received a packet on this path.
             self.pending.queue_ping();

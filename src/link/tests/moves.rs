@@ -56,6 +56,26 @@ fn broken_connection_stalls_link_until_move_then_resends_all() {
     world.assert_quiet();
 }
 
+/// No deadline wakes a link without a path, and the packet that moves it may request no ack.
+#[test]
+fn ack_due_while_path_was_lost_leaves_after_move() {
+    let mut world = World::new(1, TCP, CALM);
+    for _ in 0..2 {
+        world.send(0, Chat, b"hello");
+        world.run(ms(10));
+    }
+    world.run(ms(15));
+    let relay = &mut world.ends[1].link;
+    let due = relay.next_deadline().expect("the second message waits for its ack");
+    relay.handle_path_lost(TCP);
+    assert_eq!(relay.next_deadline(), None);
+    let now = due + ms(1);
+    relay.move_to(udp(1), now);
+    let mut buf = Vec::new();
+    assert!(relay.build(now, UDP_ROOM, 0, &[], &mut buf).is_some());
+    assert!(relay.next_deadline().is_none_or(|next| next > now), "a loop would spin");
+}
+
 /// RFC 9000 §9.4: a new port is probably the same path behind a NAT.
 #[test]
 fn rtt_survives_new_port_and_return_but_not_new_address() {
