@@ -269,7 +269,7 @@ impl Guests {
         while let Some((due, path)) = self.due.first().copied().filter(|first| first.0 <= now) {
             self.due.remove(&(due, path));
             let Some(guest) = self.guests.get_mut(&path) else { continue };
-            if guest.busy + guest::IDLE <= now || guest.ended_until.is_some_and(|until| until <= now) {
+            if guest.idle_at() <= now || guest.ended_until.is_some_and(|until| until <= now) {
                 self.close(path);
                 continue;
             }
@@ -577,7 +577,7 @@ impl Guests {
         let Some(guest) = self.guests.remove(&path) else { return false };
         self.due.remove(&(guest.due, path));
         self.slots.leave(path);
-        self.index.remove(guest.id, guest.busy + guest::IDLE, guest.senders);
+        self.index.remove(guest.id, guest.idle_at(), guest.senders);
         true
     }
 }

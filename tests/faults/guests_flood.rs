@@ -278,3 +278,18 @@ fn busy_sources_exclude_no_tcp_guest() {
     assert!(!relay.is_closed(conn));
     assert_eq!(letters(&mut relay, &mut jack).0.last().unwrap(), "still here");
 }
+
+/// The flood lasts a second. Ten minutes later its guests are forgotten in a few turns.
+#[test]
+fn guests_of_flood_are_forgotten_in_few_turns() {
+    let texts = GuestTexts::default();
+    let mut relay = RelayHarness::with_guests(Limits::default(), Some(guest_rules::to_jack(256, texts)));
+    for n in 0..500 {
+        relay.tick = relay.tick + ms(2);
+        relay.handle_packet(forged(n), TEXT);
+    }
+    relay.wait(secs(598));
+    let turns = relay.wait(secs(4));
+    assert!((1..=8).contains(&turns), "{turns} turns");
+    assert!(relay.deadline.is_none_or(|at| at > relay.tick + secs(60)), "all are forgotten");
+}

@@ -21,7 +21,10 @@ const WAITING_MAX: usize = 64 * 1_024;
 /// The same for a guest without a place: 16 MiB for the maximum number of such guests.
 const WAITING_LOOSE_MAX: usize = 4 * 1_024;
 /// Time without traffic in either direction after which a guest is forgotten.
-pub(super) const IDLE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_secs(600);
+/// Granularity of that time. A flood leaves thousands of guests: they share a turn when they are
+/// forgotten, and each is delayed by at most this.
+const IDLE_GRID: Duration = Duration::from_secs(1);
 
 /// Identifies one guest while the relay knows it; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +59,10 @@ pub(in crate::relay) enum GuestReply {
     Nobody,
     /// The letter was refused because a limit is reached.
     Full,
+}
+
+fn idle_at(busy: Tick) -> Tick {
+    (busy + IDLE).rounded_up(IDLE_GRID)
 }
 
 #[derive(Debug)]
@@ -120,7 +127,7 @@ impl Guest {
             greet_at: None,
             ended_until: None,
             replies_sent: BTreeSet::new(),
-            due: now + IDLE,
+            due: idle_at(now),
             received: 0,
             sent: 0,
             waiting: VecDeque::new(),
@@ -131,7 +138,12 @@ impl Guest {
     /// Returns the time at which something changes without input.
     pub(super) fn next_deadline(&self) -> Tick {
         let own = [self.line_splitter.next_deadline(), self.greet_at, self.ended_until];
-        own.into_iter().flatten().fold(self.busy + IDLE, Tick::min)
+        own.into_iter().flatten().fold(self.idle_at(), Tick::min)
+    }
+
+    /// Returns the time at which it is forgotten without further traffic.
+    pub(super) fn idle_at(&self) -> Tick {
+        idle_at(self.busy)
     }
 
     /// Handles a datagram, which permits one more waiting reply.
