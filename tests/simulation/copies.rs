@@ -28,6 +28,12 @@ impl Simulation {
         self.copies.0.insert(client, addresses);
     }
 
+    /// Returns the number of copied clients that may choose their carrier.
+    pub fn copied_and_free(&self) -> u64 {
+        let is_free = |client: &&usize| self.machines[**client].carriers == Carriers::Auto;
+        self.copies.0.keys().filter(is_free).count() as u64
+    }
+
     /// Delivers a copy of this client's datagram just before the datagram itself.
     pub fn copy_first(&mut self, client: usize, at: Tick, bytes: &[u8]) {
         let Some(addresses) = self.copies.0.get(&client).copied() else { return };
