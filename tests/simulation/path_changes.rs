@@ -22,11 +22,13 @@ const VALIDATION_MAX: Duration = Duration::from_millis(3_100);
 /// Maximum moves of one session within [`WINDOW`] that no lost connection caused. As many are
 /// allowed to new sessions, which choose their path as at the start.
 ///
-/// A lost connection may cause two more. The race after it chooses UDP if that answers first. If
-/// UDP is silent again, the conversation fails over once more.
-///
-/// A change of network may cause as many, because a client then forgets its failovers.
+/// A lost or silent connection may cause two more. The race or the validation after it chooses UDP
+/// if that answers first. If UDP is silent again, the conversation fails over once more.
 const MOVES_MAX: usize = 16;
+/// Moves in addition for a change of network within [`WINDOW`]: the client forgets its failovers.
+/// It may then return to UDP and fail over twice at once, and again after 30 s and 60 s. As the
+/// waits double, further returns take longer than they do without the change.
+const MOVES_PER_NETWORK: usize = 8;
 const WINDOW: Duration = Duration::from_secs(600);
 
 /// Context of a turn that the check needs.
@@ -50,7 +52,7 @@ pub struct PathChanges {
     on_udp_since: Option<Tick>,
     /// Moves without a new session, and with one.
     recent: [VecDeque<Tick>; 2],
-    /// Returns to UDP because the connection was lost, with the same two cases.
+    /// Returns to UDP because the connection was lost or silent, with the same two cases.
     lost: [VecDeque<Tick>; 2],
     /// Changes of network within [`WINDOW`].
     networks: VecDeque<Tick>,
@@ -69,12 +71,12 @@ impl PathChanges {
         if let (Some((before_id, before)), Some((id, after))) = (self.path, path)
             && before.carrier() != after.carrier()
         {
-            let is_lost = after.carrier() == Carrier::Udp && !facts.has_conn;
-            self.record_change(now, before_id != id, is_lost);
+            let is_lost = !facts.has_conn || self.was_tcp_silent(now);
+            self.record_change(now, before_id != id, after.carrier() == Carrier::Udp && is_lost);
             match after.carrier() {
                 Carrier::Tcp if before_id == id => self.record_failover(now),
                 Carrier::Tcp => {}
-                Carrier::Udp => self.record_return(now, has_new_keys || !facts.has_conn, coverage),
+                Carrier::Udp => self.record_return(now, has_new_keys || is_lost, coverage),
             }
         }
         let carrier = path.map(|(_, path)| path.carrier());
@@ -100,7 +102,7 @@ impl PathChanges {
         lost.retain(|at| now.since(*at) < WINDOW);
         let many = recent.len();
         self.networks.retain(|at| now.since(*at) < WINDOW);
-        let most = MOVES_MAX + 2 * (lost.len() + self.networks.len());
+        let most = MOVES_MAX + 2 * lost.len() + MOVES_PER_NETWORK * self.networks.len();
         assert!(
             many <= most,
             "{many} changes of carrier within {WINDOW:?}, {most} allowed, new session: {new_session}"
@@ -115,11 +117,15 @@ impl PathChanges {
         self.failed_over_at = now;
     }
 
-    /// `forced`: the connection was lost, or a handshake chose the path again.
-    fn record_return(&mut self, now: Tick, forced: bool, coverage: &mut Coverage) {
+    /// Whether silence on TCP may have started a validation that has just ended.
+    fn was_tcp_silent(&self, now: Tick) -> bool {
         let tested_within = VALIDATION_MAX + now.since(self.checked_at);
-        let was_silent = self.tcp_silent_at.is_some_and(|at| now.since(at) <= tested_within);
-        if forced || was_silent {
+        self.tcp_silent_at.is_some_and(|at| now.since(at) <= tested_within)
+    }
+
+    /// `forced`: the connection was lost or silent, or a handshake chose the path again.
+    fn record_return(&mut self, now: Tick, forced: bool, coverage: &mut Coverage) {
+        if forced {
             return coverage.add(Count::ForcedReturns);
         }
         let Some(doublings) = self.failovers.checked_sub(2) else { return };
