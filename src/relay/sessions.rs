@@ -37,8 +37,9 @@ pub(super) use refusals::RefusedLetter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SessionSlot(pub(super) usize);
 
-/// Granularity of the time at which silent sessions are detected. Thousands of idle ones share a
-/// turn for it, and each is delayed by at most this.
+/// Granularity of the times at which silent sessions are detected, and at which silent and
+/// unconfirmed ones are forgotten. Thousands of them share a turn for it, and each is delayed by at
+/// most this.
 const OFFLINE_GRID: Duration = Duration::from_millis(250);
 
 /// Maximum sessions marked in one turn. Each touches a few kilobytes, so 64 still fit into the
@@ -219,12 +220,15 @@ impl Session {
             return Some(until);
         }
         if !self.peer.is_confirmed() {
-            return Some(self.opened + UNCONFIRMED_FOR);
+            return Some((self.opened + UNCONFIRMED_FOR).rounded_up(OFFLINE_GRID));
         }
         let held =
             if let SignInState::Held(_, until) = self.sign_in { Some(until) } else { self.name_deadline() };
         // A session is marked as lost before it is forgotten.
-        let silent = if self.is_silent { heard + FORGOTTEN_AFTER } else { offline_at(heard) };
+        let silent = match self.is_silent {
+            true => (heard + FORGOTTEN_AFTER).rounded_up(OFFLINE_GRID),
+            false => offline_at(heard),
+        };
         Tick::earliest([
             self.peer.next_deadline(now),
             Some(silent),

@@ -6,6 +6,10 @@ use std::time::Duration;
 use super::index_table::IndexTable;
 use crate::base::{Rng, Tick};
 
+/// Granularity of the time for which indexes rest. Those of a flood share a turn when it ends, and
+/// each rests longer by at most this.
+const REST_GRID: Duration = Duration::from_millis(250);
+
 /// Random 32-bit indexes, each leading to a `T`.
 ///
 /// A freed index leads nowhere and rests before it can be drawn again, so that a late packet never
@@ -49,13 +53,13 @@ impl<T> Indexes<T> {
         self.live.get(index)
     }
 
-    /// Frees a live index. It rests for `rest`: three PTOs of its session, or zero if no session
-    /// used it.
+    /// Frees a live index. It rests for `quarantine`, rounded up: three PTOs of its session, or zero
+    /// if no session used it.
     pub fn free(&mut self, now: Tick, quarantine: Duration, index: u32) -> Option<T> {
         let slot = self.live.remove(index)?;
         if !quarantine.is_zero() {
             self.quarantined.insert(index);
-            self.quarantined_until.insert((now + quarantine, index));
+            self.quarantined_until.insert(((now + quarantine).rounded_up(REST_GRID), index));
         }
         Some(slot)
     }
