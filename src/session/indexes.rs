@@ -53,8 +53,8 @@ impl<T> Indexes<T> {
         self.live.get(index)
     }
 
-    /// Frees a live index. It rests for `quarantine`, rounded up: three PTOs of its session, or zero
-    /// if no session used it.
+    /// Frees a live index. It rests for `quarantine`, rounded up: three PTOs of its session, or
+    /// zero if no session used it.
     pub fn free(&mut self, now: Tick, quarantine: Duration, index: u32) -> Option<T> {
         let slot = self.live.remove(index)?;
         if !quarantine.is_zero() {
