@@ -101,8 +101,10 @@ impl ReceivedIndex {
         let known = self.senders.contains_key(&key);
         let session = self.session;
         let row = self.touch(&key);
-        row.delivered = (id.number, mark);
-        row.delivered_in = session;
+        if row.delivered_in != session || row.delivered < (id.number, mark) {
+            row.delivered = (id.number, mark);
+            row.delivered_in = session;
+        }
         if id.number <= row.taken {
             if row.stored > 0 && !std::mem::replace(&mut row.stored_unsent, true) {
                 self.unsent_stored.push(key);
