@@ -9,7 +9,7 @@ use crate::base::{HostPort, Name, Now, Phrase, Tick};
 use crate::client::{Command, Event, RelayConfig};
 use crate::contacts::AddressBook;
 use crate::ui::line::{Action, LineMode, LineModeOptions, ResolvedContact};
-use crate::ui::terminal::{InputReader, Output, WriteResult, width, write_err};
+use crate::ui::terminal::{InputReader, Output, WriteResult, has_hung_up, width, write_err};
 use crate::ui::time_format::TimeFormat;
 use crate::ui::{Color, Style, UserInput};
 
@@ -98,6 +98,7 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
     let read = io::stdout().is_terminal();
     let mut command = ChatCommand {
         setup,
+        is_desk,
         line,
         reader: &reader,
         output_thread,
@@ -119,6 +120,8 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
 /// A running conversation.
 struct ChatCommand<'a> {
     setup: &'a Setup,
+    /// The relay runs in this process too.
+    is_desk: bool,
     line: LineMode<AddressBook>,
     reader: &'a InputReader,
     output_thread: OutputThread,
@@ -182,11 +185,18 @@ impl ChatCommand<'_> {
         }
         let mut actions = Vec::new();
         while let Some(input) = output.next_input() {
+            // The relay in this process reads its files again. It ends only if the terminal is gone.
+            if self.is_desk && matches!(input, FrontendInput::HangUp) && !has_hung_up() {
+                continue;
+            }
             if let Some(failure) = input.end() {
                 return Err(failure);
             }
             match input {
-                FrontendInput::End | FrontendInput::Broken(_) | FrontendInput::Failed(_) => {}
+                FrontendInput::End
+                | FrontendInput::HangUp
+                | FrontendInput::Broken(_)
+                | FrontendInput::Failed(_) => {}
                 FrontendInput::Printed(to, written) => {
                     let letter = self.output_thread.take_printed();
                     if check_written(to, written)? == WriteResult::Closed {

@@ -221,6 +221,7 @@ impl ListenCommand<'_> {
             FrontendInput::Trouble(phrase) => self.say(&phrase),
             FrontendInput::Typed(_)
             | FrontendInput::End
+            | FrontendInput::HangUp
             | FrontendInput::Broken(_)
             | FrontendInput::Failed(_) => {}
             FrontendInput::Book(read) => {

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
 use crate::base::Phrase;
+use crate::net::not_ignored;
 use crate::ui::Strings;
 use crate::ui::terminal::write_err;
 
@@ -109,7 +110,8 @@ struct Signals {
 impl Signals {
     fn watch() -> io::Result<Signals> {
         let came = Arc::new(AtomicBool::new(false));
-        let ids = [SIGINT, SIGTERM, SIGHUP].into_iter().map(|signal| flag::register(signal, came.clone()));
+        let caught = not_ignored(&[SIGINT, SIGTERM, SIGHUP]).into_iter();
+        let ids = caught.map(|signal| flag::register(signal, came.clone()));
         Ok(Signals { ids: ids.collect::<io::Result<_>>()?, came })
     }
 

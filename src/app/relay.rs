@@ -1,19 +1,21 @@
 //! The relay's process: `queqiao relay`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
-use crate::net::{self, NetConfig, Signal};
+use crate::net::{self, LoopHandle, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
-use crate::store::{RELAY_DATABASE, RelayAddresses, RelayStore, default_data_dir};
+use crate::store::{RELAY_DATABASE, RelayStore, default_data_dir};
 use crate::ui::Strings;
-use crate::ui::terminal::write_err;
+use crate::ui::terminal::has_hung_up;
 
 use super::operator_requests::OperatorRequests;
+use super::relay_addresses::Announcement;
 use super::server::{RelayServer, ServeOptions, ServerNews};
-use super::{CommandResult, ExitStatus, Failure, files, print, relay_addresses, relay_console, say};
+use super::{CommandResult, ExitStatus, Failure, files, relay_console, say};
 
 /// Connections that the sockets hold in addition to those of the core. Within one turn, these are
 /// new ones that will be closed again, or that replace others.
@@ -70,10 +72,10 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     if let Some(guests) = at_desk {
         relay_console::register(&guests.to, &dir, &mut store, &mut state)?;
     }
-    let on_signal: Option<fn(Signal) -> Command> = match at_desk {
-        // The operator's client handles signals, and stops the relay.
-        Some(_) => None,
-        None => Some(|_| Command::Stop),
+    let on_signal: fn(Signal) -> Option<Command> = match at_desk {
+        // The operator's client handles the other signals, and stops the relay.
+        Some(_) => |signal| (signal == Signal::HangUp).then_some(Command::HangUp),
+        None => |signal| Some(if signal == Signal::HangUp { Command::HangUp } else { Command::Stop }),
     };
     let conns = tcp.map_or(0, |_| options.limits.conns);
     if let Some(few) = files::raise_limit(files::promised(conns)) {
@@ -81,7 +83,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     }
     let bound = NetConfig::relay(options.bind, tcp);
     let connections_max = bound.connections_max.max(conns + CONNS_COMING);
-    let config = NetConfig { on_signal, connections_max, ..bound };
+    let config = NetConfig { on_signal: Some(on_signal), connections_max, ..bound };
     let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
     if let Some(guests) = &guests
         && !guests.to.is_reserved()
@@ -97,42 +99,74 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     // Without them the relay still serves its members.
     let operators =
         OperatorRequests::start(&dir, server.loop_handle()).map_err(|why| say(strings, &why)).ok();
+    let announcement = Announcement {
+        udp: server.udp_addr(),
+        tcp: server.tcp_addr(),
+        key: Fingerprint::from(&server.public_key()),
+        address: options.address.clone(),
+        guests: options.guests.as_ref().map(|guests| guests.to.clone()),
+        dir: dir.clone(),
+        strings: Arc::clone(strings),
+    };
+    let ready = || announcement.print();
+    let hung_up = Arc::new(AtomicBool::new(false));
+    let tell = Teller {
+        operators,
+        announcement: announcement.clone(),
+        stop: server.loop_handle(),
+        hung_up: Arc::clone(&hung_up),
+    };
     if let Some(guests) = at_desk {
         let console = relay_console::ConsoleTarget {
             name: guests.to.clone(),
             data: relay_console::data_of(&dir),
             reach: reachable(server.udp_addr()),
         };
-        let words = Arc::clone(strings);
-        let folder = dir.clone();
-        let ready = |server: &RelayServer| announce(server, options, &folder, strings);
-        let tell = move |news| tell(news, operators.as_ref(), &dir, &words);
-        return relay_console::answer(console, strings, server, ready, tell);
+        return relay_console::answer(console, strings, server, ready, move |news| tell.tell(news));
     }
-    announce(&server, options, &dir, strings)?;
-    match server.run(|news| tell(news, operators.as_ref(), &dir, strings)) {
+    ready()?;
+    match server.run(|news| tell.tell(news)) {
+        Ok(()) if hung_up.load(Ordering::Relaxed) => Ok(ExitStatus::Interrupted),
         Ok(()) => Ok(ExitStatus::Done),
         Err(phrase) => Err(Failure { status: ExitStatus::Disk, phrase: Some(phrase) }),
     }
 }
 
-fn tell(news: ServerNews, operators: Option<&OperatorRequests>, dir: &Path, strings: &Strings) {
-    match news {
-        ServerNews::Event(Event::Answered { id, outcome }) => {
-            if let Some(operators) = operators {
-                operators.answer(id, outcome);
+/// Reports a running relay's news to its operator.
+struct Teller {
+    operators: Option<OperatorRequests>,
+    announcement: Announcement,
+    stop: LoopHandle<Command>,
+    /// Whether the relay ends because its terminal is gone.
+    hung_up: Arc<AtomicBool>,
+}
+
+impl Teller {
+    fn tell(&self, news: ServerNews) {
+        let Announcement { dir, strings, .. } = &self.announcement;
+        match news {
+            ServerNews::Event(Event::Answered { id, outcome }) => {
+                if let Some(operators) = &self.operators {
+                    operators.answer(id, outcome);
+                }
             }
+            ServerNews::Event(Event::Damaged { seq: place, to, from }) => {
+                let phrase = match from {
+                    Some(from) => Phrase::new("store-letter-damaged").with("from", from),
+                    None => Phrase::new("store-letter-damaged-nameless"),
+                };
+                let file = dir.join(RELAY_DATABASE);
+                say(strings, &phrase.with("file", file.display()).with("to", to).with("row", place));
+            }
+            // The user has closed the terminal: nobody watches this relay, and it holds its port.
+            ServerNews::Event(Event::HangUp) if has_hung_up() => {
+                self.hung_up.store(true, Ordering::Relaxed);
+                self.stop.command(Command::Stop);
+            }
+            ServerNews::Event(Event::HangUp) => self.announcement.renew(),
+            ServerNews::Event(event) => log::debug!("{event:?}"),
+            ServerNews::Trouble(phrase) => say(strings, &phrase),
         }
-        ServerNews::Event(Event::Damaged { seq: place, to, from }) => {
-            let phrase = match from {
-                Some(from) => Phrase::new("store-letter-damaged").with("from", from),
-                None => Phrase::new("store-letter-damaged-nameless"),
-            };
-            let file = dir.join(RELAY_DATABASE);
-            say(strings, &phrase.with("file", file.display()).with("to", to).with("row", place));
-        }
-        ServerNews::Event(event) => log::debug!("{event:?}"),
-        ServerNews::Trouble(phrase) => say(strings, &phrase),
     }
 }
 
@@ -173,34 +207,4 @@ fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(
         }
         _ => Ok(()),
     }
-}
-
-/// Prints the ready line for scripts, and for each address of the machine a line for members'
-/// address books. Saves the addresses for `members invite`.
-fn announce(
-    server: &RelayServer,
-    options: &RelayOptions,
-    dir: &Path,
-    strings: &Strings,
-) -> Result<(), Failure> {
-    let udp = server.udp_addr();
-    let tcp = server.tcp_addr();
-    let at = match &options.address {
-        Some(address) => vec![relay_addresses::named(address, tcp.map(|tcp| tcp.port()), udp.port())],
-        None => relay_addresses::relay_addresses(udp, tcp, &net::own_addresses()),
-    };
-    let reach = RelayAddresses { key: Fingerprint::from(&server.public_key()), at };
-    if let Err(why) = reach.save(dir) {
-        say(strings, &why);
-    }
-    let tcp = tcp.map_or("-".to_owned(), |addr| addr.to_string());
-    let guests = options.guests.as_ref().map_or(String::new(), |guests| format!(" guests={}", guests.to));
-    print(&format!("ready udp={udp} tcp={tcp} key={}{guests}", reach.key))?;
-    say(strings, &Phrase::new("relay-contacts-line").with("count", reach.at.len()));
-    let who = strings.say(&Phrase::new("relay-contacts-name"));
-    for place in &reach.at {
-        // A closed stderr is not an error.
-        let _ = write_err(&format!("{}\n", relay_addresses::contacts_line(&who, place, &reach)));
-    }
-    Ok(())
 }

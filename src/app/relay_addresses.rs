@@ -1,17 +1,91 @@
 //! Addresses at which members reach a relay, and the line that they paste into their address books.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
 
-use crate::base::{HostPort, Name};
+use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::contacts::{Contact, entry};
+use crate::net;
 use crate::store::{RelayAddress, RelayAddresses};
+use crate::ui::Strings;
+use crate::ui::terminal::write_err;
+
+use super::{Failure, print, say};
 
 /// Maximum addresses shown: a machine with containers has dozens that lead nowhere.
 const SHOWN_MAX: usize = 8;
 
+/// Lines that a relay prints once it is ready, and the addresses it saves for `members invite`.
+#[derive(Clone)]
+pub(super) struct Announcement {
+    pub(super) udp: SocketAddr,
+    pub(super) tcp: Option<SocketAddr>,
+    pub(super) key: Fingerprint,
+    /// Address given by the operator.
+    pub(super) address: Option<HostPort>,
+    /// Member that guests write to.
+    pub(super) guests: Option<Name>,
+    /// The relay's data folder.
+    pub(super) dir: PathBuf,
+    pub(super) strings: Arc<Strings>,
+}
+
+impl Announcement {
+    /// Prints the ready line for scripts, and for each address of the machine a line for members'
+    /// address books. Saves the addresses.
+    ///
+    /// # Errors
+    /// [`Failure`] if standard output cannot be written.
+    pub(super) fn print(&self) -> Result<(), Failure> {
+        let reach = self.save();
+        let tcp = self.tcp.map_or("-".to_owned(), |addr| addr.to_string());
+        let guests = self.guests.as_ref().map_or(String::new(), |name| format!(" guests={name}"));
+        print(&format!("ready udp={} tcp={tcp} key={}{guests}", self.udp, reach.key))?;
+        say(&self.strings, &Phrase::new("relay-contacts-line").with("count", reach.at.len()));
+        self.print_contacts(&reach);
+        Ok(())
+    }
+
+    /// Reads the addresses of the machine again, saves them, and reports it. Uses its own thread,
+    /// because it writes a file.
+    pub(super) fn renew(&self) {
+        let again = self.clone();
+        let renew = move || {
+            let reach = again.save();
+            say(&again.strings, &Phrase::new("relay-reloaded").with("count", reach.at.len()));
+            again.print_contacts(&reach);
+        };
+        if let Err(why) = thread::Builder::new().name("reload".to_owned()).spawn(renew) {
+            say(&self.strings, &Phrase::new("store-no-thread").with("cause", why));
+        }
+    }
+
+    fn save(&self) -> RelayAddresses {
+        let at = match &self.address {
+            Some(address) => vec![named(address, self.tcp.map(|tcp| tcp.port()), self.udp.port())],
+            None => relay_addresses(self.udp, self.tcp, &net::own_addresses()),
+        };
+        let reach = RelayAddresses { key: self.key, at };
+        if let Err(why) = reach.save(&self.dir) {
+            say(&self.strings, &why);
+        }
+        reach
+    }
+
+    fn print_contacts(&self, reach: &RelayAddresses) {
+        let who = self.strings.say(&Phrase::new("relay-contacts-name"));
+        for place in &reach.at {
+            // A closed stderr is not an error.
+            let _ = write_err(&format!("{}\n", contacts_line(&who, place, reach)));
+        }
+    }
+}
+
 /// Returns the addresses of a relay that is bound to `udp` and `tcp`, on a machine with the
 /// addresses `own`. At least one, and at most [`SHOWN_MAX`].
-pub(super) fn relay_addresses(udp: SocketAddr, tcp: Option<SocketAddr>, own: &[IpAddr]) -> Vec<RelayAddress> {
+fn relay_addresses(udp: SocketAddr, tcp: Option<SocketAddr>, own: &[IpAddr]) -> Vec<RelayAddress> {
     let is_served = |ip: &&IpAddr| udp.is_ipv6() || ip.is_ipv4();
     let mut hosts: Vec<IpAddr> = match udp.ip().is_unspecified() {
         true => own.iter().filter(is_served).take(SHOWN_MAX).copied().collect(),
@@ -44,7 +118,7 @@ pub(super) fn named(address: &HostPort, tcp_port: Option<u16>, udp_port: u16) ->
 }
 
 /// Returns the line for a member's address book, with `who` in place of a name.
-pub(super) fn contacts_line(who: &str, place: &RelayAddress, reach: &RelayAddresses) -> String {
+fn contacts_line(who: &str, place: &RelayAddress, reach: &RelayAddresses) -> String {
     let stand_in: Name = "NAME".parse().expect("NAME is a valid name");
     let contact = Contact {
         tcp: place.tcp.clone().filter(|tcp| *tcp != place.address),

@@ -68,7 +68,7 @@ pub(super) fn answer(
     console: ConsoleTarget,
     strings: &Arc<Strings>,
     server: RelayServer,
-    ready: impl FnOnce(&RelayServer) -> Result<(), Failure>,
+    ready: impl FnOnce() -> Result<(), Failure>,
     tell: impl FnMut(ServerNews) + Send + 'static,
 ) -> CommandResult {
     let setup = Setup {
@@ -89,7 +89,7 @@ pub(super) fn answer(
     let stop = server.loop_handle();
     let mut host = ClientHost::open(&setup, console.name.clone(), FrontendKind::Display)?;
     // The client handles signals from here on, so a script that reads the ready line may stop it.
-    ready(&server)?;
+    ready()?;
     let loop_handle = host.loop_handle();
     let run = move || {
         if let Err(phrase) = server.run(tell) {

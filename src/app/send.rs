@@ -277,6 +277,7 @@ impl SendCommand<'_> {
                 }
                 FrontendInput::Book(_)
                 | FrontendInput::End
+                | FrontendInput::HangUp
                 | FrontendInput::Broken(_)
                 | FrontendInput::Failed(_) => {}
                 FrontendInput::Typed(input) => asked += usize::from(!self.take_line(host, input)),

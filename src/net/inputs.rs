@@ -102,7 +102,7 @@ impl<C: Send + 'static> Net<C> {
             }
             SIGNALS => {
                 if let (Some(signals), Some(on_signal)) = (&mut self.signals, self.on_signal) {
-                    self.ctx.inputs.extend(signals.pending().map(|signal| Input::Command(on_signal(signal))));
+                    self.ctx.inputs.extend(signals.pending().filter_map(on_signal).map(Input::Command));
                 }
             }
             LISTENER => self.visit_listener(),

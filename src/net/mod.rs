@@ -48,8 +48,8 @@ pub use self::own_addresses::own_addresses;
 pub use self::poll_group::PollGroup;
 use self::resolve::Resolver;
 use self::send::TxBatch;
-pub use self::signals::Signal;
 use self::signals::Signals;
+pub use self::signals::{Signal, not_ignored};
 pub use self::stats::Stats;
 use self::udp::{RxBatch, UdpPort};
 use crate::base::{Now, Phrase, Tick};
@@ -82,8 +82,9 @@ pub struct NetConfig<C> {
     /// Whether a connecting peer may speak plain text: its first byte then differs from the magic
     /// byte.
     pub text_too: bool,
-    /// Converts SIGINT, SIGTERM or SIGHUP to a command. `None` leaves these signals alone.
-    pub on_signal: Option<fn(Signal) -> C>,
+    /// Converts SIGINT, SIGTERM or SIGHUP to a command, or to `None` to pass over it. Without a
+    /// function these signals are left alone, and so is a signal that the process ignores.
+    pub on_signal: Option<fn(Signal) -> Option<C>>,
     /// Makes a command when the local address towards a peer has changed. `None` disables the
     /// check.
     pub on_network_change: Option<fn() -> C>,
@@ -160,7 +161,7 @@ pub struct Net<C> {
     injected: VecDeque<InjectedInput<C>>,
     resolver: Resolver,
     signals: Option<Signals>,
-    on_signal: Option<fn(Signal) -> C>,
+    on_signal: Option<fn(Signal) -> Option<C>>,
     address_monitor: AddressMonitor,
     on_network_change: Option<fn() -> C>,
     tx_batch: TxBatch,

@@ -15,6 +15,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use crate::base::Phrase;
@@ -154,6 +155,14 @@ impl fmt::Debug for OutputWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pen").field("above", &self.above.is_some()).finish()
     }
+}
+
+/// Whether a terminal of this process is gone: its window was closed, or the connection to it broke.
+///
+/// Its descriptors then fail with EIO, unlike those of files and pipes (ENOTTY).
+pub fn has_hung_up() -> bool {
+    let ends = [tcgetattr(io::stdin()).err(), tcgetattr(io::stdout()).err(), tcgetattr(io::stderr()).err()];
+    ends.contains(&Some(Errno::IO))
 }
 
 /// Returns the width of standard output in cells, if it is a terminal.

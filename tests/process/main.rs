@@ -42,6 +42,7 @@ mod relay_console;
 mod restart;
 mod roaming;
 mod send;
+mod signals;
 mod terminal;
 mod trust;
 mod unwanted_messages;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::base::{Carrier, Effect, HostPort, Name, Now, Outputs, Path as Way, Phrase, Rng, Tick, turn};
 use crate::client::{Carriers, Command, Event, Incoming, Record};
 use crate::contacts::{AddressBook, Location, Watcher, watch};
-use crate::net::{self, LoopHandle, Net, NetConfig, ipc};
+use crate::net::{self, LoopHandle, Net, NetConfig, Signal, ipc};
 use crate::store::{member_dir, member_dirs};
 use crate::ui::UserInput;
 use crate::ui::terminal::{Output, WriteResult};
@@ -61,6 +61,8 @@ pub(super) enum FrontendInput {
     Book(Box<Result<AddressBook, Phrase>>),
     /// A signal asks the process to end.
     End,
+    /// SIGHUP: ends the process too, unless its frontend is the operator's.
+    HangUp,
     /// The store reports a problem that the user should know of.
     Trouble(Phrase),
     /// The disk failed: nothing more can be stored.
@@ -75,7 +77,7 @@ impl FrontendInput {
     /// Returns why the command ends, if this input ends it.
     pub(super) fn end(&self) -> Option<Failure> {
         match self {
-            FrontendInput::End => Some(Failure::silent(ExitStatus::Interrupted)),
+            FrontendInput::End | FrontendInput::HangUp => Some(Failure::silent(ExitStatus::Interrupted)),
             FrontendInput::Broken(phrase) => {
                 Some(Failure { status: ExitStatus::Disk, phrase: Some(phrase.clone()) })
             }
@@ -327,7 +329,10 @@ pub(super) fn tell_forgotten(data_dir: &Path, folder: &str) {
 
 fn new_net() -> Result<Net<HostInput>, Failure> {
     Ok(Net::new(NetConfig {
-        on_signal: Some(|_| HostInput::Frontend(FrontendInput::End)),
+        on_signal: Some(|signal| {
+            let input = if signal == Signal::HangUp { FrontendInput::HangUp } else { FrontendInput::End };
+            Some(HostInput::Frontend(input))
+        }),
         on_network_change: Some(|| HostInput::Command(Command::NetworkChanged)),
         ..NetConfig::client()
     })?)

@@ -117,9 +117,9 @@ fn effects_of_other_layers_are_passed_on_in_order() {
 #[test]
 fn signal_becomes_command() {
     let on_signal = |signal| match signal {
-        Signal::Interrupt => 1,
-        Signal::Terminate => 2,
-        Signal::HangUp => 3,
+        Signal::Interrupt => None,
+        Signal::Terminate => Some(2),
+        Signal::HangUp => Some(3),
     };
     let mut end = NetUnderTest::new(NetConfig { on_signal: Some(on_signal), ..NetConfig::client() });
     signal_hook::low_level::raise(signal_hook::consts::SIGHUP).unwrap();

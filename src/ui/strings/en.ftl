@@ -143,6 +143,7 @@ relay-contacts-line = { $count ->
    *[other] add one of these lines, with an address that they reach, to each member's address book, under [contacts]:
 }
 relay-contacts-name = NAME
+relay-reloaded = hang-up signal: read again the addresses that members use ({ $count }); options and limits change at the next start only
 relay-limits-off-public = --limits off is for benchmarks and needs a loopback address, not { $addr }
 relay-no-message-fits = no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must each be above 128; for texts of every length, 128K
 relay-few-files = the system lets this relay open { $files } files; its limits promise { $promised }: raise ulimit -n, or lower --connections

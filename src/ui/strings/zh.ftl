@@ -137,6 +137,7 @@ relay-contacts-line = { $count ->
    *[other] 请各成员从下面选一行自己能连到的地址，写入通讯录，放在 [contacts] 之下：
 }
 relay-contacts-name = "名字"
+relay-reloaded = 收到挂断信号：已重新读取供成员使用的地址（{ $count } 个）；选项和限制到下次启动才改变
 relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是 { $addr }
 relay-no-message-fits = 一条消息也放不下:--pair-bytes、--mailbox-bytes、--all-mailboxes-bytes、--memory-bytes 都须大于 128;要容纳各种长度的消息,请用 128K
 relay-few-files = 系统只允许本中继打开 { $files } 个文件,而按其上限需要 { $promised } 个:请提高 ulimit -n,或调低 --connections

@@ -1,0 +1,68 @@
+//! Signals: those that were ignored at the start, hang-up, and continuing after a stop.
+
+use rustix::process::Signal;
+
+use crate::harness::{Machine, Process, Relay, relay_with_members};
+
+/// Starts the program with a signal ignored, as `nohup` and shell scripts do.
+fn ignoring(machine: &Machine, signal: &str, args: &[&str]) -> Process {
+    let script = format!("trap '' {signal}; exec \"$0\" \"$@\"");
+    Process::start(machine.command_behind(&["sh"], &script, args))
+}
+
+/// Asserts that the relay answers, after every signal that it received before.
+fn answers(machine: &Machine, relay: &Relay) {
+    let ping = machine.run(&["ping", "--udp", &relay.udp.to_string(), "--count", "1"]);
+    assert_eq!(ping.code, 0, "{ping:?}");
+}
+
+#[test]
+fn relay_survives_signals_ignored_at_start() {
+    let machine = Machine::new();
+    for (name, signal) in [("HUP", Signal::HUP), ("INT", Signal::INT)] {
+        let script = format!("trap '' {name}; exec \"$0\" \"$@\"");
+        let args = ["relay", "--bind", "127.0.0.1:0", "--data", name];
+        let relay = machine.relay_from(machine.command_behind(&["sh"], &script, &args));
+        relay.process.signal(signal);
+        answers(&machine, &relay);
+        let exited = relay.stop().with(0);
+        assert_eq!(exited.err.len(), 2, "an ignored signal is not reported: {exited:?}");
+    }
+}
+
+#[test]
+fn member_survives_hangup_ignored_at_start() {
+    let (machine, _relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut tom = ignoring(&machine, "HUP", &["listen", "--as", "TOM"]);
+    tom.until_err("connected to");
+    tom.signal(Signal::HUP);
+    machine.send("JACK", "TOM", "still there").with(0);
+    assert!(tom.out().ends_with("still there"));
+    tom.terminate().with(130);
+}
+
+#[test]
+fn hangup_makes_relay_read_addresses_again() {
+    let (machine, mut relay) = relay_with_members(&["--data", "relay"], &["TOM", "JACK"]);
+    let mut tom = machine.listen("TOM", &[]);
+    std::fs::remove_file(machine.path("relay/reach.toml")).unwrap();
+    relay.process.signal(Signal::HUP);
+    relay.process.until_err("read again the addresses that members use (1)");
+    relay.process.until_err(&relay.udp.to_string());
+    assert!(machine.read("relay/reach.toml").contains(&relay.udp.to_string()));
+    machine.send("JACK", "TOM", "no session was lost").with(0);
+    assert!(tom.out().ends_with("no session was lost"));
+    relay.stop().with(0);
+}
+
+#[test]
+fn hangup_without_terminal_keeps_console_serving() {
+    let machine = Machine::new();
+    let mut relay = machine.relay(&["--desk", "--data", "desk", "--lang", "zh"]);
+    relay.process.until_err("DESK");
+    relay.process.signal(Signal::HUP);
+    relay.process.until_err("收到挂断信号");
+    answers(&machine, &relay);
+    relay.process.write("quit\n");
+    relay.process.end().with(0);
+}
