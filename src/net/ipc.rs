@@ -6,29 +6,32 @@
 //! short (108 bytes). A [`IpcListener`] uses the first usable directory and leaves a link in the
 //! folder (`socket`), which also processes with another environment (cron) find. The directory is
 //! checked to be ours with mode 0700, so no other user can connect. Only the holder of the folder's
-//! lock opens a listener: an existing socket belongs to a dead process and is replaced.
+//! lock opens a listener: an existing socket belongs to a dead process and is replaced. Cleaners of
+//! temporary files and the end of a login remove sockets that are in use, so a listener looks for
+//! its own twice a second and makes it again.
 //!
 //! Must not depend on: the meaning of lines. Invariant: no event loop waits for another process.
 //! Each end has a reading and a writing thread; unread output is bounded, and a connection at the
 //! bound is cut.
 
+mod socket_file;
+
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use blake2::{Blake2s256, Digest};
-use data_encoding::HEXLOWER;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::LoopHandle;
+use crate::base::Phrase;
+use socket_file::{SocketFile, bind, connect};
 
 /// Maximum length of a line, in bytes. A letter with every character escaped has 400 KiB, and an
 /// address book may list many relays. A longer line ends the connection.
@@ -36,12 +39,9 @@ pub const LINE_LEN_MAX: u64 = 8 << 20;
 /// Maximum connections of a listener. Further ones are closed on arrival. Chosen: far more
 /// processes than one user runs for one member.
 pub const CONNECTIONS_MAX: usize = 64;
-/// Bytes of the hash in a socket's name. 128 bits: two folders never share a name.
-const NAME_LEN: usize = 16;
-/// Link in the folder to its socket.
-const LINK: &str = "socket";
-/// Mode of a socket directory: only its owner enters.
-const FOLDER_MODE: u32 = 0o700;
+/// Interval between two looks at the socket file, 500 ms: the listener is reachable again within a
+/// second, and a look costs three system calls.
+const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// Pause in accepting when descriptors or threads run out. Others may be released in the meantime,
 /// and the thread does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -49,6 +49,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait of [`send_once`] for the receiver to process its line. A stopped receiver must not
 /// hold up its caller.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Why no lock here is poisoned.
+const NO_PANIC: &str = "nothing panics while it holds this lock";
 
 /// An event of a connection.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ struct LineQueue {
 
 impl OutgoingLines {
     fn lock(&self) -> MutexGuard<'_, LineQueue> {
-        self.queue.lock().expect("nothing panics while it holds this lock")
+        self.queue.lock().expect(NO_PANIC)
     }
 
     fn end(&self) {
@@ -153,7 +156,7 @@ fn write(mut stream: &UnixStream, outgoing: &OutgoingLines) {
     loop {
         let mut queue = outgoing.lock();
         while queue.lines.is_empty() && !queue.ended {
-            queue = outgoing.changed.wait(queue).expect("nothing panics while it holds this lock");
+            queue = outgoing.changed.wait(queue).expect(NO_PANIC);
         }
         let Some(line) = queue.lines.pop_front() else { break };
         drop(queue);
@@ -218,50 +221,118 @@ fn read(stream: &UnixStream, on_event: impl Fn(IpcEvent) -> bool) {
 /// Listener for the other processes of a member. Closes when dropped; open connections stay open.
 #[derive(Debug)]
 pub struct IpcListener {
-    path: PathBuf,
-    closed: Arc<AtomicBool>,
+    shared: Arc<Mutex<ListenerState>>,
+}
+
+/// State that a listener shares with its thread. The thread changes the file system only while it
+/// holds the lock and the listener is open. Afterwards the socket may be another process's.
+#[derive(Debug)]
+struct ListenerState {
+    is_closed: bool,
+    /// Not there while no directory for it can be used.
+    file: Option<SocketFile>,
 }
 
 impl IpcListener {
     /// Starts listening for `folder`, whose lock the caller must hold. Connections are numbered
     /// from 1; `to_command` turns their events into commands. At most `unread_max` bytes wait for a
-    /// process that does not read.
+    /// process that does not read. If no directory for a socket can be used, `on_trouble` gets the
+    /// reason, once until there is one again.
     ///
     /// # Errors
-    /// Returns an error if no directory for a socket can be used.
+    /// Returns an error if the system cannot start another thread.
     pub fn open<C: Send + 'static>(
         folder: &Path,
         loop_handle: LoopHandle<C>,
         unread_max: usize,
         to_command: fn(u64, IpcEvent) -> C,
+        on_trouble: impl Fn(Phrase) + Send + 'static,
     ) -> io::Result<IpcListener> {
-        let (path, listener) = bind(folder)?;
-        let closed = Arc::new(AtomicBool::new(false));
-        let ipc_listener = IpcListener { path, closed: Arc::clone(&closed) };
-        let wait = move || accept(&listener, &closed, unread_max, &loop_handle, to_command);
+        let shared = Arc::new(Mutex::new(ListenerState { is_closed: false, file: None }));
+        let mut socket = ListeningSocket {
+            folder: folder.to_owned(),
+            shared: Arc::clone(&shared),
+            listener: None,
+            in_trouble: false,
+        };
+        // Here and not on the thread, so that the caller is reachable from its next step on.
+        socket.restore(&on_trouble);
+        let wait = move || accept(socket, unread_max, &loop_handle, to_command, &on_trouble);
         thread::Builder::new().name("ipc listener".into()).spawn(wait)?;
-        Ok(ipc_listener)
+        Ok(IpcListener { shared })
+    }
+}
+
+/// The socket of a listener, on the listener's thread.
+struct ListeningSocket {
+    folder: PathBuf,
+    shared: Arc<Mutex<ListenerState>>,
+    listener: Option<UnixListener>,
+    in_trouble: bool,
+}
+
+impl ListeningSocket {
+    /// Makes the socket and its link again where they are missing. Returns `false` once the listener
+    /// is closed.
+    fn restore(&mut self, on_trouble: &impl Fn(Phrase)) -> bool {
+        let mut state = self.shared.lock().expect(NO_PANIC);
+        if state.is_closed {
+            return false;
+        }
+        let in_place = state.file.as_ref().is_some_and(SocketFile::is_in_place);
+        let restored = match &state.file {
+            Some(file) if in_place => file.link(&self.folder),
+            _ => bind(&self.folder).map(|(file, listener)| {
+                state.file = Some(file);
+                self.listener = Some(listener);
+            }),
+        };
+        match restored {
+            Ok(()) => self.in_trouble = false,
+            Err(why) if !std::mem::replace(&mut self.in_trouble, true) => on_trouble(why),
+            Err(_) => {}
+        }
+        true
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.lock().expect(NO_PANIC).is_closed
+    }
+
+    /// Waits for a connection, or until it is time to look at the file again.
+    fn accept(&self) -> Option<UnixStream> {
+        let Some(listener) = &self.listener else {
+            thread::sleep(ACCEPT_PAUSE);
+            return None;
+        };
+        let mut fds = [PollFd::new(listener, PollFlags::IN)];
+        if poll(&mut fds, Some(&LOOK_EVERY)).unwrap_or(0) == 0 {
+            return None;
+        }
+        match listener.accept() {
+            Ok((stream, _)) => Some(stream),
+            Err(_) => {
+                thread::sleep(ACCEPT_PAUSE);
+                None
+            }
+        }
     }
 }
 
 fn accept<C: Send + 'static>(
-    listener: &UnixListener,
-    closed: &AtomicBool,
+    mut socket: ListeningSocket,
     unread_max: usize,
     loop_handle: &LoopHandle<C>,
     to_command: fn(u64, IpcEvent) -> C,
+    on_trouble: &impl Fn(Phrase),
 ) {
     let mut number = 0;
     let open = Arc::new(AtomicUsize::new(0));
-    loop {
-        let accepted = listener.accept();
-        if closed.load(Ordering::Relaxed) {
+    while socket.restore(on_trouble) {
+        let Some(stream) = socket.accept() else { continue };
+        if socket.is_closed() {
             return;
         }
-        let Ok((stream, _)) = accepted else {
-            thread::sleep(ACCEPT_PAUSE);
-            continue;
-        };
         // Counted here, not on the reading thread: a burst is accepted before any of those threads
         // has run.
         let Some(permit) = ConnectionPermit::take(&open) else { continue };
@@ -283,10 +354,13 @@ fn accept<C: Send + 'static>(
 
 impl Drop for IpcListener {
     fn drop(&mut self) {
-        self.closed.store(true, Ordering::Relaxed);
-        // Wakes the accepting thread.
-        let _ = UnixStream::connect(&self.path);
-        let _ = fs::remove_file(&self.path);
+        let mut state = self.shared.lock().expect(NO_PANIC);
+        state.is_closed = true;
+        if let Some(file) = state.file.take().filter(SocketFile::is_in_place) {
+            // Wakes the accepting thread.
+            let _ = UnixStream::connect(&file.path);
+            let _ = fs::remove_file(&file.path);
+        }
     }
 }
 
@@ -303,74 +377,19 @@ pub fn send_once(folder: &Path, text: &[u8]) {
     let _ = connect(folder).and_then(send);
 }
 
-fn connect(folder: &Path) -> io::Result<UnixStream> {
-    let path = fs::read_link(folder.join(LINK))?;
-    // A copy of a folder contains the link of the original.
-    let place = path.parent().filter(|_| path.ends_with(name(folder)));
-    check(place.ok_or(ErrorKind::NotFound)?)?;
-    UnixStream::connect(path)
-}
-
-fn bind(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
-    let mut last = io::Error::from(ErrorKind::NotFound);
-    for place in places() {
-        match bind_in(&place, folder) {
-            Ok((path, listener)) => {
-                let link = folder.join(LINK);
-                let _ = fs::remove_file(&link);
-                symlink(&path, &link)?;
-                return Ok((path, listener));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn bind_in(place: &Path, folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
-    match DirBuilder::new().mode(FOLDER_MODE).create(place) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => check(place)?,
-    }
-    let path = place.join(name(folder));
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&path)?;
-    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    Ok((path, listener))
-}
-
-/// Fails unless a socket directory is ours and no other user can enter it.
-fn check(place: &Path) -> io::Result<()> {
-    let found = fs::symlink_metadata(place)?;
-    let ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
-    match ours && found.mode() & 0o077 == 0 {
-        true => Ok(()),
-        false => Err(io::Error::from(ErrorKind::PermissionDenied)),
-    }
-}
-
-fn places() -> Vec<PathBuf> {
-    let uid = rustix::process::geteuid().as_raw();
-    let told = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
-    let mut places: Vec<PathBuf> = told.map(|dir| dir.join("queqiao")).into_iter().collect();
-    places.push(PathBuf::from(format!("/run/user/{uid}/queqiao")));
-    places.push(PathBuf::from(format!("/tmp/queqiao-{uid}")));
-    places
-}
-
-fn name(folder: &Path) -> String {
-    let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    let hash = Blake2s256::digest(absolute.as_os_str().as_bytes());
-    format!("{}.sock", HEXLOWER.encode(&hash[..NAME_LEN]))
+/// Returns why the process that holds `folder` cannot be reached, if the directory for its socket is
+/// the reason.
+pub fn obstacle(folder: &Path) -> Option<Phrase> {
+    socket_file::obstacle(folder)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
 
+    use std::io::ErrorKind;
+
+    use super::socket_file::LINK;
     use super::*;
     use crate::net::loop_handle::InjectedInput;
 
@@ -428,8 +447,9 @@ mod tests {
         }
 
         fn open(&self, folder: &Path, unread_max: usize) -> IpcListener {
-            IpcListener::open(folder, self.loop_handle.clone(), unread_max, |number, event| (number, event))
-                .unwrap()
+            let command = |number, event| (number, event);
+            let on_trouble = |why| panic!("{why:?}");
+            IpcListener::open(folder, self.loop_handle.clone(), unread_max, command, on_trouble).unwrap()
         }
 
         fn connect(&self, folder: &Path) -> io::Result<IpcConnection> {
@@ -534,18 +554,9 @@ mod tests {
         let mut primary = IpcReader::new();
         let _door = primary.open(one.path(), 1 << 20);
         let link = fs::read_link(one.path().join(LINK)).unwrap();
-        symlink(link, other.path().join(LINK)).unwrap();
+        std::os::unix::fs::symlink(link, other.path().join(LINK)).unwrap();
         assert_eq!(connect(other.path()).unwrap_err().kind(), ErrorKind::NotFound);
         connect(one.path()).unwrap();
         primary.connected();
-    }
-
-    #[test]
-    fn directory_open_to_others_is_not_used() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(bind_in(dir.path(), dir.path()).unwrap_err().kind(), ErrorKind::PermissionDenied);
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
-        bind_in(dir.path(), dir.path()).unwrap();
     }
 }

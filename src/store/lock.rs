@@ -9,11 +9,13 @@ use crate::base::Phrase;
 
 /// A folder held by this process until the value is dropped or the process ends.
 ///
-/// The lock is on the file `lock` in the folder, which contains the process id for users. The file
-/// is never removed: otherwise two processes could each hold a lock on a different file.
+/// The locks are on the folder itself and on the file `lock` in it, which contains the process id
+/// for users. If a user removes that file, the folder is still locked. A network file system may
+/// not lock folders; there the file alone counts.
 #[derive(Debug)]
 pub(super) struct FolderLock {
     _held: File,
+    _held_folder: Option<File>,
 }
 
 /// Reason why a folder could not be locked.
@@ -36,12 +38,17 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&file))),
             Err(TryLockError::Error(error)) => return Err(system(error)),
         }
+        let held_folder = match File::open(dir).and_then(|folder| Ok((folder.try_lock(), folder))) {
+            Ok((Ok(()), folder)) => Some(folder),
+            Ok((Err(TryLockError::WouldBlock), _)) => return Err(LockError::Held(holder(&file))),
+            Ok((Err(TryLockError::Error(_)), _)) | Err(_) => None,
+        };
         // The id is for users only. A full disk must not prevent a start, but the file must not
         // name an earlier holder.
         if write_pid(&mut file).is_err() {
             file.set_len(0).map_err(system)?;
         }
-        Ok(FolderLock { _held: file })
+        Ok(FolderLock { _held: file, _held_folder: held_folder })
     }
 }
 
@@ -65,6 +72,19 @@ fn holder(file: &File) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folder_stays_locked_when_its_lock_file_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = FolderLock::take(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join("lock")).unwrap();
+        match FolderLock::take(dir.path()) {
+            Err(LockError::Held(pid)) => assert_eq!(pid, "?"),
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        FolderLock::take(dir.path()).unwrap();
+    }
 
     #[test]
     fn held_folder_reports_holder_and_is_free_after_drop() {

@@ -7,6 +7,7 @@
 //! are dropped when the relay starts. A command that still waits inserts its row again, so no
 //! request without a waiting command is carried out.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -30,6 +31,8 @@ CREATE TABLE requests(
   answer TEXT
 ) STRICT;"],
 };
+/// Name of the database.
+const FILE: &str = "requests.sqlite";
 /// Maximum requests read in one poll, to bound its work. Further ones wait for the next poll.
 const PAGE: usize = 64;
 
@@ -38,6 +41,8 @@ const PAGE: usize = 64;
 pub struct RequestQueue {
     path: PathBuf,
     db: Connection,
+    /// Device and inode of the database and of its log. Others at these paths are what commands use.
+    files: [Option<(u64, u64)>; 2],
     version: Option<u32>,
     last: i64,
 }
@@ -59,7 +64,7 @@ impl RequestQueue {
     /// # Errors
     /// As [`super::RelayStore::open`], for the file `requests.sqlite`.
     pub fn serve(dir: &Path) -> Result<RequestQueue, Phrase> {
-        let requests = RequestQueue::open(dir)?;
+        let requests = RequestQueue::open_or_replace(dir)?;
         let told = |error: rusqlite::Error| phrase(&requests.path, &error);
         let count = "SELECT count(*) FROM requests";
         // Write only if needed, because the disk may be full.
@@ -80,9 +85,43 @@ impl RequestQueue {
     }
 
     fn open(dir: &Path) -> Result<RequestQueue, Phrase> {
-        let path = dir.join("requests.sqlite");
+        let path = dir.join(FILE);
         let db = database::open_shared(&path, &KIND)?;
-        Ok(RequestQueue { path, db, version: None, last: 0 })
+        let files = files_at(&path);
+        Ok(RequestQueue { path, db, files, version: None, last: 0 })
+    }
+
+    /// Opens the file again if it was removed or replaced: a command then waits at another one.
+    fn follow_file(&mut self) -> Result<(), Phrase> {
+        let files = files_at(&self.path);
+        if files == self.files {
+            return Ok(());
+        }
+        // Closed first: closing removes the log at this path, and repairs a file that lost its log.
+        self.db = Connection::open_in_memory().map_err(|error| self.mark_error(&error))?;
+        self.files = [None; 2];
+        let dir = self.path.parent().expect("`open` joined a name to the folder");
+        let fresh = RequestQueue::open_or_replace(dir)?;
+        // In the same file, requests up to `last` are being carried out. A new file counts from 1.
+        let count = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence";
+        let newest = fresh.db.query_row(count, [], |row| row.get(0));
+        let last = self.last.min(newest.map_err(|error| self.mark_error(&error))?);
+        *self = RequestQueue { last, ..fresh };
+        Ok(())
+    }
+
+    /// Opens the file for the relay. A damaged one is replaced: it holds nothing but requests of
+    /// commands that wait, and removing its log damages it.
+    fn open_or_replace(dir: &Path) -> Result<RequestQueue, Phrase> {
+        RequestQueue::open(dir).or_else(|why| {
+            if !["store-database-damaged", "store-not-database"].contains(&why.key()) {
+                return Err(why);
+            }
+            for end in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(dir.join(format!("{FILE}{end}")));
+            }
+            RequestQueue::open(dir)
+        })
     }
 
     fn mark_error(&self, error: &rusqlite::Error) -> Phrase {
@@ -132,11 +171,13 @@ impl RequestQueue {
         Ok(state)
     }
 
-    /// Returns new requests since the last poll, with their numbers. Skips malformed ones.
+    /// Returns new requests since the last poll, with their numbers. Skips malformed ones. Finds them
+    /// also if the file was removed in the meantime.
     ///
     /// # Errors
     /// Returns a phrase if the file cannot be read.
     pub fn new_ones(&mut self) -> Result<Vec<(i64, OperatorRequest)>, Phrase> {
+        self.follow_file()?;
         let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, u32>(0));
         let version = version.map_err(|error| self.mark_error(&error))?;
         if self.version == Some(version) {
@@ -184,6 +225,13 @@ impl RequestQueue {
     }
 }
 
+/// Returns device and inode of a database and of its log, of each that exists.
+fn files_at(path: &Path) -> [Option<(u64, u64)>; 2] {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    [path, Path::new(&log)].map(|file| file.metadata().ok().map(|found| (found.dev(), found.ino())))
+}
+
 /// Returns the database of the relay whose folder is `dir`.
 ///
 /// # Errors
@@ -208,6 +256,33 @@ pub(super) fn no_relay(dir: &Path) -> Phrase {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relay_sees_requests_after_their_files_were_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("relay.sqlite"), "x").unwrap();
+        let mut relay = RequestQueue::serve(dir.path()).unwrap();
+        let remove = OperatorRequest::Remove("TOM".parse().unwrap());
+        let cleaned: [&[&str]; 4] = [
+            &["requests.sqlite"],
+            &["requests.sqlite", "requests.sqlite-wal", "requests.sqlite-shm"],
+            &["requests.sqlite-wal", "requests.sqlite-shm"],
+            &["requests.sqlite-wal"],
+        ];
+        for files in cleaned {
+            for file in files {
+                std::fs::remove_file(dir.path().join(file)).unwrap();
+            }
+            // The relay polls several times a second, so it is the first to find the damage.
+            assert_eq!(relay.new_ones().unwrap(), [], "{files:?}");
+            let mut command = RequestQueue::open_to_ask(dir.path()).unwrap();
+            let id = command.ask(&remove).unwrap();
+            assert_eq!(relay.new_ones().unwrap(), [(id, remove.clone())], "{files:?}");
+            assert_eq!(relay.new_ones().unwrap(), [], "{files:?}");
+            relay.answer(id, "done").unwrap();
+            assert_eq!(command.withdraw(id).unwrap(), RequestStatus::Answered("done".to_owned()));
+        }
+    }
 
     #[test]
     fn request_is_seen_once_and_gone_after_relay_restart() {

@@ -395,3 +395,47 @@ fn sender_with_unread_results_blocks_no_other_command() {
     assert_eq!(BufReader::new(reader).lines().count(), 3_000);
     start_send.end().with(0);
 }
+
+/// Removes `what` below the directory of sockets or the member's folder, as cleaners do.
+fn clean(machine: &Machine, what: &str) {
+    let member = member_folder(machine);
+    let [socket] = &files_in(&machine.run_path().join("queqiao"))[..] else { panic!("one socket") };
+    match what {
+        "socket" => std::fs::remove_file(socket).unwrap(),
+        "directory" => std::fs::remove_dir_all(machine.run_path().join("queqiao")).unwrap(),
+        "link" => std::fs::remove_file(member.join("socket")).unwrap(),
+        "lock" => std::fs::remove_file(member.join("lock")).unwrap(),
+        "mode" => {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(machine.run_path().join("queqiao"), open).unwrap();
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn files_in(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Returns the folder of the only member that has one.
+fn member_folder(machine: &Machine) -> std::path::PathBuf {
+    let [folder] = &files_in(&machine.path(".local/share/queqiao/members"))[..] else { panic!("one member") };
+    folder.clone()
+}
+
+/// The listener keeps its sessions and serves further commands, whatever was cleaned away.
+#[test]
+fn listener_is_reachable_after_its_socket_was_removed() {
+    let (machine, _relay) = relay_with_members(&[], &["TOM"]);
+    let mut tom = machine.listen("TOM", &[]);
+    for what in ["socket", "directory", "link", "lock", "mode"] {
+        clean(&machine, what);
+        let started = std::time::Instant::now();
+        machine.send("TOM", "TOM", what).with(0);
+        assert!(started.elapsed() < SOON, "{what}");
+        assert!(tom.out().ends_with(what));
+        if what == "mode" {
+            return;
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::base::{Core, Input, Now, Outputs, Phrase, Tick};
 use crate::client::{BlockLists, Carriers, Command, Event, Record, RelayConfig};
 use crate::net::LoopHandle;
-use crate::net::ipc::{IpcConnection, IpcEvent};
+use crate::net::ipc::{self, IpcConnection, IpcEvent};
 use crate::store::Archive;
 
 use super::ipc_protocol::{FrontendKind, IpcRequest, IpcResponse, VERSION, encode_line};
@@ -211,8 +211,16 @@ impl HostCore {
             IpcConnection::connect(&member_folder.dir(), self.loop_handle.clone(), move |ipc_event| {
                 HostInput::Primary(number, ipc_event)
             });
-        // No listener: the primary is about to open it, or has just ended.
-        let Ok(connection) = called else { return };
+        // No listener: the primary is about to open it, or has just ended. If it cannot open one, the
+        // user must know why.
+        let Ok(connection) = called else {
+            if let Some(why) = ipc::obstacle(&member_folder.dir()) {
+                let cause = member_folder.setup.strings.say(&why);
+                let phrase = Phrase::new("member-unreachable").with("name", &member_folder.name);
+                self.busy = Some(phrase.with("cause", cause));
+            }
+            return;
+        };
         connection.send(encode_line(&IpcRequest::Hello {
             version: VERSION.to_owned(),
             frontend: member_folder.frontend,

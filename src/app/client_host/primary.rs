@@ -1,5 +1,7 @@
 //! The primary process: the client's core, its store, and the listener for secondary processes.
 
+use std::sync::Arc;
+
 use crate::base::{Core, Input, Name, Now, OutboxId, Outputs, Phrase, Ticket};
 use crate::client::{Carriers, Client, Command, Config, Event, Record, STRANGERS_BYTES_MAX};
 use crate::net::ipc::{IpcEvent, IpcListener};
@@ -52,15 +54,18 @@ impl PrimaryHost {
         };
         let mut primary =
             PrimaryHost::with_config(config, spawn(store, loop_handle.clone())?, member_folder.frontend);
-        let opened =
-            IpcListener::open(&member_folder.dir(), loop_handle.clone(), UNREAD_MAX, HostInput::Secondary);
-        match opened {
+        let strings = Arc::clone(&member_folder.setup.strings);
+        let frontend = loop_handle.clone();
+        let on_trouble = move |why: Phrase| {
+            let phrase = Phrase::new("member-no-door").with("cause", strings.say(&why));
+            // A full queue means worse problems than this one.
+            let _ = frontend.try_command(HostInput::Frontend(FrontendInput::Trouble(phrase)));
+        };
+        let handle = loop_handle.clone();
+        let dir = member_folder.dir();
+        match IpcListener::open(&dir, handle, UNREAD_MAX, HostInput::Secondary, on_trouble.clone()) {
             Ok(listener) => primary.listener = Some(listener),
-            Err(why) => {
-                let trouble = FrontendInput::Trouble(Phrase::new("member-no-door").with("cause", why));
-                // A full queue means worse problems than this one.
-                let _ = loop_handle.try_command(HostInput::Frontend(trouble));
-            }
+            Err(why) => on_trouble(Phrase::new("store-no-thread").with("cause", why)),
         }
         primary.member_folder = Some(member_folder.clone());
         primary.troubles = state.damaged;

@@ -10,7 +10,7 @@ pub use proxy::{TcpProxy, UdpProxy, socket};
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -34,6 +34,11 @@ impl Machine {
     /// Returns a machine that can be made to fail.
     pub fn with_faults(faults: &FaultInjector) -> Machine {
         Machine { faults: Some(faults.clone()), ..Machine::new() }
+    }
+
+    /// Returns the directory of run-time files, `XDG_RUNTIME_DIR`.
+    pub fn run_path(&self) -> &Path {
+        self.run.path()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

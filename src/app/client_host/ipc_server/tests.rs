@@ -48,8 +48,10 @@ impl ServerUnderTest {
     fn new(kind: FrontendKind) -> ServerUnderTest {
         let dir = tempfile::tempdir().unwrap();
         let net = Net::new(NetConfig::client()).unwrap();
+        let on_trouble = |why| panic!("{why:?}");
+        let handle = net.loop_handle();
         let listener =
-            IpcListener::open(dir.path(), net.loop_handle(), UNREAD_MAX, HostInput::Secondary).unwrap();
+            IpcListener::open(dir.path(), handle, UNREAD_MAX, HostInput::Secondary, on_trouble).unwrap();
         let server = IpcServer::new(FrontendInfo { kind, requests: 0 });
         ServerUnderTest { server, net, dir, _listener: listener, commands: Vec::new() }
     }

@@ -1,0 +1,186 @@
+//! The socket of a member folder in the file system: its directory, its name, and the link to it.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use blake2::{Blake2s256, Digest};
+use data_encoding::HEXLOWER;
+
+use crate::base::Phrase;
+
+/// Bytes of the hash in a socket's name. 128 bits: two folders never share a name.
+const NAME_LEN: usize = 16;
+/// Link in the folder to its socket.
+pub(super) const LINK: &str = "socket";
+/// Mode of a socket directory: only its owner enters.
+const FOLDER_MODE: u32 = 0o700;
+
+/// A socket file that a listener has made.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    pub(super) path: PathBuf,
+    /// Device and inode: another file at this path is not ours.
+    id: (u64, u64),
+}
+
+impl SocketFile {
+    /// Whether other processes find the socket through its directory.
+    pub(super) fn is_in_place(&self) -> bool {
+        let dir_is_usable = self.path.parent().is_some_and(|dir| check(dir).is_ok());
+        dir_is_usable && id_of(&self.path).is_ok_and(|id| id == self.id)
+    }
+
+    /// Writes the link in `folder` to this socket, unless it is there.
+    pub(super) fn link(&self, folder: &Path) -> Result<(), Phrase> {
+        let link = folder.join(LINK);
+        if fs::read_link(&link).is_ok_and(|path| path == self.path) {
+            return Ok(());
+        }
+        let _ = fs::remove_file(&link);
+        symlink(&self.path, &link).map_err(|error| failed(&link, &error))
+    }
+}
+
+/// Connects to the socket of `folder`.
+pub(super) fn connect(folder: &Path) -> io::Result<UnixStream> {
+    let path = fs::read_link(folder.join(LINK))?;
+    let dir = dir_of(folder, &path).ok_or(ErrorKind::NotFound)?;
+    check(dir).map_err(|_| ErrorKind::PermissionDenied)?;
+    UnixStream::connect(path)
+}
+
+/// Returns why no process can use the socket of `folder`, if its directory is the reason.
+pub(super) fn obstacle(folder: &Path) -> Option<Phrase> {
+    match fs::read_link(folder.join(LINK)) {
+        Ok(path) => check(dir_of(folder, &path).filter(|dir| dir.exists())?).err(),
+        // No process has found a directory for its socket, or none has looked for one yet.
+        Err(_) => places().into_iter().filter(|dir| dir.exists()).find_map(|dir| check(&dir).err()),
+    }
+}
+
+/// Returns the directory of the socket at `path`. A copy of a folder contains the link of the
+/// original, so the name must be that of this folder.
+fn dir_of<'a>(folder: &Path, path: &'a Path) -> Option<&'a Path> {
+    path.parent().filter(|_| path.ends_with(name(folder)))
+}
+
+/// Makes the socket of `folder` in the first usable directory. The phrase names the directory that
+/// the user can repair, if there is one.
+pub(super) fn bind(folder: &Path) -> Result<(SocketFile, UnixListener), Phrase> {
+    let mut why: Option<Phrase> = None;
+    for place in places() {
+        match bind_in(&place, folder) {
+            Ok((file, listener)) => {
+                file.link(folder)?;
+                return Ok((file, listener));
+            }
+            Err(new) if why.as_ref().is_none_or(|known| known.key() == "socket-failed") => why = Some(new),
+            Err(_) => {}
+        }
+    }
+    Err(why.expect("there is at least one place"))
+}
+
+/// Makes the socket in the directory `place`. A file that is there belongs to a dead process.
+pub(super) fn bind_in(place: &Path, folder: &Path) -> Result<(SocketFile, UnixListener), Phrase> {
+    match DirBuilder::new().mode(FOLDER_MODE).create(place) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(place, &error)),
+        _ => check(place)?,
+    }
+    let path = place.join(name(folder));
+    let bound = make(&path).map_err(|error| failed(&path, &error))?;
+    Ok((SocketFile { path, id: bound.0 }, bound.1))
+}
+
+fn make(path: &Path) -> io::Result<((u64, u64), UnixListener)> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok((id_of(path)?, listener))
+}
+
+fn id_of(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Phrase {
+    Phrase::new("socket-failed").with("file", path.display()).with("cause", error)
+}
+
+/// Checks that a socket directory is ours and that no other user can enter it.
+///
+/// # Errors
+/// `socket-not-folder`, `socket-folder-foreign` (`uid`), or `socket-folder-open` (`mode`), each with
+/// the directory as `folder`; `socket-failed` (`file`, `cause`).
+fn check(place: &Path) -> Result<(), Phrase> {
+    let found = fs::symlink_metadata(place).map_err(|error| failed(place, &error))?;
+    let about = |key| Phrase::new(key).with("folder", place.display());
+    if !found.is_dir() {
+        return Err(about("socket-not-folder"));
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(about("socket-folder-foreign").with("uid", found.uid()));
+    }
+    match found.mode() & 0o777 {
+        mode if mode & 0o077 == 0 => Ok(()),
+        mode => Err(about("socket-folder-open").with("mode", format!("{mode:03o}"))),
+    }
+}
+
+fn places() -> Vec<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw();
+    let told = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let mut places: Vec<PathBuf> = told.map(|dir| dir.join("queqiao")).into_iter().collect();
+    places.push(PathBuf::from(format!("/run/user/{uid}/queqiao")));
+    places.push(PathBuf::from(format!("/tmp/queqiao-{uid}")));
+    places
+}
+
+fn name(folder: &Path) -> String {
+    let absolute = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let hash = Blake2s256::digest(absolute.as_os_str().as_bytes());
+    format!("{}.sock", HEXLOWER.encode(&hash[..NAME_LEN]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_open_to_others_is_named_and_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let why = bind_in(dir.path(), dir.path()).unwrap_err();
+        let phrase = Phrase::new("socket-folder-open").with("folder", dir.path().display());
+        assert_eq!(why, phrase.with("mode", "755"));
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+        bind_in(dir.path(), dir.path()).unwrap();
+    }
+
+    #[test]
+    fn file_in_place_of_directory_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(bind_in(&file, dir.path()).unwrap_err().key(), "socket-not-folder");
+    }
+
+    #[test]
+    fn replaced_socket_is_not_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("place");
+        let (file, _listener) = bind_in(&place, dir.path()).unwrap();
+        assert!(file.is_in_place());
+        let (other, _other_listener) = bind_in(&place, dir.path()).unwrap();
+        assert!(!file.is_in_place() && other.is_in_place());
+        fs::remove_dir_all(&place).unwrap();
+        assert!(!other.is_in_place());
+    }
+}
