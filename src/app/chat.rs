@@ -1,6 +1,6 @@
 //! `queqiao chat`: a conversation in line mode.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use crate::base::{HostPort, Name, Now, Phrase, Tick};
 use crate::client::{Command, Event, RelayConfig};
 use crate::contacts::AddressBook;
 use crate::ui::line::{Action, LineMode, LineModeOptions, ResolvedContact};
-use crate::ui::terminal::{InputReader, Output, WriteResult, has_hung_up, width, write_err};
+use crate::ui::terminal::{InputReader, Output, WriteResult, has_hung_up, width};
 use crate::ui::time_format::TimeFormat;
 use crate::ui::{Color, Style, UserInput};
 
@@ -17,7 +17,7 @@ use super::client_host::{ClientHost, FrontendInput, FrontendKind, HostInput, Tur
 use super::contacts::set_blocked;
 use super::listen::follow;
 use super::output_thread::{FINISH_WITHIN, OutputThread, check_written, finish};
-use super::{CommandResult, ExitStatus, Failure, Setup, say};
+use super::{CommandResult, ExitStatus, Failure, Setup, question};
 
 /// Maximum wait at the end for letters that are not yet accepted.
 const LINGER: Duration = Duration::from_secs(10);
@@ -31,7 +31,8 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> CommandResult
     let book = location.load()?;
     let name = match setup.name(&book)? {
         Some(name) => name,
-        None => ask_name(setup)?,
+        None if question::can_ask() => question::ask_name(setup)?,
+        None => return Err(Failure::usage(Phrase::new("name-not-given"))),
     };
     let target = contact.map(|text| book.resolve(text)).transpose()?;
     let target = target.map(|who| ResolvedContact { label: who.label, relay: who.relay, member: who.member });
@@ -54,26 +55,6 @@ pub(super) struct ChatOptions<'a> {
     /// Answer the guest that has waited longest.
     pub(super) is_desk: bool,
     pub(super) color: Color,
-}
-
-/// Asks for the name if there is a terminal; otherwise a usage error. The answer is not stored.
-fn ask_name(setup: &Setup) -> Result<Name, Failure> {
-    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-        return Err(Failure::usage(Phrase::new("name-not-given")));
-    }
-    loop {
-        let _ = write_err(&setup.strings.say(&Phrase::new("name-ask")));
-        let mut line = String::new();
-        let read = io::stdin().lock().read_line(&mut line);
-        match read {
-            Ok(0) | Err(_) => return Err(Failure::usage(Phrase::new("name-not-given"))),
-            Ok(_) if line.trim().is_empty() => {}
-            Ok(_) => match line.trim().parse::<Name>() {
-                Ok(name) => return Ok(name),
-                Err(why) => say(&setup.strings, &why.phrase()),
-            },
-        }
-    }
 }
 
 /// Runs a conversation on this process's terminal, until the user ends it.
@@ -99,6 +80,7 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
     let mut command = ChatCommand {
         setup,
         is_desk,
+        unattended: false,
         line,
         reader: &reader,
         output_thread,
@@ -122,6 +104,8 @@ struct ChatCommand<'a> {
     setup: &'a Setup,
     /// The relay runs in this process too.
     is_desk: bool,
+    /// The relay serves on although no input is left, as a service does.
+    unattended: bool,
     line: LineMode<AddressBook>,
     reader: &'a InputReader,
     output_thread: OutputThread,
@@ -151,8 +135,14 @@ impl ChatCommand<'_> {
             }
             let until = [self.line.next_deadline(), self.quitting.map(|q| q.1)].into_iter().flatten().min();
             let now = host.turn(until, output);
-            if !self.take(host, output, now)? {
-                return Ok(ExitStatus::Done);
+            match self.take(host, output, now) {
+                Ok(true) => {}
+                Ok(false) => return Ok(ExitStatus::Done),
+                // Its manager stops it in the usual way.
+                Err(end) if self.unattended && end.status == ExitStatus::Interrupted => {
+                    return Ok(ExitStatus::Done);
+                }
+                Err(end) => return Err(end),
             }
         }
     }
@@ -185,7 +175,8 @@ impl ChatCommand<'_> {
         }
         let mut actions = Vec::new();
         while let Some(input) = output.next_input() {
-            // The relay in this process reads its files again. It ends only if the terminal is gone.
+            // The relay in this process reads its files again. It ends only if the terminal is
+            // gone.
             if self.is_desk && matches!(input, FrontendInput::HangUp) && !has_hung_up() {
                 continue;
             }
@@ -206,7 +197,16 @@ impl ChatCommand<'_> {
                 }
                 FrontendInput::Trouble(phrase) => self.say(&phrase),
                 FrontendInput::Typed(input) => {
-                    self.asked = input == UserInput::EndOfInput;
+                    match input {
+                        // The line is still being read.
+                        UserInput::Dropped(_) => {}
+                        // No line can be read.
+                        UserInput::EndOfInput | UserInput::NoInput => {
+                            self.asked = true;
+                            self.unattended = self.is_desk && input == UserInput::NoInput;
+                        }
+                        _ => self.asked = false,
+                    }
                     actions.extend(self.line.handle_input(input, now));
                 }
                 FrontendInput::Book(read) => {

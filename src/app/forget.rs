@@ -1,17 +1,16 @@
 //! `queqiao history --forget`: erases letters of the history, even if another process of the member
 //! is running.
 
-use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
 
 use crate::base::{Phrase, Wall};
 use crate::contacts::AddressBook;
 use crate::net;
 use crate::store::{EraseCounts, EraseFilter, Eraser};
-use crate::ui::terminal::{WriteResult, write_err};
+use crate::ui::terminal::WriteResult;
 
 use super::client_host::tell_forgotten;
-use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
+use super::{CommandResult, ExitStatus, Failure, Setup, print, question, say};
 
 /// Options of `history --forget`.
 #[derive(Clone, Debug, Default)]
@@ -66,15 +65,13 @@ fn which(book: &AddressBook, options: &ForgetOptions) -> Result<EraseFilter, Fai
 
 /// Asks whether to erase everything. A script must use `--yes`.
 fn confirm(setup: &Setup, count: EraseCounts) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
+    if !question::can_ask() {
         return Err(Failure::usage(Phrase::new("history-forget-all")));
     }
-    let ask = Phrase::new("history-forget-ask").with("count", count.erased);
-    let _ = write_err(&setup.strings.say(&ask));
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    match line.trim() {
-        "y" | "Y" | "yes" | "是" if read.is_ok() => Ok(()),
+    let phrase = Phrase::new("history-forget-ask").with("count", count.erased);
+    let answer = question::ask(&setup.strings, &phrase, false)?;
+    match answer.as_deref().map(str::trim) {
+        Some("y" | "Y" | "yes" | "是") => Ok(()),
         _ => Err(Phrase::new("history-forget-not").into()),
     }
 }

@@ -79,23 +79,10 @@ fn name_of(setup: &Setup, book: &AddressBook, invite: &Invite) -> Result<Name, F
         (None, Some(name)) => Ok(name.clone()),
         (None, None) => match &book.me {
             Some(me) => Ok(me.clone()),
-            None => ask_name(setup),
+            None if question::can_ask() => question::ask_name(setup),
+            None => Err(Failure::usage(Phrase::new("name-not-given"))),
         },
     }
-}
-
-fn ask_name(setup: &Setup) -> Result<Name, Failure> {
-    while question::can_ask() {
-        let Some(line) = question::ask(&setup.strings, &Phrase::new("name-ask"), false)? else { break };
-        match line.trim() {
-            "" => {}
-            text => match text.parse::<Name>() {
-                Ok(name) => return Ok(name),
-                Err(why) => say(&setup.strings, &why.phrase()),
-            },
-        }
-    }
-    Err(Failure::usage(Phrase::new("name-not-given")))
 }
 
 /// Registers the name at the relay, which must prove that it has the invitation's key.

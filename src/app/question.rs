@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
-use crate::base::Phrase;
+use crate::base::{Name, Phrase};
 use crate::net::not_ignored;
 use crate::ui::Strings;
-use crate::ui::terminal::write_err;
+use crate::ui::terminal::{not_utf8, write_err};
 
-use super::{ExitStatus, Failure};
+use super::{ExitStatus, Failure, Setup};
 
 /// Maximum answer length in bytes: the longest line of a terminal (N_TTY_BUF_SIZE on Linux).
 const ANSWER_LEN_MAX: usize = 4096;
@@ -25,7 +25,8 @@ const ANSWER_LEN_MAX: usize = 4096;
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// Shows `phrase` and reads one line, without its end; `None` at the end of input. With `hidden`
-/// the terminal does not echo the line. The terminal's modes are restored.
+/// the terminal does not echo the line. The terminal's modes are restored. A line that is not UTF-8
+/// is asked for again, and so is one that the user had begun before stopping the process.
 ///
 /// # Errors
 /// [`Failure`]: 1 if the terminal cannot be read, 130 if the user or a signal interrupts.
@@ -41,6 +42,12 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
             let _ = write_err("\n");
             return Err(Failure::silent(ExitStatus::Interrupted));
         }
+        if signals.has_continued() {
+            if let Some(quiet) = &quiet {
+                quiet.apply().map_err(failed)?;
+            }
+            let _ = write_err(&strings.say(phrase));
+        }
         if !is_readable().map_err(failed)? {
             continue;
         }
@@ -55,10 +62,31 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
         }
         if len == 0 || line.contains(&b'\n') || line.len() > ANSWER_LEN_MAX {
             let first = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            let text = String::from_utf8(first.to_vec()).map_err(|_| Phrase::new("input-not-utf8"))?;
-            return Ok(Some(text.trim_end_matches('\r').to_owned()));
+            if let Ok(text) = std::str::from_utf8(first) {
+                return Ok(Some(text.trim_end_matches('\r').to_owned()));
+            }
+            line.clear();
+            let dropped = strings.say(&not_utf8("input-dropped"));
+            let _ = write_err(&format!("{dropped}\n{}", strings.say(phrase)));
         }
     }
+}
+
+/// Asks for the user's name until the answer is one. The answer is not stored.
+///
+/// # Errors
+/// `name-not-given` at the end of input, and those of [`ask`].
+pub(super) fn ask_name(setup: &Setup) -> Result<Name, Failure> {
+    while let Some(line) = ask(&setup.strings, &Phrase::new("name-ask"), false)? {
+        match line.trim() {
+            "" => {}
+            text => match text.parse::<Name>() {
+                Ok(name) => return Ok(name),
+                Err(why) => drop(write_err(&format!("{}\n", setup.strings.say(&why.phrase())))),
+            },
+        }
+    }
+    Err(Failure::usage(Phrase::new("name-not-given")))
 }
 
 /// Whether the user can be asked: standard input and standard error are a terminal.
@@ -79,6 +107,7 @@ fn is_readable() -> io::Result<bool> {
 /// Disables echo on the terminal until dropped.
 struct Quiet {
     before: Termios,
+    quiet: Termios,
 }
 
 impl Quiet {
@@ -89,8 +118,13 @@ impl Quiet {
         quiet.local_modes.remove(LocalModes::ECHO);
         // Echoes the newline only, so that later output begins on a new line.
         quiet.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(stdin.as_fd(), OptionalActions::Now, &quiet)?;
-        Ok(Quiet { before })
+        let quiet = Quiet { before, quiet };
+        quiet.apply()?;
+        Ok(quiet)
+    }
+
+    fn apply(&self) -> io::Result<()> {
+        Ok(tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.quiet)?)
     }
 }
 
@@ -101,9 +135,11 @@ impl Drop for Quiet {
     }
 }
 
-/// Catches signals that would end the process without restoring the terminal.
+/// Catches signals that would end the process without restoring the terminal, and the one after a
+/// stop, when the shell has changed the terminal.
 struct Signals {
     came: Arc<AtomicBool>,
+    continued: Arc<AtomicBool>,
     ids: Vec<SigId>,
 }
 
@@ -112,11 +148,18 @@ impl Signals {
         let came = Arc::new(AtomicBool::new(false));
         let caught = not_ignored(&[SIGINT, SIGTERM, SIGHUP]).into_iter();
         let ids = caught.map(|signal| flag::register(signal, came.clone()));
-        Ok(Signals { ids: ids.collect::<io::Result<_>>()?, came })
+        let continued = Arc::new(AtomicBool::new(false));
+        let ids = ids.chain([flag::register(SIGCONT, continued.clone())]);
+        Ok(Signals { ids: ids.collect::<io::Result<_>>()?, came, continued })
     }
 
     fn came(&self) -> bool {
         self.came.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process was continued since the last call.
+    fn has_continued(&self) -> bool {
+        self.continued.swap(false, Ordering::Relaxed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The relay's process: `queqiao relay`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ use crate::ui::terminal::has_hung_up;
 use super::operator_requests::OperatorRequests;
 use super::relay_addresses::Announcement;
 use super::server::{RelayServer, ServeOptions, ServerNews};
-use super::{CommandResult, ExitStatus, Failure, files, relay_console, say};
+use super::{CommandResult, ExitStatus, Failure, files, print, relay_console, say};
 
 /// Connections that the sockets hold in addition to those of the core. Within one turn, these are
 /// new ones that will be closed again, or that replace others.
@@ -96,40 +96,61 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     limits.all_names_per_hour.take_if(|_| public_addr(options, tcp).is_none());
     let serving = ServeOptions { limits, guests };
     let server = RelayServer::open(config, store, state, serving)?;
+    serve(options, &dir, server, strings)
+}
+
+/// Runs an opened relay, with the operator's requests and console.
+fn serve(options: &RelayOptions, dir: &Path, server: RelayServer, strings: &Arc<Strings>) -> CommandResult {
     // Without them the relay still serves its members.
-    let operators =
-        OperatorRequests::start(&dir, server.loop_handle()).map_err(|why| say(strings, &why)).ok();
-    let announcement = Announcement {
-        udp: server.udp_addr(),
-        tcp: server.tcp_addr(),
-        key: Fingerprint::from(&server.public_key()),
-        address: options.address.clone(),
-        guests: options.guests.as_ref().map(|guests| guests.to.clone()),
-        dir: dir.clone(),
-        strings: Arc::clone(strings),
-    };
-    let ready = || announcement.print();
+    let operators = OperatorRequests::start(dir, server.loop_handle()).map_err(|why| say(strings, &why)).ok();
+    let announcement = announcement(options, &server, dir, strings);
     let hung_up = Arc::new(AtomicBool::new(false));
-    let tell = Teller {
+    let teller = Teller {
         operators,
         announcement: announcement.clone(),
         stop: server.loop_handle(),
         hung_up: Arc::clone(&hung_up),
     };
-    if let Some(guests) = at_desk {
+    let ready = || announce(&announcement);
+    if let Some(guests) = options.guests.as_ref().filter(|guests| guests.desk) {
         let console = relay_console::ConsoleTarget {
             name: guests.to.clone(),
-            data: relay_console::data_of(&dir),
+            data: relay_console::data_of(dir),
             reach: reachable(server.udp_addr()),
         };
-        return relay_console::answer(console, strings, server, ready, move |news| tell.tell(news));
+        return relay_console::answer(console, strings, server, ready, move |news| teller.tell(news));
     }
     ready()?;
-    match server.run(|news| tell.tell(news)) {
+    match server.run(|news| teller.tell(news)) {
         Ok(()) if hung_up.load(Ordering::Relaxed) => Ok(ExitStatus::Interrupted),
         Ok(()) => Ok(ExitStatus::Done),
         Err(phrase) => Err(Failure { status: ExitStatus::Disk, phrase: Some(phrase) }),
     }
+}
+
+fn announcement(
+    options: &RelayOptions,
+    server: &RelayServer,
+    dir: &Path,
+    strings: &Arc<Strings>,
+) -> Announcement {
+    Announcement {
+        udp: server.udp_addr(),
+        tcp: server.tcp_addr(),
+        key: Fingerprint::from(&server.public_key()),
+        address: options.address.clone(),
+        guests: options.guests.as_ref().map(|guests| guests.to.clone()),
+        dir: dir.to_owned(),
+        strings: Arc::clone(strings),
+    }
+}
+
+/// Saves the relay's addresses, and prints the ready line and the lines for address books.
+fn announce(announcement: &Announcement) -> Result<(), Failure> {
+    let reach = announcement.save();
+    print(&announcement.ready_line())?;
+    announcement.print_contacts("relay-contacts-line", &reach);
+    Ok(())
 }
 
 /// Reports a running relay's news to its operator.
@@ -158,7 +179,7 @@ impl Teller {
                 let file = dir.join(RELAY_DATABASE);
                 say(strings, &phrase.with("file", file.display()).with("to", to).with("row", place));
             }
-            // The user has closed the terminal: nobody watches this relay, and it holds its port.
+            // The user has closed the window in which the relay ran.
             ServerNews::Event(Event::HangUp) if has_hung_up() => {
                 self.hung_up.store(true, Ordering::Relaxed);
                 self.stop.command(Command::Stop);

@@ -12,8 +12,6 @@ use crate::store::{RelayAddress, RelayAddresses};
 use crate::ui::Strings;
 use crate::ui::terminal::write_err;
 
-use super::{Failure, print, say};
-
 /// Maximum addresses shown: a machine with containers has dozens that lead nowhere.
 const SHOWN_MAX: usize = 8;
 
@@ -33,19 +31,21 @@ pub(super) struct Announcement {
 }
 
 impl Announcement {
-    /// Prints the ready line for scripts, and for each address of the machine a line for members'
-    /// address books. Saves the addresses.
-    ///
-    /// # Errors
-    /// [`Failure`] if standard output cannot be written.
-    pub(super) fn print(&self) -> Result<(), Failure> {
-        let reach = self.save();
+    /// Returns the ready line for scripts.
+    pub(super) fn ready_line(&self) -> String {
         let tcp = self.tcp.map_or("-".to_owned(), |addr| addr.to_string());
         let guests = self.guests.as_ref().map_or(String::new(), |name| format!(" guests={name}"));
-        print(&format!("ready udp={} tcp={tcp} key={}{guests}", self.udp, reach.key))?;
-        say(&self.strings, &Phrase::new("relay-contacts-line").with("count", reach.at.len()));
-        self.print_contacts(&reach);
-        Ok(())
+        format!("ready udp={} tcp={tcp} key={}{guests}", self.udp, self.key)
+    }
+
+    /// Prints for each address of the machine a line for members' address books.
+    pub(super) fn print_contacts(&self, key: &'static str, reach: &RelayAddresses) {
+        let mut lines = self.strings.say(&Phrase::new(key).with("count", reach.at.len()));
+        let who = self.strings.say(&Phrase::new("relay-contacts-name"));
+        for place in &reach.at {
+            lines += &format!("\n{}", contacts_line(&who, place, reach));
+        }
+        self.tell(&lines);
     }
 
     /// Reads the addresses of the machine again, saves them, and reports it. Uses its own thread,
@@ -54,32 +54,29 @@ impl Announcement {
         let again = self.clone();
         let renew = move || {
             let reach = again.save();
-            say(&again.strings, &Phrase::new("relay-reloaded").with("count", reach.at.len()));
-            again.print_contacts(&reach);
+            again.print_contacts("relay-reloaded", &reach);
         };
         if let Err(why) = thread::Builder::new().name("reload".to_owned()).spawn(renew) {
-            say(&self.strings, &Phrase::new("store-no-thread").with("cause", why));
+            self.tell(&self.strings.say(&Phrase::new("store-no-thread").with("cause", why)));
         }
     }
 
-    fn save(&self) -> RelayAddresses {
+    /// Saves the addresses, and reports it if that fails.
+    pub(super) fn save(&self) -> RelayAddresses {
         let at = match &self.address {
             Some(address) => vec![named(address, self.tcp.map(|tcp| tcp.port()), self.udp.port())],
             None => relay_addresses(self.udp, self.tcp, &net::own_addresses()),
         };
         let reach = RelayAddresses { key: self.key, at };
         if let Err(why) = reach.save(&self.dir) {
-            say(&self.strings, &why);
+            self.tell(&self.strings.say(&why));
         }
         reach
     }
 
-    fn print_contacts(&self, reach: &RelayAddresses) {
-        let who = self.strings.say(&Phrase::new("relay-contacts-name"));
-        for place in &reach.at {
-            // A closed stderr is not an error.
-            let _ = write_err(&format!("{}\n", contacts_line(&who, place, reach)));
-        }
+    fn tell(&self, lines: &str) {
+        // A closed stderr is not an error.
+        let _ = write_err(&format!("{lines}\n"));
     }
 }
 

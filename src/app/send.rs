@@ -310,7 +310,12 @@ impl SendCommand<'_> {
                 self.say(&phrase);
                 false
             }
-            UserInput::EndOfInput | UserInput::Interrupted => {
+            // The line that it belongs to is still to come.
+            UserInput::Dropped(phrase) => {
+                self.say(&phrase);
+                true
+            }
+            UserInput::EndOfInput | UserInput::NoInput | UserInput::Interrupted => {
                 self.input_ended = true;
                 true
             }

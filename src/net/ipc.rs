@@ -272,8 +272,8 @@ struct ListeningSocket {
 }
 
 impl ListeningSocket {
-    /// Makes the socket and its link again where they are missing. Returns `false` once the listener
-    /// is closed.
+    /// Makes the socket and its link again where they are missing. Returns `false` once the
+    /// listener is closed.
     fn restore(&mut self, on_trouble: &impl Fn(Phrase)) -> bool {
         let mut state = self.shared.lock().expect(NO_PANIC);
         if state.is_closed {
@@ -377,8 +377,8 @@ pub fn send_once(folder: &Path, text: &[u8]) {
     let _ = connect(folder).and_then(send);
 }
 
-/// Returns why the process that holds `folder` cannot be reached, if the directory for its socket is
-/// the reason.
+/// Returns why the process that holds `folder` cannot be reached, if the directory for its socket
+/// is the reason.
 pub fn obstacle(folder: &Path) -> Option<Phrase> {
     socket_file::obstacle(folder)
 }

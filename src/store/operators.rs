@@ -41,7 +41,8 @@ const PAGE: usize = 64;
 pub struct RequestQueue {
     path: PathBuf,
     db: Connection,
-    /// Device and inode of the database and of its log. Others at these paths are what commands use.
+    /// Device and inode of the database and of its log. Others at these paths are what commands
+    /// use.
     files: [Option<(u64, u64)>; 2],
     version: Option<u32>,
     last: i64,
@@ -171,8 +172,8 @@ impl RequestQueue {
         Ok(state)
     }
 
-    /// Returns new requests since the last poll, with their numbers. Skips malformed ones. Finds them
-    /// also if the file was removed in the meantime.
+    /// Returns new requests since the last poll, with their numbers. Skips malformed ones. Finds
+    /// them also if the file was removed in the meantime.
     ///
     /// # Errors
     /// Returns a phrase if the file cannot be read.

@@ -80,8 +80,12 @@ pub enum UserInput {
     Line(String),
     /// Input that could not be read as a line.
     Refused(Phrase),
-    /// Ctrl-D or end of file.
+    /// Part of the line was dropped; the rest is kept, and more of the line follows.
+    Dropped(Phrase),
+    /// Ctrl-D: the user ends the conversation.
     EndOfInput,
+    /// End of a file or pipe, or the terminal is gone: no input will follow.
+    NoInput,
     /// Ctrl-C on an empty line.
     Interrupted,
 }
@@ -228,8 +232,10 @@ impl<B: ContactLookup> LineMode<B> {
     pub fn handle_input(&mut self, input: UserInput, now: Now) -> Vec<Action> {
         match input {
             UserInput::Line(line) => self.handle_line(&line, now),
-            UserInput::Refused(phrase) => vec![self.tell(&phrase)],
-            UserInput::EndOfInput => vec![Action::Quit { status: 0 }],
+            UserInput::Refused(phrase) | UserInput::Dropped(phrase) => vec![self.tell(&phrase)],
+            // Guests are served without the operator too.
+            UserInput::NoInput if self.options.is_desk => vec![self.tell(&Phrase::new("desk-no-input"))],
+            UserInput::EndOfInput | UserInput::NoInput => vec![Action::Quit { status: 0 }],
             UserInput::Interrupted => vec![Action::Quit { status: INTERRUPTED }],
         }
     }

@@ -8,24 +8,59 @@
 //! than it is processed.
 
 mod editor;
+mod filtered_terminal;
+mod key_filter;
 mod plain_lines;
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{tcgetattr, tcgetwinsize};
 
 use crate::base::Phrase;
 
 use super::line::UserInput;
+use filtered_terminal::FilteredTerminal;
+
+/// Why the lock of the input's consumer is not poisoned.
+const NO_PANIC: &str = "the consumer only queues input";
+
+/// Returns the phrase `key` for input on a terminal that is not UTF-8. If the user's locale uses
+/// another encoding, returns one in ASCII instead, because the terminal shows nothing else
+/// correctly.
+pub fn not_utf8(key: &'static str) -> Phrase {
+    not_utf8_in(key, |name| std::env::var(name).ok())
+}
+
+fn not_utf8_in(key: &'static str, env: impl Fn(&str) -> Option<String>) -> Phrase {
+    // POSIX, XBD 8.2: the first that is set and not empty.
+    let set = |name: &&str| env(name).is_some_and(|value| !value.is_empty());
+    let Some(name) = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set) else {
+        return Phrase::new("input-set-locale").with("locale", "LANG=");
+    };
+    let value = env(name).unwrap_or_default();
+    let encoding = value.to_ascii_lowercase().replace('-', "");
+    match encoding.contains("utf8") {
+        true => Phrase::new(key),
+        false => Phrase::new("input-set-locale").with("locale", format!("{name}={value}")),
+    }
+}
 
 /// Reports that input has failed and that no more follows.
 fn fail(on_input: &mut impl FnMut(UserInput), cause: impl std::fmt::Display) {
     on_input(UserInput::Refused(Phrase::new("input-failed").with("cause", cause)));
-    on_input(UserInput::EndOfInput);
+    on_input(end_of_input());
+}
+
+/// Returns what the end of standard input means: a user ends it on a terminal; a closed pipe, or a
+/// terminal that is gone, does not.
+fn end_of_input() -> UserInput {
+    if io::stdin().is_terminal() && !has_hung_up() { UserInput::EndOfInput } else { UserInput::NoInput }
 }
 
 /// Prompt for the next line, and its completions.
@@ -57,7 +92,8 @@ pub enum Output {
 #[derive(Debug)]
 pub struct InputReader {
     prompts: Sender<Prompt>,
-    before: Option<Termios>,
+    /// Restored when the value is dropped.
+    terminal: Option<FilteredTerminal>,
 }
 
 /// Writer for both outputs of a process.
@@ -79,13 +115,24 @@ impl InputReader {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return InputReader::open_plain(prompt_sender, prompts, on_input);
         }
-        let before = tcgetattr(io::stdin())?;
-        let Ok((editor, printer)) = editor::open() else {
+        let Ok((editor, printer, redraw)) = editor::open() else {
             return InputReader::open_plain(prompt_sender, prompts, on_input);
         };
-        thread::Builder::new().name("keys".into()).spawn(move || editor::run(editor, &prompts, on_input))?;
+        let on_input = Arc::new(Mutex::new(on_input));
+        let is_reading = Arc::new(AtomicBool::new(false));
+        let report = Arc::clone(&on_input);
+        let on_dropped = move || {
+            (*report.lock().expect(NO_PANIC))(UserInput::Dropped(not_utf8("input-dropped")));
+        };
+        let Ok(terminal) = FilteredTerminal::open(Arc::clone(&is_reading), redraw, on_dropped) else {
+            let on_input = move |input| (*on_input.lock().expect(NO_PANIC))(input);
+            return InputReader::open_plain(prompt_sender, prompts, on_input);
+        };
+        let on_input = move |input| (*on_input.lock().expect(NO_PANIC))(input);
+        let run = move || editor::run(editor, &prompts, &is_reading, on_input);
+        thread::Builder::new().name("keys".into()).spawn(run)?;
         Ok((
-            InputReader { prompts: prompt_sender, before: Some(before) },
+            InputReader { prompts: prompt_sender, terminal: Some(terminal) },
             OutputWriter { above: Some(Box::new(printer)) },
         ))
     }
@@ -96,7 +143,7 @@ impl InputReader {
         on_input: impl FnMut(UserInput) + Send + 'static,
     ) -> io::Result<(InputReader, OutputWriter)> {
         thread::Builder::new().name("lines".into()).spawn(move || plain_lines::run(&prompts, on_input))?;
-        Ok((InputReader { prompts: prompt_sender, before: None }, OutputWriter::default()))
+        Ok((InputReader { prompts: prompt_sender, terminal: None }, OutputWriter::default()))
     }
 
     /// Asks for the next line, with completions `candidates`.
@@ -109,13 +156,7 @@ impl InputReader {
     /// reading thread still waits for a key.
     pub fn finish(self) {
         drop(self.prompts);
-        let Some(before) = self.before else { return };
-        let raw = tcgetattr(io::stdin()).is_ok_and(|now| now.local_modes != before.local_modes);
-        if raw {
-            // An error means that the terminal has gone.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
-            let _ = write_out(editor::LEAVE);
-        }
+        drop(self.terminal);
     }
 }
 
@@ -157,7 +198,8 @@ impl fmt::Debug for OutputWriter {
     }
 }
 
-/// Whether a terminal of this process is gone: its window was closed, or the connection to it broke.
+/// Whether a terminal of this process is gone: its window was closed, or the connection to it
+/// broke.
 ///
 /// Its descriptors then fail with EIO, unlike those of files and pipes (ENOTTY).
 pub fn has_hung_up() -> bool {
@@ -207,6 +249,24 @@ mod tests {
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn other_locale_is_named_in_ascii() {
+        let phrase = |vars: &[(&str, &str)]| {
+            let found = |name: &str| vars.iter().find(|(known, _)| *known == name);
+            not_utf8_in("input-dropped", |name| found(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let plain = Phrase::new("input-dropped");
+        assert_eq!(phrase(&[("LANG", "zh_CN.UTF-8")]), plain);
+        assert_eq!(phrase(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8"), ("LANG", "C")]), plain);
+        let set = |locale| Phrase::new("input-set-locale").with("locale", locale);
+        assert_eq!(phrase(&[("LANG", "zh_CN.GBK")]), set("LANG=zh_CN.GBK"));
+        assert_eq!(phrase(&[("LC_ALL", "POSIX"), ("LANG", "zh_CN.UTF-8")]), set("LC_ALL=POSIX"));
+        assert_eq!(phrase(&[]), set("LANG="));
+        for lang in [crate::ui::Lang::En, crate::ui::Lang::Zh] {
+            assert!(crate::ui::Strings::new(lang).say(&set("LANG=zh_CN.GBK")).is_ascii());
         }
     }
 

@@ -44,6 +44,7 @@ mod roaming;
 mod send;
 mod signals;
 mod terminal;
+mod terminal_input;
 mod trust;
 mod unwanted_messages;
 mod usage;

@@ -96,3 +96,25 @@ fn console_over_pipe_answers_longest_waiting_guest() {
     assert!(again.line.ends_with(" guests=JACK"), "{}", again.line);
     again.stop().with(130);
 }
+
+/// As a service has it: standard input is `/dev/null`, or a pipe whose other end is closed.
+#[test]
+fn console_without_input_serves_until_terminated() {
+    let machine = Machine::new();
+    for input in ["null", "closed"] {
+        let mut command =
+            machine.command(&["relay", "--bind", "127.0.0.1:0", "--desk", "--data", input, "--lang", "zh"]);
+        if input == "null" {
+            command.stdin(std::process::Stdio::null());
+        }
+        let mut relay = machine.relay_from(command);
+        if input == "closed" {
+            relay.process.write_and_close(b"");
+        }
+        relay.process.until_err("没有输入");
+        let guest = UdpGuest::at(relay.udp);
+        guest.say("约不");
+        assert!(relay.process.out().ends_with("约不"));
+        relay.stop().with(0);
+    }
+}

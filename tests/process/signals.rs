@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use crate::harness::{Machine, Process, Relay, relay_with_members};
+use crate::terminal::Terminal;
 
 /// Starts the program with a signal ignored, as `nohup` and shell scripts do.
 fn ignoring(machine: &Machine, signal: &str, args: &[&str]) -> Process {
@@ -65,4 +66,17 @@ fn hangup_without_terminal_keeps_console_serving() {
     answers(&machine, &relay);
     relay.process.write("quit\n");
     relay.process.end().with(0);
+}
+
+/// The status tells that the relay was interrupted.
+#[test]
+fn relay_ends_when_its_window_is_closed() {
+    let machine = Machine::new();
+    for args in [&["relay", "--bind", "127.0.0.1:0"][..], &["relay", "--bind", "127.0.0.1:0", "--desk"]] {
+        let mut terminal = Terminal::start(&machine, args);
+        terminal.until("ready udp=");
+        let relay = terminal.close();
+        relay.signal(Signal::HUP);
+        relay.end().with(130);
+    }
 }

@@ -4,13 +4,17 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Action, Termios, Winsize, tcflow, tcgetattr, tcsetwinsize};
+use rustix::termios::{
+    Action, OptionalActions, Termios, Winsize, tcflow, tcgetattr, tcsetattr, tcsetwinsize,
+};
 
 use crate::harness::{Machine, Process, Relay, SOON, relay_with_members};
 
@@ -33,16 +37,20 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn start(machine: &Machine, args: &[&str]) -> Terminal {
-        let front = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        Terminal::of(machine.command(args))
+    }
+
+    /// Starts a command on a terminal, in a separate process group.
+    pub fn of(mut command: Command) -> Terminal {
+        let front = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&front).unwrap();
         unlockpt(&front).unwrap();
         let name = ptsname(&front, Vec::new()).unwrap();
-        let screen = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let screen = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
         tcsetwinsize(&screen, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = tcgetattr(&screen).unwrap();
-        let mut command = machine.command(args);
         let end = || screen.try_clone().unwrap();
-        command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+        command.env("TERM", "xterm").process_group(0).stdin(end()).stdout(end()).stderr(end());
         let process = Process::start(command);
         let keyboard = File::from(front);
         let mut output = keyboard.try_clone().unwrap();
@@ -67,8 +75,30 @@ impl Terminal {
         }
     }
 
-    pub fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    pub fn press(&mut self, keys: impl AsRef<[u8]>) {
+        self.keyboard.write_all(keys.as_ref()).unwrap();
+    }
+
+    /// Closes the window, and returns the process that was in it.
+    pub fn close(self) -> Process {
+        let Terminal { keyboard, shows, process, screen, .. } = self;
+        drop((keyboard, shows));
+        // The reading thread still holds the window open until it reads something.
+        let _ = rustix::io::write(&screen, b"\n");
+        while tcgetattr(&screen).is_ok() {
+            thread::yield_now();
+        }
+        process
+    }
+
+    /// Sets the modes in which a shell leaves the terminal, as it does when a process is stopped.
+    pub fn set_shell_modes(&self) {
+        tcsetattr(&self.screen, OptionalActions::Now, &self.before).unwrap();
+    }
+
+    /// Returns the process id of the process on it.
+    pub fn pid(&self) -> String {
+        self.process.pid()
     }
 
     /// Waits until `text` is shown, and discards everything up to it.
@@ -89,9 +119,12 @@ impl Terminal {
                 Err(why) => panic!("`{text}` was not shown ({why}); since the last: {:?}", self.shown),
             }
             let whole = whole_len(&self.cut);
-            if let Ok(text) = std::str::from_utf8(&self.cut[..whole]) {
-                self.shown.push_str(&without_escapes(text));
-                self.raw.push_str(text);
+            // The terminal itself echoes bytes that are not UTF-8.
+            let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
+            if !std::str::from_utf8(&self.cut[..whole]).is_err_and(is_cut) {
+                let text = String::from_utf8_lossy(&self.cut[..whole]).into_owned();
+                self.shown.push_str(&without_escapes(&text));
+                self.raw.push_str(&text);
                 self.cut.drain(..whole);
             }
         }
@@ -135,7 +168,7 @@ fn without_escapes(text: &str) -> String {
 }
 
 /// Returns TOM on a terminal, in a conversation with JACK, who has received his first letter.
-fn talking() -> ((Machine, Relay), Process, Terminal) {
+pub fn talking() -> ((Machine, Relay), Process, Terminal) {
     let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
     let mut jack = machine.chat("JACK", &relay, &[]);
     let mut tom = Terminal::start(&machine, &["chat", "--line", "--as", "TOM", "JACK"]);

@@ -211,8 +211,8 @@ impl HostCore {
             IpcConnection::connect(&member_folder.dir(), self.loop_handle.clone(), move |ipc_event| {
                 HostInput::Primary(number, ipc_event)
             });
-        // No listener: the primary is about to open it, or has just ended. If it cannot open one, the
-        // user must know why.
+        // No listener: the primary is about to open it, or has just ended. If it cannot open one,
+        // the user must know why.
         let Ok(connection) = called else {
             if let Some(why) = ipc::obstacle(&member_folder.dir()) {
                 let cause = member_folder.setup.strings.say(&why);

@@ -117,8 +117,8 @@ fn failed(path: &Path, error: &io::Error) -> Phrase {
 /// Checks that a socket directory is ours and that no other user can enter it.
 ///
 /// # Errors
-/// `socket-not-folder`, `socket-folder-foreign` (`uid`), or `socket-folder-open` (`mode`), each with
-/// the directory as `folder`; `socket-failed` (`file`, `cause`).
+/// `socket-not-folder`, `socket-folder-foreign` (`uid`), or `socket-folder-open` (`mode`), each
+/// with the directory as `folder`; `socket-failed` (`file`, `cause`).
 fn check(place: &Path) -> Result<(), Phrase> {
     let found = fs::symlink_metadata(place).map_err(|error| failed(place, &error))?;
     let about = |key| Phrase::new(key).with("folder", place.display());

@@ -57,6 +57,8 @@ chat-help-quit = end
 ## What was typed or piped in
 
 input-not-utf8 = Not sent: this line is not UTF-8
+input-dropped = Not UTF-8, so left out; the rest of your text is kept
+input-set-locale = not UTF-8, so left out. Set your terminal to UTF-8, then run: export LC_ALL=C.UTF-8 ({ $locale } now)
 input-too-long = Not sent: this line is longer than { $max } bytes
 input-failed = Standard input cannot be read: { $cause }
 
@@ -433,6 +435,7 @@ chat-state-read = ✓✓ { $who } has read “{ $text }”
 
 desk-answer = Answer:{" "}
 desk-incoming = A message from [{ $who }]:{" "}
+desk-no-input = there is no input, so no message is answered here; the relay keeps serving until it is stopped (SIGTERM)
 desk-nobody-waits = Nobody waits for an answer. Your text:
 desk-no-guests = no guest has written lately
 desk-begins = you are { $name }, and guests write to you at { $relay }; quit ends the relay

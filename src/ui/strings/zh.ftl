@@ -51,6 +51,8 @@ chat-help-quit = 结束
 ## 输入
 
 input-not-utf8 = 未发送: 这一行不是 UTF-8
+input-dropped = 不是 UTF-8，已略去；其余文字保留
+input-set-locale = not UTF-8, so left out. Set your terminal to UTF-8, then run: export LC_ALL=C.UTF-8 ({ $locale } now)
 input-too-long = 未发送: 这一行超过 { $max } 字节
 input-failed = 无法读取标准输入: { $cause }
 
@@ -418,6 +420,7 @@ chat-state-read = ✓✓ { $who } 已读“{ $text }”
 
 desk-answer = 回复消息:{" "}
 desk-incoming = 来自[{ $who }]的一条消息:{" "}
+desk-no-input = 没有输入，因此这里无法回复；中继继续运行，直到被停止（SIGTERM）
 desk-nobody-waits = 没有人在等回复。您的文字:
 desk-no-guests = 近来没有客人来信
 desk-begins = 您是 { $name },客人会在 { $relay } 写给您;输入 quit 结束中继

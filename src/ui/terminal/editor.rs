@@ -1,7 +1,9 @@
 //! Lines from a terminal, edited with rustyline.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 
 use rustyline::completion::Completer;
 use rustyline::config::Configurer;
@@ -21,9 +23,6 @@ const HISTORY_LEN: usize = 200;
 /// Text that draws nothing: one line up and down again (ECMA-48 CUU). The editor appends a newline
 /// to any text without one.
 pub(super) const NOTHING: &str = "\x1b[A\n";
-/// Restores the screen: bracketed paste off (xterm, "Bracketed Paste Mode"), and cursor below the
-/// half-typed line.
-pub(super) const LEAVE: &str = "\x1b[?2004l\r\n";
 
 /// The line editor.
 pub(super) type LineEditor = Editor<EditorHelper, MemHistory>;
@@ -41,7 +40,9 @@ impl Completer for EditorHelper {
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let begun = &line[..pos];
         let fits = |candidate: &&String| !begun.is_empty() && candidate.starts_with(begun);
-        Ok((0, self.candidates.iter().filter(fits).cloned().collect()))
+        let candidates: Vec<String> = self.candidates.iter().filter(fits).cloned().collect();
+        // A tab that completes nothing is text, for example of a pasted table.
+        Ok(if candidates.is_empty() { (pos, vec!["\t".to_owned()]) } else { (0, candidates) })
     }
 }
 
@@ -60,33 +61,52 @@ impl Highlighter for EditorHelper {}
 impl Validator for EditorHelper {}
 impl Helper for EditorHelper {}
 
-/// Opens an editor, and a printer for text above its line.
+/// Opens an editor, a printer for text above its line, and a function that draws the line again. It
+/// reads standard input from its first line on.
 ///
 /// # Errors
 /// The terminal does not support editing.
-pub(super) fn open() -> rustyline::Result<(LineEditor, impl ExternalPrinter + Send + 'static)> {
+pub(super) fn open()
+-> rustyline::Result<(LineEditor, impl ExternalPrinter + Send + 'static, impl Fn() + Clone + Send + 'static)>
+{
     let config = Config::builder()
         .auto_add_history(true)
-        .bracketed_paste(true)
+        // On for the whole time: `filtered_terminal`.
+        .bracketed_paste(false)
         .completion_type(CompletionType::List)
         .build();
     let mut editor = Editor::with_history(config, MemHistory::new())?;
     editor.set_max_history_size(HISTORY_LEN)?;
     editor.set_helper(Some(EditorHelper::default()));
     let printer = editor.create_external_printer()?;
-    Ok((editor, printer))
+    let second = Arc::new(Mutex::new(editor.create_external_printer()?));
+    let redraw = move || {
+        if let Ok(mut printer) = second.lock() {
+            let _ = printer.print(NOTHING.to_owned());
+        }
+    };
+    Ok((editor, printer, redraw))
 }
 
-/// Reads a line for each prompt, until the input or the prompts end.
-pub(super) fn run(mut editor: LineEditor, prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput)) {
+/// Reads a line for each prompt, until the input or the prompts end. `is_reading` is set while a
+/// line is read.
+pub(super) fn run(
+    mut editor: LineEditor,
+    prompts: &Receiver<Prompt>,
+    is_reading: &AtomicBool,
+    mut on_input: impl FnMut(UserInput),
+) {
     for ask in prompts {
         let line = editor.helper_mut().expect("`open` sets it");
         line.candidates = ask.candidates;
-        let read = match read_line(&mut editor, &ask.prompt) {
+        is_reading.store(true, Ordering::Relaxed);
+        let read = read_line(&mut editor, &ask.prompt);
+        is_reading.store(false, Ordering::Relaxed);
+        let read = match read {
             Ok(read) => read,
             Err(error) => return super::fail(&mut on_input, error),
         };
-        let last = matches!(read, UserInput::EndOfInput | UserInput::Interrupted);
+        let last = matches!(read, UserInput::EndOfInput | UserInput::NoInput | UserInput::Interrupted);
         on_input(read);
         if last {
             return;
@@ -98,7 +118,7 @@ fn read_line(editor: &mut LineEditor, prompt: &str) -> rustyline::Result<UserInp
     loop {
         match editor.readline(prompt) {
             Ok(line) => return Ok(UserInput::Line(line)),
-            Err(ReadlineError::Eof) => return Ok(UserInput::EndOfInput),
+            Err(ReadlineError::Eof) => return Ok(super::end_of_input()),
             Err(ReadlineError::Interrupted) => {
                 if editor.helper().is_some_and(|line| line.empty.get()) {
                     return Ok(UserInput::Interrupted);
@@ -124,7 +144,11 @@ mod tests {
         assert_eq!(complete("JA"), ["JACK", "JANE"]);
         assert_eq!(complete("一"), ["一棵树"]);
         assert_eq!(complete("/to J"), ["/to JACK"]);
-        assert_eq!(complete(""), [""; 0]);
+        for nothing in ["", "a table's", "JACK"] {
+            let completed = line.complete(nothing, nothing.len(), &Context::new(&history)).unwrap();
+            assert_eq!(completed.0 == nothing.len(), nothing != "JACK");
+        }
+        assert_eq!(complete("a"), ["\t"]);
     }
 
     #[test]

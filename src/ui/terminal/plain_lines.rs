@@ -22,11 +22,12 @@ pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput
         if prompted {
             let _ = super::write_err(&ask.prompt);
         }
-        let read = match next_line(&mut input) {
+        let read = match next_line(&mut input, prompted) {
+            Ok(UserInput::NoInput) => super::end_of_input(),
             Ok(read) => read,
             Err(error) => return super::fail(&mut on_input, error),
         };
-        let last = read == UserInput::EndOfInput;
+        let last = matches!(read, UserInput::EndOfInput | UserInput::NoInput);
         on_input(read);
         if last {
             return;
@@ -35,8 +36,8 @@ pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput
 }
 
 /// Reads the next line, without its end (`\n` or `\r\n`). A line that is too long or not UTF-8 is
-/// read to its end and refused.
-fn next_line(input: &mut impl BufRead) -> io::Result<UserInput> {
+/// read to its end and refused; on a terminal (`prompted`) with a hint if the locale is the reason.
+fn next_line(input: &mut impl BufRead, prompted: bool) -> io::Result<UserInput> {
     let mut line = Vec::new();
     let mut len = 0;
     loop {
@@ -46,7 +47,7 @@ fn next_line(input: &mut impl BufRead) -> io::Result<UserInput> {
             Err(error) => return Err(error),
         };
         if bytes.is_empty() {
-            return Ok(if len == 0 { UserInput::EndOfInput } else { finish(line, len) });
+            return Ok(if len == 0 { UserInput::NoInput } else { finish(line, len, prompted) });
         }
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let piece = &bytes[..end.unwrap_or(bytes.len())];
@@ -56,20 +57,23 @@ fn next_line(input: &mut impl BufRead) -> io::Result<UserInput> {
         let used = piece.len() + usize::from(end.is_some());
         input.consume(used);
         if end.is_some() {
-            return Ok(finish(line, len));
+            return Ok(finish(line, len, prompted));
         }
     }
 }
 
-fn finish(mut line: Vec<u8>, len: usize) -> UserInput {
+fn finish(mut line: Vec<u8>, len: usize, prompted: bool) -> UserInput {
     if len > LINE_LEN_MAX {
         return UserInput::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
     }
     if line.last() == Some(&b'\r') {
         line.pop();
     }
-    String::from_utf8(line)
-        .map_or_else(|_| UserInput::Refused(Phrase::new("input-not-utf8")), UserInput::Line)
+    match (String::from_utf8(line), prompted) {
+        (Ok(line), _) => UserInput::Line(line),
+        (Err(_), true) => UserInput::Refused(super::not_utf8("input-not-utf8")),
+        (Err(_), false) => UserInput::Refused(Phrase::new("input-not-utf8")),
+    }
 }
 
 #[cfg(test)]
@@ -81,8 +85,8 @@ mod tests {
         let mut input = BufReader::with_capacity(capacity, input);
         let mut lines = Vec::new();
         loop {
-            lines.push(next_line(&mut input).unwrap());
-            if lines.last() == Some(&UserInput::EndOfInput) {
+            lines.push(next_line(&mut input, false).unwrap());
+            if lines.last() == Some(&UserInput::NoInput) {
                 return lines;
             }
         }
@@ -96,9 +100,9 @@ mod tests {
     fn lines_lose_their_ends_however_reads_are_cut() {
         for capacity in [1, 2, 3, 64] {
             let lines = all("JACK\r\n约不\n\nlast".as_bytes(), capacity);
-            assert_eq!(lines, [line("JACK"), line("约不"), line(""), line("last"), UserInput::EndOfInput]);
+            assert_eq!(lines, [line("JACK"), line("约不"), line(""), line("last"), UserInput::NoInput]);
         }
-        assert_eq!(all(b"", 8), [UserInput::EndOfInput]);
+        assert_eq!(all(b"", 8), [UserInput::NoInput]);
     }
 
     #[test]
@@ -109,18 +113,21 @@ mod tests {
                 Err(ErrorKind::IsADirectory.into())
             }
         }
-        assert_eq!(next_line(&mut BufReader::new(Broken)).unwrap_err().kind(), ErrorKind::IsADirectory);
+        assert_eq!(
+            next_line(&mut BufReader::new(Broken), false).unwrap_err().kind(),
+            ErrorKind::IsADirectory
+        );
         let mut told = Vec::new();
         super::super::fail(&mut |on_input| told.push(on_input), "broken");
         let phrase = Phrase::new("input-failed").with("cause", "broken");
-        assert_eq!(told, [UserInput::Refused(phrase), UserInput::EndOfInput]);
+        assert_eq!(told, [UserInput::Refused(phrase), super::super::end_of_input()]);
     }
 
     #[test]
     fn line_of_invalid_utf8_is_refused_and_next_one_read() {
         let lines = all(b"\xff\xfe\nok\n\xe9\xb9", 4);
         let refused = UserInput::Refused(Phrase::new("input-not-utf8"));
-        assert_eq!(lines, [refused.clone(), line("ok"), refused, UserInput::EndOfInput]);
+        assert_eq!(lines, [refused.clone(), line("ok"), refused, UserInput::NoInput]);
     }
 
     #[test]
@@ -128,6 +135,6 @@ mod tests {
         let longest = "x".repeat(LINE_LEN_MAX);
         let lines = all(format!("{longest}\n{longest}x\nok\n").as_bytes(), 4096);
         let refused = UserInput::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
-        assert_eq!(lines, [line(&longest), refused, line("ok"), UserInput::EndOfInput]);
+        assert_eq!(lines, [line(&longest), refused, line("ok"), UserInput::NoInput]);
     }
 }
