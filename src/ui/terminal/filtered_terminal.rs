@@ -81,14 +81,19 @@ impl FilteredTerminal {
         continued.set_nonblocking(true)?;
         low_level::pipe::register(SIGCONT, on_continue)?;
         let terminal = Arc::new(Terminal { tty, before, raw, is_reading, is_closed: AtomicBool::new(false) });
+        let is_foreground = terminal.is_foreground();
         let keyboard = Keyboard {
+            began: is_foreground,
             terminal: Arc::clone(&terminal),
             keys: File::from(keys),
             continued,
             filter: KeyFilter::new(),
         };
         rustix::stdio::dup2_stdin(&editor_input)?;
-        terminal.begin();
+        // In the background the system stops a process that changes the modes.
+        if is_foreground {
+            terminal.begin();
+        }
         let filtered = FilteredTerminal(terminal);
         thread::Builder::new().name("keyboard".into()).spawn(move || keyboard.run(redraw, on_dropped))?;
         Ok(filtered)
@@ -109,8 +114,12 @@ impl Terminal {
         let _ = show(PASTE_ON);
     }
 
-    /// Restores the modes, with the cursor below a half-typed line.
+    /// Restores the modes, with the cursor below a half-typed line. In the background they are
+    /// those of another process.
     fn end(&self) {
+        if !self.is_foreground() {
+            return;
+        }
         let _ = tcsetattr(&self.tty, OptionalActions::Now, &self.before);
         let below = if self.is_reading.load(Ordering::Relaxed) { "\r\n" } else { "" };
         let _ = show(&format!("{PASTE_OFF}{below}"));
@@ -148,6 +157,8 @@ fn raw_modes(before: &Termios) -> Termios {
 
 /// The thread that copies keys.
 struct Keyboard {
+    /// The modes were set at the start.
+    began: bool,
     terminal: Arc<Terminal>,
     /// The other end of the editor's input.
     keys: File,
@@ -169,8 +180,13 @@ impl Keyboard {
     /// input.
     fn run(mut self, redraw: impl Fn() + Clone + Send + 'static, on_dropped: impl Fn()) {
         let mut bytes = [0; 4096];
+        let mut was_foreground = self.began;
         loop {
             let is_foreground = self.terminal.is_foreground();
+            // A shell sends no signal to a process that runs in the background already.
+            if !std::mem::replace(&mut was_foreground, is_foreground) && is_foreground {
+                self.resume(&redraw);
+            }
             let patience = match is_foreground {
                 true => self.filter.awaits_pause().then_some(PAUSE),
                 false => Some(STOPPED_WITHIN),
