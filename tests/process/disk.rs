@@ -58,7 +58,8 @@ fn full_disk(machine: &Machine, relay: &mut Relay, fill: impl FnOnce(&Relay), fr
     assert_eq!(received_texts(machine, 1), numbers(accepted..accepted + 1));
 }
 
-fn can_unshare() -> bool {
+/// Whether tests can make namespaces of users and mounts here.
+pub fn can_unshare() -> bool {
     Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success())
 }
 

@@ -1,10 +1,14 @@
 //! Several commands of one member at once: the first is the primary process, the others work
 //! through it and take over.
 
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, PipeReader};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
+use crate::disk::can_unshare;
 use crate::harness::{Machine, Process, SOON, relay_with_members, texts};
 
 fn history(machine: &Machine, name: &str, other: &str) -> Vec<String> {
@@ -401,28 +405,29 @@ fn clean(machine: &Machine, what: &str) {
     let member = member_folder(machine);
     let [socket] = &files_in(&machine.run_path().join("queqiao"))[..] else { panic!("one socket") };
     match what {
-        "socket" => std::fs::remove_file(socket).unwrap(),
-        "directory" => std::fs::remove_dir_all(machine.run_path().join("queqiao")).unwrap(),
-        "link" => std::fs::remove_file(member.join("socket")).unwrap(),
-        "lock" => std::fs::remove_file(member.join("lock")).unwrap(),
+        "socket" => fs::remove_file(socket).unwrap(),
+        "directory" => fs::remove_dir_all(machine.run_path().join("queqiao")).unwrap(),
+        "link" => fs::remove_file(member.join("socket")).unwrap(),
+        "lock" => fs::remove_file(member.join("lock")).unwrap(),
         "mode" => {
-            let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(machine.run_path().join("queqiao"), open).unwrap();
+            let dir = machine.run_path().join("queqiao");
+            fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
         }
         other => panic!("{other}"),
     }
 }
 
-fn files_in(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+fn files_in(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Returns the folder of the only member that has one.
-fn member_folder(machine: &Machine) -> std::path::PathBuf {
+fn member_folder(machine: &Machine) -> PathBuf {
     let [folder] = &files_in(&machine.path(".local/share/queqiao/members"))[..] else { panic!("one member") };
     folder.clone()
 }
 
+// faults.md: R83
 /// The listener keeps its sessions and serves further commands, whatever was cleaned away.
 #[test]
 fn listener_is_reachable_after_its_socket_was_removed() {
@@ -438,4 +443,45 @@ fn listener_is_reachable_after_its_socket_was_removed() {
             return;
         }
     }
+}
+
+// faults.md: R83
+/// Commands that meet the directory say the same. Once it is repaired, the listener uses it.
+#[test]
+fn foreign_socket_directory_is_named_until_repaired() {
+    if !can_unshare() {
+        eprintln!("no namespaces here");
+        return;
+    }
+    let (machine, _relay) = relay_with_members(&[], &["TOM"]);
+    let place = machine.path("place");
+    let set = |mode, owner| {
+        fs::set_permissions(&place, Permissions::from_mode(mode)).unwrap();
+        chown(&place, Some(owner), None)
+    };
+    fs::create_dir(&place).unwrap();
+    // Only root can give it away; others leave it open to everybody.
+    let why = match set(0o755, 1) {
+        Ok(()) => "the directory for sockets /tmp/queqiao-0 belongs to another user (user id ",
+        Err(_) => "enter the directory for sockets /tmp/queqiao-0 (mode 755); run: chmod 700 /tmp/queqiao-0",
+    };
+    let script = r#"
+        mkdir -p -m 700 /tmp/queqiao-0 && mount --bind place /tmp/queqiao-0 || exit
+        [ ! -d /run/user ] || mount -t tmpfs none /run/user || exit
+        unset XDG_RUNTIME_DIR && exec "$0" "$@""#;
+    let args = ["listen", "--as", "TOM"];
+    let mut tom = Process::start(machine.command_behind(&["unshare", "-rm", "sh"], script, &args));
+    tom.until_err(why);
+    tom.until_err("connected to");
+    let pid = tom.pid();
+    let enter = ["nsenter", "--preserve-credentials", "-U", "-m", "-t", &pid, "--", "sh"];
+    let inside = r#"cd "$HOME" && unset XDG_RUNTIME_DIR && exec "$0" "$@""#;
+    let send = || {
+        let args = ["send", "--as", "TOM", "TOM", "reachable"];
+        Process::start(machine.command_behind(&enter, inside, &args)).end()
+    };
+    send().one_line(1, why);
+    let _ = set(0o700, rustix::process::geteuid().as_raw());
+    send().with(0);
+    assert!(tom.out().ends_with("reachable"));
 }

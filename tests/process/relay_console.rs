@@ -97,6 +97,7 @@ fn console_over_pipe_answers_longest_waiting_guest() {
     again.stop().with(130);
 }
 
+// faults.md: R81
 /// As a service has it: standard input is `/dev/null`, or a pipe whose other end is closed.
 #[test]
 fn console_without_input_serves_until_terminated() {

@@ -17,6 +17,7 @@ fn answers(machine: &Machine, relay: &Relay) {
     assert_eq!(ping.code, 0, "{ping:?}");
 }
 
+// faults.md: R82
 #[test]
 fn relay_survives_signals_ignored_at_start() {
     let machine = Machine::new();
@@ -42,6 +43,7 @@ fn member_survives_hangup_ignored_at_start() {
     tom.terminate().with(130);
 }
 
+// faults.md: R82
 #[test]
 fn hangup_makes_relay_read_addresses_again() {
     let (machine, mut relay) = relay_with_members(&["--data", "relay"], &["TOM", "JACK"]);

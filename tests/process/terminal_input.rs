@@ -21,6 +21,7 @@ fn until_stopped(terminal: &Terminal) {
     }
 }
 
+// faults.md: R81
 #[test]
 fn invalid_bytes_leave_prompt_and_draft() {
     let (_machine, mut jack, mut tom) = talking();
@@ -76,6 +77,7 @@ fn name_that_is_not_utf8_is_asked_for_again() {
     chat.ends_with(0);
 }
 
+// faults.md: R81
 #[test]
 fn pasted_escapes_leave_nothing_and_tabs_stay() {
     let (_machine, mut jack, mut tom) = talking();
@@ -92,6 +94,7 @@ fn pasted_escapes_leave_nothing_and_tabs_stay() {
     tom.ends_with(130);
 }
 
+// faults.md: R82
 /// The shell has set its own modes in between, in which the draft would be sent unseen.
 #[test]
 fn continued_process_sets_terminal_and_draws_draft() {
