@@ -94,9 +94,9 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
     };
     let mut output = TurnOutput::default();
     let result = command.run(host, &mut output);
-    command.finish(host, &mut output, &result);
+    let written = command.finish(host, &mut output, &result);
     reader.finish();
-    result
+    result.and_then(|status| written.map(|()| status))
 }
 
 /// A running conversation.
@@ -297,10 +297,15 @@ impl ChatCommand<'_> {
 
     /// Waits for output to be printed, unless interrupted. On a terminal that takes microseconds,
     /// or the user is searching the input history; any other reader may be slow.
-    fn finish(&mut self, host: &mut ClientHost, output: &mut TurnOutput, result: &CommandResult) {
+    fn finish(
+        &mut self,
+        host: &mut ClientHost,
+        output: &mut TurnOutput,
+        result: &CommandResult,
+    ) -> Result<(), Failure> {
         let patient = matches!(result, Ok(ExitStatus::Done | ExitStatus::Failed)) && !self.read;
         let within = if patient { LINGER } else { FINISH_WITHIN };
-        finish(host, output, &mut [&mut self.output_thread], within, self.read, &self.setup.strings);
+        finish(host, output, &mut [&mut self.output_thread], within, self.read, &self.setup.strings)
     }
 
     fn say(&mut self, phrase: &Phrase) {

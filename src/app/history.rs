@@ -12,6 +12,7 @@ use crate::store::Archive;
 use crate::ui::time_format::TimeFormat;
 use crate::ui::{json, plain};
 
+use super::outcome::output_failure;
 use super::{CommandResult, ExitStatus, Failure, Setup};
 
 /// Options of `history`.
@@ -82,7 +83,7 @@ impl HistoryPrinter<'_> {
         match write(&mut self.out) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(Phrase::new("output-failed").with("cause", error).into()),
+            Err(error) => Err(output_failure(&error)),
         }
     }
 }

@@ -68,9 +68,9 @@ pub fn listen(setup: &Setup, options: &ListenOptions) -> CommandResult {
     let mut output = TurnOutput::default();
     let result = command.run(&mut host, &mut output);
     let threads = &mut [&mut command.letters, &mut command.notices];
-    finish(&mut host, &mut output, threads, FINISH_WITHIN, true, &setup.strings);
+    let written = finish(&mut host, &mut output, threads, FINISH_WITHIN, true, &setup.strings);
     host.leave();
-    result
+    result.and_then(|status| written.map(|()| status))
 }
 
 struct ListenCommand<'a> {

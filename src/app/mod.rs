@@ -67,5 +67,5 @@ pub fn say(strings: &Strings, phrase: &Phrase) {
 /// [`Failure`] if standard output cannot be written. A closed pipe is not an error: it returns
 /// `Ok(WriteResult::Closed)`, and the command ends with success.
 pub fn print(line: &str) -> Result<WriteResult, Failure> {
-    write_out(&format!("{line}\n")).map_err(|why| Phrase::new("output-failed").with("cause", why).into())
+    write_out(&format!("{line}\n")).map_err(|why| outcome::output_failure(&why))
 }

@@ -1,5 +1,7 @@
 //! Result of a command: an exit status, and at most one phrase about the cause.
 
+use std::io::{self, ErrorKind};
+
 use crate::base::Phrase;
 
 /// Exit statuses, part of the interface for scripts.
@@ -49,8 +51,42 @@ impl Failure {
     }
 }
 
+/// Phrases about a disk that is full, read-only or broken.
+const OF_DISK: [&str; 6] =
+    ["store-disk-full", "store-read-only", "store-io", "members-disk", "output-disk", "unkept-disk"];
+
 impl From<Phrase> for Failure {
+    /// The status is [`ExitStatus::Disk`] if the phrase is about a disk.
     fn from(phrase: Phrase) -> Failure {
-        Failure { status: ExitStatus::Failed, phrase: Some(phrase) }
+        let is_of_disk = OF_DISK.contains(&phrase.key());
+        let status = if is_of_disk { ExitStatus::Disk } else { ExitStatus::Failed };
+        Failure { status, phrase: Some(phrase) }
+    }
+}
+
+/// Returns the failure of an output.
+pub(super) fn output_failure(why: &io::Error) -> Failure {
+    unwritten(why).into()
+}
+
+/// Returns the phrase for an output that cannot be written.
+pub(super) fn unwritten(why: &io::Error) -> Phrase {
+    let is_full =
+        matches!(why.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
+    let key = if is_full { Phrase::new("output-disk") } else { Phrase::new("output-failed") };
+    key.with("cause", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_disk_have_status_74() {
+        let status = |key| Failure::from(Phrase::new(key)).status as u8;
+        assert_eq!(OF_DISK.map(status), [74; OF_DISK.len()]);
+        assert_eq!(status("store-not-permitted"), 1);
+        assert_eq!(output_failure(&ErrorKind::StorageFull.into()).status, ExitStatus::Disk);
+        assert_eq!(output_failure(&ErrorKind::Other.into()).status, ExitStatus::Failed);
     }
 }

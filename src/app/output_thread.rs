@@ -16,8 +16,9 @@ use crate::net::LoopHandle;
 use crate::ui::terminal::{Output, OutputWriter, WriteResult};
 use crate::ui::{Strings, notice};
 
+use super::Failure;
 use super::client_host::{ClientHost, FrontendInput, HostInput, TurnOutput};
-use super::{ExitStatus, Failure};
+use super::outcome::unwritten;
 
 /// Maximum bytes of output waiting for a reader, 4 MiB. At the limit no more letters are taken;
 /// they stay on disk.
@@ -65,10 +66,10 @@ impl OutputThread {
                 if of_letter {
                     writer.settle();
                 }
-                let failed = |why| Phrase::new("output-failed").with("cause", why);
-                if !loop_handle
-                    .command(HostInput::Frontend(FrontendInput::Printed(to, written.map_err(failed))))
-                {
+                if !loop_handle.command(HostInput::Frontend(FrontendInput::Printed(
+                    to,
+                    written.map_err(|why| unwritten(&why)),
+                ))) {
                     return;
                 }
             }
@@ -140,7 +141,10 @@ impl OutputThread {
 
 /// Waits up to `within` for output at the end, and marks letters in it as shown, as `read` or not.
 /// An interrupt ends the wait. The first of the printers writes to standard output, the last to
-/// standard error. `news` is input that was not handled before.
+/// standard error.
+///
+/// # Errors
+/// The first [`Failure`] to write results.
 pub(super) fn finish(
     host: &mut ClientHost,
     output: &mut TurnOutput,
@@ -148,7 +152,8 @@ pub(super) fn finish(
     within: Duration,
     read: bool,
     strings: &Strings,
-) {
+) -> Result<(), Failure> {
+    let mut result = Ok(());
     let mut now = host.now().tick;
     let end = now + within;
     let last = threads.len() - 1;
@@ -164,14 +169,15 @@ pub(super) fn finish(
                     let letter = threads[if to == Output::Out { 0 } else { last }].take_printed();
                     let seen = written == Ok(WriteResult::Yes);
                     letter.iter().filter(|_| seen).for_each(|letter| host.mark_shown(letter, read));
+                    result = result.and(check_written(to, written).map(drop));
                 }
-                input if input.end().is_some() => return,
+                input if input.end().is_some() => return result,
                 _ => {}
             }
         }
         let done = threads.iter().all(|thread| thread.is_empty());
         if done || now >= end {
-            return;
+            return result;
         }
         now = host.turn(Some(end), output).tick;
     }
@@ -203,7 +209,7 @@ pub(super) fn check_written(
     written: Result<WriteResult, Phrase>,
 ) -> Result<WriteResult, Failure> {
     match (to, written) {
-        (Output::Out, Err(phrase)) => Err(Failure { status: ExitStatus::Failed, phrase: Some(phrase) }),
+        (Output::Out, Err(phrase)) => Err(phrase.into()),
         (Output::Out, Ok(written)) => Ok(written),
         (Output::Err, _) => Ok(WriteResult::Yes),
     }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use crate::base::{LetterId, Phrase, Tick, Wall, sanitize};
-use crate::client::{Command, ConnectFailure, Event, Incoming, Progress};
+use crate::client::{Command, ConnectFailure, Event, Incoming, NotQueued, Progress};
 use crate::contacts::Recipient;
 use crate::ui::line::ends_conversation;
 use crate::ui::terminal::{InputReader, Output, OutputWriter};
@@ -113,6 +113,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> CommandResult {
         lines_owed: 0,
         arrived: 0,
         refused: false,
+        has_disk_failed: false,
         stopped: None,
         reply: None,
     };
@@ -121,9 +122,9 @@ pub fn send(setup: &Setup, options: &SendOptions) -> CommandResult {
     let threads = &mut [&mut command.results, &mut command.notices];
     let interrupted = matches!(&result, Err(failure) if failure.status == ExitStatus::Interrupted);
     let within = if interrupted { FINISH_WITHIN } else { PATIENCE };
-    finish(&mut host, &mut output, threads, within, false, &setup.strings);
+    let written = finish(&mut host, &mut output, threads, within, false, &setup.strings);
     host.leave();
-    result
+    result.and_then(|status| written.map(|()| status))
 }
 
 fn read_input() -> Result<String, Failure> {
@@ -191,6 +192,8 @@ struct SendCommand<'a> {
     /// Number of letters that reached the state they are waited for.
     arrived: u64,
     refused: bool,
+    /// Whether a letter could not be written to the outbox.
+    has_disk_failed: bool,
     /// Why the relay accepts nothing from us until the user acts.
     stopped: Option<Phrase>,
     reply: Option<Incoming>,
@@ -222,6 +225,9 @@ impl SendCommand<'_> {
             } else if now.tick >= end && !is_idle {
                 return self.run_out_of_time();
             }
+        }
+        if self.has_disk_failed {
+            return Ok(ExitStatus::Disk);
         }
         if self.refused {
             return Ok(ExitStatus::Failed);
@@ -358,7 +364,10 @@ impl SendCommand<'_> {
             }
             Event::Unkept { request, to, why, text } => {
                 self.unfinished.remove(&request);
-                self.refused = true;
+                match why {
+                    NotQueued::Disk => self.has_disk_failed = true,
+                    NotQueued::Full => self.refused = true,
+                }
                 self.say(&notice::not_queued(why, to.as_str()));
                 if !matches!(self.options.source, TextSource::Given(_)) {
                     self.give_back(&text);

@@ -1,8 +1,11 @@
 //! Writes the address book atomically: after a crash the file is either the old or the new version.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, Uid, fchown};
 
 use super::locate::read;
 use super::{Contact, Location, RelayEntry, add, put_relay, remove, set_blocked, set_relay_key};
@@ -76,11 +79,10 @@ impl Location {
 
     /// Reads, edits and writes under a lock of the folder, so that no concurrent edit is lost.
     fn change(&self, edit: impl FnOnce(&str) -> Result<String, Phrase>) -> Result<(), Phrase> {
-        let unwritable =
-            |why: io::Error| Phrase::new("book-unwritable").with("file", self.file()).with("why", why);
+        let unwritable = |why: io::Error| unwritable(&self.file(), &why);
         let path = followed(&self.path).map_err(unwritable)?;
         let folder = folder_of(&path);
-        fs::create_dir_all(folder).map_err(unwritable)?;
+        create_folders(folder).map_err(unwritable)?;
         let held = File::open(folder).map_err(unwritable)?;
         match held.lock() {
             // Not every file system has locks. A book on such a file system is still written
@@ -97,20 +99,31 @@ impl Location {
     }
 }
 
+/// Returns the phrase for an error of the system.
+fn unwritable(file: &str, why: &io::Error) -> Phrase {
+    match why.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Phrase::new("store-disk-full").with("file", file)
+        }
+        ErrorKind::ReadOnlyFilesystem => Phrase::new("store-read-only").with("file", file),
+        _ => Phrase::new("book-unwritable").with("file", file).with("why", why),
+    }
+}
+
 /// Replaces the file: writes a new one in the same folder, syncs it and renames it over the old
 /// one.
 ///
-/// The new file has the mode of the old one.
+/// The new file has the mode and the owner of the old one.
 fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
     let beside = folder.join(format!(".{name}.new"));
-    let permissions = match fs::metadata(path) {
+    let old = match fs::metadata(path) {
         Ok(old) if old.permissions().readonly() => return Err(ErrorKind::PermissionDenied.into()),
-        Ok(old) => Some(old.permissions()),
+        Ok(old) => Some(old),
         Err(why) if why.kind() == ErrorKind::NotFound => None,
         Err(why) => return Err(why),
     };
-    let written = write_new(&beside, text, permissions).and_then(|()| fs::rename(&beside, path));
+    let written = write_new(&beside, text, old.as_ref()).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // Best effort: the first error is the one to report.
         let _ = fs::remove_file(&beside);
@@ -118,18 +131,60 @@ fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-fn write_new(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
+fn write_new(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
     let create = || OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = create().or_else(|why| match why.kind() {
         // Left by a run that was killed. We hold the lock, so no other process is writing it.
         ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create()),
         _ => Err(why),
     })?;
-    if let Some(permissions) = permissions {
-        file.set_permissions(permissions)?;
+    match old {
+        Some(old) => {
+            keep_owner(&file, old)?;
+            file.set_permissions(old.permissions())?;
+        }
+        None => give_to_folder_owner(&file, path)?,
     }
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// Gives the new file to the owner of the old one.
+///
+/// # Errors
+/// The old file belongs to another user, and this process may not give files away.
+fn keep_owner(new: &File, old: &Metadata) -> io::Result<()> {
+    let own = new.metadata()?;
+    let owner = Some(Uid::from_raw(old.uid()));
+    if own.gid() != old.gid() && fchown(new, owner, Some(Gid::from_raw(old.gid()))).is_ok() {
+        return Ok(());
+    }
+    if own.uid() == old.uid() { Ok(()) } else { Ok(fchown(new, owner, None)?) }
+}
+
+/// Gives a file or folder that root has just created at `path` to the owner of the folder it is in,
+/// who could not change it otherwise.
+fn give_to_folder_owner(created: &File, path: &Path) -> io::Result<()> {
+    let folder = fs::metadata(folder_of(path))?;
+    if rustix::process::geteuid().is_root() && folder.uid() != 0 {
+        fchown(created, Some(Uid::from_raw(folder.uid())), Some(Gid::from_raw(folder.gid())))?;
+    }
+    Ok(())
+}
+
+/// Creates a folder and its parents, as far as they are missing.
+fn create_folders(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if folder_of(folder) != folder {
+        create_folders(folder_of(folder))?;
+    }
+    match fs::create_dir(folder) {
+        // Another process has created it.
+        Err(why) if why.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        created => created.and_then(|()| give_to_folder_owner(&File::open(folder)?, folder)),
+    }
 }
 
 /// Returns the target of symbolic links, which may be missing.
@@ -190,6 +245,30 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&real).unwrap(), "# mine\n\n[contacts]\nJACK = \"h:1\"\n");
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    /// As after `sudo queqiao contacts add`.
+    #[test]
+    fn book_written_by_root_keeps_its_owner() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("only root can give files away");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let owner = |path: &Path| fs::metadata(path).map(|found| (found.uid(), found.gid())).unwrap();
+        let book = at(folder.path().join("contacts.toml"));
+        book.add(&contact("JACK")).unwrap();
+        fs::set_permissions(&book.path, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&book.path, Some(1_234), Some(5_678)).unwrap();
+        book.add(&contact("TOM")).unwrap();
+        assert_eq!(owner(&book.path), (1_234, 5_678));
+        assert_eq!(fs::metadata(&book.path).unwrap().mode() & 0o777, 0o600);
+        std::os::unix::fs::chown(folder.path(), Some(1_234), Some(5_678)).unwrap();
+        let fresh = at(folder.path().join("a/b/contacts.toml"));
+        fresh.add(&contact("JACK")).unwrap();
+        for path in ["a", "a/b", "a/b/contacts.toml"] {
+            assert_eq!(owner(&folder.path().join(path)), (1_234, 5_678), "{path}");
+        }
     }
 
     // faults.md: R76

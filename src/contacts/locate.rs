@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
+use rustix::io::Errno;
 
 use super::AddressBook;
 use super::position::SourceText;
@@ -82,8 +83,11 @@ impl Location {
 /// Returns the whole text of a file; `None` if it is missing.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Phrase> {
     let file = path.display();
-    let unreadable =
-        |why: std::io::Error| Phrase::new("book-unreadable").with("file", path.display()).with("why", why);
+    let unreadable = |why: std::io::Error| match Errno::from_io_error(&why) {
+        Some(Errno::IO) => Phrase::new("store-io").with("file", path.display()).with("cause", why),
+        Some(Errno::MFILE | Errno::NFILE) => Phrase::new("store-no-files").with("file", path.display()),
+        _ => Phrase::new("book-unreadable").with("file", path.display()).with("why", why),
+    };
     let mut bytes = Vec::new();
     let opened = match File::open(path) {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),

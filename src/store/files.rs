@@ -1,11 +1,16 @@
 //! Private folders, and small files that are written atomically and durably.
+//!
+//! Private files are not opened through symbolic links, and not in folders that other users may
+//! write. Files that root creates belong to the owner of their folder, who could not open them
+//! otherwise.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
+use rustix::io::Errno;
 
 use crate::base::Phrase;
 
@@ -14,6 +19,12 @@ const FOLDER_MODE: u32 = 0o700;
 
 /// Mode of files: only the owner reads them.
 const FILE_MODE: u32 = 0o600;
+
+/// Mode bits of a folder that others than its owner may write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Flag of an open that fails at a symbolic link, which another user may have put there.
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// Maximum bytes read of a small file. Our files are far smaller, so a larger one is foreign and
 /// must not fill memory.
@@ -33,11 +44,17 @@ pub fn default_data_dir() -> Result<PathBuf, Phrase> {
 /// Returns the phrase for a system error at `path`.
 pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
     let file = path.display();
+    match Errno::from_io_error(error) {
+        Some(Errno::LOOP) => return Phrase::new("store-link").with("file", file),
+        Some(Errno::MFILE | Errno::NFILE) => return Phrase::new("store-no-files").with("file", file),
+        Some(Errno::ROFS) => return Phrase::new("store-read-only").with("file", file),
+        _ => {}
+    }
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Phrase::new("store-disk-full").with("file", file)
         }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+        ErrorKind::PermissionDenied => {
             Phrase::new("store-not-permitted").with("file", file).with("cause", error)
         }
         ErrorKind::NotADirectory => Phrase::new("store-not-folder").with("file", file),
@@ -45,8 +62,29 @@ pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
     }
 }
 
-/// Creates the folder and its parents durably. Leaves an existing folder unchanged.
+/// Creates the private folder and its parents durably. Leaves an existing folder unchanged.
+///
+/// # Errors
+/// Those of [`check_folder`], and a phrase for a system error.
 pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
+    create_missing(dir)?;
+    check_folder(dir)
+}
+
+/// Checks that only the owner of a folder may write in it. A missing folder is no error.
+///
+/// # Errors
+/// `store-folder-open` (`folder`, `mode`).
+pub(super) fn check_folder(dir: &Path) -> Result<(), Phrase> {
+    let mode = fs::metadata(dir).map_or(0, |found| found.mode());
+    if mode & OTHERS_WRITE == 0 {
+        return Ok(());
+    }
+    let mode = format!("{:03o}", mode & 0o7777);
+    Err(Phrase::new("store-folder-open").with("folder", dir.display()).with("mode", mode))
+}
+
+fn create_missing(dir: &Path) -> Result<(), Phrase> {
     let missing = match fs::metadata(dir) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => return Err(Phrase::new("store-not-folder").with("file", dir.display())),
@@ -57,22 +95,58 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
         _ => return Err(io_phrase(dir, &missing)),
     };
     if !above.as_os_str().is_empty() {
-        create_folder(above)?;
+        create_missing(above)?;
     }
-    match DirBuilder::new().mode(FOLDER_MODE).create(dir) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_phrase(dir, &error)),
-        _ => sync_folder_of(dir).map_err(|error| io_phrase(dir, &error)),
+    let created = match DirBuilder::new().mode(FOLDER_MODE).create(dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        created => created.and_then(|()| give_to_folder_owner(&File::open(dir)?, dir)),
+    };
+    created.and_then(|()| sync_folder_of(dir)).map_err(|error| io_phrase(dir, &error))
+}
+
+/// Opens a private file for reading and writing without changing its content. Creates it if it is
+/// missing. Fails at a symbolic link.
+pub(super) fn open_private(path: &Path) -> io::Result<File> {
+    let mut existing = OpenOptions::new();
+    existing.read(true).write(true).custom_flags(NO_FOLLOW);
+    match existing.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => match create_private(path) {
+            // Another process has created it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => existing.open(path),
+            created => created,
+        },
+        opened => opened,
     }
 }
 
-/// Opens a file for reading and writing without changing its content. A new file is private.
-pub(super) fn open_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
+/// Opens a private file for reading. Fails at a symbolic link.
+pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path)
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    give_to_folder_owner(&file, path)?;
+    Ok(file)
+}
+
+/// Gives a file or folder that root has just created at `path` to the owner of the folder it is in.
+fn give_to_folder_owner(created: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{Gid, Uid, fchown};
+
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = fs::metadata(folder_of(path))?;
+    if folder.uid() != 0 {
+        fchown(created, Some(Uid::from_raw(folder.uid())), Some(Gid::from_raw(folder.gid())))?;
+    }
+    Ok(())
 }
 
 /// Reads a small text file. Returns `None` if it does not exist.
 pub(super) fn read_small(path: &Path) -> Result<Option<(File, Vec<u8>)>, Phrase> {
-    let file = match File::open(path) {
+    let file = match open_to_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_phrase(path, &error)),
@@ -103,7 +177,7 @@ fn write_and_rename(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(fresh)?;
+    let mut file = create_private(fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(fresh, path)?;
@@ -112,10 +186,12 @@ fn write_and_rename(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Makes the directory entry of `path` durable.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => File::open(dir)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Returns the folder that a path is in; `.` for a bare file name.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -147,6 +223,59 @@ mod tests {
     }
 
     #[test]
+    fn private_file_is_not_opened_through_symbolic_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        for target_exists in [false, true] {
+            for error in [open_private(&link).unwrap_err(), open_to_read(&link).unwrap_err()] {
+                assert_eq!(io_phrase(&link, &error).key(), "store-link", "{target_exists}");
+            }
+            assert_eq!(target.exists(), target_exists);
+            fs::write(&target, "x").unwrap();
+        }
+        assert_eq!(read_small(&link).unwrap_err().key(), "store-link");
+        write_atomically(&link, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "x", "the link itself is replaced");
+    }
+
+    #[test]
+    fn folder_that_others_may_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for mode in [0o777, 0o702, 0o770, 0o1777, 0o720] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let error = create_folder(dir.path()).unwrap_err();
+            assert_eq!(error.key(), "store-folder-open", "{mode:o}");
+            assert_eq!(error.args()[1].1, format!("{mode:03o}"));
+            create_folder(&dir.path().join(format!("{mode:o}"))).unwrap();
+        }
+        for mode in [0o700, 0o755, 0o750] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            create_folder(dir.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn files_of_root_belong_to_owner_of_folder() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("only root can give files away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let owner = |path: &Path| fs::metadata(path).map(|found| (found.uid(), found.gid())).unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(1_234), Some(5_678)).unwrap();
+        let deep = dir.path().join("a/b");
+        create_folder(&deep).unwrap();
+        open_private(&deep.join("opened")).unwrap();
+        write_atomically(&deep.join("written"), b"x").unwrap();
+        for name in ["", "opened", "written"] {
+            assert_eq!(owner(&deep.join(name)), (1_234, 5_678), "{name}");
+        }
+        assert_eq!(owner(&dir.path().join("a")), (1_234, 5_678));
+    }
+
+    #[test]
     fn non_folder_in_path_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
@@ -175,7 +304,10 @@ mod tests {
             (27, "store-disk-full"),  // EFBIG
             (13, "store-not-permitted"),
             (1, "store-not-permitted"),
-            (30, "store-not-permitted"), // EROFS
+            (30, "store-read-only"), // EROFS
+            (24, "store-no-files"),  // EMFILE
+            (23, "store-no-files"),  // ENFILE
+            (40, "store-link"),      // ELOOP
             (20, "store-not-folder"),
             (5, "store-io"),
         ];

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::database::{self, phrase};
+use super::diagnose::diagnose;
 use super::history::KIND;
 use super::letter_rows::{self, RECEIVED};
 use super::member::member_dir;
@@ -84,7 +85,8 @@ impl Eraser {
         db.pragma_update(None, "secure_delete", true).map_err(told)?;
         // The remaining rows pass through a temporary file of SQLite, which must be as private as
         // this folder.
-        db.pragma_update(None, "temp_store_directory", dir.display().to_string()).map_err(told)?;
+        db.pragma_update(None, "temp_store_directory", dir.display().to_string())
+            .map_err(|error| diagnose(&path).unwrap_or_else(|| told(error)))?;
         Ok(Some(Eraser { path, db }))
     }
 

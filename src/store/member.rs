@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{create_folder, read_small, write_atomically};
+use super::files::{check_folder, create_folder, read_small, write_atomically};
 use super::history::History;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
@@ -81,7 +81,8 @@ impl MemberStore {
     /// Never replaces an existing key or existing letters.
     ///
     /// # Errors
-    /// All phrases except the first contain the file. `member-busy` (`name`, `pid`);
+    /// All phrases except the first two contain the file. `member-busy` (`name`, `pid`);
+    /// `store-folder-open` (`folder`, `mode`); `store-link`; `store-no-files`; `store-read-only`;
     /// `store-key-open` (`mode`); `store-key-damaged`; `store-key-missing`;
     /// `store-counter-damaged`; `pins-damaged` (`line`, `cause`); `store-not-database`;
     /// `store-database-damaged` (`cause`); `store-newer` (`version`); `store-commits-missing`
@@ -94,6 +95,8 @@ impl MemberStore {
         seed: impl Fn() -> [u8; 32],
     ) -> Result<(MemberStore, ClientState), Phrase> {
         let dir = member_dir(data_dir, folder);
+        check_folder(data_dir)?;
+        check_folder(&data_dir.join("members"))?;
         create_folder(&dir)?;
         let lock = FolderLock::take(&dir).map_err(|error| match error {
             LockError::Held(pid) => Phrase::new("member-busy").with("name", name).with("pid", pid),

@@ -11,6 +11,7 @@ mod checksums;
 mod commit_counter;
 mod damaged_table;
 mod database;
+mod diagnose;
 mod files;
 mod forget;
 mod history;

@@ -16,7 +16,7 @@ use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::files::{create_folder, io_phrase, open_private, read_small, write_atomically};
+use super::files::{check_folder, create_folder, io_phrase, open_private, read_small, write_atomically};
 use crate::base::{HostPort, Phrase, PublicKey};
 
 const HEADER: &str = "\
@@ -47,8 +47,10 @@ impl Pins {
     /// Reads the pins in this data folder. Returns none if the file or folder does not exist.
     ///
     /// # Errors
-    /// Returns `pins-damaged` (`file`, `line`, `cause`), or a phrase for a system error.
+    /// Returns `pins-damaged` (`file`, `line`, `cause`), `store-folder-open` (`folder`, `mode`), or a
+    /// phrase for a system error.
     pub fn load(data_dir: &Path) -> Result<Pins, Phrase> {
+        check_folder(data_dir)?;
         let mut pins = Pins { path: data_dir.join("known_relays.toml"), by_relay: BTreeMap::new() };
         pins.read()?;
         Ok(pins)

@@ -87,7 +87,8 @@ impl RelayStore {
     /// away.
     ///
     /// # Errors
-    /// All phrases contain the file. `relay-busy` (`folder`, `pid`); `store-key-open` (`mode`);
+    /// All phrases contain the file or folder. `relay-busy` (`folder`, `pid`); `store-folder-open`
+    /// (`mode`); `store-link`; `store-no-files`; `store-read-only`; `store-key-open` (`mode`);
     /// `store-key-damaged`; `store-key-missing`; `store-database-missing`; `store-not-database`;
     /// `store-database-damaged` (`cause`); `store-newer` (`version`); `store-commits-missing`
     /// (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`;

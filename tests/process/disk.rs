@@ -337,7 +337,7 @@ fn read_only_folder_is_named_by_relay_and_client() {
         let script =
             format!(r#"mount --bind {dir} {dir} && mount -o remount,bind,ro {dir} && exec "$0" "$@""#);
         let exited = Process::start(machine.command_behind(&["unshare", "-rm", "sh"], &script, args)).end();
-        exited.one_line(1, "lock: Read-only file system");
+        exited.one_line(74, "lock: it is on a read-only file system");
     }
     assert_eq!(machine.read("r/relay.key"), before);
     machine.relay(&["--data", "r"]).stop().with(0);
@@ -478,13 +478,13 @@ fn client_that_cannot_write_returns_the_text() {
     tom.write("three\n");
     assert!(tom.out().starts_with("accepted "));
     tom.write_and_close(b"");
-    tom.end().with(1);
+    tom.end().with(74);
     let notices = machine.run(&["history", "--as", "TOM"]).with(0).out.join("\n");
     assert!(["one", "three"].iter().all(|text| notices.contains(text)) && !notices.contains("two"));
 
     let args = ["send", "--as", "TOM", "echo", "x"];
     let tom = machine.command_behind(&["sh"], r#"ulimit -f 0 && exec "$0" "$@""#, &args);
-    Process::start(tom).end().one_line(1, "letters.sqlite: disk I/O error");
+    Process::start(tom).end().one_line(74, "letters.sqlite: disk I/O error");
 }
 
 // faults.md: R76

@@ -87,6 +87,16 @@ relays-silent = { $count ->
 }
 relay-no-tcp = no TCP listener at { $relay }; start the relay with --tcp
 relay-no-host = the host of { $relay } has no address; check its spelling in the address book
+relay-no-name-server = no name server answers for the host of { $relay }; check this machine's network, or use an IP address
+relay-no-route = no route to { $relay }; check the address and this machine's network
+ping-one-carrier = only one of UDP and TCP gets an answer from { $relay }; a firewall may drop the other
+relay-not-permitted = this machine sends nothing to { $relay }: its own firewall or rules forbid it
+relay-too-big = the network to { $relay } takes no UDP packets of 1,200 bytes; raise its MTU to 1,280, or use TCP (start the relay with --tcp)
+relay-no-room = the system has no socket left to reach { $relay }; raise the limit on open files (ulimit -n)
+relays-unreached = { $relay } and { $count ->
+    [one] 1 other
+   *[other] { $count } others
+} cannot be reached; check this machine's network
 relay-name-not-written = the relay at { $relay } cannot register new names now; trying again
 relay-refused = the relay at { $relay } answers, but cannot prove its key or does not take ours
 relay-key-changed = the relay at { $relay } shows another key than the pinned one ({ $pinned }): nothing is sent there. If its operator confirms the new key: queqiao trust { $relay } { $offered }
@@ -265,6 +275,10 @@ store-commits-damaged = { $file } is damaged; if the database beside it is whole
 store-newer = { $file } was made by a newer queqiao (layout { $version }); nothing was changed; use that version
 store-older = { $file } was made by an older queqiao (layout { $version }), which this one cannot read; nothing was changed
 store-disk-full = no room on the disk for { $file }; free some space
+store-read-only = cannot write { $file }: it is on a read-only file system
+store-no-files = cannot open { $file }: this process may open no more files; raise the limit (ulimit -n)
+store-link = { $file } is a symbolic link, and private files are not opened through one; put the file itself there
+store-folder-open = others may write in { $folder } (mode { $mode }); run: chmod go-w { $folder }
 store-not-permitted = no permission for { $file }: { $cause }
 store-not-folder = { $file } is a file where a folder is needed; choose another folder with --data DIR
 store-io = cannot read or write { $file }: { $cause }
@@ -277,6 +291,10 @@ reach-damaged = { $file } is damaged ({ $cause }); delete it and start the relay
 
 port-in-use = { $addr } is already in use ({ $carrier }); choose another port or stop what uses it
 cannot-bind = cannot listen at { $addr } ({ $carrier }): { $cause }
+bind-no-address = the host { $host } has no address to listen at: { $cause }
+bind-not-here = this machine does not have the address { $addr } of { $host }; listen at one of its own, or at every address with :PORT
+bind-skipped = { $addr } is not served: this machine does not have it
+bind-too-many = { $host } has { $count } addresses on this machine; listen at one of them, or at every address with :PORT
 cannot-start = the system refuses to start the network loop: { $cause }
 letter-unreadable = a message from { $who } ({ $id }) is of a kind this version cannot show, and went back to { $who }; update queqiao
 
@@ -285,6 +303,11 @@ letter-unreadable = a message from { $who } ({ $id }) is of a kind this version 
 send-too-long = not sent: the text has { $len } bytes, a letter at most { $max }
 send-input-too-long = not sent: standard input has more than { $max } bytes, which is the most for a letter
 output-failed = standard output cannot be written: { $cause }
+output-disk = no room on the disk for standard output: { $cause }
+argument-not-utf8 = this argument is not UTF-8: { $argument }; convert it (iconv -t UTF-8), or write it in a UTF-8 terminal
+variable-not-utf8 = { $variable } is not UTF-8
+variable-not-flag = { $variable }={ $value }: write 1 or 0 (or true, false, yes, no)
+option-from-variable = { $option } was set by { $variable }
 book-no-relays = no contacts in { $file }; add one: queqiao contacts add NAME HOST:PORT, or join a relay: queqiao join
 book-good = { $file }: { $count ->
     [one] 1 contact, no mistakes
@@ -305,10 +328,10 @@ help--lang = Speak English (en) or Chinese (zh); otherwise as the locale says
 help--contacts = The address book [otherwise ./contacts.toml, then the one in the configuration folder]
 help--name = Who I am [otherwise the name under [me] in the address book]
 help--data = The folder for keys, pins and letters
-help--tcp = Use TCP only [env: QUEQIAO_TCP=1]
-help--udp = Use UDP only [env: QUEQIAO_UDP=1]
+help--tcp = Use TCP only
+help--udp = Use UDP only
 help-relay = Run a relay
-help-relay--bind = Where to listen on UDP; port 0 picks a free one
+help-relay--bind = Where to listen on UDP: IP:PORT, HOST:PORT, PORT (of 127.0.0.1), or :PORT (every address); port 0 picks a free one
 help-relay--tcp = Listen on TCP too, at the same port unless another address is given
 help-relay--address = HOST:PORT where members reach the relay, for the lines it prints and for invitations [default: the machine's addresses]
 help-relay--data = The folder for the relay's key and members

@@ -1,0 +1,64 @@
+//! Asks the system why SQLite could not use a file: SQLite itself only says "unable to open".
+//!
+//! Opens no database file, because closing it would drop SQLite's locks on it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+use rustix::io::Errno;
+
+use super::files::{folder_of, io_phrase};
+use crate::base::Phrase;
+
+/// Bytes that SQLite needs to open a database: its shared index has 32 KiB.
+const ROOM: u64 = 64 << 10;
+/// Files that SQLite opens for a database: the database, its log, its shared index, and its folder.
+const FILES: usize = 4;
+
+/// Returns the cause of a failure at `path`, if the system still shows one.
+pub(super) fn diagnose(path: &Path) -> Option<Phrase> {
+    let folder = folder_of(path);
+    let handles: io::Result<Vec<File>> = (0..FILES).map(|_| File::open(folder)).collect();
+    if let Err(error) = handles {
+        return Some(io_phrase(path, &error));
+    }
+    if is_read_only(path) {
+        return Some(io_phrase(path, &Errno::ROFS.into()));
+    }
+    let denied = |file: &Path, wanted| access(file, wanted).err().filter(|error| *error == Errno::ACCESS);
+    for (file, wanted) in
+        [(path, Access::READ_OK | Access::WRITE_OK), (folder, Access::WRITE_OK | Access::EXEC_OK)]
+    {
+        if let Some(error) = denied(file, wanted) {
+            return Some(io_phrase(file, &error.into()));
+        }
+    }
+    let room = statvfs(folder).map_or(ROOM, |found| found.f_bavail.saturating_mul(found.f_frsize));
+    (room < ROOM).then(|| io_phrase(path, &Errno::NOSPC.into()))
+}
+
+/// Whether `path` is on a file system that nothing can be written to.
+fn is_read_only(path: &Path) -> bool {
+    statvfs(folder_of(path)).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn healthy_folder_shows_no_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(diagnose(&dir.path().join("x.sqlite")), None);
+    }
+
+    #[test]
+    fn missing_folder_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let phrase = diagnose(&dir.path().join("gone/x.sqlite")).unwrap();
+        assert_eq!(phrase.key(), "store-io");
+        assert!(phrase.args()[0].1.ends_with("gone/x.sqlite"), "{phrase}");
+    }
+}
