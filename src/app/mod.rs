@@ -53,6 +53,7 @@ pub use setup::Setup;
 pub use trust::trust;
 
 use crate::base::Phrase;
+pub use crate::net::{BindAddr, BindAddrError};
 use crate::ui::Strings;
 use crate::ui::terminal::{WriteResult, write_err, write_out};
 

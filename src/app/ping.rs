@@ -17,8 +17,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Time limit for a client's choice of carrier. 7 s: UDP is validated, or not, within 3 s of a
 /// handshake.
 const CHOOSE_WITHIN: Duration = Duration::from_secs(7);
-/// Time limit for a handshake.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// Time limit for a handshake. 3.5 s: longer than the 3 s after which a client reports that nothing
+/// answers, and why.
+const CONNECT_WITHIN: Duration = Duration::from_millis(3_500);
 
 /// Duration of a session. A session without sign-in ends after ten seconds; `ping` replaces it
 /// before.
@@ -46,20 +47,48 @@ pub fn ping(setup: &Setup, options: &PingOptions) -> CommandResult {
     let mut silent = false;
     for relay in relays(setup, options)? {
         let mut answered = 0;
+        let mut failures = Vec::new();
         for carrier in carriers {
-            let measured = measure(setup, &relay, *carrier, options.count)?;
-            report(&relay, *carrier, options.count, &measured)?;
-            answered += measured.len();
+            let measured = measure(&relay, *carrier, options.count)?;
+            report(&relay, *carrier, options.count, &measured.rtts)?;
+            answered += measured.rtts.len();
+            failures.extend(measured.failure);
+        }
+        if let Some(phrase) = explain(&relay, &failures, carriers.len()) {
+            say(&setup.strings, &phrase);
         }
         if answered > 0
             && setup.carriers == Carriers::Auto
-            && let Some(chosen) = choose(setup, &relay)?
+            && let Some(chosen) = choose(&relay)?
         {
             print(&format!("{} chosen={chosen}", relay.addr))?;
         }
         silent |= answered == 0;
     }
     Ok(if silent { ExitStatus::Failed } else { ExitStatus::Done })
+}
+
+/// Returns why carriers failed, in one phrase. An absent relay is silent over UDP and does not
+/// listen on TCP.
+fn explain(relay: &RelayConfig, failures: &[ConnectFailure], carriers: usize) -> Option<Phrase> {
+    let phrase = |why: &ConnectFailure| notice::connect_failure(&relay.addr, why);
+    match failures {
+        [] => None,
+        // The other carrier works.
+        [ConnectFailure::Silent] if carriers > 1 => {
+            Some(Phrase::new("ping-one-carrier").with("relay", &relay.addr))
+        }
+        [why] => Some(phrase(why)),
+        [ConnectFailure::Silent, ConnectFailure::NoTcpListener, ..] => Some(phrase(&ConnectFailure::Silent)),
+        [ConnectFailure::Silent, why, ..] | [why, ..] => Some(phrase(why)),
+    }
+}
+
+/// Result over one carrier.
+struct Measured {
+    rtts: Vec<Duration>,
+    /// Why no session was opened.
+    failure: Option<ConnectFailure>,
 }
 
 fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelayConfig>, Failure> {
@@ -77,19 +106,14 @@ fn relays(setup: &Setup, options: &PingOptions) -> Result<Vec<RelayConfig>, Fail
     Ok(vec![setup.relay_meant(&book()?, target)?])
 }
 
-fn measure(
-    setup: &Setup,
-    relay: &RelayConfig,
-    carriers: Carriers,
-    count: u32,
-) -> Result<Vec<Duration>, Failure> {
+fn measure(relay: &RelayConfig, carriers: Carriers, count: u32) -> Result<Measured, Failure> {
     let mut measured = Vec::new();
-    let (mut host, mut probing) = connect(setup, relay, carriers)?;
+    let (mut host, mut probing) = connect(relay, carriers)?;
     let mut renewed_at = host.now().tick + SESSION_FOR;
     for _ in 0..if probing.online { count } else { 0 } {
         if host.now().tick >= renewed_at {
             host.leave();
-            (host, probing) = connect(setup, relay, carriers)?;
+            (host, probing) = connect(relay, carriers)?;
             renewed_at = host.now().tick + SESSION_FOR;
         }
         let start = host.now().tick;
@@ -104,31 +128,26 @@ fn measure(
         probing.pong = None;
     }
     host.leave();
-    Ok(measured)
+    let unanswered = (!probing.online).then_some(ConnectFailure::Silent);
+    Ok(Measured { rtts: measured, failure: probing.unreached.or(unanswered) })
 }
 
 /// Opens a session with the relay. Waits up to [`CONNECT_WITHIN`]; `PingCommand::online` is set on
 /// success.
-fn connect<'a>(
-    setup: &'a Setup,
-    relay: &RelayConfig,
-    carriers: Carriers,
-) -> Result<(ClientHost, PingCommand<'a>), Failure> {
+fn connect(relay: &RelayConfig, carriers: Carriers) -> Result<(ClientHost, PingCommand), Failure> {
     let mut host = ClientHost::open_ephemeral(None, carriers)?;
     host.command(Command::Relays(vec![relay.clone()]));
-    let mut probing =
-        PingCommand { setup, output: TurnOutput::default(), online: false, unreached: None, pong: None };
+    let mut probing = PingCommand::default();
     let end = host.now().tick + CONNECT_WITHIN;
     while !probing.online && probing.unreached.is_none() && probing.turn(&mut host, end)? < end {}
     Ok((host, probing))
 }
 
 /// Returns the carrier that a client chooses if it may use both.
-fn choose(setup: &Setup, relay: &RelayConfig) -> Result<Option<Carrier>, Failure> {
+fn choose(relay: &RelayConfig) -> Result<Option<Carrier>, Failure> {
     let mut host = ClientHost::open_ephemeral(None, Carriers::Auto)?;
     host.command(Command::Relays(vec![relay.clone()]));
-    let mut probing =
-        PingCommand { setup, output: TurnOutput::default(), online: false, unreached: None, pong: None };
+    let mut probing = PingCommand::default();
     let end = host.now().tick + CHOOSE_WITHIN;
     while host.selected_carrier(&relay.addr).is_none() && probing.turn(&mut host, end)? < end {}
     let chosen = host.selected_carrier(&relay.addr);
@@ -154,15 +173,15 @@ fn name(carriers: Carriers) -> Carrier {
     if carriers == Carriers::Tcp { Carrier::Tcp } else { Carrier::Udp }
 }
 
-struct PingCommand<'a> {
-    setup: &'a Setup,
+#[derive(Default)]
+struct PingCommand {
     output: TurnOutput,
     online: bool,
     unreached: Option<ConnectFailure>,
     pong: Option<Duration>,
 }
 
-impl PingCommand<'_> {
+impl PingCommand {
     fn turn(&mut self, host: &mut ClientHost, until: Tick) -> Result<Tick, Failure> {
         let now = host.turn(Some(until), &mut self.output);
         for event in self.output.events.drain(..) {
@@ -171,10 +190,6 @@ impl PingCommand<'_> {
                 Event::Pong { rtt, .. } => self.pong = Some(*rtt),
                 Event::Unreached { why, .. } => self.unreached = Some(*why),
                 _ => {}
-            }
-            let phrase = notice::of_event(&event, "").filter(|_| matches!(event, Event::Unreached { .. }));
-            if let Some(phrase) = phrase {
-                say(&self.setup.strings, &phrase);
             }
         }
         if self.output.inputs.drain(..).any(|input| matches!(input, FrontendInput::End)) {

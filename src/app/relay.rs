@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
-use crate::net::{self, LoopHandle, NetConfig, Signal};
+use crate::net::{self, BindAddr, LoopHandle, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
 use crate::store::{RELAY_DATABASE, RelayStore, default_data_dir};
 use crate::ui::Strings;
@@ -25,9 +25,9 @@ const CONNS_COMING: usize = 512;
 #[derive(Clone, Debug)]
 pub struct RelayOptions {
     /// UDP address to bind.
-    pub bind: SocketAddr,
+    pub bind: BindAddr,
     /// TCP address to bind: `None` for no TCP, `Some(None)` for the port of UDP.
-    pub tcp: Option<Option<SocketAddr>>,
+    pub tcp: Option<Option<BindAddr>>,
     /// Address at which members reach it, if not the bound one.
     pub address: Option<HostPort>,
     /// Data folder.
@@ -60,9 +60,8 @@ pub struct GuestOptions {
 /// # Errors
 /// [`Failure`]: status 1 if it cannot start, 74 if its disk fails.
 pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
-    // Port 0 is replaced by the port of UDP, which the system may choose.
-    let tcp = options.tcp.map(|addr| addr.unwrap_or_else(|| SocketAddr::new(options.bind.ip(), 0)));
-    check_limits_off(options, tcp)?;
+    let bound = bound_addrs(options, strings)?;
+    check_limits_off(options, &bound)?;
     let dir = match &options.data {
         Some(dir) => dir.clone(),
         None => default_data_dir()?.join("relay"),
@@ -77,13 +76,14 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
         Some(_) => |signal| (signal == Signal::HangUp).then_some(Command::HangUp),
         None => |signal| Some(if signal == Signal::HangUp { Command::HangUp } else { Command::Stop }),
     };
-    let conns = tcp.map_or(0, |_| options.limits.conns);
+    let conns = if bound.tcp.is_empty() { 0 } else { options.limits.conns };
     if let Some(few) = files::raise_limit(files::promised(conns)) {
         say(strings, &few);
     }
-    let bound = NetConfig::relay(options.bind, tcp);
-    let connections_max = bound.connections_max.max(conns + CONNS_COMING);
-    let config = NetConfig { on_signal: Some(on_signal), connections_max, ..bound };
+    let is_public = public_addr(&bound).is_some();
+    let config = NetConfig { udp: bound.udp, tcp: bound.tcp, udp_on_demand: false, ..NetConfig::client() };
+    let connections_max = config.connections_max.max(conns + CONNS_COMING);
+    let config = NetConfig { on_signal: Some(on_signal), connections_max, ..config };
     let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
     if let Some(guests) = &guests
         && !guests.to.is_reserved()
@@ -93,7 +93,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     }
     let mut limits = options.limits.clone();
     // A relay that is reachable from this machine only needs no limit for all addresses together.
-    limits.all_names_per_hour.take_if(|_| public_addr(options, tcp).is_none());
+    limits.all_names_per_hour.take_if(|_| !is_public);
     let serving = ServeOptions { limits, guests };
     let server = RelayServer::open(config, store, state, serving)?;
     serve(options, &dir, server, strings)
@@ -135,8 +135,8 @@ fn announcement(
     strings: &Arc<Strings>,
 ) -> Announcement {
     Announcement {
-        udp: server.udp_addr(),
-        tcp: server.tcp_addr(),
+        udp: server.udp_addrs(),
+        tcp: server.tcp_addrs(),
         key: Fingerprint::from(&server.public_key()),
         address: options.address.clone(),
         guests: options.guests.as_ref().map(|guests| guests.to.clone()),
@@ -216,13 +216,37 @@ fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
     }
 }
 
-/// Returns a bound address that other machines can reach.
-fn public_addr(options: &RelayOptions, tcp: Option<SocketAddr>) -> Option<SocketAddr> {
-    [Some(options.bind), tcp].into_iter().flatten().find(|addr| !addr.ip().is_loopback())
+/// Addresses that a relay binds.
+struct BoundAddrs {
+    udp: Vec<SocketAddr>,
+    /// Port 0 is replaced by the port of UDP, which the system may choose.
+    tcp: Vec<SocketAddr>,
 }
 
-fn check_limits_off(options: &RelayOptions, tcp: Option<SocketAddr>) -> Result<(), Failure> {
-    match public_addr(options, tcp) {
+fn bound_addrs(options: &RelayOptions, strings: &Strings) -> Result<BoundAddrs, Phrase> {
+    let resolve = |addr: &BindAddr| {
+        let found = addr.resolve()?;
+        for addr in found.foreign {
+            say(strings, &Phrase::new("bind-skipped").with("addr", addr));
+        }
+        Ok(found.usable)
+    };
+    let udp: Vec<SocketAddr> = resolve(&options.bind)?;
+    let tcp = match &options.tcp {
+        None => Vec::new(),
+        Some(None) => udp.iter().map(|addr| SocketAddr::new(addr.ip(), 0)).collect(),
+        Some(Some(addr)) => resolve(addr)?,
+    };
+    Ok(BoundAddrs { udp, tcp })
+}
+
+/// Returns a bound address that other machines can reach.
+fn public_addr(bound: &BoundAddrs) -> Option<SocketAddr> {
+    bound.udp.iter().chain(&bound.tcp).find(|addr| !addr.ip().is_loopback()).copied()
+}
+
+fn check_limits_off(options: &RelayOptions, bound: &BoundAddrs) -> Result<(), Failure> {
+    match public_addr(bound) {
         Some(addr) if !options.limits.per_sender => {
             Err(Failure::usage(Phrase::new("relay-limits-off-public").with("addr", addr)))
         }

@@ -18,8 +18,9 @@ const SHOWN_MAX: usize = 8;
 /// Lines that a relay prints once it is ready, and the addresses it saves for `members invite`.
 #[derive(Clone)]
 pub(super) struct Announcement {
-    pub(super) udp: SocketAddr,
-    pub(super) tcp: Option<SocketAddr>,
+    /// Bound addresses: at least one of UDP. Several belong to one host name.
+    pub(super) udp: Vec<SocketAddr>,
+    pub(super) tcp: Vec<SocketAddr>,
     pub(super) key: Fingerprint,
     /// Address given by the operator.
     pub(super) address: Option<HostPort>,
@@ -33,9 +34,11 @@ pub(super) struct Announcement {
 impl Announcement {
     /// Returns the ready line for scripts.
     pub(super) fn ready_line(&self) -> String {
-        let tcp = self.tcp.map_or("-".to_owned(), |addr| addr.to_string());
+        let tcp = self.tcp.first().map_or("-".to_owned(), SocketAddr::to_string);
         let guests = self.guests.as_ref().map_or(String::new(), |name| format!(" guests={name}"));
-        format!("ready udp={} tcp={tcp} key={}{guests}", self.udp, self.key)
+        let others: Vec<String> = self.udp.iter().skip(1).map(SocketAddr::to_string).collect();
+        let also = if others.is_empty() { String::new() } else { format!(" also={}", others.join(",")) };
+        format!("ready udp={} tcp={tcp} key={}{guests}{also}", self.udp[0], self.key)
     }
 
     /// Prints for each address of the machine a line for members' address books.
@@ -64,8 +67,15 @@ impl Announcement {
     /// Saves the addresses, and reports it if that fails.
     pub(super) fn save(&self) -> RelayAddresses {
         let at = match &self.address {
-            Some(address) => vec![named(address, self.tcp.map(|tcp| tcp.port()), self.udp.port())],
-            None => relay_addresses(self.udp, self.tcp, &net::own_addresses()),
+            Some(address) => {
+                vec![named(address, self.tcp.first().map(SocketAddr::port), self.udp[0].port())]
+            }
+            None => {
+                let tcp_at = |udp: &SocketAddr| self.tcp.iter().find(|tcp| tcp.ip() == udp.ip());
+                let tcp_of = |udp: &SocketAddr| tcp_at(udp).or(self.tcp.first()).copied();
+                let own = net::own_addresses();
+                self.udp.iter().flat_map(|udp| relay_addresses(*udp, tcp_of(udp), &own)).collect()
+            }
         };
         let reach = RelayAddresses { key: self.key, at };
         if let Err(why) = reach.save(&self.dir) {

@@ -92,14 +92,24 @@ impl RelayServer {
         })
     }
 
-    /// Returns the bound UDP address.
+    /// Returns the first bound UDP address.
     pub fn udp_addr(&self) -> SocketAddr {
         self.net.udp_addr().expect("`open` requires a UDP address")
     }
 
-    /// Returns the TCP address, if TCP is bound.
+    /// Returns every bound UDP address.
+    pub fn udp_addrs(&self) -> Vec<SocketAddr> {
+        self.net.udp_addrs().collect()
+    }
+
+    /// Returns the first TCP address, if TCP is bound.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
         self.net.tcp_addr()
+    }
+
+    /// Returns every bound TCP address.
+    pub fn tcp_addrs(&self) -> Vec<SocketAddr> {
+        self.net.tcp_addrs().collect()
     }
 
     /// Returns the relay's public key.

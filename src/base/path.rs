@@ -135,8 +135,12 @@ fn mapped(ip: IpAddr) -> [u8; 16] {
 pub enum PathError {
     /// The port is closed (ECONNREFUSED, ICMP port unreachable).
     Refused,
-    /// No route, or not permitted (ENETUNREACH, EHOSTUNREACH, EPERM, …).
+    /// No route (ENETUNREACH, EHOSTUNREACH, …).
     Unreachable,
+    /// This machine's own rules forbid it, such as a firewall's (EPERM, EACCES).
+    NotPermitted,
+    /// The packet is larger than the network takes (EMSGSIZE).
+    TooBig,
     /// The other end closed it in an orderly way.
     Closed,
     /// The connection was reset or broken.

@@ -111,6 +111,8 @@ pub enum Input<'a, C> {
     Rows(Ticket, Vec<Row>),
     /// The addresses of a host, possibly none, as requested by [`Effect::LookUp`].
     Resolved(HostPort, Vec<SocketAddr>),
+    /// No name server answered for a host, as requested by [`Effect::LookUp`].
+    Unresolved(HostPort),
     /// A request from the user, or from the process around the core.
     Command(C),
 }
@@ -130,7 +132,7 @@ pub enum Effect<R, E> {
     Persist(Ticket, R),
     /// Read these rows. Answered by [`Input::Rows`] or [`Input::NotCommitted`].
     Load(Ticket, Query),
-    /// Resolve a host. Answered by [`Input::Resolved`].
+    /// Resolve a host. Answered by [`Input::Resolved`] or [`Input::Unresolved`].
     LookUp(HostPort),
     /// Pass this event to the frontend.
     Show(E),

@@ -1,15 +1,15 @@
 //! Grammar of the command line. Help texts are in the string tables (see `help`), in the user's
 //! language.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    ContactsAction, Failure, ForgetOptions, GuestOptions, HistoryOptions, ListenOptions, MembersAction,
-    NewContact, RelayOptions, SendOptions, TextSource,
+    BindAddr, BindAddrError, ContactsAction, Failure, ForgetOptions, GuestOptions, HistoryOptions,
+    ListenOptions, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::{HostPort, Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
@@ -19,6 +19,11 @@ use crate::wire::record::GREETING_LEN_MAX;
 
 pub(super) use super::bench_args::BenchArgs;
 use super::limit_args::LimitArgs;
+
+/// Parses the value of a flag's variable: 1, true, yes or on, or 0, false, no or off.
+pub(super) fn yes_or_no() -> BoolishValueParser {
+    BoolishValueParser::new()
+}
 
 #[derive(Debug, Parser)]
 #[command(name = "queqiao", version, propagate_version = true, disable_help_subcommand = true)]
@@ -55,26 +60,20 @@ pub(super) struct ClientArgs {
     pub(super) name: Option<String>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
     pub(super) data: Option<PathBuf>,
-    #[arg(long, conflicts_with = "udp", global = true)]
+    #[arg(long, conflicts_with = "udp", global = true, env = "QUEQIAO_TCP", value_parser = yes_or_no())]
     tcp: bool,
-    #[arg(long, global = true)]
+    #[arg(long, conflicts_with = "tcp", global = true, env = "QUEQIAO_UDP", value_parser = yes_or_no())]
     udp: bool,
     #[arg(long, value_name = "CODE", env = "QUEQIAO_INVITE", hide_env_values = true, global = true)]
     pub(super) invite: Option<String>,
 }
 
 impl ClientArgs {
-    /// Returns the carriers to use. `QUEQIAO_UDP` and `QUEQIAO_TCP` apply only if neither flag is
-    /// given, so that a flag never conflicts with the environment.
-    pub(super) fn carriers(&self, env: impl Fn(&str) -> Option<String>) -> Carriers {
-        let set = |name| {
-            env(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "no" | "false" | "off"))
-        };
+    /// Returns the carriers to use.
+    pub(super) const fn carriers(&self) -> Carriers {
         match (self.udp, self.tcp) {
             (true, _) => Carriers::Udp,
             (_, true) => Carriers::Tcp,
-            _ if set("QUEQIAO_UDP") => Carriers::Udp,
-            _ if set("QUEQIAO_TCP") => Carriers::Tcp,
             _ => Carriers::Auto,
         }
     }
@@ -84,24 +83,36 @@ impl ClientArgs {
 pub(super) struct DemoArgs {
     #[command(flatten)]
     pub(super) common: ClientArgs,
-    #[arg(long, value_name = "auto|always|never", default_value = "auto", env = "QUEQIAO_COLOR")]
+    #[arg(
+        long,
+        value_name = "auto|always|never",
+        default_value = "auto",
+        env = "QUEQIAO_COLOR",
+        ignore_case = true
+    )]
     pub(super) color: ColorChoice,
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(group = clap::ArgGroup::new("guest_mode").args(["guests", "desk"]))]
 pub(super) struct RelayArgs {
-    #[arg(long, value_name = "ADDR:PORT", env = "QUEQIAO_BIND", default_value = "127.0.0.1:8081")]
-    bind: SocketAddr,
-    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
-    tcp: Option<Option<SocketAddr>>,
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "QUEQIAO_BIND",
+        default_value = "127.0.0.1:8081",
+        value_parser = bind_addr
+    )]
+    bind: BindAddr,
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true, value_parser = bind_addr)]
+    tcp: Option<Option<BindAddr>>,
     #[arg(long, value_name = "HOST:PORT", env = "QUEQIAO_ADDRESS", value_parser = address)]
     address: Option<HostPort>,
     #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA")]
     data: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
-    #[arg(long, value_name = "NAME", env = "QUEQIAO_GUESTS")]
+    #[arg(long, value_name = "NAME", env = "QUEQIAO_GUESTS", conflicts_with = "desk")]
     guests: Option<String>,
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "DESK")]
     desk: Option<String>,
@@ -137,8 +148,8 @@ impl RelayArgs {
     pub(super) fn options(&self) -> Result<RelayOptions, Failure> {
         let to = self.desk.as_ref().or(self.guests.as_ref());
         Ok(RelayOptions {
-            bind: self.bind,
-            tcp: self.tcp,
+            bind: self.bind.clone(),
+            tcp: self.tcp.clone(),
             address: self.address.clone(),
             data: self.data.clone(),
             limits: self.limits.limits()?,
@@ -167,7 +178,9 @@ impl RelayArgs {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ColorChoice {
     Auto,
+    #[value(aliases = ["1", "true", "yes", "on"])]
     Always,
+    #[value(aliases = ["0", "false", "no", "off"])]
     Never,
 }
 
@@ -190,9 +203,15 @@ pub(super) struct ChatArgs {
     /// Line mode. It is also the default, since there is no other mode.
     #[arg(long)]
     line: bool,
-    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
+    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY", value_parser = yes_or_no())]
     pub(super) contacts_only: bool,
-    #[arg(long, value_name = "auto|always|never", default_value = "auto", env = "QUEQIAO_COLOR")]
+    #[arg(
+        long,
+        value_name = "auto|always|never",
+        default_value = "auto",
+        env = "QUEQIAO_COLOR",
+        ignore_case = true
+    )]
     pub(super) color: ColorChoice,
 }
 
@@ -216,7 +235,7 @@ pub(super) struct SendArgs {
     timeout: Duration,
     #[arg(long, value_name = "accepted|delivered", default_value = "accepted")]
     wait: WaitFor,
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     reply: Option<Duration>,
 }
 
@@ -254,7 +273,7 @@ pub(super) struct ListenArgs {
     count: Option<u64>,
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     time: Option<Duration>,
-    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY")]
+    #[arg(long, env = "QUEQIAO_CONTACTS_ONLY", value_parser = yes_or_no())]
     pub(super) contacts_only: bool,
 }
 
@@ -387,7 +406,7 @@ pub(super) enum MembersCommand {
     Invite {
         #[arg(value_name = "NAME")]
         name: Option<String>,
-        #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = parse_duration)]
+        #[arg(long = "for", value_name = "TIME", default_value = "7d", value_parser = parse_positive_duration)]
         time: Duration,
         #[arg(long, value_name = "HOST:PORT", value_parser = address)]
         address: Option<HostPort>,
@@ -426,25 +445,48 @@ pub(super) struct TrustArgs {
     pub(super) fingerprint: Option<String>,
 }
 
+/// Parses an address to listen on.
+fn bind_addr(text: &str) -> Result<BindAddr, String> {
+    let examples =
+        |_: BindAddrError| "127.0.0.1:8081, [::1]:8081, localhost:8081, 8081, or :8081 for every address";
+    text.parse().map_err(|error| examples(error).to_owned())
+}
+
 /// Parses a relay's address.
 fn address(text: &str) -> Result<HostPort, String> {
     text.parse().map_err(|_| "HOST:PORT".to_owned())
 }
 
-/// Parses a duration: `10s`, `500ms`, `2m`, `1h`, `30d`, or a plain number of seconds.
+/// Longest duration: a century, far below what clocks can count.
+const DURATION_MAX: Duration = Duration::from_secs(36_500 * 86_400);
+/// Examples of a duration, for error messages.
+const DURATIONS: &str = "a number and a unit, for example 500ms, 10s, 2m, 1h or 30d";
+
+/// Parses a duration: `10s`, `500ms`, `2m`, `1h`, `30d`. A number without a unit is refused,
+/// because users mean seconds, minutes or days by it.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| "10s, 500ms, 2m, 1h".to_owned())?;
+    let number: f64 = number.parse().map_err(|_| DURATIONS.to_owned())?;
     let seconds = match unit {
-        "" | "s" => number,
         "ms" => number / 1e3,
+        "s" => number,
         "m" => number * 60.0,
         "h" => number * 3600.0,
         "d" => number * 86_400.0,
-        _ => return Err("10s, 500ms, 2m, 1h".to_owned()),
+        "" => return Err(format!("the unit is missing: {text}s, {text}m, {text}h or {text}d")),
+        _ => return Err(DURATIONS.to_owned()),
     };
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let duration = Duration::try_from_secs_f64(seconds).ok().filter(|duration| *duration <= DURATION_MAX);
+    duration.ok_or_else(|| "at most 36500d".to_owned())
+}
+
+/// Parses a duration that must not be zero.
+pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("longer than 0, for example 10s, 2m, 1h or 30d".to_owned()),
+        duration => Ok(duration),
+    }
 }
 
 #[cfg(test)]
@@ -452,28 +494,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_parsed_with_units_or_as_seconds() {
+    fn durations_are_parsed_with_units_only() {
         assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1_500)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse_duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        for wrong in ["", "s", "10x", "-1s", "1..2s"] {
+        assert_eq!(parse_duration("36500d"), Ok(DURATION_MAX));
+        for wrong in ["", "s", "10x", "-1s", "1..2s", "30D", "１０s", "36501d", "999999999999999999999d"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn carrier_flag_overrides_environment() {
-        let common = |tcp, udp| ClientArgs { contacts: None, name: None, data: None, tcp, udp, invite: None };
-        let only = |wanted: &'static str, value: &'static str| {
-            move |name: &str| (name == wanted).then(|| value.to_owned())
-        };
-        assert_eq!(common(false, true).carriers(only("QUEQIAO_TCP", "1")), Carriers::Udp);
-        assert_eq!(common(true, false).carriers(only("QUEQIAO_UDP", "1")), Carriers::Tcp);
-        assert_eq!(common(false, false).carriers(only("QUEQIAO_TCP", "true")), Carriers::Tcp);
-        assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "1")), Carriers::Udp);
-        assert_eq!(common(false, false).carriers(only("QUEQIAO_UDP", "0")), Carriers::Auto);
+    fn duration_without_unit_or_of_zero_gets_example() {
+        assert_eq!(parse_duration("30").unwrap_err(), "the unit is missing: 30s, 30m, 30h or 30d");
+        for zero in ["0s", "0d", "0.0s", "0ms"] {
+            assert_eq!(parse_duration(zero), Ok(Duration::ZERO));
+            assert!(parse_positive_duration(zero).unwrap_err().ends_with(" 30d"), "{zero}");
+        }
+        assert_eq!(parse_positive_duration("1ms"), Ok(Duration::from_millis(1)));
     }
 
     /// A limit in the environment is not an error if no guests are allowed: several relays may

@@ -24,7 +24,7 @@ pub(super) struct BenchArgs {
     window: Option<u64>,
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = count(BENCH_SIZE_MIN, LETTER_TEXT_MAX))]
     size: u64,
-    #[arg(long, value_name = "S", default_value = "5", value_parser = parse_duration)]
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     secs: Duration,
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
@@ -55,6 +55,12 @@ enum Server {
 
 fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(min as u64..=max as u64)
+}
+
+/// Parses a number of seconds, or a duration with a unit.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+    if has_unit { parse_duration(text) } else { parse_duration(&format!("{text}s")) }
 }
 
 impl BenchArgs {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::args::parse_duration;
+use super::args::{parse_positive_duration, yes_or_no};
 use crate::app::Failure;
 use crate::base::Phrase;
 use crate::relay::Limits;
@@ -14,13 +14,13 @@ use crate::relay::Limits;
 /// such as those of a pair and of its mailbox, both hold. So either can be changed alone.
 #[derive(Debug, ClapArgs)]
 pub(super) struct LimitArgs {
-    #[arg(long, value_name = "on|off", default_value = "on", env = "QUEQIAO_LIMITS")]
+    #[arg(long, value_name = "on|off", default_value = "on", env = "QUEQIAO_LIMITS", ignore_case = true)]
     limits: OnOff,
-    #[arg(long, env = "QUEQIAO_LOOPBACK_TOO")]
+    #[arg(long, env = "QUEQIAO_LOOPBACK_TOO", value_parser = yes_or_no())]
     loopback_too: bool,
-    #[arg(long, env = "QUEQIAO_CLOSED")]
+    #[arg(long, env = "QUEQIAO_CLOSED", value_parser = yes_or_no())]
     closed: bool,
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_duration, env = "QUEQIAO_KEEP")]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_positive_duration, env = "QUEQIAO_KEEP")]
     keep: Duration,
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count, env = "QUEQIAO_MAILBOX_LETTERS")]
     mailbox_letters: u32,
@@ -68,7 +68,9 @@ pub(super) struct LimitArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OnOff {
+    #[value(aliases = ["1", "true", "yes"])]
     On,
+    #[value(aliases = ["0", "false", "no"])]
     Off,
 }
 
@@ -190,6 +192,7 @@ mod tests {
             match flag.get_id().as_str() {
                 "limits" => all.push("--limits=off".to_owned()),
                 "closed" | "loopback_too" => all.push(name),
+                "keep" => all.push(format!("{name}=70000s")),
                 _ => all.push(format!("{name}=70000")),
             }
         }

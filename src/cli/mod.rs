@@ -7,29 +7,37 @@
 
 mod args;
 mod bench_args;
+mod environment;
 mod help;
 mod limit_args;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::FromArgMatches;
+use clap::{Command, FromArgMatches};
 
 use crate::app::{self, CommandResult, ExitStatus, Failure, Setup};
 use crate::ui::{Lang, Strings};
 
 use args::{Args, CliCommand, ClientArgs};
+use environment::Environment;
 
 /// Runs the program: reads the arguments, executes the command, and reports a failure in at most
 /// one phrase.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_default_env().format_timestamp_millis().init();
     ignore_file_size_signal();
-    let strings = Arc::new(Strings::new(language()));
+    forbid_core_dumps();
+    let all: Vec<OsString> = std::env::args_os().collect();
+    let given = all.get(1..).unwrap_or_default();
+    let strings = Arc::new(Strings::new(language(given)));
+    let environment = Environment { args: given, variable: &|name| std::env::var_os(name) };
     let command = help::localize(<Args as clap::CommandFactory>::command(), &strings);
-    let args = match command.try_get_matches().and_then(|matches| Args::from_arg_matches(&matches)) {
+    let matches = environment.apply(command.clone()).try_get_matches_from(&all);
+    let args = match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &command, &environment, &strings),
     };
     let status = match run(args.command, &strings) {
         Ok(status) => status,
@@ -45,15 +53,12 @@ pub fn main() -> ExitCode {
 
 /// Returns the language. It must be known before the arguments are read, because the help texts use
 /// it.
-fn language() -> Lang {
-    let mut args = std::env::args();
+fn language(given: &[OsString]) -> Lang {
+    let mut args = given.iter().take_while(|arg| *arg != "--").map(|arg| arg.to_string_lossy());
     let mut flag = None;
     while let Some(arg) = args.next() {
-        if arg == "--" {
-            break;
-        }
         if arg == "--lang" {
-            flag = args.next();
+            flag = args.next().map(|value| value.into_owned());
         } else if let Some(value) = arg.strip_prefix("--lang=") {
             flag = Some(value.to_owned());
         }
@@ -62,10 +67,26 @@ fn language() -> Lang {
 }
 
 /// Prints a clap error. Help and version are results; everything else is a usage failure.
-fn usage(error: &clap::Error) -> ExitCode {
-    // A closed pipe is not an error.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { ExitStatus::Usage as u8 } else { ExitStatus::Done as u8 })
+fn usage(
+    error: &clap::Error,
+    command: &Command,
+    environment: &Environment<'_>,
+    strings: &Strings,
+) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe is not an error.
+        let _ = error.print();
+        return ExitCode::from(ExitStatus::Done as u8);
+    }
+    match environment.mistake(command, error) {
+        Some(mistake) => app::say(strings, &mistake),
+        None => {
+            let _ = error.print();
+            let origins = environment.origins(command, error);
+            origins.iter().for_each(|origin| app::say(strings, origin));
+        }
+    }
+    ExitCode::from(ExitStatus::Usage as u8)
 }
 
 /// Handles SIGXFSZ, so that reaching the file size limit is a write error and does not kill the
@@ -76,8 +97,19 @@ fn ignore_file_size_signal() {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen);
 }
 
+/// Keeps private keys and messages out of core dumps, and other processes of the user from reading
+/// them.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    // A refusal is not an error: dumps are then as the system has configured them.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
 fn setup(common: ClientArgs, strings: &Arc<Strings>) -> Setup {
-    let carriers = common.carriers(|name| std::env::var(name).ok());
+    let carriers = common.carriers();
     let ClientArgs { contacts, name, data, invite, .. } = common;
     let contacts_only = false;
     Setup { contacts, name, data, carriers, invite, contacts_only, strings: strings.clone() }

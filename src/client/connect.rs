@@ -11,6 +11,7 @@
 //! next after 250 ms without an answer (RFC 8305 §5).
 
 mod addresses;
+mod causes;
 mod handshake;
 mod known_key;
 mod loss_backoff;
@@ -30,6 +31,7 @@ use super::dials::DialRequest;
 use super::pace::PaceRequest;
 use super::relay_connection::{ClientContext, Out, RelayConnection, close_conn};
 use addresses::Addresses;
+use causes::RoundCauses;
 use loss_backoff::LossBackoff;
 
 /// Delay of TCP after UDP in a round: the connection attempt delay of RFC 8305 §5.
@@ -83,6 +85,7 @@ pub(super) struct Connector {
     /// When the next TCP connection opens.
     tcp_at: Option<Tick>,
     tell_silence_at: Option<Tick>,
+    causes: RoundCauses,
     /// A key that the relay has shown and not proved.
     unproven_key: Option<PublicKey>,
     reported_key_changed: bool,
@@ -205,11 +208,18 @@ impl Connector {
 
     /// Handles the system's hint that UDP does not reach `path`. TCP need not wait any longer, and
     /// with UDP only the report comes earlier. Returns `true` if the TCP connection is due now.
-    pub(super) fn handle_udp_refused(&mut self, now: Tick, path: Path, carriers: Carriers) -> bool {
+    pub(super) fn handle_udp_refused(
+        &mut self,
+        now: Tick,
+        path: Path,
+        why: PathError,
+        carriers: Carriers,
+    ) -> bool {
         let Path::Udp(addr) = path else { return false };
         if !self.udp_addrs().contains(&addr) {
             return false;
         }
+        self.causes.record(Carrier::Udp, addr, why);
         if carriers == Carriers::Udp {
             self.report_silence_soon(now);
         }
@@ -267,7 +277,7 @@ impl RelayConnection {
         }
         if self.connector.tell_silence_at.is_some_and(|at| at <= now.tick) {
             self.connector.tell_silence_at = None;
-            self.tell_unreached(ConnectFailure::Silent, out);
+            self.tell_unreached(self.connector.cause_of_silence(ctx.carriers), out);
         }
         self.drive_attempts(now, ctx, out);
     }
@@ -340,6 +350,7 @@ impl RelayConnection {
         connector.loss_backoff.is_over(now.tick);
         connector.next_round_at = None;
         connector.since = now.tick;
+        connector.causes = RoundCauses::default();
         if let (ConnectReason::Rekey, Some(path)) = (reason, self.peer.as_ref().and_then(Peer::path)) {
             let attempt = match path {
                 Path::Tcp(conn) => ConnectAttempt::new(Carrier::Tcp, Vec::new(), now.tick).on(conn),
@@ -390,7 +401,7 @@ impl RelayConnection {
         let use_udp = ctx.carriers != Carriers::Tcp && !udp.all().is_empty();
         let use_tcp = ctx.carriers != Carriers::Udp && !tcp.all().is_empty();
         if !use_udp && !use_tcp {
-            self.tell_unreached(ConnectFailure::NoSuchHost, out);
+            self.tell_unreached(self.connector.causes.of_host(), out);
             return self.connector.back_off(now.tick, &mut ctx.rng);
         }
         if use_udp {
@@ -490,6 +501,9 @@ impl RelayConnection {
     ) {
         let attempt = self.connector.attempts.remove(place);
         self.free_attempt(now.tick, ctx, &attempt);
+        if let Some(addr) = attempt.addr() {
+            self.connector.causes.record(Carrier::Tcp, addr, why);
+        }
         let is_rekey = self.connector.reason == Some(ConnectReason::Rekey);
         if self.connector.tcp.has_more() && !is_rekey {
             self.connector.tcp_at = Some(now.tick);
@@ -504,6 +518,8 @@ impl RelayConnection {
             } else {
                 self.connector.report_silence_soon(now.tick);
             }
+        } else if self.connector.cause_of_silence(ctx.carriers) != ConnectFailure::Silent {
+            self.connector.report_silence_soon(now.tick);
         }
         if !self.connector.attempts.is_empty() && !is_rekey {
             let again = now.tick + pause(TCP_AGAIN_AFTER, &mut ctx.rng);

@@ -432,11 +432,17 @@ impl Core for Client {
                 };
                 self.connections.each_of(|connection| connection.wants_host(&host), change);
             }
+            Input::Unresolved(host) => {
+                let ctx = &mut self.ctx;
+                let change =
+                    |connection: &mut RelayConnection| connection.handle_unresolved(now, ctx, &host, out);
+                self.connections.each_of(|connection| connection.wants_host(&host), change);
+            }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
-            Input::SendRefused(path, _) => {
+            Input::SendRefused(path, why) => {
                 let change = |connection: &mut RelayConnection| {
-                    connection.handle_send_refused(now, &mut self.ctx, path, out)
+                    connection.handle_send_refused(now, &mut self.ctx, (path, why), out)
                 };
                 self.connections.each_of(|connection| connection.has_path(path), change);
             }

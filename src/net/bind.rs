@@ -18,19 +18,22 @@ const BACKLOG: i32 = 1024;
 /// for TCP.
 const PORT_TRIES: usize = 16;
 
-/// The UDP sockets and the TCP listener of a process.
+/// Maximum UDP sockets of one process, and maximum TCP listeners. A client has one socket for each
+/// address family, and a relay one for each address of its host name.
+pub(super) const UDP_PORTS_MAX: usize = 4;
+
+/// The UDP sockets and the TCP listeners of a process.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) udp: Vec<mio::net::UdpSocket>,
-    pub(super) tcp: Option<mio::net::TcpListener>,
+    pub(super) tcp: Vec<mio::net::TcpListener>,
 }
 
-/// Binds all of these addresses. TCP port 0 means the port of the first UDP socket. If that is 0
-/// too, picks a port free for both.
-pub(super) fn bind_all(udp: &[SocketAddr], tcp: Option<SocketAddr>) -> Result<Bound, Phrase> {
-    let free_for_both =
-        tcp.is_some_and(|addr| addr.port() == 0) && udp.first().is_some_and(|a| a.port() == 0);
-    let mut tries = if free_for_both { PORT_TRIES } else { 1 };
+/// Binds all of these addresses. Port 0 means the port of the first UDP socket. If that is 0 too,
+/// picks a port free for all.
+pub(super) fn bind_all(udp: &[SocketAddr], tcp: &[SocketAddr]) -> Result<Bound, Phrase> {
+    let free_for_all = udp.first().is_some_and(|addr| addr.port() == 0) && udp.len() + tcp.len() > 1;
+    let mut tries = if free_for_all { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
         match try_bind_all(udp, tcp) {
@@ -43,21 +46,26 @@ pub(super) fn bind_all(udp: &[SocketAddr], tcp: Option<SocketAddr>) -> Result<Bo
 
 type BindError = ((Carrier, SocketAddr), io::Error);
 
-fn try_bind_all(udp: &[SocketAddr], tcp: Option<SocketAddr>) -> Result<Bound, BindError> {
-    let mut bound = Bound { udp: Vec::new(), tcp: None };
+fn try_bind_all(udp: &[SocketAddr], tcp: &[SocketAddr]) -> Result<Bound, BindError> {
+    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new() };
     for addr in udp {
-        let socket = bind_udp(*addr).map_err(|error| ((Carrier::Udp, *addr), error))?;
-        bound.udp.push(socket);
+        let addr = with_port_of(bound.udp.first(), *addr);
+        bound.udp.push(bind_udp(addr).map_err(|error| ((Carrier::Udp, addr), error))?);
     }
-    if let Some(mut addr) = tcp {
-        if addr.port() == 0
-            && let Some(first) = bound.udp.first()
-        {
-            addr.set_port(first.local_addr().map_err(|error| ((Carrier::Tcp, addr), error))?.port());
-        }
-        bound.tcp = Some(listen(addr).map_err(|error| ((Carrier::Tcp, addr), error))?);
+    for addr in tcp {
+        let addr = with_port_of(bound.udp.first(), *addr);
+        bound.tcp.push(listen(addr).map_err(|error| ((Carrier::Tcp, addr), error))?);
     }
     Ok(bound)
+}
+
+/// Replaces port 0 by the port of the first socket, if there is one.
+fn with_port_of(first: Option<&mio::net::UdpSocket>, mut addr: SocketAddr) -> SocketAddr {
+    let first = first.and_then(|first| first.local_addr().ok());
+    if let Some(first) = first.filter(|_| addr.port() == 0) {
+        addr.set_port(first.port());
+    }
+    addr
 }
 
 /// Binds a UDP socket without SO_REUSEADDR: with it two relays could share a port, and each would
@@ -159,29 +167,39 @@ mod tests {
     #[test]
     fn port_0_is_same_port_for_both_carriers() {
         let any = ANY_PORT.parse().unwrap();
-        let bound = bind_all(&[any], Some(any)).unwrap();
+        let bound = bind_all(&[any], &[any]).unwrap();
         let udp = bound.udp[0].local_addr().unwrap();
-        let tcp = bound.tcp.unwrap().local_addr().unwrap();
+        let tcp = bound.tcp[0].local_addr().unwrap();
         assert_ne!(udp.port(), 0);
         assert_eq!(udp, tcp);
     }
 
     #[test]
+    fn port_0_is_same_port_for_all_addresses() {
+        let all: Vec<SocketAddr> = ["127.0.0.1:0", "127.0.0.2:0"].map(|addr| addr.parse().unwrap()).into();
+        let bound = bind_all(&all, &all).unwrap();
+        let udp = bound.udp.iter().map(|socket| socket.local_addr().unwrap().port());
+        let tcp = bound.tcp.iter().map(|listener| listener.local_addr().unwrap().port());
+        let ports: Vec<u16> = udp.chain(tcp).collect();
+        assert_eq!(ports, [ports[0]; 4]);
+    }
+
+    #[test]
     fn taken_port_is_refused_with_its_address() {
-        let first = bind_all(&[ANY_PORT.parse().unwrap()], None).unwrap();
+        let first = bind_all(&[ANY_PORT.parse().unwrap()], &[]).unwrap();
         let addr = first.udp[0].local_addr().unwrap();
-        let phrase = bind_all(&[addr], None).unwrap_err();
+        let phrase = bind_all(&[addr], &[]).unwrap_err();
         assert_eq!(phrase, Phrase::new("port-in-use").with("carrier", "udp").with("addr", addr));
         let foreign = "192.0.2.1:1".parse().unwrap();
-        let phrase = bind_all(&[], Some(foreign)).unwrap_err();
+        let phrase = bind_all(&[], &[foreign]).unwrap_err();
         assert_eq!(phrase.key(), "cannot-bind");
         assert!(phrase.args().contains(&("addr", "192.0.2.1:1".to_owned())));
     }
 
     #[test]
     fn listener_rebinds_at_once_after_closing_connections() {
-        let bound = bind_all(&[], Some(ANY_PORT.parse().unwrap())).unwrap();
-        let listener = bound.tcp.unwrap();
+        let mut bound = bind_all(&[], &[ANY_PORT.parse().unwrap()]).unwrap();
+        let listener = bound.tcp.remove(0);
         let addr = listener.local_addr().unwrap();
         let mut client = std::net::TcpStream::connect(addr).unwrap();
         let accepted = loop {
@@ -197,7 +215,7 @@ mod tests {
             "the listener's side closed first"
         );
         drop(client);
-        bind_all(&[], Some(addr)).unwrap();
+        bind_all(&[], &[addr]).unwrap();
     }
 
     #[test]

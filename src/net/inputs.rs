@@ -7,10 +7,10 @@ use std::time::Duration;
 use mio::Token;
 
 use super::conns::Accepted;
-use super::loop_handle::InjectedInput;
+use super::loop_handle::{InjectedInput, input_of};
 use super::stats::LogKind;
 use super::tcp::{ConnOutput, ReadStop};
-use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, SIGNALS, Source, Timer, WAKER};
+use super::{FIRST_CONN, FIRST_LISTENER, FIRST_UDP, Net, SIGNALS, Source, Timer, WAKER};
 use crate::base::{Input, InputSource, Path};
 
 /// Maximum inputs from other threads in one visit. Then other sources have their turn.
@@ -105,7 +105,7 @@ impl<C: Send + 'static> Net<C> {
                     self.ctx.inputs.extend(signals.pending().filter_map(on_signal).map(Input::Command));
                 }
             }
-            LISTENER => self.visit_listener(),
+            Token(index) if index < FIRST_UDP => self.visit_listener(index - FIRST_LISTENER),
             Token(index) if index < FIRST_CONN => self.visit_udp(index - FIRST_UDP),
             token => {
                 let slot = self.conns.slot_of(token);
@@ -152,8 +152,8 @@ impl<C: Send + 'static> Net<C> {
         }
     }
 
-    fn visit_listener(&mut self) {
-        let Some(listener) = self.listener.as_ref().filter(|_| !self.accept_paused) else {
+    fn visit_listener(&mut self, index: usize) {
+        let Some(listener) = self.listeners.get(index).filter(|_| !self.accept_paused) else {
             return;
         };
         for _ in 0..ACCEPTS_PER_VISIT {
@@ -168,7 +168,7 @@ impl<C: Send + 'static> Net<C> {
                 }
             }
         }
-        self.ctx.ready.push(LISTENER);
+        self.ctx.ready.push(Token(FIRST_LISTENER + index));
     }
 
     fn next_injected(&mut self, left: usize) -> Option<Input<'static, C>> {
@@ -185,9 +185,9 @@ impl<C: Send + 'static> Net<C> {
             InjectedInput::Committed(ticket) => Input::Committed(ticket),
             InjectedInput::NotCommitted(ticket) => Input::NotCommitted(ticket),
             InjectedInput::Rows(ticket, rows) => Input::Rows(ticket, rows),
-            InjectedInput::Resolved(host, addrs) => {
+            InjectedInput::Resolved(host, answer) => {
                 self.resolver.handle_answer(&host, &self.loop_handle);
-                Input::Resolved(host, addrs)
+                input_of(host, answer)
             }
         })
     }

@@ -7,12 +7,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use mio::Waker;
 
-use crate::base::{HostPort, Row, Ticket};
+use crate::base::{HostPort, Input, Row, Ticket};
 
 /// Maximum commands waiting in the queue. At the limit [`LoopHandle::command`] blocks its thread
 /// and [`LoopHandle::try_command`] returns the command. So lines piped in are read no faster than
 /// the loop takes them.
 pub const COMMANDS_MAX: usize = 4096;
+
+/// Addresses of a host, possibly none; `None` if no name server answered.
+pub(super) type Answer = Option<Vec<SocketAddr>>;
+
+/// Returns the input for an answer.
+pub(super) fn input_of<C>(host: HostPort, answer: Answer) -> Input<'static, C> {
+    match answer {
+        Some(addrs) => Input::Resolved(host, addrs),
+        None => Input::Unresolved(host),
+    }
+}
 
 /// Passes commands and replies of the store to a [`Net`](super::Net) from any thread, and wakes it
 /// if it may sleep.
@@ -39,7 +50,7 @@ pub(super) enum InjectedInput<C> {
     Committed(Ticket),
     NotCommitted(Ticket),
     Rows(Ticket, Vec<Row>),
-    Resolved(HostPort, Vec<SocketAddr>),
+    Resolved(HostPort, Answer),
 }
 
 impl<C> Clone for LoopHandle<C> {
@@ -101,8 +112,8 @@ impl<C> LoopHandle<C> {
         let _ = self.put(self.lock(), InjectedInput::Rows(ticket, rows));
     }
 
-    pub(super) fn resolved(&self, host: HostPort, addrs: Vec<SocketAddr>) {
-        let _ = self.put(self.lock(), InjectedInput::Resolved(host, addrs));
+    pub(super) fn resolved(&self, host: HostPort, answer: Answer) {
+        let _ = self.put(self.lock(), InjectedInput::Resolved(host, answer));
     }
 
     /// Moves all waiting inputs into the empty `taken`.

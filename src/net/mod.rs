@@ -12,6 +12,7 @@
 
 mod address_monitor;
 mod bind;
+mod bind_addr;
 mod clock;
 mod conns;
 mod context;
@@ -39,6 +40,8 @@ use std::net::SocketAddr;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::address_monitor::AddressMonitor;
+use self::bind::UDP_PORTS_MAX;
+pub use self::bind_addr::{BindAddr, BindAddrError, BindAddrs};
 use self::conns::Conns;
 use self::context::NetContext;
 use self::loop_handle::InjectedInput;
@@ -57,26 +60,25 @@ use crate::base::{Now, Phrase, Tick};
 /// Maximum visits to sources in one turn. Sources whose inputs are all dropped silently must not
 /// keep the loop from its timers.
 const VISITS_PER_TURN: usize = 256;
-/// Maximum UDP sockets of one process: one for each address family, and one spare.
-const UDP_PORTS_MAX: usize = 4;
 
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
-const LISTENER: Token = Token(2);
-const FIRST_UDP: usize = 3;
+const FIRST_LISTENER: usize = 2;
+const FIRST_UDP: usize = FIRST_LISTENER + UDP_PORTS_MAX;
 const FIRST_CONN: usize = FIRST_UDP + UDP_PORTS_MAX;
 
 /// Configuration of a [`Net`].
 #[derive(Clone, Debug)]
 pub struct NetConfig<C> {
-    /// UDP sockets to bind at the start. `[::]:8081` serves IPv4 too.
+    /// UDP sockets to bind at the start. `[::]:8081` serves IPv4 too. Port 0 means the port of the
+    /// first one, or a free port.
     pub udp: Vec<SocketAddr>,
     /// Whether to bind a UDP socket to a free port when the first datagram for its address family
     /// is sent.
     pub udp_on_demand: bool,
-    /// Address to listen on for TCP. Port 0 means the port of the first UDP socket, or a free port
-    /// if there is none.
-    pub tcp: Option<SocketAddr>,
+    /// Addresses to listen on for TCP. Port 0 means the port of the first UDP socket, or a free
+    /// port if there is none.
+    pub tcp: Vec<SocketAddr>,
     /// Maximum TCP connections. Further ones are closed on arrival. The core has finer limits.
     pub connections_max: usize,
     /// Whether a connecting peer may speak plain text: its first byte then differs from the magic
@@ -93,6 +95,7 @@ pub struct NetConfig<C> {
 impl<C> NetConfig<C> {
     /// Returns the configuration of a relay: a UDP socket, and optionally a TCP listener.
     pub fn relay(udp: SocketAddr, tcp: Option<SocketAddr>) -> NetConfig<C> {
+        let tcp = tcp.into_iter().collect();
         NetConfig { udp: vec![udp], udp_on_demand: false, tcp, ..NetConfig::client() }
     }
 
@@ -101,7 +104,7 @@ impl<C> NetConfig<C> {
         NetConfig {
             udp: Vec::new(),
             udp_on_demand: true,
-            tcp: None,
+            tcp: Vec::new(),
             connections_max: 4096,
             text_too: false,
             on_signal: None,
@@ -153,7 +156,7 @@ pub struct Net<C> {
     /// Consecutive receive errors.
     receive_errors: usize,
     rx_batch: RxBatch,
-    listener: Option<mio::net::TcpListener>,
+    listeners: Vec<mio::net::TcpListener>,
     accept_paused: bool,
     connections_max: usize,
     conns: Conns,
@@ -201,7 +204,8 @@ impl<C: Send + 'static> Net<C> {
     /// the system refuses the poll itself.
     pub fn new(config: NetConfig<C>) -> Result<Net<C>, Phrase> {
         assert!(config.udp.len() <= UDP_PORTS_MAX, "more UDP sockets than this module has tokens for");
-        let bound = bind::bind_all(&config.udp, config.tcp)?;
+        assert!(config.tcp.len() <= UDP_PORTS_MAX, "more listeners than this module has tokens for");
+        let bound = bind::bind_all(&config.udp, &config.tcp)?;
         let start = |error: io::Error| Phrase::new("cannot-start").with("cause", error);
         let ctx = NetContext::new(Poll::new().map_err(start)?);
         let loop_handle = LoopHandle::new(Waker::new(ctx.registry(), WAKER).map_err(start)?);
@@ -213,7 +217,7 @@ impl<C: Send + 'static> Net<C> {
             udp_on_demand: config.udp_on_demand,
             receive_errors: 0,
             rx_batch: RxBatch::new(config.text_too),
-            listener: None,
+            listeners: Vec::new(),
             accept_paused: false,
             connections_max: config.connections_max,
             conns: Conns::new(FIRST_CONN, config.text_too),
@@ -231,9 +235,10 @@ impl<C: Send + 'static> Net<C> {
         for socket in bound.udp {
             net.add_udp(socket).map_err(start)?;
         }
-        if let Some(mut listener) = bound.tcp {
-            net.ctx.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(start)?;
-            net.listener = Some(listener);
+        for mut listener in bound.tcp {
+            let token = Token(FIRST_LISTENER + net.listeners.len());
+            net.ctx.registry().register(&mut listener, token, Interest::READABLE).map_err(start)?;
+            net.listeners.push(listener);
         }
         if config.on_signal.is_some() {
             net.signals = Some(Signals::new(net.ctx.registry(), SIGNALS).map_err(start)?);
@@ -248,12 +253,22 @@ impl<C: Send + 'static> Net<C> {
 
     /// Returns the local address of the first UDP socket.
     pub fn udp_addr(&self) -> Option<SocketAddr> {
-        self.udp.first().map(UdpPort::local_addr)
+        self.udp_addrs().next()
     }
 
-    /// Returns the local address of the TCP listener.
+    /// Returns the local addresses of the UDP sockets.
+    pub fn udp_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        self.udp.iter().map(UdpPort::local_addr)
+    }
+
+    /// Returns the local address of the first TCP listener.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
-        self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.tcp_addrs().next()
+    }
+
+    /// Returns the local addresses of the TCP listeners.
+    pub fn tcp_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
     }
 
     /// Returns a handle for other threads.
@@ -271,6 +286,13 @@ impl<C: Send + 'static> Net<C> {
         let (registry, token) = self.ctx.udp_registration(index);
         let mut port = UdpPort::new(socket, registry, token, !self.udp_on_demand)?;
         port.held = self.ctx.holds;
+        let is_kin = |other: &UdpPort| other.local_addr().is_ipv4() == port.local_addr().is_ipv4();
+        if !self.udp_on_demand && self.udp.iter().any(is_kin) {
+            // Replies must leave from the socket that was written to.
+            self.udp.push(port);
+            self.udp.iter_mut().for_each(UdpPort::tell_own_address);
+            return Ok(index);
+        }
         self.udp.push(port);
         Ok(index)
     }

@@ -1,16 +1,18 @@
 //! Host look-ups on separate threads.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 
-use super::loop_handle::LoopHandle;
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+
+use super::loop_handle::{Answer, LoopHandle};
 use crate::base::HostPort;
 
 /// Maximum concurrent look-ups, each on its own thread: the system's resolver blocks for up to 30
 /// s.
 const RUNNING_MAX: usize = 8;
-/// Maximum look-ups waiting for a thread. Further ones are answered at once with no address.
+/// Maximum look-ups waiting for a thread. Further ones are answered at once, as if no name server
+/// had answered.
 const WAITING_MAX: usize = 256;
 /// Maximum addresses taken from one answer: more than any relay has.
 const ADDRS_MAX: usize = 16;
@@ -30,9 +32,9 @@ impl Resolver {
         &mut self,
         host: HostPort,
         loop_handle: &LoopHandle<C>,
-    ) -> Option<(HostPort, Vec<SocketAddr>)> {
+    ) -> Option<(HostPort, Answer)> {
         if let Some(addr) = host.as_socket_addr() {
-            return Some((host, vec![addr]));
+            return Some((host, Some(vec![addr])));
         }
         if self.running.contains(&host) || self.waiting.contains(&host) {
             return None;
@@ -44,16 +46,16 @@ impl Resolver {
             self.waiting.push_back(host);
             return None;
         }
-        Some((host, Vec::new()))
+        Some((host, None))
     }
 
     /// Records that a look-up has finished, and starts the next one.
     pub(super) fn handle_answer<C: Send + 'static>(&mut self, host: &HostPort, loop_handle: &LoopHandle<C>) {
         self.running.remove(host);
         if let Some(next) = self.waiting.pop_front()
-            && let Some((host, addrs)) = self.start(next, loop_handle)
+            && let Some((host, answer)) = self.start(next, loop_handle)
         {
-            loop_handle.resolved(host, addrs);
+            loop_handle.resolved(host, answer);
         }
     }
 
@@ -61,27 +63,30 @@ impl Resolver {
         &mut self,
         host: HostPort,
         loop_handle: &LoopHandle<C>,
-    ) -> Option<(HostPort, Vec<SocketAddr>)> {
+    ) -> Option<(HostPort, Answer)> {
         let asked = host.clone();
         let loop_handle = loop_handle.clone();
         let thread = thread::Builder::new().name("look-up".to_owned()).spawn(move || {
-            let addrs = look_up(&asked);
-            loop_handle.resolved(asked, addrs);
+            let answer = look_up(&asked);
+            loop_handle.resolved(asked, answer);
         });
         if thread.is_err() {
-            return Some((host, Vec::new()));
+            return Some((host, None));
         }
         self.running.insert(host);
         None
     }
 }
 
-fn look_up(host: &HostPort) -> Vec<SocketAddr> {
-    match (host.host(), host.port()).to_socket_addrs() {
-        Ok(addrs) => addrs.take(ADDRS_MAX).collect(),
+fn look_up(host: &HostPort) -> Answer {
+    // One kind of socket, because otherwise each address comes once for each kind.
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    match getaddrinfo(Some(host.host()), Some(&host.port().to_string()), Some(hints)) {
+        Ok(found) => Some(found.filter_map(Result::ok).map(|info| info.sockaddr).take(ADDRS_MAX).collect()),
         Err(error) => {
-            log::debug!("no address of {host}: {error}");
-            Vec::new()
+            log::debug!("no address of {host}: {error:?}");
+            let is_unknown = matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
+            is_unknown.then(Vec::new)
         }
     }
 }

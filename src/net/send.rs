@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::address_monitor::LOOK_EVERY;
-use super::udp::{Dest, SendOutcome};
+use super::loop_handle::input_of;
+use super::udp::{Dest, SendOutcome, why_refused};
 use super::{FIRST_UDP, Net, Timer, UDP_PORTS_MAX, bind};
 use crate::base::{ConnId, Effect, HostPort, Input, Outputs, Path, PathError};
 
@@ -106,8 +107,10 @@ impl<C: Send + 'static> Net<C> {
 
     fn add_to_batch(&mut self, dest: Dest, range: Range<usize>, bytes: &[u8]) {
         self.watch_address(dest.addr);
-        let Some(index) = self.port_for(dest.addr).or_else(|| self.port_on_demand(dest.addr)) else {
-            return self.ctx.refuse(dest.addr, PathError::Unreachable);
+        let port = self.port_for(dest).map_or_else(|| self.port_on_demand(dest.addr), Ok);
+        let index = match port {
+            Ok(index) => index,
+            Err(why) => return self.ctx.refuse(dest.addr, why),
         };
         let len_max = self.udp[index].gso_len_max();
         let gso = &mut self.tx_batch.gso;
@@ -162,10 +165,10 @@ impl<C: Send + 'static> Net<C> {
         let Some((first, _)) = mmsg.first().filter(|_| mmsg.len() > 1) else {
             return 0;
         };
-        let Some(index) = self.port_for(first.addr) else {
+        let Some(index) = self.port_for(*first) else {
             return 0;
         };
-        let fits = |dest: &Dest| dest.from == first.from && self.port_for(dest.addr) == Some(index);
+        let fits = |dest: &Dest| dest.from == first.from && self.port_for(*dest) == Some(index);
         let same = mmsg.iter().take_while(|(dest, _)| fits(dest)).count();
         let sent = self.udp[index].send_mmsg(bytes, &mmsg[..same]);
         self.ctx.stats.batches_out += u64::from(sent > 0);
@@ -179,7 +182,7 @@ impl<C: Send + 'static> Net<C> {
     }
 
     fn send_udp(&mut self, dest: Dest, bytes: &[u8], segment: usize, len: usize) {
-        let Some(index) = self.port_for(dest.addr) else {
+        let Some(index) = self.port_for(dest) else {
             return;
         };
         match self.udp[index].send(dest, bytes, segment, self.ctx.udp_registration(index).0) {
@@ -189,18 +192,19 @@ impl<C: Send + 'static> Net<C> {
         }
     }
 
-    fn port_for(&self, dest: SocketAddr) -> Option<usize> {
-        self.udp.iter().position(|port| port.reaches(dest))
+    fn port_for(&self, dest: Dest) -> Option<usize> {
+        let source = self.udp.iter().position(|port| port.is_source_of(dest));
+        source.or_else(|| self.udp.iter().position(|port| port.reaches(dest.addr)))
     }
 
-    fn port_on_demand(&mut self, dest: SocketAddr) -> Option<usize> {
+    fn port_on_demand(&mut self, dest: SocketAddr) -> Result<usize, PathError> {
         if !self.udp_on_demand || self.udp.len() >= UDP_PORTS_MAX {
-            return None;
+            return Err(PathError::Unreachable);
         }
-        let socket = bind::bind_udp(bind::any_addr_towards(dest)).ok()?;
-        let index = self.add_udp(socket).ok()?;
+        let socket = bind::bind_udp(bind::any_addr_towards(dest)).map_err(|error| why_refused(&error))?;
+        let index = self.add_udp(socket).map_err(|error| why_refused(&error))?;
         self.ctx.ready.push(mio::Token(FIRST_UDP + index));
-        Some(index)
+        Ok(index)
     }
 
     fn open_tcp(&mut self, id: ConnId, remote: SocketAddr) {
@@ -215,8 +219,8 @@ impl<C: Send + 'static> Net<C> {
     }
 
     fn look_up(&mut self, host: HostPort) {
-        if let Some((host, addrs)) = self.resolver.resolve(host, &self.loop_handle) {
-            self.ctx.inputs.push_back(Input::Resolved(host, addrs));
+        if let Some((host, answer)) = self.resolver.resolve(host, &self.loop_handle) {
+            self.ctx.inputs.push_back(input_of(host, answer));
         }
     }
 }

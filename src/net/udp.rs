@@ -47,10 +47,20 @@ pub(super) struct RxBatch {
     offset: usize,
     /// Lengths of datagrams that are lent, in bytes.
     fitting: RangeInclusive<usize>,
-    /// Local address of the socket that filled this batch, and whether to keep the destination
-    /// address of each datagram.
+    /// Local address of the socket that filled this batch.
     local: SocketAddr,
-    tells_asked: bool,
+    told: ToldAddress,
+}
+
+/// Which local address a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ToldAddress {
+    /// None: the socket has one address, and no other socket serves its family.
+    None,
+    /// The destination address of each datagram: the socket is bound to every address.
+    Asked,
+    /// The socket's own: other sockets serve its family.
+    Own,
 }
 
 /// Destination of a datagram, and the local address it must leave from. `None`: the system chooses
@@ -74,7 +84,7 @@ impl RxBatch {
         let metas = [RecvMeta::default(); BATCH_LEN];
         let bytes = vec![0; BATCH_LEN * RECEIVE_LEN];
         let local = SocketAddr::from(([0; 4], 0));
-        RxBatch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local, tells_asked: false }
+        RxBatch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local, told: ToldAddress::None }
     }
 
     /// Returns the source and byte range of the next datagram. Skips datagrams whose length rules
@@ -94,8 +104,12 @@ impl RxBatch {
                 stats.datagrams_from_self += 1;
             } else if self.fitting.contains(&len) {
                 stats.datagrams_in += 1;
-                let asked = meta.dst_ip.filter(|_| self.tells_asked);
-                return Some((Path::udp(from, asked), begin..begin + len));
+                let told = match self.told {
+                    ToldAddress::None => None,
+                    ToldAddress::Asked => meta.dst_ip,
+                    ToldAddress::Own => Some(self.local.ip()),
+                };
+                return Some((Path::udp(from, told), begin..begin + len));
             } else {
                 stats.datagrams_misfit += 1;
             }
@@ -124,9 +138,7 @@ pub(super) struct UdpPort {
     socket: mio::net::UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    /// Whether the socket is bound to every address and reports the destination address of each
-    /// datagram.
-    tells_asked: bool,
+    told: ToldAddress,
     token: Token,
     queue: SendQueue,
     /// Whether all sends wait in the queue for [`UdpPort::flush`].
@@ -162,6 +174,7 @@ impl UdpPort {
         }
         let local = socket.local_addr()?;
         let tells_asked = answers && local.ip().is_unspecified();
+        let told = if tells_asked { ToldAddress::Asked } else { ToldAddress::None };
         #[cfg(target_os = "linux")]
         bind::disable_ancillary_data(&socket, tells_asked);
         // Not registered for writability: with edges each datagram that leaves the machine would
@@ -172,7 +185,7 @@ impl UdpPort {
             socket,
             state,
             local,
-            tells_asked,
+            told,
             token,
             queue,
             held: false,
@@ -194,6 +207,18 @@ impl UdpPort {
         self.local
     }
 
+    /// Names the socket's own address in paths, so that replies leave from it.
+    pub(super) fn tell_own_address(&mut self) {
+        if self.told == ToldAddress::None {
+            self.told = ToldAddress::Own;
+        }
+    }
+
+    /// Whether datagrams to `dest` must leave from this socket.
+    pub(super) fn is_source_of(&self, dest: Dest) -> bool {
+        self.told == ToldAddress::Own && dest.from == Some(self.local.ip())
+    }
+
     /// Whether this socket can send to `dest`.
     pub(super) fn reaches(&self, dest: SocketAddr) -> bool {
         match (self.local, dest) {
@@ -212,7 +237,7 @@ impl UdpPort {
         batch.at = 0;
         batch.offset = 0;
         batch.local = self.local;
-        batch.tells_asked = self.tells_asked;
+        batch.told = self.told;
         let mut chunks = batch.bytes.chunks_exact_mut(RECEIVE_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks")));
@@ -508,6 +533,8 @@ pub(super) fn why_refused(error: &io::Error) -> PathError {
         Some(Errno::NOBUFS | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => PathError::NoRoom,
         Some(Errno::TIMEDOUT) => PathError::TimedOut,
         Some(Errno::CONNRESET | Errno::PIPE) => PathError::Reset,
+        Some(Errno::PERM | Errno::ACCESS) => PathError::NotPermitted,
+        Some(Errno::MSGSIZE) => PathError::TooBig,
         _ => PathError::Unreachable,
     }
 }

@@ -9,7 +9,7 @@ use mio::{Events, Token};
 use super::address_monitor::LOOK_EVERY;
 use super::conns::Opened;
 use super::poll_group::SocketReadiness;
-use super::{FIRST_CONN, FIRST_UDP, LISTENER, Net, Source, Timer, VISITS_PER_TURN};
+use super::{FIRST_CONN, FIRST_LISTENER, FIRST_UDP, Net, Source, Timer, VISITS_PER_TURN};
 use crate::base::{Input, Now, Tick};
 
 /// Maximum events taken from one poll. Further ones come with the next poll.
@@ -100,7 +100,8 @@ impl<C: Send + 'static> Net<C> {
                 Timer::GiveUp(slot) => self.conns.give_up(slot, until, &mut self.ctx),
                 Timer::AcceptAgain => {
                     self.accept_paused = false;
-                    self.ctx.ready.push(LISTENER);
+                    let listeners = FIRST_LISTENER..FIRST_LISTENER + self.listeners.len();
+                    listeners.for_each(|token| self.ctx.ready.push(Token(token)));
                 }
                 Timer::CheckAddresses => self.check_addresses(tick),
             }

@@ -408,7 +408,10 @@ impl Core for Relay {
             Input::Command(Command::Stop) => self.stop(now, out),
             Input::Command(Command::HangUp) => out.show(Event::HangUp),
             Input::Command(Command::Request { id, request }) => self.handle_request(now, id, request, out),
-            Input::PathOpened { .. } | Input::SendRefused(..) | Input::Resolved(..) => {}
+            Input::PathOpened { .. }
+            | Input::SendRefused(..)
+            | Input::Resolved(..)
+            | Input::Unresolved(_) => {}
             Input::Text { .. } | Input::TextEnded(_) => {}
         }
     }

@@ -88,12 +88,12 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
     }
     check_header(path, kind)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let usual = Connection::open_with_flags(path, flags).and_then(|db| read_once(db));
+    let usual = Connection::open_with_flags(path, flags).and_then(read_once);
     let db = match usual {
         Err(error) if lacks_room_for_log(path, &error) => {
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
             let unchanging = Connection::open_with_flags(immutable_uri(path), flags);
-            unchanging.and_then(|db| read_once(db))
+            unchanging.and_then(read_once)
         }
         usual => usual,
     };
@@ -110,8 +110,8 @@ fn read_once(db: Connection) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Whether SQLite failed to create the log or its index, though there is nothing to read in them: on
-/// a full or read-only disk. No other process can write the database then.
+/// Whether SQLite failed to create the log or its index, though there is nothing to read in them,
+/// on a full or read-only disk. No other process can write the database then.
 fn lacks_room_for_log(path: &Path, error: &rusqlite::Error) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

@@ -71,7 +71,7 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
     check_folder(dir)
 }
 
-/// Checks that only the owner of a folder may write in it. A missing folder is no error.
+/// Checks that only the owner of a folder may write in it. A missing folder is not an error.
 ///
 /// # Errors
 /// `store-folder-open` (`folder`, `mode`).

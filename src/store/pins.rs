@@ -47,8 +47,8 @@ impl Pins {
     /// Reads the pins in this data folder. Returns none if the file or folder does not exist.
     ///
     /// # Errors
-    /// Returns `pins-damaged` (`file`, `line`, `cause`), `store-folder-open` (`folder`, `mode`), or a
-    /// phrase for a system error.
+    /// Returns `pins-damaged` (`file`, `line`, `cause`), `store-folder-open` (`folder`, `mode`), or
+    /// a phrase for a system error.
     pub fn load(data_dir: &Path) -> Result<Pins, Phrase> {
         check_folder(data_dir)?;
         let mut pins = Pins { path: data_dir.join("known_relays.toml"), by_relay: BTreeMap::new() };

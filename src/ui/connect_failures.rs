@@ -24,6 +24,8 @@ struct HeldFailure {
     relay: HostPort,
     why: ConnectFailure,
     others: usize,
+    /// Whether this machine's own network is at fault for one of them.
+    is_of_machine: bool,
     since: Tick,
     last: Tick,
 }
@@ -38,22 +40,26 @@ impl ConnectFailures {
         why: &ConnectFailure,
         relays: usize,
     ) -> Option<Phrase> {
-        let waits = matches!(
-            why,
-            ConnectFailure::Silent | ConnectFailure::NoSuchHost | ConnectFailure::NoTcpListener
-        );
-        if relays <= 1 || !waits {
+        if relays <= 1 || !why.is_of_network() {
             return Some(notice::connect_failure(relay, why));
         }
         match &mut self.held {
             Some(held) => {
                 held.others += 1;
+                held.is_of_machine |= is_of_machine(why);
                 held.last = now;
             }
             None => {
                 let relay = relay.clone();
                 let why = *why;
-                self.held = Some(HeldFailure { relay, why, others: 0, since: now, last: now });
+                self.held = Some(HeldFailure {
+                    relay,
+                    why,
+                    others: 0,
+                    is_of_machine: is_of_machine(&why),
+                    since: now,
+                    last: now,
+                });
             }
         }
         None
@@ -64,7 +70,13 @@ impl ConnectFailures {
         let held = self.held.take_if(|held| held.due() <= now)?;
         Some(match held.others {
             0 => notice::connect_failure(&held.relay, &held.why),
-            others => Phrase::new("relays-silent").with("relay", &held.relay).with("count", others),
+            others => {
+                let key = match held.is_of_machine {
+                    true => Phrase::new("relays-unreached"),
+                    false => Phrase::new("relays-silent"),
+                };
+                key.with("relay", &held.relay).with("count", others)
+            }
         })
     }
 
@@ -72,6 +84,11 @@ impl ConnectFailures {
     pub fn next_deadline(&self) -> Option<Tick> {
         self.held.as_ref().map(HeldFailure::due)
     }
+}
+
+/// Whether starting a relay would not help.
+const fn is_of_machine(why: &ConnectFailure) -> bool {
+    !matches!(why, ConnectFailure::Silent | ConnectFailure::NoSuchHost | ConnectFailure::NoTcpListener)
 }
 
 impl HeldFailure {
@@ -134,6 +151,15 @@ mod tests {
         (0..2).for_each(|n| drop(relays.put(at(n), &relay(n), &ConnectFailure::Silent, 3)));
         let said = Strings::new(Lang::En).say(&relays.handle_time(at(2_000)).unwrap());
         assert_eq!(said, "no relay answers at 127.0.0.1:8081 and 1 other; start one: queqiao relay --tcp");
+    }
+
+    #[test]
+    fn fault_of_this_machine_does_not_ask_for_relay() {
+        let mut relays = ConnectFailures::default();
+        relays.put(at(0), &relay(0), &ConnectFailure::Silent, 3);
+        relays.put(at(0), &relay(1), &ConnectFailure::NoRoute, 3);
+        let said = Strings::new(Lang::En).say(&relays.handle_time(at(2_000)).unwrap());
+        assert!(said.starts_with("127.0.0.1:8081 and 1 other cannot be reached"), "{said}");
     }
 
     #[test]

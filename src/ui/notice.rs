@@ -64,6 +64,11 @@ pub fn online_again(relay: &HostPort, via: Carrier) -> Phrase {
 pub fn connect_failure(relay: &HostPort, why: &ConnectFailure) -> Phrase {
     match why {
         ConnectFailure::NoSuchHost => Phrase::new("relay-no-host"),
+        ConnectFailure::NoNameServer => Phrase::new("relay-no-name-server"),
+        ConnectFailure::NoRoute => Phrase::new("relay-no-route"),
+        ConnectFailure::NotPermitted => Phrase::new("relay-not-permitted"),
+        ConnectFailure::TooBig => Phrase::new("relay-too-big"),
+        ConnectFailure::NoRoom => Phrase::new("relay-no-room"),
         ConnectFailure::Silent => Phrase::new("relay-silent"),
         ConnectFailure::NoTcpListener => Phrase::new("relay-no-tcp"),
         ConnectFailure::HandshakeRefused => Phrase::new("relay-refused"),

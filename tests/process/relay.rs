@@ -52,6 +52,27 @@ fn ipv6_relay_also_serves_ipv4() {
     }
 }
 
+/// A port alone is one of 127.0.0.1, a colon before it means every address of the machine, and a
+/// host name means all its addresses.
+#[test]
+fn relay_binds_port_every_address_and_host_name() {
+    let machine = Machine::new();
+    let table =
+        [("0", "127.0.0.1", "port"), (":0", "127.0.0.2", "every"), ("localhost:0", "localhost", "name")];
+    for (bind, host, data) in table {
+        let relay = machine.relay(&["--bind", bind, "--tcp", "--data", data]);
+        assert_eq!(relay.udp.ip().is_unspecified(), bind == ":0", "{}", relay.line);
+        assert_eq!(relay.tcp, Some(relay.udp));
+        let to = format!("echo@{host}:{}", relay.udp.port());
+        for carrier in ["--udp", "--tcp"] {
+            machine.run(&["send", "--as", "TOM", carrier, &to, "x"]).with(0);
+        }
+        relay.stop().with(0);
+    }
+    machine.run(&["relay", "--bind", "relay.invalid:0"]).one_line(1, "relay.invalid has no address");
+    machine.run(&["relay", "--bind", ":0", "--limits", "off"]).one_line(2, "--limits off");
+}
+
 #[test]
 fn port_in_use_is_named() {
     let machine = Machine::new();

@@ -1,6 +1,12 @@
 //! Arguments, environment and languages.
 
-use crate::harness::{Machine, Process, relay_with_members};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::harness::{ExitedProcess, Machine, Process, Relay, relay_with_members};
+
+/// 你 in GBK, which is not UTF-8.
+const GBK: &[u8] = b"\xc4\xe3";
 
 #[test]
 fn wrong_usage_exits_2() {
@@ -136,4 +142,119 @@ fn log_goes_to_standard_error_only() {
     let mut command = machine.command(&["send", "--as", "TOM", "echo", "x"]);
     command.env("RUST_LOG", "trace");
     assert!(Process::start(command).end().result().starts_with("delivered "));
+}
+
+/// Runs the program with these variables, without input.
+fn run_in(machine: &Machine, variables: &[(&str, &str)], args: &[&str]) -> ExitedProcess {
+    let mut command = machine.command(args);
+    command.envs(variables.iter().copied());
+    let mut process = Process::start(command);
+    process.write_and_close(b"");
+    process.end()
+}
+
+#[test]
+fn text_that_is_not_utf8_is_refused_in_one_line() {
+    let machine = Machine::new();
+    let gbk = OsStr::from_bytes(GBK);
+    let before: [&[&str]; 6] = [
+        &[],
+        &["send", "--as", "TOM", "JACK"],
+        &["contacts", "add"],
+        &["--lang"],
+        &["relay", "--bind"],
+        &["send", "--"],
+    ];
+    for before in before {
+        let mut command = machine.command(before);
+        command.arg(gbk);
+        Process::start(command).end().one_line(2, "is not UTF-8");
+    }
+    let mut command = machine.command(&["listen"]);
+    command.env("QUEQIAO_AS", gbk);
+    Process::start(command).end().one_line(2, "QUEQIAO_AS is not UTF-8");
+}
+
+#[test]
+fn data_folder_and_address_book_may_have_any_bytes() {
+    let machine = Machine::new();
+    let name = |prefix: &str| -> OsString {
+        OsStr::from_bytes(&[machine.path(prefix).as_os_str().as_bytes(), GBK].concat()).to_owned()
+    };
+    let mut command = machine.command(&["relay", "--bind", "127.0.0.1:0", "--data"]);
+    command.arg(name("relay"));
+    let relay = Relay::start(command);
+    std::fs::write(name("book"), format!("[contacts]\nJACK = \"{}\"\n", relay.udp)).unwrap();
+    let mut command = machine.command(&["send", "--as", "TOM", "echo", "x"]);
+    command.arg("--data").arg(name("data")).env("QUEQIAO_CONTACTS", name("book"));
+    assert!(Process::start(command).end().result().starts_with("delivered "));
+    relay.stop().with(0);
+}
+
+#[test]
+fn empty_variables_are_unset() {
+    let (machine, relay) = relay_with_members(&["--tcp"], &["JACK"]);
+    let names =
+        ["AS", "CONTACTS", "DATA", "TCP", "UDP", "INVITE", "LANG", "TIMEOUT", "CONTACTS_ONLY", "COLOR"];
+    let names: Vec<String> = names.iter().map(|name| format!("QUEQIAO_{name}")).collect();
+    let empty: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let sent = run_in(&machine, &empty, &["send", "--as", "TOM", "echo", "x"]);
+    assert!(sent.result().starts_with("delivered "));
+    let names = ["BIND", "DATA", "ADDRESS", "GUESTS", "GUEST_LIMIT", "KEEP", "CLOSED", "LIMITS", "SESSIONS"];
+    let mut command = machine.command(&["relay", "--bind", "127.0.0.1:0", "--data", "other"]);
+    command.envs(names.map(|name| (format!("QUEQIAO_{name}"), "")));
+    Relay::start(command).stop().with(0);
+    relay.stop().with(0);
+}
+
+#[test]
+fn flag_variables_take_yes_and_no_in_every_form() {
+    let machine = Machine::new();
+    for (value, closed) in
+        [("1", true), ("true", true), ("YES", true), ("0", false), ("no", false), ("off", false)]
+    {
+        let mut command = machine.command(&["relay", "--bind", "127.0.0.1:0", "--data", value]);
+        command.env("QUEQIAO_CLOSED", value).env("QUEQIAO_LIMITS", "1");
+        let relay = Relay::start(command);
+        let echo = format!("echo@{}", relay.udp);
+        let sent = machine.run(&["send", "--as", &format!("TOM{value}"), &echo, "x"]);
+        assert_eq!(sent.code, i32::from(closed), "{value}: {sent:?}");
+        relay.stop().with(0);
+    }
+    run_in(&machine, &[("QUEQIAO_CLOSED", "maybe")], &["relay"]).one_line(2, "QUEQIAO_CLOSED=maybe");
+    let other = run_in(&machine, &[("QUEQIAO_CLOSED", "maybe")], &["contacts", "list"]);
+    assert_eq!(other.with(0).err, [""; 0], "a variable of another command");
+}
+
+#[test]
+fn contradicting_variables_are_refused_and_options_win() {
+    let machine = Machine::new();
+    let both = [("QUEQIAO_TCP", "1"), ("QUEQIAO_UDP", "yes")];
+    let refused = run_in(&machine, &both, &["contacts", "list"]).with(2);
+    for variable in ["QUEQIAO_TCP", "QUEQIAO_UDP"] {
+        assert!(refused.err.iter().any(|line| line.ends_with(variable)), "{refused:?}");
+    }
+    run_in(&machine, &both, &["contacts", "list", "--udp"]).with(0);
+    run_in(&machine, &[("QUEQIAO_TCP", "1"), ("QUEQIAO_UDP", "0")], &["contacts", "list"]).with(0);
+    let mut desk = machine.command(&["relay", "--bind", "127.0.0.1:0", "--desk"]);
+    desk.env("QUEQIAO_GUESTS", "JACK");
+    assert!(Process::start(desk).out().ends_with(" guests=DESK"));
+}
+
+#[test]
+fn times_need_unit_and_keep_needs_more_than_zero() {
+    let machine = Machine::new();
+    let refused = |args: &[&str], needle: &str| {
+        let exited = machine.run(args).with(2);
+        assert!(exited.err[0].contains(needle), "{exited:?}");
+    };
+    refused(&["relay", "--keep", "0s"], "30d");
+    refused(&["members", "invite", "--for", "0d"], "30d");
+    refused(&["relay", "--keep", "30"], "30d");
+    refused(&["send", "--as", "TOM", "JACK", "x", "--timeout", "10"], "10s");
+    let exited = run_in(&machine, &[("QUEQIAO_KEEP", "7")], &["relay"]).with(2);
+    assert!(
+        exited.err[0].contains("7d") && exited.err.last().unwrap().ends_with("QUEQIAO_KEEP"),
+        "{exited:?}"
+    );
 }

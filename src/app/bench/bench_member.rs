@@ -147,7 +147,10 @@ fn tell_event(event: &Event, me: &Name, tell: &mut impl FnMut(WorkerReport)) {
         Event::Online { .. } => tell(WorkerReport::Online),
         Event::Unreached { .. } | Event::NameRefused { .. } | Event::Replaced { .. } => {
             if let Some(phrase) = notice::of_event(event, me.as_str()) {
-                let passes = matches!(event, Event::Unreached { why: ConnectFailure::Silent, .. });
+                let passes = matches!(
+                    event,
+                    Event::Unreached { why: ConnectFailure::Silent | ConnectFailure::NoRoom, .. }
+                );
                 tell(if passes { WorkerReport::Silent(phrase) } else { WorkerReport::Failed(phrase) });
             }
         }

@@ -11,7 +11,7 @@ use std::{env, fs, thread};
 use crate::app::relay::{RelayOptions, relay};
 use crate::app::{CommandResult, ExitStatus, Failure, print};
 use crate::base::{Phrase, Rng};
-use crate::net;
+use crate::net::{self, BindAddr};
 use crate::relay::Limits;
 use crate::ui::Strings;
 
@@ -128,7 +128,8 @@ fn remove(folder: &PathBuf) {
 
 fn relay_options(folder: PathBuf) -> RelayOptions {
     let limits = Limits { per_sender: false, ..Limits::default() };
-    RelayOptions { bind: BIND, tcp: Some(None), address: None, data: Some(folder), limits, guests: None }
+    let bind = BindAddr::Ip(BIND);
+    RelayOptions { bind, tcp: Some(None), address: None, data: Some(folder), limits, guests: None }
 }
 
 #[cfg(test)]

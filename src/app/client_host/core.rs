@@ -429,6 +429,7 @@ impl Core for HostCore {
             Input::NotCommitted(ticket) => Input::NotCommitted(ticket),
             Input::Rows(ticket, rows) => Input::Rows(ticket, rows),
             Input::Resolved(host, addrs) => Input::Resolved(host, addrs),
+            Input::Unresolved(host) => Input::Unresolved(host),
         };
         if let HostRole::Primary(primary) = &mut self.role {
             primary.client.handle(now, passed, out);

@@ -1,12 +1,34 @@
-//! The end of a round in which no attempt succeeded.
+//! The end of a round in which no attempt succeeded, and its cause.
 
-use crate::base::Tick;
-use crate::client::api::{ConnectFailure, Event};
+use crate::base::{HostPort, Now, Tick};
+use crate::client::api::{Carriers, ConnectFailure, Event};
 use crate::client::relay_connection::{ClientContext, Out, RelayConnection, ReportedState};
 
-use super::ConnectReason;
+use super::{ConnectReason, Connector};
+
+impl Connector {
+    /// Returns why nothing has answered yet.
+    pub(super) fn cause_of_silence(&self, carriers: Carriers) -> ConnectFailure {
+        match self.udp.are_known() && self.tcp.are_known() {
+            true => self.causes.of_round(carriers, self.udp.all(), self.tcp.all()),
+            false => ConnectFailure::NoNameServer,
+        }
+    }
+}
 
 impl RelayConnection {
+    /// Handles a look-up that no name server answered.
+    pub(in super::super) fn handle_unresolved(
+        &mut self,
+        now: Now,
+        ctx: &mut ClientContext,
+        host: &HostPort,
+        out: &mut Out,
+    ) {
+        self.connector.causes.record_unresolved();
+        self.handle_resolved(now, ctx, host, &[], out);
+    }
+
     pub(super) fn end_failed_round(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
         let waits = self.connector.tcp_at.is_some() || self.connector.dial_request.is_some();
         let more = !self.connector.attempts.is_empty() || waits;
@@ -17,7 +39,7 @@ impl RelayConnection {
         if self.connector.reason != Some(ConnectReason::Rekey) {
             self.connector.udp.handle_failed_round();
             self.connector.tcp.handle_failed_round();
-            self.tell_unreached(ConnectFailure::Silent, out);
+            self.tell_unreached(self.connector.cause_of_silence(ctx.carriers), out);
         }
         self.connector.back_off(now, &mut ctx.rng);
     }

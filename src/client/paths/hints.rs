@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Now, Path, Tick, Wall};
+use crate::base::{Now, Path, PathError, Tick, Wall};
 use crate::peer::Peer;
 
 use super::super::api::{Carriers, Record};
@@ -69,13 +69,13 @@ impl RelayConnection {
         &mut self,
         now: Now,
         ctx: &mut ClientContext,
-        path: Path,
+        (path, why): (Path, PathError),
         out: &mut Out,
     ) {
         if self.peer.as_ref().and_then(Peer::path) == Some(path) && ctx.carriers == Carriers::Auto {
             self.open_fallback(now.tick, ctx, out);
         }
-        if self.connector.handle_udp_refused(now.tick, path, ctx.carriers) {
+        if self.connector.handle_udp_refused(now.tick, path, why, ctx.carriers) {
             self.drive(now, ctx, out);
         }
     }

@@ -72,6 +72,7 @@ impl NetUnderTest {
                 Input::NotCommitted(ticket) => SeenInput::NotCommitted(ticket),
                 Input::Rows(ticket, _) => panic!("no rows were requested with {ticket:?}"),
                 Input::Resolved(host, addrs) => SeenInput::Resolved(host, addrs),
+                Input::Unresolved(host) => panic!("no name server answered for {host}"),
                 Input::Command(command) => SeenInput::Command(command),
             });
         }

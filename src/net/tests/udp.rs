@@ -105,6 +105,32 @@ fn replies_leave_from_queried_address() {
     );
 }
 
+/// As for a relay at a host name with several addresses.
+#[test]
+fn replies_leave_from_socket_that_was_written_to() {
+    let [first, second] = ["127.0.0.5:0", "127.0.0.6:0"].map(|addr| addr.parse().unwrap());
+    let config = NetConfig { udp: vec![first, second], ..NetConfig::relay(first, None) };
+    let mut relay = NetUnderTest::new(config);
+    let peers: Vec<_> = (relay.net.udp_addrs().collect::<Vec<_>>().into_iter())
+        .map(|addr| {
+            let peer = plain_socket();
+            peer.connect(addr).unwrap();
+            peer.send(addr.ip().to_string().as_bytes()).unwrap();
+            peer
+        })
+        .collect();
+    relay.packets_until(2);
+    for got in relay.seen.clone() {
+        let SeenInput::Packet(path, bytes) = got else { continue };
+        relay.send(path, &[bytes]);
+    }
+    let mut buffer = [0; 100];
+    for (peer, ip) in peers.iter().zip(["127.0.0.5", "127.0.0.6"]) {
+        let len = peer.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], ip.as_bytes());
+    }
+}
+
 #[test]
 fn datagram_of_invalid_length_is_dropped_and_counted() {
     let mut relay = NetUnderTest::relay();
