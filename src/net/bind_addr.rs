@@ -25,7 +25,7 @@ pub struct BindAddrError;
 /// Addresses to bind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BindAddrs {
-    /// At least one, and at most [`UDP_PORTS_MAX`].
+    /// At least one, and at most four: as many sockets as a process has.
     pub usable: Vec<SocketAddr>,
     /// Other addresses of the host name, which this machine does not have.
     pub foreign: Vec<SocketAddr>,
