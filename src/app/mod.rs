@@ -8,6 +8,7 @@
 //! Must not depend on: the syntax of arguments, byte layouts. Invariant: standard output carries
 //! results only; everything else is a [`Phrase`] on standard error.
 
+mod backup;
 mod bench;
 mod chat;
 mod client_host;
@@ -32,6 +33,7 @@ mod server;
 mod setup;
 mod trust;
 
+pub use backup::{BackupAction, backup};
 pub use bench::{
     BenchMode, BenchOptions, BenchServer, IDLE_MAX, IdleOptions, SIZE_MIN as BENCH_SIZE_MIN, bench,
     bench_idle,

@@ -1,26 +1,39 @@
 //! The operator's requests to a running relay. A thread polls the relay's folder, passes requests
 //! to the loop, and stores each result.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::base::{Name, Phrase};
-use crate::net::LoopHandle;
-use crate::relay::{Command, OperatorOutcome};
-use crate::store::RequestQueue;
+use crate::net::{self, LoopHandle};
+use crate::relay::{Command, OperatorOutcome, Record};
+use crate::store::{BackupProgress, BackupReply, Backups, QueuedRequest, RequestQueue, SubmitError};
 use crate::wire::message::NameReason;
+
+use super::backup;
 
 /// Polling interval of the folder. 150 ms: not noticed by the operator, and each poll reads shared
 /// memory once.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// Maximum results queued for the thread: as many requests as it passes on at once.
 const ANSWERS_MAX: usize = 256;
+/// Progress of a backup between two answers, in percent.
+const PERCENT_STEP: u64 = 5;
+
+/// An answer to a request, for the polling thread.
+enum Answer {
+    Outcome(OperatorOutcome),
+    Backup(BackupReply),
+}
+
+type Answers = SyncSender<(u64, Answer)>;
 
 /// The polling thread; it ends when this value is dropped.
 pub(super) struct OperatorRequests {
-    answers: Option<SyncSender<(u64, OperatorOutcome)>>,
+    answers: Option<Arc<Answers>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -29,10 +42,18 @@ impl OperatorRequests {
     ///
     /// # Errors
     /// Those of [`RequestQueue::serve`]; `store-no-thread`.
-    pub(super) fn start(dir: &Path, loop_handle: LoopHandle<Command>) -> Result<OperatorRequests, Phrase> {
+    pub(super) fn start(
+        dir: &Path,
+        loop_handle: LoopHandle<Command>,
+        backups: Backups<Record>,
+    ) -> Result<OperatorRequests, Phrase> {
         let requests = RequestQueue::serve(dir)?;
         let (answers, from_loop) = sync_channel(ANSWERS_MAX);
-        let serve = move || serve(requests, &loop_handle, &from_loop);
+        let answers = Arc::new(answers);
+        // Weak: the thread ends when the owner of this value drops its sender.
+        let for_backups = Arc::downgrade(&answers);
+        let begin = move |id, file| begin_backup(&backups, &for_backups, id, file);
+        let serve = move || serve(requests, &loop_handle, begin, &from_loop);
         let thread = thread::Builder::new().name("operators".to_owned()).spawn(serve);
         let thread = thread.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
         Ok(OperatorRequests { answers: Some(answers), thread: Some(thread) })
@@ -42,7 +63,7 @@ impl OperatorRequests {
     /// and its command reports that it got no answer.
     pub(super) fn answer(&self, id: u64, outcome: OperatorOutcome) {
         let answers = self.answers.as_ref().expect("only drop takes it");
-        if answers.try_send((id, outcome)).is_err() {
+        if answers.try_send((id, Answer::Outcome(outcome))).is_err() {
             log::warn!("queue full: no answer to request {id}");
         }
     }
@@ -57,19 +78,55 @@ impl Drop for OperatorRequests {
     }
 }
 
+/// Requests a backup. Its answers come from the store's thread.
+fn begin_backup(
+    backups: &Backups<Record>,
+    answers: &Weak<Answers>,
+    id: i64,
+    file: PathBuf,
+) -> Result<(), SubmitError> {
+    let answers = answers.clone();
+    let mut reported = 0;
+    backups.begin(file, net::wall, move |reply| {
+        if let BackupReply::Progress(BackupProgress { done, total }) = reply {
+            let percent = done * 100 / total.max(1);
+            // Each answer costs a commit.
+            if percent < reported + PERCENT_STEP {
+                return;
+            }
+            reported = percent;
+        }
+        if let Some(answers) = answers.upgrade() {
+            let _ = answers.try_send((id as u64, Answer::Backup(reply)));
+        }
+    })
+}
+
 fn serve(
     mut requests: RequestQueue,
     loop_handle: &LoopHandle<Command>,
-    answers: &Receiver<(u64, OperatorOutcome)>,
+    begin_backup: impl Fn(i64, PathBuf) -> Result<(), SubmitError>,
+    answers: &Receiver<(u64, Answer)>,
 ) {
     let mut in_trouble = false;
     loop {
         let served = match answers.recv_timeout(LOOK_EVERY) {
-            Ok((id, outcome)) => requests.answer(id as i64, &word_of(&outcome)),
-            Err(RecvTimeoutError::Timeout) => requests.new_ones().map(|new| {
-                for (id, request) in new {
-                    loop_handle.command(Command::Request { id: id as u64, request });
-                }
+            Ok((id, Answer::Outcome(outcome))) => requests.answer(id as i64, &word_of(&outcome)),
+            Ok((id, Answer::Backup(reply))) => requests.answer(id as i64, &backup::encode(&reply)),
+            Err(RecvTimeoutError::Timeout) => requests.new_ones().and_then(|new| {
+                new.into_iter().try_for_each(|(id, request)| match request {
+                    QueuedRequest::Core(request) => {
+                        loop_handle.command(Command::Request { id: id as u64, request });
+                        Ok(())
+                    }
+                    QueuedRequest::Backup(file) => match begin_backup(id, file) {
+                        Ok(()) => Ok(()),
+                        Err(_) => {
+                            let busy = BackupReply::Failed(Phrase::new("backup-busy"));
+                            requests.answer(id, &backup::encode(&busy))
+                        }
+                    },
+                })
             }),
             Err(RecvTimeoutError::Disconnected) => return,
         };

@@ -91,6 +91,10 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     {
         say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
     }
+    if let Some(restored) = state.mail.restored.filter(|_| state.mail.is_restore_recent(&options.limits)) {
+        let since = super::backup::local(restored.missing_since);
+        say(strings, &Phrase::new("relay-restored").with("since", since));
+    }
     let mut limits = options.limits.clone();
     // A relay that is reachable from this machine only needs no limit for all addresses together.
     limits.all_names_per_hour.take_if(|_| !is_public);
@@ -102,7 +106,8 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
 /// Runs an opened relay, with the operator's requests and console.
 fn serve(options: &RelayOptions, dir: &Path, server: RelayServer, strings: &Arc<Strings>) -> CommandResult {
     // Without them the relay still serves its members.
-    let operators = OperatorRequests::start(dir, server.loop_handle()).map_err(|why| say(strings, &why)).ok();
+    let operators = OperatorRequests::start(dir, server.loop_handle(), server.backups());
+    let operators = operators.map_err(|why| say(strings, &why)).ok();
     let announcement = announcement(options, &server, dir, strings);
     let hung_up = Arc::new(AtomicBool::new(false));
     let teller = Teller {

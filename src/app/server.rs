@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use crate::base::{Core, Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
 use crate::net::{self, LoopHandle, Net, NetConfig};
 use crate::relay::{Command, Config, Event, GuestRules, Limits, Record, Relay, Stats};
-use crate::store::{Backend, RelayState, StoreReply, Worker};
+use crate::store::{Backend, Backups, RelayState, StoreReply, Worker};
 
 /// Output of a running relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +120,11 @@ impl RelayServer {
     /// Returns a handle for other threads. [`Command::Stop`] ends [`RelayServer::run`].
     pub fn loop_handle(&self) -> LoopHandle<Command> {
         self.net.loop_handle()
+    }
+
+    /// Returns a handle for backups of the store, which are made while the relay runs.
+    pub fn backups(&self) -> Backups<Record> {
+        self.worker.backups()
     }
 
     /// Returns the counters of the core.

@@ -1,15 +1,15 @@
 //! Grammar of the command line. Help texts are in the string tables (see `help`), in the user's
 //! language.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::app::{
-    BindAddr, BindAddrError, ContactsAction, Failure, ForgetOptions, GuestOptions, HistoryOptions,
-    ListenOptions, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
+    BackupAction, BindAddr, BindAddrError, ContactsAction, Failure, ForgetOptions, GuestOptions,
+    HistoryOptions, ListenOptions, MembersAction, NewContact, RelayOptions, SendOptions, TextSource,
 };
 use crate::base::{HostPort, Name, NameError, Phrase};
 use crate::client::{Carriers, Progress};
@@ -96,6 +96,8 @@ pub(super) struct DemoArgs {
 #[derive(Debug, ClapArgs)]
 #[command(group = clap::ArgGroup::new("guest_mode").args(["guests", "desk"]))]
 pub(super) struct RelayArgs {
+    #[command(subcommand)]
+    action: Option<RelayCommand>,
     #[arg(
         long,
         value_name = "ADDR:PORT",
@@ -108,7 +110,7 @@ pub(super) struct RelayArgs {
     tcp: Option<Option<BindAddr>>,
     #[arg(long, value_name = "HOST:PORT", env = "QUEQIAO_ADDRESS", value_parser = address)]
     address: Option<HostPort>,
-    #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA")]
+    #[arg(long, value_name = "DIR", env = "QUEQIAO_DATA", global = true)]
     data: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
@@ -124,6 +126,18 @@ pub(super) struct RelayArgs {
     guest_limit: u32,
     #[arg(long, requires = "guest_mode")]
     guest_anyone: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum RelayCommand {
+    Backup {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    Restore {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -145,6 +159,15 @@ fn greeting(text: &str) -> Result<String, String> {
 }
 
 impl RelayArgs {
+    /// Returns the relay's folder and the action on a backup; `None` to run the relay.
+    pub(super) fn backup(&self) -> Option<(Option<&Path>, BackupAction)> {
+        let action = match self.action.as_ref()? {
+            RelayCommand::Backup { file } => BackupAction::Backup(file.clone()),
+            RelayCommand::Restore { file } => BackupAction::Restore(file.clone()),
+        };
+        Some((self.data.as_deref(), action))
+    }
+
     pub(super) fn options(&self) -> Result<RelayOptions, Failure> {
         let to = self.desk.as_ref().or(self.guests.as_ref());
         Ok(RelayOptions {

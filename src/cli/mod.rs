@@ -118,7 +118,10 @@ fn setup(common: ClientArgs, strings: &Arc<Strings>) -> Setup {
 fn run(command: CliCommand, strings: &Arc<Strings>) -> CommandResult {
     match command {
         CliCommand::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
-        CliCommand::Relay(args) => app::relay(&args.options()?, strings),
+        CliCommand::Relay(args) => match args.backup() {
+            Some((data, action)) => app::backup(data, &action, strings),
+            None => app::relay(&args.options()?, strings),
+        },
         CliCommand::Chat(args) => {
             let color = args.color.into();
             let contacts_only = args.contacts_only;

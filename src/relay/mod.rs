@@ -74,7 +74,7 @@ pub use nearest_names::NAMES_LOOKED_AT_MAX;
 pub use operator::{OperatorOutcome, OperatorRequest};
 pub use records::{
     FlowNames, FlowWatermarks, MailboxLetter, PendingRefusal, PersistedMail, PersistedOutbox, Record,
-    SessionHint, WaitingCount,
+    Restored, SessionHint, WaitingCount,
 };
 use routing::MemberState;
 use session_hints::SessionHints;

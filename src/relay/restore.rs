@@ -12,7 +12,9 @@ use super::{Relay, Timer};
 impl Relay {
     /// Restores mailboxes and flows. Letters stay on disk until their recipients sign in.
     pub(super) fn restore_mail(&mut self, mail: PersistedMail) {
-        self.mailboxes.last_seq = mail.last_seq;
+        // A letter taken after the backup may have any number up to the floor.
+        let seq_floor = mail.restored.map_or(0, |restored| restored.seq_floor);
+        self.mailboxes.last_seq = mail.last_seq.max(seq_floor);
         self.mailboxes.clock.base = mail.clock;
         mail.outboxes.iter().for_each(|outbox| self.restore_outbox(outbox));
         mail.waiting.iter().for_each(|waiting| self.restore_waiting(waiting, mail.last_seq));

@@ -18,7 +18,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::checksums::checksum;
 use super::database::{fault, phrase};
-use super::files::{io_phrase, open_private, read_small, sync_folder_of};
+use super::files::{io_phrase, open_private, read_small, sync_folder_of, write_atomically};
 use super::worker::Fault;
 use crate::base::Phrase;
 
@@ -102,11 +102,12 @@ impl CommitCounter {
     /// database.
     pub(super) fn commit(
         &mut self,
-        db: &mut Connection,
+        db: &Connection,
         apply: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Fault> {
         let committed = (|| {
-            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // No transaction is open: none outlives this function.
+            let tx = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
             apply(&tx)?;
             let add = "UPDATE commits SET number = number + 1 RETURNING number";
             let number = tx.prepare_cached(add)?.query_row([], |row| row.get::<_, i64>(0))?;
@@ -207,7 +208,8 @@ fn known(path: &Path) -> Result<u64, Phrase> {
     Err(Phrase::new("store-commits-damaged").with("file", counter_file.display()))
 }
 
-fn count(db: &Connection) -> rusqlite::Result<u64> {
+/// Returns the number of commits in a database.
+pub(super) fn count(db: &Connection) -> rusqlite::Result<u64> {
     let has = "SELECT count(*) FROM sqlite_schema WHERE name = 'commits'";
     match db.query_row(has, [], |row| row.get(0))? {
         0 => Ok(0),
@@ -217,6 +219,11 @@ fn count(db: &Connection) -> rusqlite::Result<u64> {
 
 fn empty_log(db: &Connection) -> rusqlite::Result<()> {
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+/// Creates the counter file of a database that was copied with its number of commits.
+pub(super) fn create(path: &Path, number: u64) -> Result<(), Phrase> {
+    write_atomically(&counter_path(path), line(number).as_bytes())
 }
 
 fn counter_path(path: &Path) -> PathBuf {

@@ -217,7 +217,7 @@ fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase
 }
 
 /// Checks the header without SQLite, which would create files next to the one it opens.
-fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
+pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
     if !exists(path) {
         return Ok(());
     }

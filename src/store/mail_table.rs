@@ -14,7 +14,7 @@ use super::checksums::{Checksum, checksum, unsigned};
 use super::database::{damaged, fault, is_checked_whole, phrase};
 use super::waiting_counts_table::{self, CountChanges};
 use super::worker::Fault;
-use super::{damaged_table, membership_table, outboxes_table, sessions_table, unused_table};
+use super::{damaged_table, membership_table, outboxes_table, restored_table, sessions_table, unused_table};
 use crate::base::{LetterId, Mark, Name, OutboxId, Payload, Phrase, Query, Row, SeqFilter};
 use crate::relay::{
     FlowNames, FlowWatermarks, MailboxLetter, PendingRefusal, PersistedMail, Record, WaitingCount,
@@ -341,27 +341,34 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, P
     if is_checked_whole(path) {
         check_letters(db, path, &waiting)?;
     }
-    let last_seq = "SELECT ifnull(max(id), 0) FROM letters";
-    let last_seq = db.query_row(last_seq, [], |row| unsigned(row, 0)).map_err(told)?;
+    let last_seq = last_seq(db).map_err(told)?;
     let marks = read_marks(db).map_err(told)?.ok_or_else(|| damaged(path, "receipts"))?;
     let refusals = read_refusals(db).map_err(told)?.ok_or_else(|| damaged(path, "refusals"))?;
     let outboxes = outboxes_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "outboxes"))?;
     let sessions = sessions_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "sessions"))?;
-    let clock = "SELECT ms, sum FROM clock";
-    let clock = db
-        .query_row(clock, [], |row| Ok((unsigned(row, 0)?, row.get::<_, Checksum>(1)?)))
-        .optional()
-        .map_err(told)?;
-    let clock = match clock {
-        None => 0,
-        Some((ms, stored)) if stored == checksum("clock", &[], &[ms], &[]) => ms,
-        Some(_) => return Err(damaged(path, "clock")),
-    };
-    Ok(PersistedMail { clock, last_seq, waiting, watermarks: marks, refusals, outboxes, sessions })
+    let clock = read_clock(db).map_err(told)?.ok_or_else(|| damaged(path, "clock"))?;
+    let restored = restored_table::read(db).map_err(told)?;
+    let restored = restored.map(|row| row.ok_or_else(|| damaged(path, "restored"))).transpose()?;
+    Ok(PersistedMail { clock, last_seq, waiting, watermarks: marks, refusals, outboxes, sessions, restored })
+}
+
+/// Returns the highest sequence number of a letter on disk, 0 if there is none.
+pub(super) fn last_seq(db: &Connection) -> rusqlite::Result<u64> {
+    db.query_row("SELECT ifnull(max(id), 0) FROM letters", [], |row| unsigned(row, 0))
+}
+
+/// Reads the uptime clock, in milliseconds. Returns `None` if its row is damaged.
+pub(super) fn read_clock(db: &Connection) -> rusqlite::Result<Option<u64>> {
+    let select = "SELECT ms, sum FROM clock";
+    let row = db.query_row(select, [], |row| Ok((unsigned(row, 0)?, row.get::<_, Checksum>(1)?)));
+    Ok(match row.optional()? {
+        None => Some(0),
+        Some((ms, stored)) => Some(ms).filter(|_| stored == checksum("clock", &[], &[ms], &[])),
+    })
 }
 
 /// Checks the checksum of every letter not already known as damaged, and the counts in `waiting`.
-fn check_letters(db: &Connection, path: &Path, waiting: &[WaitingCount]) -> Result<(), Phrase> {
+pub(super) fn check_letters(db: &Connection, path: &Path, waiting: &[WaitingCount]) -> Result<(), Phrase> {
     let told = |error: rusqlite::Error| phrase(path, &error);
     let select = format!("{FIELDS} ORDER BY id");
     let mut select = db.prepare(&select).map_err(told)?;

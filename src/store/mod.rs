@@ -7,6 +7,7 @@
 //! damaged, or made by a newer version, is rejected by name and left unchanged.
 
 mod archive;
+mod backup;
 mod checksums;
 mod commit_counter;
 mod damaged_table;
@@ -33,6 +34,8 @@ mod received;
 mod relay;
 mod relay_addresses;
 mod reset_id;
+mod restore;
+mod restored_table;
 mod sessions_table;
 mod udp_failures;
 mod unused_table;
@@ -45,11 +48,13 @@ pub use forget::{EraseCounts, EraseFilter, Eraser};
 pub use member::{ClientState, MemberStore, member_dir, member_dirs};
 pub use members_list::{MemberListing, members_list};
 pub use null_store::NullStore;
-pub use operators::{RequestQueue, RequestStatus};
+pub use operators::{QueuedRequest, RequestQueue, RequestStatus};
 pub use pins::{Pin, Pins};
 pub use relay::{RELAY_DATABASE, RelayState, RelayStore};
 pub use relay_addresses::{RelayAddress, RelayAddresses};
 pub use reset_id::renew_reset_id;
+pub use restore::{BackupContent, restore, verify_backup};
 pub use worker::{
-    BATCH_RECORDS_MAX, Backend, Fault, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, StoreReply, SubmitError, Worker,
+    BATCH_RECORDS_MAX, Backend, BackupProgress, BackupReply, Backups, Fault, QUEUE_BYTES_MAX,
+    QUEUE_RECORDS_MAX, StoreReply, SubmitError, Worker,
 };

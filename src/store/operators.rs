@@ -7,6 +7,8 @@
 //! are dropped when the relay starts. A command that still waits inserts its row again, so no
 //! request without a waiting command is carried out.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +22,7 @@ use crate::relay::{Invitation, InvitationId, OperatorRequest};
 const APPLICATION_ID: u32 = 0x5151_5251;
 const KIND: Kind = Kind {
     application_id: APPLICATION_ID,
-    schema_version: 1,
+    schema_version: 2,
     schema: &["
 CREATE TABLE requests(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -28,6 +30,7 @@ CREATE TABLE requests(
   name TEXT,
   made INTEGER NOT NULL,
   until INTEGER NOT NULL,
+  backup BLOB,
   answer TEXT
 ) STRICT;"],
 };
@@ -46,6 +49,15 @@ pub struct RequestQueue {
     files: [Option<(u64, u64)>; 2],
     version: Option<u32>,
     last: i64,
+}
+
+/// A request in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueuedRequest {
+    /// For the relay's core.
+    Core(OperatorRequest),
+    /// Copy everything into this new file.
+    Backup(PathBuf),
 }
 
 /// State of a request.
@@ -146,6 +158,17 @@ impl RequestQueue {
         Ok(self.db.last_insert_rowid())
     }
 
+    /// Submits the request for a backup into `file`, an absolute path, and returns its number.
+    ///
+    /// # Errors
+    /// Returns a phrase if the file of requests cannot be written.
+    pub fn ask_backup(&mut self, file: &Path) -> Result<i64, Phrase> {
+        let insert = "INSERT INTO requests(made, until, backup) VALUES (0, 0, ?1)";
+        let row = params![file.as_os_str().as_bytes()];
+        self.db.execute(insert, row).map_err(|error| self.mark_error(&error))?;
+        Ok(self.db.last_insert_rowid())
+    }
+
     /// Returns the state of a request.
     ///
     /// # Errors
@@ -177,7 +200,7 @@ impl RequestQueue {
     ///
     /// # Errors
     /// Returns a phrase if the file cannot be read.
-    pub fn new_ones(&mut self) -> Result<Vec<(i64, OperatorRequest)>, Phrase> {
+    pub fn new_ones(&mut self) -> Result<Vec<(i64, QueuedRequest)>, Phrase> {
         self.follow_file()?;
         let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, u32>(0));
         let version = version.map_err(|error| self.mark_error(&error))?;
@@ -192,8 +215,8 @@ impl RequestQueue {
         Ok(found.into_iter().filter_map(|(id, request)| Some((id, request?))).collect())
     }
 
-    fn read(&self) -> rusqlite::Result<Vec<(i64, Option<OperatorRequest>)>> {
-        let select = "SELECT id, invite, name, made, until FROM requests
+    fn read(&self) -> rusqlite::Result<Vec<(i64, Option<QueuedRequest>)>> {
+        let select = "SELECT id, invite, name, made, until, backup FROM requests
             WHERE id > ?1 AND answer IS NULL ORDER BY id LIMIT ?2";
         let mut select = self.db.prepare_cached(select)?;
         let rows = select.query_map(params![self.last, PAGE as i64], |row| {
@@ -202,6 +225,10 @@ impl RequestQueue {
             let wall = |column| row.get::<_, i64>(column).map(|ms| Wall(ms as u64));
             let made = wall(3)?;
             let until = wall(4)?;
+            let backup: Option<Vec<u8>> = row.get(5)?;
+            if let Some(file) = backup {
+                return Ok((row.get(0)?, Some(QueuedRequest::Backup(OsString::from_vec(file).into()))));
+            }
             let name = name.map(|name| name.parse::<Name>()).transpose().ok();
             let request = match (invite, name) {
                 (Some(id), Some(name)) => {
@@ -210,7 +237,7 @@ impl RequestQueue {
                 (None, Some(Some(name))) => Some(OperatorRequest::Remove(name)),
                 _ => None,
             };
-            Ok((row.get(0)?, request))
+            Ok((row.get(0)?, request.map(QueuedRequest::Core)))
         })?;
         rows.collect()
     }
@@ -278,7 +305,7 @@ mod tests {
             assert_eq!(relay.new_ones().unwrap(), [], "{files:?}");
             let mut command = RequestQueue::open_to_ask(dir.path()).unwrap();
             let id = command.ask(&remove).unwrap();
-            assert_eq!(relay.new_ones().unwrap(), [(id, remove.clone())], "{files:?}");
+            assert_eq!(relay.new_ones().unwrap(), [(id, QueuedRequest::Core(remove.clone()))], "{files:?}");
             assert_eq!(relay.new_ones().unwrap(), [], "{files:?}");
             relay.answer(id, "done").unwrap();
             assert_eq!(command.withdraw(id).unwrap(), RequestStatus::Answered("done".to_owned()));
@@ -298,8 +325,11 @@ mod tests {
         let invitation =
             Invitation { id: InvitationId([7; 32]), name: None, made: Wall(1), until: Wall(u64::MAX) };
         let asked = [OperatorRequest::Remove(name), OperatorRequest::Invite(invitation)];
-        let ids: Vec<i64> = asked.iter().map(|request| command.ask(request).unwrap()).collect();
+        let mut ids: Vec<i64> = asked.iter().map(|request| command.ask(request).unwrap()).collect();
+        let file = PathBuf::from(OsString::from_vec(b"/b\xFF.sqlite".to_vec()));
+        ids.push(command.ask_backup(&file).unwrap());
         let seen = relay.new_ones().unwrap();
+        let asked = asked.map(QueuedRequest::Core).into_iter().chain([QueuedRequest::Backup(file)]);
         assert_eq!(seen, Vec::from_iter(ids.iter().copied().zip(asked)));
         assert_eq!(relay.new_ones().unwrap(), [], "each is carried out once");
         assert_eq!(command.state(ids[0]).unwrap(), RequestStatus::Waiting);

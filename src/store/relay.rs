@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::backup::{self, Secrets};
 use super::commit_counter::CommitCounter;
 use super::database::{self, Kind, phrase};
 use super::files::create_folder;
@@ -20,15 +21,18 @@ use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::reset_id;
 use super::waiting_counts_table::{self, CountChanges};
-use super::worker::{Backend, Fault};
+use super::worker::{Backend, BetweenSteps, Fault, Records};
 use super::{
     damaged_table, mail_table, members_table, membership_table, outboxes_table, sessions_table, unused_table,
 };
-use crate::base::{Name, Phrase, PublicKey, Query, Row};
+use crate::base::{Name, Phrase, PublicKey, Query, Row, Wall};
 use crate::relay::{MembershipSnapshot, PersistedMail, Record};
 
 /// Name of a relay's database in its folder.
 pub const RELAY_DATABASE: &str = "relay.sqlite";
+
+/// Name of the file with a relay's private key.
+pub(super) const KEY_FILE: &str = "relay.key";
 
 /// Layout of a relay's database.
 pub(super) const KIND: Kind = Kind {
@@ -99,7 +103,7 @@ impl RelayStore {
             LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
             LockError::System(phrase) => phrase,
         })?;
-        let key_path = dir.join("relay.key");
+        let key_path = dir.join(KEY_FILE);
         let path = dir.join(RELAY_DATABASE);
         let known_key = keyfile::load(&key_path)?;
         if known_key.is_some() && !database::exists(&path) {
@@ -145,9 +149,16 @@ impl RelayStore {
     }
 }
 
-impl Backend<Record> for RelayStore {
-    fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
-        self.commit_counter.commit(&mut self.db, |tx| {
+/// The open database of a relay, between two steps of its backup.
+struct OpenDatabase<'a> {
+    path: &'a Path,
+    db: &'a Connection,
+    commit_counter: &'a mut CommitCounter,
+}
+
+impl Records<Record> for OpenDatabase<'_> {
+    fn commit_records(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
+        self.commit_counter.commit(self.db, |tx| {
             let mut changes = CountChanges::default();
             for (index, record) in records.iter().enumerate() {
                 if !mail_table::apply(tx, record, &mut changes)? {
@@ -158,8 +169,47 @@ impl Backend<Record> for RelayStore {
         })
     }
 
+    fn load_rows(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
+        mail_table::load(self.db, self.path, query)
+    }
+}
+
+impl RelayStore {
+    fn open_database(&mut self) -> OpenDatabase<'_> {
+        OpenDatabase { path: &self.path, db: &self.db, commit_counter: &mut self.commit_counter }
+    }
+
+    /// Reads the secrets that are in files next to the database.
+    fn secrets(&self) -> Result<Secrets, Phrase> {
+        let dir = self.path.parent().filter(|_| self._lock.is_some());
+        let dir = dir.ok_or_else(|| Phrase::new("backup-not-here").with("file", self.path.display()))?;
+        let key_path = dir.join(KEY_FILE);
+        let missing = || Phrase::new("store-key-missing").with("file", key_path.display());
+        let private_key = keyfile::load(&key_path)?.ok_or_else(missing)?;
+        // A lost id is made again at the next start.
+        Ok(Secrets { private_key, reset_id: reset_id::load(dir)?.unwrap_or_default() })
+    }
+}
+
+impl Backend<Record> for RelayStore {
+    fn commit(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
+        self.open_database().commit_records(records, refused)
+    }
+
     fn load(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
-        mail_table::load(&self.db, &self.path, query)
+        self.open_database().load_rows(query)
+    }
+
+    fn backup(
+        &mut self,
+        file: &Path,
+        clock: fn() -> Wall,
+        between: &mut BetweenSteps<'_, Record>,
+    ) -> Result<Wall, Phrase> {
+        let secrets = self.secrets()?;
+        let mut open = self.open_database();
+        let source = (open.path, open.db);
+        backup::write(source, file, &secrets, clock, |progress| between(&mut open, progress))
     }
 
     fn weight(record: &Record) -> usize {

@@ -19,7 +19,7 @@ use crate::base::Phrase;
 pub(super) const RESET_ID_LEN: usize = 16;
 
 /// Name of the file in the relay's folder.
-const FILE: &str = "relay.id";
+pub(super) const FILE: &str = "relay.id";
 
 /// Reads the number, or creates it durably from `random` bytes.
 ///
@@ -29,11 +29,18 @@ pub(super) fn load_or_make(
     dir: &Path,
     random: impl FnOnce() -> [u8; 32],
 ) -> Result<[u8; RESET_ID_LEN], Phrase> {
-    let read = read_small(&dir.join(FILE))?;
-    match read.and_then(|(_, bytes)| decode(&bytes)) {
+    match load(dir)? {
         Some(id) => Ok(id),
         None => renew_reset_id(dir, random),
     }
+}
+
+/// Reads the number. Returns `None` if it is missing or damaged.
+///
+/// # Errors
+/// Returns a phrase for a system error.
+pub(super) fn load(dir: &Path) -> Result<Option<[u8; RESET_ID_LEN]>, Phrase> {
+    Ok(read_small(&dir.join(FILE))?.and_then(|(_, bytes)| decode(&bytes)))
 }
 
 /// Replaces the number durably. For a folder that is a copy of another one, before a relay runs on

@@ -7,12 +7,13 @@
 
 use std::fmt;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crate::base::{Phrase, Query, Row, Ticket};
+use crate::base::{Phrase, Query, Row, Ticket, Wall};
 
 /// Maximum records in one commit: a few milliseconds of SQLite's work, so that the first of a burst
 /// is answered soon.
@@ -46,10 +47,80 @@ pub trait Backend<R>: Send + 'static {
         Ok(Vec::new())
     }
 
+    /// Copies everything that is committed into the new file `file`, in short steps. Calls
+    /// `between` after each step, and ends the copy if that returns `false`. Returns the time of
+    /// `clock` up to which all commits are in the copy.
+    ///
+    /// # Errors
+    /// Returns a phrase. Nothing is left of the file.
+    fn backup(
+        &mut self,
+        file: &Path,
+        _clock: fn() -> Wall,
+        _between: &mut BetweenSteps<'_, R>,
+    ) -> Result<Wall, Phrase> {
+        Err(Phrase::new("backup-not-here").with("file", file.display()))
+    }
+
     /// Returns the approximate memory of a record, in bytes.
     fn weight(_record: &R) -> usize {
         0
     }
+}
+
+/// The part of a [`Backend`] that is available while it is being copied.
+pub trait Records<R> {
+    /// As [`Backend::commit`].
+    ///
+    /// # Errors
+    /// As there.
+    fn commit_records(&mut self, records: &[R], refused: &mut Vec<usize>) -> Result<(), Fault>;
+
+    /// As [`Backend::load`].
+    ///
+    /// # Errors
+    /// As there.
+    fn load_rows(&mut self, query: &Query) -> Result<Vec<Row>, Fault>;
+}
+
+impl<R, B: Backend<R>> Records<R> for B {
+    fn commit_records(&mut self, records: &[R], refused: &mut Vec<usize>) -> Result<(), Fault> {
+        self.commit(records, refused)
+    }
+
+    fn load_rows(&mut self, query: &Query) -> Result<Vec<Row>, Fault> {
+        self.load(query)
+    }
+}
+
+/// Called between two steps of a copy with its progress. Returns whether to continue.
+pub type BetweenSteps<'a, R> = dyn FnMut(&mut dyn Records<R>, BackupProgress) -> bool + 'a;
+
+/// Progress of a copy, in pages of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupProgress {
+    /// Pages copied.
+    pub done: u64,
+    /// Pages in all.
+    pub total: u64,
+}
+
+/// A message about a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupReply {
+    /// It continues.
+    Progress(BackupProgress),
+    /// It is complete, with every commit up to this time. Its bytes may not be on the disk yet.
+    Done(Wall),
+    /// It has failed, and nothing is left of the file.
+    Failed(Phrase),
+}
+
+/// A requested copy.
+struct BackupJob {
+    file: PathBuf,
+    clock: fn() -> Wall,
+    reply: Box<dyn FnMut(BackupReply) + Send>,
 }
 
 /// Cause of a failed commit.
@@ -92,12 +163,46 @@ enum Job<R> {
     /// A record and its weight in bytes.
     Persist(R, usize),
     Load(Query),
+    Backup(BackupJob),
+}
+
+type JobQueue<R> = SyncSender<(Ticket, Job<R>)>;
+
+/// Requests copies of a [`Worker`]'s backend, from any thread.
+pub struct Backups<R>(Arc<Mutex<Option<JobQueue<R>>>>);
+
+impl<R> Backups<R> {
+    /// Begins to copy everything that is committed into the new file `file`, one copy at a time.
+    /// Records are served between its steps. `reply` is called on the store's thread and must not
+    /// block. `clock` returns the wall time.
+    ///
+    /// # Errors
+    /// As [`Worker::persist`]. Then `reply` is not called.
+    pub fn begin(
+        &self,
+        file: PathBuf,
+        clock: fn() -> Wall,
+        reply: impl FnMut(BackupReply) + Send + 'static,
+    ) -> Result<(), SubmitError> {
+        let queue = self.0.lock().expect("nothing panics while it holds this lock");
+        let job = Job::Backup(BackupJob { file, clock, reply: Box::new(reply) });
+        queue.as_ref().map_or(Err(SubmitError::Ended), |queue| submit(queue, Ticket(0), job))
+    }
+}
+
+fn submit<R>(queue: &JobQueue<R>, ticket: Ticket, job: Job<R>) -> Result<(), SubmitError> {
+    queue.try_send((ticket, job)).map_err(|error| match error {
+        TrySendError::Full(_) => SubmitError::Full,
+        TrySendError::Disconnected(_) => SubmitError::Ended,
+    })
 }
 
 /// A thread that makes records durable. Dropping it commits the waiting records, then waits for the
 /// thread to end.
 pub struct Worker<R> {
-    queue: Option<SyncSender<(Ticket, Job<R>)>>,
+    queue: Option<JobQueue<R>>,
+    /// The queue again, for [`Backups`]: the thread ends only when no sender is left.
+    shared_queue: Arc<Mutex<Option<JobQueue<R>>>>,
     waiting_bytes: Arc<AtomicUsize>,
     weigh: fn(&R) -> usize,
     thread: Option<JoinHandle<()>>,
@@ -118,9 +223,15 @@ impl<R: Send + 'static> Worker<R> {
         let waiting = Arc::clone(&waiting_bytes);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || Committer::new(backend, reply, waiting).run(jobs))
+            .spawn(move || Committer::new(reply, waiting).run(backend, jobs))
             .map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
-        Ok(Worker { queue: Some(queue), waiting_bytes, weigh: B::weight, thread: Some(thread) })
+        let shared_queue = Arc::new(Mutex::new(Some(queue.clone())));
+        Ok(Worker { queue: Some(queue), shared_queue, waiting_bytes, weigh: B::weight, thread: Some(thread) })
+    }
+
+    /// Returns a handle for copies of the backend.
+    pub fn backups(&self) -> Backups<R> {
+        Backups(Arc::clone(&self.shared_queue))
     }
 
     /// Submits a record without blocking.
@@ -151,10 +262,7 @@ impl<R: Send + 'static> Worker<R> {
 
     fn submit(&self, ticket: Ticket, job: Job<R>) -> Result<(), SubmitError> {
         let queue = self.queue.as_ref().expect("only drop removes the queue");
-        queue.try_send((ticket, job)).map_err(|error| match error {
-            TrySendError::Full(_) => SubmitError::Full,
-            TrySendError::Disconnected(_) => SubmitError::Ended,
-        })
+        submit(queue, ticket, job)
     }
 
     /// Commits and answers the waiting records, and ends the thread. Afterwards the backend and its
@@ -165,6 +273,8 @@ impl<R: Send + 'static> Worker<R> {
 impl<R> Drop for Worker<R> {
     fn drop(&mut self) {
         self.queue = None;
+        // The lock is poisoned only if this process panics already.
+        self.shared_queue.lock().map(|mut queue| *queue = None).unwrap_or_default();
         let ended = self.thread.take().map(JoinHandle::join);
         if let Some(Err(panic)) = ended
             && !thread::panicking()
@@ -180,8 +290,7 @@ impl<R> fmt::Debug for Worker<R> {
     }
 }
 
-struct Committer<R, B, D> {
-    backend: B,
+struct Committer<R, D> {
     reply: D,
     waiting_bytes: Arc<AtomicUsize>,
     tickets: Vec<Ticket>,
@@ -192,10 +301,15 @@ struct Committer<R, B, D> {
     in_trouble: bool,
 }
 
-impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
-    fn new(backend: B, reply: D, waiting_bytes: Arc<AtomicUsize>) -> Self {
+/// A job that is not part of a commit.
+enum OtherJob {
+    Load(Ticket, Query),
+    Backup(BackupJob),
+}
+
+impl<R, D: FnMut(StoreReply)> Committer<R, D> {
+    fn new(reply: D, waiting_bytes: Arc<AtomicUsize>) -> Self {
         Committer {
-            backend,
             reply,
             waiting_bytes,
             tickets: Vec::new(),
@@ -206,11 +320,11 @@ impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
         }
     }
 
-    fn run(mut self, queue: Receiver<(Ticket, Job<R>)>) {
+    fn run<B: Backend<R>>(mut self, mut backend: B, queue: Receiver<(Ticket, Job<R>)>) {
         while let Ok(first) = queue.recv() {
-            let load = self.collect_batch(first, &queue);
-            let reply = match self.commit() {
-                Ok(()) => load.map_or(Ok(()), |(ticket, query)| self.load(ticket, &query)),
+            let reply = match self.serve(&mut backend, first, &queue) {
+                Ok(Some(backup)) => self.back_up(&mut backend, backup, &queue),
+                Ok(None) => Ok(()),
                 Err(why) => Err(why),
             };
             if let Err(why) = reply {
@@ -221,12 +335,56 @@ impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
         }
     }
 
-    /// Takes the waiting jobs up to the limits of a commit, or up to a load, which is returned.
+    /// Serves the waiting jobs, up to the limits of a commit or up to a copy, which is returned.
+    fn serve(
+        &mut self,
+        backend: &mut dyn Records<R>,
+        first: (Ticket, Job<R>),
+        queue: &Receiver<(Ticket, Job<R>)>,
+    ) -> Result<Option<BackupJob>, Phrase> {
+        let other = self.collect_batch(first, queue);
+        self.commit(backend)?;
+        match other {
+            None => Ok(None),
+            Some(OtherJob::Load(ticket, query)) => self.load(backend, ticket, &query).map(|()| None),
+            Some(OtherJob::Backup(backup)) => Ok(Some(backup)),
+        }
+    }
+
+    /// Makes a copy. Between its steps it serves the waiting jobs. The copy ends with the thread's
+    /// owner, so that it does not delay the end of the process.
+    fn back_up<B: Backend<R>>(
+        &mut self,
+        backend: &mut B,
+        job: BackupJob,
+        queue: &Receiver<(Ticket, Job<R>)>,
+    ) -> Result<(), Phrase> {
+        let BackupJob { file, clock, mut reply } = job;
+        let mut served = Ok(());
+        let mut between = |records: &mut dyn Records<R>, progress| {
+            reply(BackupReply::Progress(progress));
+            match queue.try_recv() {
+                Ok(first) => match self.serve(records, first, queue) {
+                    Ok(other) => refuse_backup(other),
+                    Err(why) => served = Err(why),
+                },
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return false,
+            }
+            served.is_ok()
+        };
+        let copied = backend.backup(&file, clock, &mut between);
+        reply(copied.map_or_else(BackupReply::Failed, BackupReply::Done));
+        served
+    }
+
+    /// Takes the waiting jobs up to the limits of a commit, or up to another job, which is
+    /// returned.
     fn collect_batch(
         &mut self,
         first: (Ticket, Job<R>),
         queue: &Receiver<(Ticket, Job<R>)>,
-    ) -> Option<(Ticket, Query)> {
+    ) -> Option<OtherJob> {
         self.tickets.clear();
         self.records.clear();
         self.refused.clear();
@@ -234,7 +392,8 @@ impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
         let mut next = Some(first);
         while let Some((ticket, job)) = next {
             match job {
-                Job::Load(query) => return Some((ticket, query)),
+                Job::Load(query) => return Some(OtherJob::Load(ticket, query)),
+                Job::Backup(backup) => return Some(OtherJob::Backup(backup)),
                 Job::Persist(record, bytes) => {
                     self.tickets.push(ticket);
                     self.records.push(record);
@@ -247,11 +406,11 @@ impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
         None
     }
 
-    fn commit(&mut self) -> Result<(), Phrase> {
+    fn commit(&mut self, backend: &mut dyn Records<R>) -> Result<(), Phrase> {
         if self.records.is_empty() {
             return Ok(());
         }
-        let committed = self.backend.commit(&self.records, &mut self.refused);
+        let committed = backend.commit_records(&self.records, &mut self.refused);
         self.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         match committed {
             Ok(()) => self.answer_committed(),
@@ -261,8 +420,8 @@ impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
         Ok(())
     }
 
-    fn load(&mut self, ticket: Ticket, query: &Query) -> Result<(), Phrase> {
-        match self.backend.load(query) {
+    fn load(&mut self, backend: &mut dyn Records<R>, ticket: Ticket, query: &Query) -> Result<(), Phrase> {
+        match backend.load_rows(query) {
             Ok(rows) => (self.reply)(StoreReply::Rows(ticket, rows)),
             Err(Fault::Transient(_)) => (self.reply)(StoreReply::Failed(ticket)),
             Err(Fault::Broken(why)) => return Err(why),
@@ -289,6 +448,13 @@ impl<R, B: Backend<R>, D: FnMut(StoreReply)> Committer<R, B, D> {
         for ticket in &self.tickets {
             (self.reply)(StoreReply::Failed(*ticket));
         }
+    }
+}
+
+/// Refuses a second copy during the first.
+fn refuse_backup(other: Option<BackupJob>) {
+    if let Some(BackupJob { mut reply, .. }) = other {
+        reply(BackupReply::Failed(Phrase::new("backup-busy")));
     }
 }
 

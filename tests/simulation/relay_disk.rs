@@ -176,6 +176,7 @@ impl RelayDisk {
             refusals: self.refusals.clone(),
             outboxes: self.outboxes.values().cloned().collect(),
             sessions: self.sessions.values().copied().collect(),
+            restored: None,
         }
     }
 

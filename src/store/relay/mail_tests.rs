@@ -135,6 +135,7 @@ fn watermarks_refusals_and_clock_persist() {
         refusals: vec![owed(4)],
         outboxes: vec![],
         sessions: vec![],
+        restored: None,
     };
     assert_eq!(mail, wanted);
 }

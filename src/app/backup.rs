@@ -1,0 +1,240 @@
+//! `queqiao relay backup` and `queqiao relay restore`.
+//!
+//! A running relay makes its backup itself, because only its own connection to the database sees
+//! every commit without starting again. The request and its answers go through the relay's folder
+//! ([`RequestQueue`]). This process then reads the file back.
+
+use std::path::{self, Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::base::{Fingerprint, Phrase, Wall};
+use crate::net;
+use crate::session::Identity;
+use crate::store::{
+    self, Backend, BackupContent, BackupProgress, BackupReply, RelayStore, RequestQueue, RequestStatus,
+    default_data_dir, verify_backup,
+};
+use crate::ui::Strings;
+use crate::ui::time_format::{TimeFormat, rfc3339};
+
+use super::{CommandResult, ExitStatus, Failure, print, say};
+
+/// Longest time without progress. A backup of 1 GiB on a slow disk advances by several percent in
+/// this time; a relay that makes none is stopped or stuck.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Phrases with which a backup can fail. An answer holds the key and the arguments.
+const FAILURES: [&str; 12] = [
+    "backup-exists",
+    "backup-busy",
+    "backup-stopped",
+    "backup-not-here",
+    "store-disk-full",
+    "store-not-permitted",
+    "store-not-folder",
+    "store-io",
+    "store-database-damaged",
+    "store-key-missing",
+    "store-key-damaged",
+    "store-key-open",
+];
+/// Names of their arguments.
+const ARGS: [&str; 4] = ["file", "cause", "mode", "folder"];
+
+/// Action on a backup.
+#[derive(Clone, Debug)]
+pub enum BackupAction {
+    /// Copies the relay into this new file.
+    Backup(PathBuf),
+    /// Makes a relay of this file.
+    Restore(PathBuf),
+}
+
+/// Executes the operator's action on the relay's folder `data`.
+///
+/// # Errors
+/// [`Failure`]: 74 if a disk fails or is full, 75 if the relay does not answer, otherwise 1.
+pub fn backup(data: Option<&Path>, action: &BackupAction, strings: &Strings) -> CommandResult {
+    let dir = match data {
+        Some(dir) => dir.to_owned(),
+        None => default_data_dir()?.join("relay"),
+    };
+    match action {
+        BackupAction::Backup(file) => back_up(&dir, file, strings),
+        BackupAction::Restore(file) => restore(&dir, file, strings),
+    }
+}
+
+fn back_up(dir: &Path, file: &Path, strings: &Strings) -> CommandResult {
+    // The relay has another working directory.
+    let file = path::absolute(file)
+        .map_err(|why| Phrase::new("store-io").with("file", file.display()).with("cause", why))?;
+    let made = carry_out(dir, &file)?;
+    let content = verify_backup(&file).map_err(|why| match why.key() {
+        // The relay has written it, but into another file system.
+        "backup-missing" => Phrase::new("backup-elsewhere").with("file", file.display()),
+        _ => why,
+    });
+    let content = content.map_err(failure)?;
+    if content.made != made {
+        return Err(Phrase::new("backup-elsewhere").with("file", file.display()).into());
+    }
+    say(strings, &Phrase::new("backup-made").with("file", file.display()).with("until", local(made)));
+    print(&format!("backup {}", summary(&content)))?;
+    Ok(ExitStatus::Done)
+}
+
+fn restore(dir: &Path, file: &Path, strings: &Strings) -> CommandResult {
+    let content = store::restore(file, dir, net::seed).map_err(failure)?;
+    let done = Phrase::new("restore-done").with("folder", dir.display());
+    say(strings, &done.with("since", local(content.made)));
+    print(&format!("restored {}", summary(&content)))?;
+    Ok(ExitStatus::Done)
+}
+
+/// Returns the part of a result line that scripts read.
+fn summary(content: &BackupContent) -> String {
+    let BackupContent { made, private_key, members, letters } = content;
+    let key = Fingerprint::from(&Identity::from_private(*private_key).public());
+    let until = rfc3339(*made).unwrap_or_else(|| "?".to_owned());
+    format!("members={members} messages={letters} until={until} key={key}")
+}
+
+/// Returns a time as people read it, with its date.
+pub(super) fn local(at: Wall) -> String {
+    TimeFormat::new(TimeZone::system()).format(at, Wall(0))
+}
+
+/// Returns the failure for a phrase of the store.
+fn failure(phrase: Phrase) -> Failure {
+    let status = match phrase.key() {
+        "store-disk-full" | "store-io" => ExitStatus::Disk,
+        "backup-silent" | "backup-busy" | "backup-stopped" => ExitStatus::Later,
+        _ => ExitStatus::Failed,
+    };
+    Failure { status, phrase: Some(phrase) }
+}
+
+/// Makes a backup: through the relay that holds the folder, or in this process if there is none.
+/// Returns the time up to which it is complete.
+fn carry_out(dir: &Path, file: &Path) -> Result<Wall, Failure> {
+    // Opens an existing folder only: another one must not become a relay's.
+    let mut requests = RequestQueue::open_to_ask(dir)?;
+    let mut asked = None;
+    let mut last_answer = String::new();
+    let mut silent = Duration::ZERO;
+    loop {
+        match RelayStore::open(dir, net::seed) {
+            Ok((mut store, _)) => {
+                if let Some(RequestStatus::Answered(answer)) =
+                    asked.map(|id| requests.withdraw(id)).transpose()?
+                    && let Some(result) = finished(&answer)
+                {
+                    return result;
+                }
+                return store.backup(file, net::wall, &mut |_, _| true).map_err(failure);
+            }
+            Err(phrase) if phrase.key() != "relay-busy" => return Err(phrase.into()),
+            Err(busy) if silent >= PROGRESS_WITHIN => {
+                asked.map(|id| requests.withdraw(id)).transpose()?;
+                let pid = busy.args().iter().find(|arg| arg.0 == "pid").map_or("?", |arg| &arg.1);
+                return Err(failure(Phrase::new("backup-silent").with("pid", pid)));
+            }
+            Err(_) => {}
+        }
+        let id = match asked {
+            Some(id) => id,
+            None => *asked.insert(requests.ask_backup(file)?),
+        };
+        match requests.state(id)? {
+            RequestStatus::Answered(answer) => {
+                if let Some(result) = finished(&answer) {
+                    requests.withdraw(id)?;
+                    return result;
+                }
+                if answer != last_answer {
+                    silent = Duration::ZERO;
+                    last_answer = answer;
+                }
+            }
+            RequestStatus::Gone => asked = None,
+            RequestStatus::Waiting => {}
+        }
+        thread::sleep(LOOK_EVERY);
+        silent += LOOK_EVERY;
+    }
+}
+
+/// Returns the result in an answer; `None` while the backup continues.
+fn finished(answer: &str) -> Option<Result<Wall, Failure>> {
+    match decode(answer) {
+        Some(BackupReply::Progress(_)) => None,
+        Some(BackupReply::Done(made)) => Some(Ok(made)),
+        Some(BackupReply::Failed(phrase)) => Some(Err(failure(phrase))),
+        None => {
+            let phrase = Phrase::new("store-database-damaged").with("file", "requests.sqlite");
+            Some(Err(phrase.with("cause", answer).into()))
+        }
+    }
+}
+
+/// Returns the stored form of a reply.
+pub(super) fn encode(reply: &BackupReply) -> String {
+    match reply {
+        BackupReply::Progress(BackupProgress { done, total }) => format!("copied {done} {total}"),
+        BackupReply::Done(made) => format!("done {}", made.0),
+        BackupReply::Failed(phrase) => {
+            let args = serde_json::to_string(phrase.args()).expect("texts are valid JSON");
+            format!("failed {} {args}", phrase.key())
+        }
+    }
+}
+
+/// Parses the output of [`encode`]; `None` for anything else.
+fn decode(answer: &str) -> Option<BackupReply> {
+    let (word, rest) = answer.split_once(' ')?;
+    match word {
+        "copied" => {
+            let (done, total) = rest.split_once(' ')?;
+            let progress = BackupProgress { done: done.parse().ok()?, total: total.parse().ok()? };
+            Some(BackupReply::Progress(progress))
+        }
+        "done" => rest.parse().ok().map(|made| BackupReply::Done(Wall(made))),
+        "failed" => {
+            let (key, args) = rest.split_once(' ')?;
+            let key = FAILURES.into_iter().find(|known| *known == key)?;
+            let args: Vec<(String, String)> = serde_json::from_str(args).ok()?;
+            let add = |phrase: Phrase, (name, value): (String, String)| {
+                Some(phrase.with(ARGS.into_iter().find(|known| *known == name)?, value))
+            };
+            args.into_iter().try_fold(Phrase::new(key), add).map(BackupReply::Failed)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reply_reads_back_as_written() {
+        let failed = |key| Phrase::new(key).with("file", "/a b\n\"c").with("cause", "完");
+        let replies = FAILURES.map(|key| BackupReply::Failed(failed(key)));
+        let others = [
+            BackupReply::Progress(BackupProgress { done: 3, total: 9 }),
+            BackupReply::Done(Wall(7)),
+            BackupReply::Failed(Phrase::new("backup-busy")),
+        ];
+        for reply in replies.iter().chain(&others) {
+            assert_eq!(decode(&encode(reply)).as_ref(), Some(reply));
+        }
+        for wrong in ["", "done", "done x", "failed other []", "failed backup-busy {}", "copied 1"] {
+            assert_eq!(decode(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Copies of a relay in one file, made while it runs.
+//!
+//! A copy is the relay's database with one more table, which holds the relay's private key and its
+//! reset id. Another application id in the header keeps the file from being used as a database.
+//!
+//! SQLite's backup interface copies pages in steps. Commits of the same connection between two
+//! steps reach the copy as well, so it contains everything up to its end and never starts again.
+
+#![allow(clippy::disallowed_types, reason = "the length of a step is measured")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::checksums::{Checksum, checksum, unsigned};
+use super::database::phrase;
+use super::files::{io_phrase, sync_folder_of};
+use super::reset_id::RESET_ID_LEN;
+use super::worker::BackupProgress;
+use crate::base::{Phrase, Wall};
+
+/// Application id of a copy: `QQBK`.
+pub(super) const APPLICATION_ID: u32 = 0x5151_424B;
+
+/// Table of a copy that a relay's database does not have.
+const SCHEMA: &str = "
+CREATE TABLE backup(
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  made INTEGER NOT NULL,
+  private_key BLOB NOT NULL,
+  reset_id BLOB NOT NULL,
+  sum BLOB NOT NULL
+) STRICT;";
+
+/// Length after which a step ends. 10 ms: a commit waits for no more than this and a few reads.
+const STEP_TIME: Duration = Duration::from_millis(10);
+/// Pages copied between two looks at the clock. 16 pages of 4 KiB need one read of most disks.
+const STEP_PAGES: i32 = 16;
+/// Mode of a copy: it holds the relay's private key.
+const FILE_MODE: u32 = 0o600;
+/// Endings of the files that SQLite may keep next to a database.
+const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The relay's secrets that are not in its database.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub(super) struct Secrets {
+    pub(super) private_key: [u8; 32],
+    pub(super) reset_id: [u8; RESET_ID_LEN],
+}
+
+/// Copies `db`, whose file is `path`, into the new file `file`. Calls `between` after each step,
+/// and stops if that returns `false`. Returns the time of `clock` up to which all commits are in
+/// the copy, which is not synced.
+///
+/// # Errors
+/// Returns `backup-exists`, `backup-stopped`, or a phrase for a system error. Nothing is left of
+/// the file.
+pub(super) fn write(
+    (path, db): (&Path, &Connection),
+    file: &Path,
+    secrets: &Secrets,
+    clock: fn() -> Wall,
+    between: impl FnMut(BackupProgress) -> bool,
+) -> Result<Wall, Phrase> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file);
+    created.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Phrase::new("backup-exists").with("file", file.display()),
+        _ => io_phrase(file, &error),
+    })?;
+    let told = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => phrase(path, &error),
+        _ => phrase(file, &error),
+    };
+    let written = copy(db, file, clock, between).map_err(told).and_then(|made| {
+        let made = made.ok_or_else(|| Phrase::new("backup-stopped").with("file", file.display()))?;
+        finish(file, secrets, made).map_err(told).map(|()| made)
+    });
+    written.inspect_err(|_| remove(file))
+}
+
+/// Removes an unfinished database and the files next to it, as far as possible.
+pub(super) fn remove(file: &Path) {
+    let side_files = SIDE_FILES.map(|ending| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(ending);
+        name
+    });
+    for path in side_files.iter().map(Path::new).chain([file]) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Opens a database that no other process uses and that is synced as a whole at its end.
+pub(super) fn open_unsynced(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags)?;
+    db.pragma_update(None, "synchronous", "off")?;
+    Ok(db)
+}
+
+/// Writes a finished file and its name to the disk.
+///
+/// # Errors
+/// Returns an error of the file system.
+pub(super) fn sync(file: &Path) -> io::Result<()> {
+    File::open(file)?.sync_all()?;
+    sync_folder_of(file)
+}
+
+/// Returns the time up to which the copy is complete; `None` if `between` has stopped it.
+fn copy(
+    db: &Connection,
+    file: &Path,
+    clock: fn() -> Wall,
+    mut between: impl FnMut(BackupProgress) -> bool,
+) -> rusqlite::Result<Option<Wall>> {
+    let mut target = open_unsynced(file)?;
+    target.pragma_update(None, "journal_mode", "off")?;
+    let backup = Backup::new(db, &mut target)?;
+    loop {
+        // Every commit up to now is in the copy once the last step is done.
+        let at = clock();
+        let began = Instant::now();
+        let mut step = backup.step(STEP_PAGES)?;
+        while step == StepResult::More && began.elapsed() < STEP_TIME {
+            step = backup.step(STEP_PAGES)?;
+        }
+        let progress = backup.progress();
+        let total = progress.pagecount.try_into().unwrap_or(0);
+        let left: u64 = progress.remaining.try_into().unwrap_or(0);
+        if step == StepResult::Done {
+            return Ok(Some(at));
+        }
+        if !between(BackupProgress { done: total - left.min(total), total }) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Adds the secrets, and makes one file of the copy.
+fn finish(file: &Path, secrets: &Secrets, made: Wall) -> rusqlite::Result<()> {
+    let target = open_unsynced(file)?;
+    // The copied header asks for a log.
+    target.pragma_update(None, "journal_mode", "delete")?;
+    target.execute_batch(SCHEMA)?;
+    let put = "INSERT INTO backup(one, made, private_key, reset_id, sum) VALUES (1, ?1, ?2, ?3, ?4)";
+    let Secrets { private_key, reset_id } = secrets;
+    target.execute(put, params![made.0 as i64, private_key, reset_id, row_checksum(made, secrets)])?;
+    target.pragma_update(None, "application_id", APPLICATION_ID)
+}
+
+/// Reads what [`write`] has added to a database. Returns `None` if the row is missing or damaged.
+pub(super) fn read_secrets(db: &Connection) -> rusqlite::Result<Option<(Wall, Secrets)>> {
+    let select = "SELECT made, private_key, reset_id, sum FROM backup";
+    let row = db.query_row(select, [], |row| {
+        let made = Wall(unsigned(row, 0)?);
+        let secrets = Secrets { private_key: row.get(1)?, reset_id: row.get(2)? };
+        let is_whole = row.get::<_, Checksum>(3)? == row_checksum(made, &secrets);
+        Ok(is_whole.then_some((made, secrets)))
+    });
+    Ok(row.optional()?.flatten())
+}
+
+/// Turns a copy into a relay's database, in a transaction of `db`.
+pub(super) fn remove_secrets(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "secure_delete", "on")?;
+    db.execute_batch("DROP TABLE backup")
+}
+
+fn row_checksum(made: Wall, secrets: &Secrets) -> Checksum {
+    let rest = [&secrets.private_key[..], &secrets.reset_id].concat();
+    checksum("backup", &[], &[made.0], &rest)
+}

@@ -1,0 +1,166 @@
+//! Backups of a relay: reads them back, and restores a relay's folder from one.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use super::backup::{self, Secrets};
+use super::database::{self, Kind, damaged, phrase};
+use super::files::{create_folder, io_phrase, open_private, sync_folder_of};
+use super::lock::{FolderLock, LockError};
+use super::relay::{KEY_FILE, KIND, RELAY_DATABASE};
+use super::{
+    commit_counter, keyfile, mail_table, members_table, membership_table, reset_id, restored_table,
+    waiting_counts_table,
+};
+use crate::base::{Phrase, Wall};
+use crate::relay::Restored;
+
+/// A backup: a relay's database with [`backup::APPLICATION_ID`].
+const BACKUP: Kind = Kind { application_id: backup::APPLICATION_ID, ..KIND };
+/// Entries of a new file system, which do not make a folder a used one.
+const FOREIGN_ENTRIES: [&str; 1] = ["lost+found"];
+
+/// Content of a backup.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BackupContent {
+    /// The time up to which every commit is in it.
+    pub made: Wall,
+    /// The relay's private key.
+    pub private_key: [u8; 32],
+    /// Number of members.
+    pub members: usize,
+    /// Number of waiting letters.
+    pub letters: usize,
+}
+
+/// Omits the private key.
+impl std::fmt::Debug for BackupContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let BackupContent { made, members, letters, .. } = self;
+        let mut all = f.debug_struct("BackupContent");
+        all.field("made", made).field("members", members).field("letters", letters).finish_non_exhaustive()
+    }
+}
+
+/// Reads a whole backup, checks every page and row, and writes it to the disk.
+///
+/// # Errors
+/// Returns `backup-missing`, `backup-not-one`, or a phrase as [`super::RelayStore::open`].
+pub fn verify_backup(file: &Path) -> Result<BackupContent, Phrase> {
+    let (_, content) = read(file)?;
+    backup::sync(file).map_err(|error| io_phrase(file, &error))?;
+    Ok(content)
+}
+
+/// Restores a relay into `dir`, which must be empty or missing. `seed` provides random values.
+///
+/// The new relay has the members, letters and key of the backup. It gets another reset id, and
+/// hints of sessions are dropped: a session index of the earlier relay is none of this one.
+///
+/// # Errors
+/// Returns `restore-not-empty` (`folder`), or a phrase as [`verify_backup`]. The folder is then as
+/// before.
+pub fn restore(file: &Path, dir: &Path, seed: impl FnOnce() -> [u8; 32]) -> Result<BackupContent, Phrase> {
+    let (source, content) = read(file)?;
+    create_folder(dir)?;
+    check_empty(dir)?;
+    let lock = FolderLock::take(dir).map_err(|error| match error {
+        LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
+        LockError::System(phrase) => phrase,
+    });
+    let restored = lock.and_then(|lock| write(&source, file, dir, seed).map(|()| lock));
+    if restored.is_err() {
+        remove_new_files(dir);
+    }
+    restored.map(|_lock| content)
+}
+
+/// Opens a backup and checks it.
+fn read(file: &Path) -> Result<(Connection, BackupContent), Phrase> {
+    if !database::exists(file) {
+        return Err(Phrase::new("backup-missing").with("file", file.display()));
+    }
+    database::check_header(file, &BACKUP).map_err(|why| match why.key() {
+        "store-not-database" => Phrase::new("backup-not-one").with("file", file.display()),
+        _ => why,
+    })?;
+    let told = |error: rusqlite::Error| phrase(file, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags).map_err(told)?;
+    let check: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(told)?;
+    if check != "ok" {
+        return Err(damaged(file, check));
+    }
+    let secrets = backup::read_secrets(&db).map_err(told)?;
+    let (made, Secrets { private_key, .. }) =
+        secrets.as_ref().ok_or_else(|| damaged(file, "backup")).map(|(made, secrets)| (*made, secrets))?;
+    let members = members_table::read_members(&db, file)?.len();
+    membership_table::read_membership(&db, file)?;
+    mail_table::read_mail(&db, file)?;
+    let waiting = waiting_counts_table::read(&db).map_err(told)?.ok_or_else(|| damaged(file, "waiting"))?;
+    mail_table::check_letters(&db, file, &waiting)?;
+    let letters = waiting.iter().map(|waiting| waiting.letters).sum();
+    let private_key = *private_key;
+    drop(secrets);
+    Ok((db, BackupContent { made, private_key, members, letters }))
+}
+
+fn check_empty(dir: &Path) -> Result<(), Phrase> {
+    for entry in fs::read_dir(dir).map_err(|error| io_phrase(dir, &error))? {
+        let name = entry.map_err(|error| io_phrase(dir, &error))?.file_name();
+        if !FOREIGN_ENTRIES.iter().any(|foreign| name == *foreign) {
+            return Err(Phrase::new("restore-not-empty").with("folder", dir.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the relay's files. The database gets its name last, so that no relay starts on half of
+/// them.
+fn write(
+    source: &Connection,
+    file: &Path,
+    dir: &Path,
+    seed: impl FnOnce() -> [u8; 32],
+) -> Result<(), Phrase> {
+    let path = dir.join(RELAY_DATABASE);
+    let fresh = new_database(dir);
+    let told = |error: rusqlite::Error| phrase(&fresh, &error);
+    open_private(&fresh).map_err(|error| io_phrase(&fresh, &error))?;
+    let (made, secrets) =
+        backup::read_secrets(source).map_err(told)?.ok_or_else(|| damaged(file, "backup"))?;
+    let commits = write_database(source, &fresh, made).map_err(told)?;
+    keyfile::create(&dir.join(KEY_FILE), "this relay", &secrets.private_key)?;
+    reset_id::renew_reset_id(dir, seed)?;
+    commit_counter::create(&path, commits)?;
+    let named = backup::sync(&fresh).and_then(|()| fs::rename(&fresh, &path));
+    named.and_then(|()| sync_folder_of(&path)).map_err(|error| io_phrase(&path, &error))
+}
+
+fn new_database(dir: &Path) -> std::path::PathBuf {
+    dir.join(format!("{RELAY_DATABASE}.new"))
+}
+
+/// Copies a backup and makes a relay's database of it. Returns its number of commits.
+fn write_database(source: &Connection, fresh: &Path, made: Wall) -> rusqlite::Result<u64> {
+    let mut db = backup::open_unsynced(fresh)?;
+    Backup::new(source, &mut db)?.step(-1)?;
+    backup::remove_secrets(&db)?;
+    db.execute_batch("DELETE FROM sessions")?;
+    let clock = mail_table::read_clock(&db)?.unwrap_or(0);
+    let last_seq = mail_table::last_seq(&db)?;
+    restored_table::write(&db, &Restored::new(made, clock, last_seq))?;
+    db.pragma_update(None, "application_id", KIND.application_id)?;
+    commit_counter::count(&db)
+}
+
+/// Removes what [`restore`] has written into a folder that was empty.
+fn remove_new_files(dir: &Path) {
+    backup::remove(&new_database(dir));
+    for name in [KEY_FILE, reset_id::FILE, "relay.sqlite-commits", "lock"] {
+        let _ = fs::remove_file(dir.join(name));
+    }
+}
