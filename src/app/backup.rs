@@ -17,10 +17,9 @@ use crate::store::{
     self, Backend, BackupContent, BackupProgress, BackupReply, RelayStore, RequestQueue, RequestStatus,
     default_data_dir, verify_backup,
 };
-use crate::ui::Strings;
 use crate::ui::time_format::{TimeFormat, rfc3339};
 
-use super::{CommandResult, ExitStatus, Failure, print, say};
+use super::outcome::{ExitStatus, Failure};
 
 /// Longest time without progress. A backup of 1 GiB on a slow disk advances by several percent in
 /// this time; a relay that makes none is stopped or stuck.
@@ -54,22 +53,30 @@ pub enum BackupAction {
     Restore(PathBuf),
 }
 
+/// Result of an action.
+pub(super) struct BackupDone {
+    /// For the operator.
+    pub(super) notice: Phrase,
+    /// The line of results.
+    pub(super) line: String,
+}
+
 /// Executes the operator's action on the relay's folder `data`.
 ///
 /// # Errors
 /// [`Failure`]: 74 if a disk fails or is full, 75 if the relay does not answer, otherwise 1.
-pub fn backup(data: Option<&Path>, action: &BackupAction, strings: &Strings) -> CommandResult {
+pub(super) fn run(data: Option<&Path>, action: &BackupAction) -> Result<BackupDone, Failure> {
     let dir = match data {
         Some(dir) => dir.to_owned(),
         None => default_data_dir()?.join("relay"),
     };
     match action {
-        BackupAction::Backup(file) => back_up(&dir, file, strings),
-        BackupAction::Restore(file) => restore(&dir, file, strings),
+        BackupAction::Backup(file) => back_up(&dir, file),
+        BackupAction::Restore(file) => restore(&dir, file),
     }
 }
 
-fn back_up(dir: &Path, file: &Path, strings: &Strings) -> CommandResult {
+fn back_up(dir: &Path, file: &Path) -> Result<BackupDone, Failure> {
     // The relay has another working directory.
     let file = path::absolute(file)
         .map_err(|why| Phrase::new("store-io").with("file", file.display()).with("cause", why))?;
@@ -83,17 +90,15 @@ fn back_up(dir: &Path, file: &Path, strings: &Strings) -> CommandResult {
     if content.made != made {
         return Err(Phrase::new("backup-elsewhere").with("file", file.display()).into());
     }
-    say(strings, &Phrase::new("backup-made").with("file", file.display()).with("until", local(made)));
-    print(&format!("backup {}", summary(&content)))?;
-    Ok(ExitStatus::Done)
+    let notice = Phrase::new("backup-made").with("file", file.display()).with("until", local(made));
+    Ok(BackupDone { notice, line: format!("backup {}", summary(&content)) })
 }
 
-fn restore(dir: &Path, file: &Path, strings: &Strings) -> CommandResult {
+fn restore(dir: &Path, file: &Path) -> Result<BackupDone, Failure> {
     let content = store::restore(file, dir, net::seed).map_err(failure)?;
-    let done = Phrase::new("restore-done").with("folder", dir.display());
-    say(strings, &done.with("since", local(content.made)));
-    print(&format!("restored {}", summary(&content)))?;
-    Ok(ExitStatus::Done)
+    let notice = Phrase::new("restore-done").with("folder", dir.display());
+    let notice = notice.with("since", local(content.made));
+    Ok(BackupDone { notice, line: format!("restored {}", summary(&content)) })
 }
 
 /// Returns the part of a result line that scripts read.

@@ -33,7 +33,7 @@ mod server;
 mod setup;
 mod trust;
 
-pub use backup::{BackupAction, backup};
+pub use backup::BackupAction;
 pub use bench::{
     BenchMode, BenchOptions, BenchServer, IDLE_MAX, IdleOptions, SIZE_MIN as BENCH_SIZE_MIN, bench,
     bench_idle,
@@ -54,10 +54,23 @@ pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;
 pub use trust::trust;
 
+use std::path::Path;
+
 use crate::base::Phrase;
 pub use crate::net::{BindAddr, BindAddrError};
 use crate::ui::Strings;
 use crate::ui::terminal::{WriteResult, write_err, write_out};
+
+/// Backs up or restores the relay in the folder `data`.
+///
+/// # Errors
+/// [`Failure`]: 74 if a disk fails or is full, 75 if the relay does not answer, otherwise 1.
+pub fn backup(data: Option<&Path>, action: &BackupAction, strings: &Strings) -> CommandResult {
+    let done = backup::run(data, action)?;
+    say(strings, &done.notice);
+    print(&done.line)?;
+    Ok(ExitStatus::Done)
+}
 
 /// Writes a phrase to standard error. A closed stderr is not an error.
 pub fn say(strings: &Strings, phrase: &Phrase) {

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::net::{self, BindAddr, LoopHandle, NetConfig, Signal};
-use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits};
+use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits, PersistedMail};
 use crate::store::{RELAY_DATABASE, RelayStore, default_data_dir};
 use crate::ui::Strings;
 use crate::ui::terminal::has_hung_up;
 
+use super::backup;
 use super::operator_requests::OperatorRequests;
 use super::relay_addresses::Announcement;
 use super::server::{RelayServer, ServeOptions, ServerNews};
@@ -91,10 +92,7 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     {
         say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
     }
-    if let Some(restored) = state.mail.restored.filter(|_| state.mail.is_restore_recent(&options.limits)) {
-        let since = super::backup::local(restored.missing_since);
-        say(strings, &Phrase::new("relay-restored").with("since", since));
-    }
+    tell_restored(&state.mail, &options.limits, strings);
     let mut limits = options.limits.clone();
     // A relay that is reachable from this machine only needs no limit for all addresses together.
     limits.all_names_per_hour.take_if(|_| !is_public);
@@ -193,6 +191,14 @@ impl Teller {
             ServerNews::Event(event) => log::debug!("{event:?}"),
             ServerNews::Trouble(phrase) => say(strings, &phrase),
         }
+    }
+}
+
+/// Tells the operator of a relay that was restored from a backup since when letters are missing.
+fn tell_restored(mail: &PersistedMail, limits: &Limits, strings: &Strings) {
+    if let Some(restored) = mail.restored.filter(|_| mail.is_restore_recent(limits)) {
+        let since = backup::local(restored.missing_since);
+        say(strings, &Phrase::new("relay-restored").with("since", since));
     }
 }
 

@@ -581,6 +581,16 @@ pub enum Event {
         /// The relay.
         relay: HostPort,
     },
+    /// The relay was restored from a backup and has lost letters that it had accepted. They may not
+    /// have arrived, and are sent again.
+    LostByRelay {
+        /// The relay.
+        relay: HostPort,
+        /// Their recipient.
+        to: Name,
+        /// Their number.
+        letters: usize,
+    },
     /// Another machine signed in with the same key. This client has stopped.
     Replaced {
         /// The relay.

@@ -7,6 +7,7 @@
 //! all letters that were not accepted. Conversations never wait for each other.
 
 mod letters;
+mod lost;
 mod old_copy;
 mod receipts;
 mod refused;
@@ -87,6 +88,17 @@ pub(super) struct NextLetter<'a> {
     pub(super) prev: u64,
     pub(super) mark: Mark,
     pub(super) made: &'a LetterBody,
+}
+
+/// The next query of a conversation's receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ReceiptQuery<'a> {
+    pub(super) to: &'a Name,
+    pub(super) outbox: OutboxId,
+    /// The last letter that is accepted and not delivered; 0 if there is none.
+    pub(super) accepted: u64,
+    /// The last letter before all of those in the outbox.
+    pub(super) settled: u64,
 }
 
 #[derive(Debug)]
@@ -231,6 +243,7 @@ impl Outbox {
             until: Wall(0),
             unanswered_before: true,
             lost_unanswered: !accepted,
+            is_lost: false,
         });
     }
 
@@ -287,6 +300,7 @@ impl Outbox {
             until: Wall(0),
             unanswered_before: false,
             lost_unanswered: false,
+            is_lost: false,
         });
         number
     }
@@ -371,10 +385,13 @@ impl Outbox {
         self.queries = open.into_iter().take(QUERIES_MAX).map(|(_, to)| to.clone()).rev().collect();
     }
 
-    /// Returns the next recipient and outbox to query. [`Outbox::mark_query_sent`] follows once it
-    /// is sent.
-    pub(super) fn next_query(&self) -> Option<(&Name, OutboxId)> {
-        self.queries.last().map(|to| (to, self.id))
+    /// Returns the next query. [`Outbox::mark_query_sent`] follows once it is sent.
+    pub(super) fn next_query(&self) -> Option<ReceiptQuery<'_>> {
+        let to = self.queries.last()?;
+        let conversation = self.conversations.get(to);
+        let accepted = conversation.map_or(0, Conversation::last_accepted);
+        let settled = conversation.map_or(0, |conversation| conversation.reach.taken);
+        Some(ReceiptQuery { to, outbox: self.id, accepted, settled })
     }
 
     /// Removes the query of [`Outbox::next_query`], which was sent.

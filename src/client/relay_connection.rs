@@ -389,7 +389,7 @@ impl RelayConnection {
             ToClient::Marked { mark } => self.handle_marked(now.tick, ctx, mark, out),
             ToClient::NameRefused { reason, name } => self.handle_name_refused(reason, name, out),
             ToClient::Receipt(receipt) => self.handle_receipt(ctx, &receipt, out),
-            ToClient::Refused(refused) => self.handle_refused(ctx, &refused),
+            ToClient::Refused(refused) => self.handle_refused(ctx, &refused, out),
             ToClient::Delivery(delivery) => return self.handle_delivery(now, ctx, &delivery, out),
         }
         true
@@ -405,15 +405,18 @@ impl RelayConnection {
         }
     }
 
-    fn handle_refused(&mut self, ctx: &mut ClientContext, refused: &Refused<'_>) {
+    fn handle_refused(&mut self, ctx: &mut ClientContext, refused: &Refused<'_>, out: &mut Out) {
         let Refused { to, id, through, reason, may_have_arrived, nearest } = *refused;
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
         let refused = ReceivedRefusal { to, id, through, reason, may_have_arrived, nearest };
         let relay = &self.config.addr;
         let outbox = self.mail.outbox.base();
-        self.mail.outbox.handle_refused(refused, |to, number, reason, may_have_arrived| {
+        let lost = self.mail.outbox.handle_refused(refused, |to, number, reason, may_have_arrived| {
             ctx.commit_queue.push(record_of_refusal(relay, outbox, to, number, reason, may_have_arrived));
         });
+        if let (1.., Ok(to)) = (lost, to.parse()) {
+            out.show(Event::LostByRelay { relay: relay.clone(), to, letters: lost });
+        }
     }
 
     pub(super) fn flush(&mut self, now: Now, ctx: &ClientContext, out: &mut Out) {

@@ -5,7 +5,7 @@ use crate::wire::features::Features;
 use crate::wire::message::{Reason, ToRelay};
 
 use super::api::{Event, NotQueued, Progress, Record};
-use super::outbox::{Outbox, ProgressUpdate, Refusal};
+use super::outbox::{Outbox, ProgressUpdate, ReceiptQuery, Refusal};
 use super::received_index::ReceivedIndex;
 
 /// The letters of one relay.
@@ -45,8 +45,8 @@ impl RelayMail {
             }
             self.outbox.mark_refusal_sent();
         }
-        while let Some((to, outbox)) = self.outbox.next_query() {
-            if !say(ToRelay::QueryReceipt { to: to.as_str(), outbox }) {
+        while let Some(ReceiptQuery { to, outbox, accepted, settled }) = self.outbox.next_query() {
+            if !say(ToRelay::QueryReceipt { to: to.as_str(), outbox, accepted, settled }) {
                 return;
             }
             self.outbox.mark_query_sent();

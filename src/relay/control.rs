@@ -11,6 +11,7 @@ use crate::wire::frame::StreamId;
 use crate::wire::message::ToRelay;
 
 use super::limits::RateLimiter;
+use super::lost_letters::LostLetters;
 use super::mailbox::StoredThrough;
 use super::membership::MembershipChange;
 use super::sessions::{SessionSlot, SignInState};
@@ -118,7 +119,10 @@ impl Relay {
             Ok(Some(ToRelay::Read { from, outbox, through })) => {
                 is_news = self.handle_read(now.tick, slot, from, outbox, through, out);
             }
-            Ok(Some(ToRelay::QueryReceipt { to, outbox })) => self.handle_receipt_query(slot, to, outbox),
+            Ok(Some(ToRelay::QueryReceipt { to, outbox, accepted, settled })) => {
+                self.handle_lost(now.tick, slot, (to, outbox), LostLetters { accepted, settled }, out);
+                self.handle_receipt_query(slot, to, outbox);
+            }
             Ok(Some(ToRelay::RefusalReceived { to, id })) => {
                 is_news = self.handle_refusal_received(slot, to, id, out)
             }

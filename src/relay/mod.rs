@@ -23,6 +23,7 @@ mod guests;
 mod idle_flows;
 mod limits;
 mod lookups;
+mod lost_letters;
 mod mailbox;
 mod mailbox_storage;
 mod marks;
@@ -246,6 +247,8 @@ pub struct Relay {
     tickets: Tickets,
     unwritten: Unwritten,
     full_seconds: FullSeconds,
+    /// Origin of a relay that was restored from a backup.
+    restored: Option<Restored>,
     echo_outbox: crate::base::OutboxId,
     echo_name: Name,
     deadlines: Deadlines<Timer>,
@@ -285,6 +288,7 @@ impl Relay {
             tickets: Tickets::default(),
             unwritten: Unwritten::default(),
             full_seconds: FullSeconds::default(),
+            restored: config.mail.restored,
             echo_name: routing::ECHO.parse().expect("`echo` is a valid name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
             members,

@@ -12,7 +12,7 @@ use super::{Relay, Timer};
 impl Relay {
     /// Restores mailboxes and flows. Letters stay on disk until their recipients sign in.
     pub(super) fn restore_mail(&mut self, mail: PersistedMail) {
-        // A letter taken after the backup may have any number up to the floor.
+        // A letter taken after the backup may have any number up to this one.
         let seq_floor = mail.restored.map_or(0, |restored| restored.seq_floor);
         self.mailboxes.last_seq = mail.last_seq.max(seq_floor);
         self.mailboxes.clock.base = mail.clock;

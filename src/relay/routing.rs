@@ -167,14 +167,14 @@ impl Relay {
             return self.refuse_unknown(now.tick, slot, sender, letter, false);
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
-        let MemberState { flows, letters, .. } = &mut self.member_states[sender.0];
-        if flows.redeem_retry_pass(flow, letter.id.number) && self.limits.per_sender {
-            letters.refund(self.limits.letter_interval());
-        }
+        self.redeem_retry_pass(sender, flow, letter.id.number);
         let numbered = Numbered { number: letter.id.number, prev: letter.prev, mark: letter.mark };
-        let refusal = match flows.check_order(flow, letter.to, numbered) {
+        let refusal = match self.member_states[sender.0].flows.check_order(flow, letter.to, numbered) {
             OrderCheck::OldCopy => return self.refuse_old_copy(slot, letter),
             OrderCheck::Repeated => return self.sessions.mark(slot),
+            OrderCheck::Next if self.is_behind_lost(now.tick, sender, flow, letter) => {
+                return self.refuse_behind_lost(now, slot, sender, flow, letter, out);
+            }
             OrderCheck::Next if self.sessions.intake(slot) == IntakePolicy::KnownOnly => Some(Reason::Full),
             OrderCheck::Behind(reason) => Some(reason),
             OrderCheck::Full => Some(Reason::Full),
@@ -222,9 +222,17 @@ impl Relay {
         }
     }
 
+    /// Refunds the cost of a letter that is sent again because it was refused as `behind`.
+    fn redeem_retry_pass(&mut self, sender: MemberId, flow: FlowId, number: u64) {
+        let MemberState { flows, letters, .. } = &mut self.member_states[sender.0];
+        if flows.redeem_retry_pass(flow, number) && self.limits.per_sender {
+            letters.refund(self.limits.letter_interval());
+        }
+    }
+
     /// Records a letter, taken or refused, that began a new flow. Both names count as used, so that
     /// nothing ever refers to an unused name.
-    fn record_letter(&mut self, now: Tick, sender: MemberId, to: Destination, out: &mut Out) {
+    pub(super) fn record_letter(&mut self, now: Tick, sender: MemberId, to: Destination, out: &mut Out) {
         self.watch_flows(now);
         self.note_used(sender, out);
         if let Destination::Member(to) = to {

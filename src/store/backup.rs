@@ -38,10 +38,14 @@ CREATE TABLE backup(
   sum BLOB NOT NULL
 ) STRICT;";
 
-/// Length after which a step ends. 10 ms: a commit waits for no more than this and a few reads.
+/// Desired length of a step, with the sync of what it has written. 10 ms: a step that takes longer
+/// halves the next one, so that a commit waits for less than 50 ms even if a step takes four times
+/// as long.
 const STEP_TIME: Duration = Duration::from_millis(10);
-/// Pages copied between two looks at the clock. 16 pages of 4 KiB need one read of most disks.
-const STEP_PAGES: i32 = 16;
+/// Pages in the smallest step, also the first one. 16 pages of 4 KiB are one read of most disks.
+const PAGES_MIN: i32 = 16;
+/// Pages in the largest step: 1 MiB, a hundredth of a second of a slow disk.
+const PAGES_MAX: i32 = 256;
 /// Mode of a copy: it holds the relay's private key.
 const FILE_MODE: u32 = 0o600;
 /// Endings of the files that SQLite may keep next to a database.
@@ -69,7 +73,7 @@ pub(super) fn write(
     between: impl FnMut(BackupProgress) -> bool,
 ) -> Result<Wall, Phrase> {
     let created = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file);
-    created.map_err(|error| match error.kind() {
+    let created = created.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Phrase::new("backup-exists").with("file", file.display()),
         _ => io_phrase(file, &error),
     })?;
@@ -77,7 +81,7 @@ pub(super) fn write(
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => phrase(path, &error),
         _ => phrase(file, &error),
     };
-    let written = copy(db, file, clock, between).map_err(told).and_then(|made| {
+    let written = copy(db, (file, &created), clock, between).map_err(told).and_then(|made| {
         let made = made.ok_or_else(|| Phrase::new("backup-stopped").with("file", file.display()))?;
         finish(file, secrets, made).map_err(told).map(|()| made)
     });
@@ -116,21 +120,26 @@ pub(super) fn sync(file: &Path) -> io::Result<()> {
 /// Returns the time up to which the copy is complete; `None` if `between` has stopped it.
 fn copy(
     db: &Connection,
-    file: &Path,
+    (file, created): (&Path, &File),
     clock: fn() -> Wall,
     mut between: impl FnMut(BackupProgress) -> bool,
 ) -> rusqlite::Result<Option<Wall>> {
     let mut target = open_unsynced(file)?;
     target.pragma_update(None, "journal_mode", "off")?;
+    let mut pages = PAGES_MIN;
     let backup = Backup::new(db, &mut target)?;
     loop {
         // Every commit up to now is in the copy once the last step is done.
         let at = clock();
         let began = Instant::now();
-        let mut step = backup.step(STEP_PAGES)?;
-        while step == StepResult::More && began.elapsed() < STEP_TIME {
-            step = backup.step(STEP_PAGES)?;
-        }
+        let step = backup.step(pages)?;
+        // Otherwise the sync of the next commit would wait for all that the copy has written.
+        let _ = created.sync_data();
+        pages = match began.elapsed() {
+            took if took > STEP_TIME => (pages / 2).max(PAGES_MIN),
+            took if took < STEP_TIME / 2 => (pages * 2).min(PAGES_MAX),
+            _ => pages,
+        };
         let progress = backup.progress();
         let total = progress.pagecount.try_into().unwrap_or(0);
         let left: u64 = progress.remaining.try_into().unwrap_or(0);

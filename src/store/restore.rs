@@ -164,3 +164,6 @@ fn remove_new_files(dir: &Path) {
         let _ = fs::remove_file(dir.join(name));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -289,7 +289,10 @@ impl<B: ContactLookup> LineMode<B> {
                 actions.extend(self.all_stopped().then_some(Action::Quit { status: FAILED }));
                 actions
             }
-            Event::Pinned { .. } | Event::StrangersFull { .. } | Event::OldCopy { .. } => self.notice(event),
+            Event::Pinned { .. }
+            | Event::StrangersFull { .. }
+            | Event::OldCopy { .. }
+            | Event::LostByRelay { .. } => self.notice(event),
             Event::Pong { .. } | Event::Left => Vec::new(),
         }
     }

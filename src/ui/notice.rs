@@ -27,6 +27,9 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::StrangersFull { .. } => Phrase::new("strangers-full").with("size", STRANGERS_BYTES_MAX >> 20),
         Event::Replaced { relay } => Phrase::new("relay-replaced").with("relay", relay),
         Event::OldCopy { relay } => Phrase::new("outbox-old-copy").with("relay", relay),
+        Event::LostByRelay { relay, to, letters } => {
+            Phrase::new("outbox-lost").with("relay", relay).with("who", to).with("count", letters)
+        }
         Event::Letter(_)
         | Event::Progress { .. }
         | Event::Refused { .. }

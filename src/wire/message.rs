@@ -12,7 +12,7 @@
 //! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`. `invite` is the secret of an invitation, or empty. Flag 1: a block list follows; deliver no letter before its last part. Flag 2: the outbox of the client's letters precedes `features` ([`OutboxMark`]). See [`super::features`] |
 //! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4) flags(1)`: the recipient has every letter up to `through` that was numbered under `mark` or a lower one. Flag 1: report it to the sender at the next full second, see below |
 //! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: the user has seen every letter up to `through` |
-//! | 0x04 | control | query receipt | `name` of a recipient, `outbox(8)`: requests a receipt for the letters to this recipient, and every refusal still pending |
+//! | 0x04 | control | query receipt | `name` of a recipient, `outbox(8) accepted(8) settled(8)`: requests a receipt for the letters to this recipient, and every refusal still pending. `accepted`: the last letter that the client knows to be accepted and not delivered, 0 if there is none. `settled`: the client knows what became of every letter up to this one |
 //! | 0x05 | control | refusal received | `name` of a recipient, `outbox(8) number(8)`: the client knows that this letter was refused |
 //! | 0x06 | control | block list, allow list | `flags(1)` and any number of `name`s. Letters of blocked senders are refused as `blocked`. Flag 1: first part of a list. Flag 2: last part. Flag 4: an allow list, accept letters from these names only, for this session. Without flag 4: a block list, accept no letters from these names; it is persistent. Its last part puts this list, and an allow list before it, into effect |
 //! | 0x07 | control | mark | `outbox(8) mark(4) token(4)`: from this message on, the relay recognises copies of the outbox by these values, as if the sign-in had held them; see [`OutboxMark`] |
@@ -34,6 +34,11 @@
 //! least one. It covers those only that the relay had read when it sent the refusal: letters of
 //! this session, or letters that it had accepted. Numbers in between that were never sent, or were
 //! refused before, are not affected.
+//!
+//! A relay that was restored from a backup has lost letters that it had accepted. It refuses them
+//! as `behind` if a query names them as `accepted`, or if they are between the last letter that it
+//! has and the `prev` of another, which it then refuses with them. The client sends them again. If
+//! it does not have them any more, `settled` of its next query is higher.
 //!
 //! A letter whose `prev` was refused in this session is refused as well. The reason is the same if
 //! it concerns the whole conversation (`unknown`, `blocked`), and `behind` otherwise. A letter that
@@ -243,6 +248,10 @@ pub enum ToRelay<'a> {
         to: &'a str,
         /// The outbox.
         outbox: OutboxId,
+        /// The last letter known as accepted and not as delivered; 0 if there is none.
+        accepted: u64,
+        /// The client knows what became of every letter up to this one.
+        settled: u64,
     },
     /// The client knows that this letter was refused; the relay need not repeat it.
     RefusalReceived {
@@ -343,10 +352,10 @@ impl ToRelay<'_> {
                 put_short_text(buf, from);
                 put_numbers(buf, &[outbox.0, *through]);
             }
-            ToRelay::QueryReceipt { to, outbox } => {
+            ToRelay::QueryReceipt { to, outbox, accepted, settled } => {
                 buf.push(0x04);
                 put_short_text(buf, to);
-                put_numbers(buf, &[outbox.0]);
+                put_numbers(buf, &[outbox.0, *accepted, *settled]);
             }
             ToRelay::RefusalReceived { to, id } => {
                 buf.push(0x05);
@@ -416,7 +425,12 @@ impl<'a> ToRelay<'a> {
                 at_full_second: r.u8()? & AT_FULL_SECOND != 0,
             },
             0x03 => ToRelay::Read { from: r.short_text()?, outbox: OutboxId(r.u64()?), through: r.u64()? },
-            0x04 => ToRelay::QueryReceipt { to: r.short_text()?, outbox: OutboxId(r.u64()?) },
+            0x04 => ToRelay::QueryReceipt {
+                to: r.short_text()?,
+                outbox: OutboxId(r.u64()?),
+                accepted: r.u64()?,
+                settled: r.u64()?,
+            },
             0x05 => ToRelay::RefusalReceived { to: r.short_text()?, id: read_id(&mut r)? },
             0x06 => ToRelay::BlockList { flags: r.u8()?, names: NameList::decode(r)? },
             0x07 => ToRelay::Mark { outbox: OutboxId(r.u64()?), mark_token: read_mark_token(&mut r)? },

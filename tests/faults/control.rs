@@ -68,7 +68,7 @@ fn long_lists_cost_more_than_short_messages() {
     let long: Vec<String> = (0..300).map(|n| format!("MEMBER{n:04}")).collect();
     let long = list(&long.iter().map(String::as_str).collect::<Vec<_>>());
     let mut ask = Vec::new();
-    ToRelay::QueryReceipt { to: "NOBODY", outbox: OutboxId(7) }.encode(&mut ask);
+    ToRelay::QueryReceipt { to: "NO", outbox: OutboxId(7), accepted: 0, settled: 0 }.encode(&mut ask);
     let answered = |messages: &[Vec<u8>]| {
         let mut relay = RelayHarness::with(limits(300, 20));
         let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");

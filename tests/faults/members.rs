@@ -184,8 +184,16 @@ fn letter_behind_waiting_answer_is_delivered() {
     assert_eq!((jack.take_deliveries(&mut relay).len(), taken(&relay)), (1, 1));
     jack.report_stored(&mut relay, "TOM", 1);
     for outbox in [OutboxId(0xB0), OutboxId(99)] {
-        tom.send_message(&mut relay, StreamId::Control, &ToRelay::QueryReceipt { to: "JACK", outbox });
-        tom.send_message(&mut relay, StreamId::Control, &ToRelay::QueryReceipt { to: "JACC", outbox });
+        tom.send_message(
+            &mut relay,
+            StreamId::Control,
+            &ToRelay::QueryReceipt { to: "JACK", outbox, accepted: 0, settled: 0 },
+        );
+        tom.send_message(
+            &mut relay,
+            StreamId::Control,
+            &ToRelay::QueryReceipt { to: "JACC", outbox, accepted: 0, settled: 0 },
+        );
     }
     let messages = tom.take_messages(StreamId::Control);
     let none = |to: &str| SeenMessage::Receipt { to: to.into(), delivered: 0 };

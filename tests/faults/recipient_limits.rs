@@ -79,7 +79,7 @@ fn refusal_reaches_sender_once_durable() {
     refuse(&mut jack, &mut relay, 2);
     relay.wait(secs(1));
     assert!(ends(&mut tom, &mut relay, 4).is_empty(), "it was sent already");
-    let ask = ToRelay::QueryReceipt { to: "JACK", outbox: OutboxId(0xB0) };
+    let ask = ToRelay::QueryReceipt { to: "JACK", outbox: OutboxId(0xB0), accepted: 0, settled: 0 };
     tom.send_message(&mut relay, StreamId::Control, &ask);
     assert_eq!(ends(&mut tom, &mut relay, 4), [refused_all(2, 3, false)], "until it is acknowledged");
 }

@@ -58,11 +58,19 @@ fn query_or_new_session_brings_no_earlier_receipt() {
     tom.take_receipts(&mut relay);
     let to = "JACK";
     let outbox = OutboxId(OUTBOX);
-    tom.send_message(&mut relay, StreamId::Control, &ToRelay::QueryReceipt { to, outbox });
+    tom.send_message(
+        &mut relay,
+        StreamId::Control,
+        &ToRelay::QueryReceipt { to, outbox, accepted: 0, settled: 0 },
+    );
     tom.send_letter(&mut relay, "JACK", 1, 0, "hello");
     assert!(tom.take_receipts(&mut relay).iter().all(|receipt| *receipt == (1, 0, 0, true)));
     let mut tom = RawClient::signed_in(&mut relay, udp(1, 9), 1, "TOM");
-    tom.send_message(&mut relay, StreamId::Control, &ToRelay::QueryReceipt { to, outbox });
+    tom.send_message(
+        &mut relay,
+        StreamId::Control,
+        &ToRelay::QueryReceipt { to, outbox, accepted: 0, settled: 0 },
+    );
     let receipts = tom.take_receipts(&mut relay);
     assert!(
         !receipts.is_empty() && receipts.iter().all(|receipt| *receipt == (1, 0, 0, true)),

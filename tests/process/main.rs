@@ -10,6 +10,7 @@ mod netem;
 
 mod address_book;
 mod addresses;
+mod backup;
 mod bad_links;
 mod carriers;
 mod chat;

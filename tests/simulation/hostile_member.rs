@@ -249,7 +249,7 @@ fn send_false_message(sim: &mut Simulation, member: &mut HostileMember, peer: &m
             queue_message(peer, &ToRelay::Stored { from: &name, outbox, through, mark, at_full_second });
         }
         8..=14 => queue_message(peer, &ToRelay::Read { from: &name, outbox, through }),
-        15..=17 => queue_message(peer, &ToRelay::QueryReceipt { to: &name, outbox }),
+        15..=17 => queue_message(peer, &ToRelay::QueryReceipt { to: &name, outbox, accepted: 0, settled: 0 }),
         18..=20 => queue_message(
             peer,
             &ToRelay::RefusalReceived { to: &name, id: LetterId { outbox, number: through } },

@@ -39,6 +39,7 @@ mod refusals;
 mod relay_disk;
 mod reno;
 mod resource_abuse;
+mod restored_relay;
 mod scenario;
 mod scenarios;
 mod sim_disk;

@@ -216,6 +216,20 @@ impl Oracle {
         );
     }
 
+    /// Records that the relay's disk is replaced by an earlier one. Letters that it does not have
+    /// are no longer accepted. Returns how many of them their recipients lack too.
+    pub fn forget_lost(&mut self, disk: &RelayDisk) -> usize {
+        let mut lost = 0;
+        for fate in self.letters.values_mut().filter(|fate| fate.accepted && fate.end.is_none()) {
+            let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number };
+            if !disk.answers_for(&fate.to, id) {
+                fate.accepted = false;
+                lost += usize::from(!fate.stored);
+            }
+        }
+        lost
+    }
+
     /// Records that a client's process is killed. `kept`: whether the letter of a request is on its
     /// disk.
     pub fn record_kill(&mut self, sender: usize, kept: impl Fn(u64) -> bool) {

@@ -6,7 +6,7 @@ use queqiao::base::{LetterId, Name, OutboxId, Payload, PublicKey, Query, Row, Se
 use queqiao::client::Reason;
 use queqiao::relay::{
     FlowNames, FlowWatermarks, MailboxLetter, MembershipChange, MembershipSnapshot, PendingRefusal,
-    PersistedMail, PersistedOutbox, Record, SessionHint, WaitingCount,
+    PersistedMail, PersistedOutbox, Record, Restored, SessionHint, WaitingCount,
 };
 
 /// Everything except invitations and removed members.
@@ -23,6 +23,7 @@ pub struct RelayDisk {
     outboxes: BTreeMap<(Name, OutboxId), PersistedOutbox>,
     sessions: BTreeMap<u32, SessionHint>,
     clock: u64,
+    restored: Option<Restored>,
     /// Every letter that was ever refused because it waited for too long, with sender and
     /// recipient.
     pub expired: BTreeSet<(String, String, LetterId)>,
@@ -176,8 +177,15 @@ impl RelayDisk {
             refusals: self.refusals.clone(),
             outboxes: self.outboxes.values().cloned().collect(),
             sessions: self.sessions.values().copied().collect(),
-            restored: None,
+            restored: self.restored,
         }
+    }
+
+    /// Returns the disk of a relay that was restored from this one, as `missing_since` tells.
+    pub fn restored(&self, missing_since: Wall) -> RelayDisk {
+        let PersistedMail { clock, last_seq, .. } = self.mail();
+        let restored = Some(Restored::new(missing_since, clock, last_seq));
+        RelayDisk { restored, sessions: BTreeMap::new(), ..self.clone() }
     }
 
     /// Returns the block lists and the unused names.

@@ -321,6 +321,7 @@ fn relay_of(event: &Event) -> Option<&HostPort> {
         | Event::Lost { relay }
         | Event::Replaced { relay }
         | Event::OldCopy { relay }
+        | Event::LostByRelay { relay, .. }
         | Event::StrangersFull { relay }
         | Event::Pong { relay, .. } => Some(relay),
         Event::Progress { .. } | Event::Refused { .. } | Event::Unkept { .. } | Event::Left => None,

@@ -30,6 +30,8 @@ pub(super) struct OutboxLetter {
     /// A session was lost before an answer to it. A session of an earlier run may have been: the
     /// disk does not record what was sent.
     pub(super) lost_unanswered: bool,
+    /// The relay had accepted it, and has lost it.
+    pub(super) is_lost: bool,
 }
 
 impl OutboxLetter {
@@ -135,6 +137,7 @@ mod tests {
             until: Wall(0),
             unanswered_before: false,
             lost_unanswered: false,
+            is_lost: false,
         }
     }
 

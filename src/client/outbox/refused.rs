@@ -54,31 +54,41 @@ pub(super) struct StandingRefusal {
 
 impl Outbox {
     /// Handles a refusal by the relay. Calls `record` for each letter that ends with it, in the
-    /// order of the records to write: number, reason, and whether it may have arrived.
+    /// order of the records to write: number, reason, and whether it may have arrived. Returns the
+    /// number of letters that the relay had accepted and that are sent again.
     pub(in crate::client) fn handle_refused(
         &mut self,
         refused: ReceivedRefusal<'_>,
         mut record: impl FnMut(&Name, u64, Reason, bool),
-    ) {
+    ) -> usize {
         let ReceivedRefusal { to, id, through, reason, .. } = refused;
         // The refusal belongs to a replaced outbox or to another machine. Only the client that uses
         // that outbox may acknowledge it.
         if id.outbox != self.id {
-            return;
+            return 0;
         }
-        let Some((name, _)) = self.conversations.get_key_value(to) else { return };
+        let Some((name, _)) = self.conversations.get_key_value(to) else { return 0 };
         let name = name.clone();
-        let Some(conversation) = self.conversations.get_mut(&name) else { return };
+        let Some(conversation) = self.conversations.get_mut(&name) else { return 0 };
+        let mut lost = 0;
         if reason == Reason::Behind {
             conversation.put_back_all(id.number, through);
+            if id.number <= conversation.reach.accepted.max(conversation.reach.taken) {
+                let ended;
+                (lost, ended) = conversation.put_back_lost(id, through);
+                self.end(&name, ended, &mut record);
+                self.query_again(&name);
+            }
         } else {
             let ended = conversation.take_refused(&refused);
             if ended.is_empty() {
-                return self.repeat_received_refusal(&name, id, through);
+                self.repeat_received_refusal(&name, id, through);
+                return 0;
             }
             self.end(&name, ended, &mut record);
         }
         self.refuse_written(&name, record);
+        lost
     }
 
     /// Ends some of the letters that were written before their conversation was known to be
@@ -142,7 +152,7 @@ impl Outbox {
 
 impl Conversation {
     /// Returns the positions of letters `first` through `through`, at most [`REFUSED_THERE_MAX`].
-    fn places(&self, first: u64, through: u64) -> Range<usize> {
+    pub(super) fn places(&self, first: u64, through: u64) -> Range<usize> {
         let from = self.letters.partition_point(|letter| letter.number < first);
         let to = self.letters.partition_point(|letter| letter.number <= through);
         from..to.min(from + REFUSED_THERE_MAX)
@@ -230,10 +240,11 @@ impl OutboxLetter {
     /// The relay knows the state of a letter that it `accepted`, with two exceptions. An earlier
     /// process of the relay may have delivered a letter that a lost session had sent, and ended
     /// before it could answer. The same holds for expired and damaged letters of an earlier run.
+    /// A relay that has lost a letter does not know what became of it.
     const fn is_in_doubt(&self, reason: Reason, accepted: bool) -> bool {
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
         let may_be_unknown = !accepted || is_late || self.lost_unanswered;
-        self.unanswered_before && may_be_unknown && !was_never_taken(reason)
+        self.is_lost || self.unanswered_before && may_be_unknown && !was_never_taken(reason)
     }
 
     pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {

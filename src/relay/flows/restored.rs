@@ -29,4 +29,18 @@ impl Flows {
         self.restore(flow, watermarks, touched);
         self.mark_unwritten(flow);
     }
+
+    /// Returns the last letter of a flow that was taken and not refused; 0 for an unknown flow.
+    pub(in crate::relay) fn taken(&self, flow: FlowId) -> u64 {
+        self.flows.get(&flow).map_or(0, |state| state.taken)
+    }
+
+    /// Takes it from the sender that letters up to `number` need not come any more.
+    pub(in crate::relay) fn settle(&mut self, flow: FlowId, number: u64) {
+        if self.open(flow)
+            && let Some(state) = self.flows.get_mut(&flow)
+        {
+            state.taken = state.taken.max(number);
+        }
+    }
 }

@@ -122,6 +122,10 @@ history-unseen-stay = { $count } messages that you have not seen stay; queqiao l
 history-in-use = erased from the history, but another process still reads { $file } as it was; run this again when it has ended
 strangers-full = messages from people who are not in your address book take { $size } MiB: more of them are refused; queqiao history --forget makes room, and so does queqiao contacts add
 relay-replaced = another machine signed in at { $relay } with your key, or this one did at another address of the same relay; this session has stopped
+outbox-lost = { $count ->
+    [one] the relay at { $relay } was restored from a backup: a message to { $who } that it had accepted may not have arrived; it is sent again, and not shown twice
+   *[other] the relay at { $relay } was restored from a backup: { $count } messages to { $who } that it had accepted may not have arrived; they are sent again, and none is shown twice
+}
 outbox-old-copy = This data folder is an old copy: another copy of it has been used at { $relay } since. What you write from now on goes out as usual; messages that waited come back, and may have arrived
 
 ## Names
@@ -266,7 +270,7 @@ backup-not-here = only a relay with a folder can be backed up, not { $file }
 backup-silent = the relay (process { $pid }) does not answer; look whether it is stopped, and try again
 restore-not-empty = { $folder } is not empty; restore into an empty or new folder
 restore-done = the relay is restored in { $folder }; messages accepted after { $since } are missing. Start it with: queqiao relay --data { $folder }; the relay that it was copied from must not run again
-relay-restored = this relay was restored from a backup: messages accepted after { $since } are missing. Their senders are told at their next connection and send again what they still have; names registered, invitations made, and members removed since then are as before
+relay-restored = this relay was restored from a backup: messages accepted after { $since } are missing. Their senders' clients learn of it at their next connection, and send again those that they still have; names registered, invitations made, and members removed since then are as before
 member-unreachable = { $name } is already running on this machine, and other commands cannot reach it: { $cause }
 socket-failed = { $file }: { $cause }
 socket-not-folder = { $folder } must be a directory for sockets; remove it, or set XDG_RUNTIME_DIR to a directory of yours
@@ -282,7 +286,7 @@ store-database-damaged = { $file } is damaged ({ $cause }); restore it from a ba
 letter-damaged = { $file }: letter { $number } to { $to } at { $relay } is damaged; it is not sent
 store-letter-damaged = { $file }: a letter of { $from } to { $to } is damaged (row { $row }); it stays in the file and is delivered to nobody, and { $from } is told
 store-letter-damaged-nameless = { $file }: a letter to { $to } is damaged (row { $row }); it stays in the file and is delivered to nobody; who wrote it is not known
-store-commits-missing = { $file } has lost letters: it has { $found } of { $known } commits, so it or its log (-wal) is damaged, gone, or an old copy; restore all its files from a backup, or remove { $beside } to go on without them
+store-commits-missing = { $file } has lost letters: it has { $found } of { $known } commits, so it or its log (-wal) is damaged, gone, an old copy, or was copied while the relay ran (queqiao relay backup does that); restore all its files from a backup, or remove { $beside } to go on without them
 store-commits-damaged = { $file } is damaged; if the database beside it is whole, remove it
 store-newer = { $file } was made by a newer queqiao (layout { $version }); nothing was changed; use that version
 store-older = { $file } was made by an older queqiao (layout { $version }), which this one cannot read; nothing was changed

@@ -110,6 +110,9 @@ history-unseen-stay = { $count } 条您尚未看到的消息保留;queqiao liste
 history-in-use = 已从聊天记录中删除,但另一个进程仍在读取 { $file } 的旧内容;请在它结束后再运行一次
 strangers-full = 通讯录以外的人发来的消息已占 { $size } MiB:更多的将被拒收;queqiao history --forget 可腾出空间,queqiao contacts add 也可以
 relay-replaced = 另一台机器用您的密钥登录了 { $relay },或本机经同一中继的另一地址登录了;此处的会话已停止
+outbox-lost = { $count ->
+   *[other] { $relay } 的中继是从备份恢复的：它已接收的 { $count } 条给 { $who } 的消息可能没有送达；现在重新发送，不会重复显示
+}
 outbox-old-copy = 本数据文件夹是旧副本:其另一副本此后已在 { $relay } 使用过。此后所写照常发出;等待中的消息退回,可能已送达
 
 ## 名字
@@ -270,7 +273,7 @@ store-database-damaged = { $file } 已损坏({ $cause });请从备份恢复
 letter-damaged = { $file }:给 { $to }(在 { $relay })的第 { $number } 封信已损坏,不会发送
 store-letter-damaged = { $file }:{ $from } 给 { $to } 的一封信已损坏(第 { $row } 行);它留在文件里,不会送给任何人,{ $from } 会得到通知
 store-letter-damaged-nameless = { $file }:给 { $to } 的一封信已损坏(第 { $row } 行);它留在文件里,不会送给任何人,发件人不明
-store-commits-missing = { $file } 丢失了信件:{ $known } 次写入只剩 { $found } 次,说明它或它的日志(-wal)已损坏、被删除或是旧副本;请从备份恢复它的全部文件,或删除 { $beside } 后不带这些信件继续
+store-commits-missing = { $file } 丢失了信件:{ $known } 次写入只剩 { $found } 次,说明它或它的日志(-wal)已损坏、被删除、是旧副本,或是在中继运行时复制的(应使用 queqiao relay backup);请从备份恢复它的全部文件,或删除 { $beside } 后不带这些信件继续
 store-commits-damaged = { $file } 已损坏;如果它旁边的数据库完好,删除它即可
 store-newer = { $file } 由更新版本的鹊桥创建(格式 { $version });未作任何改动;请使用新版本
 store-older = { $file } 由旧版鹊桥创建(格式 { $version }),本版本无法读取;未作任何改动

@@ -27,7 +27,7 @@ fn client_messages_round_trip() {
         stored(false),
         stored(true),
         ToRelay::Read { from: "一棵树", outbox: OutboxId(9), through: 1 },
-        ToRelay::QueryReceipt { to: "一棵树", outbox: OutboxId(9) },
+        ToRelay::QueryReceipt { to: "一棵树", outbox: OutboxId(9), accepted: 7, settled: 6 },
         ToRelay::RefusalReceived { to: "一棵树", id: ID },
         ToRelay::Mark { outbox: OutboxId(9), mark_token: MarkToken { mark: Mark(7), token: u32::MAX } },
         ToRelay::RecipientRefusal { from: "一棵树", id: ID, reason: Reason::Full },

@@ -9,3 +9,4 @@ mod networks;
 mod paths;
 mod races;
 mod resource_abuse;
+mod restores;
