@@ -27,8 +27,9 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Phrases with which a backup can fail. An answer holds the key and the arguments.
-const FAILURES: [&str; 12] = [
+const FAILURES: [&str; 13] = [
     "backup-exists",
+    "backup-no-folder",
     "backup-busy",
     "backup-stopped",
     "backup-not-here",
@@ -179,6 +180,13 @@ fn finished(answer: &str) -> Option<Result<Wall, Failure>> {
     match decode(answer) {
         Some(BackupReply::Progress(_)) => None,
         Some(BackupReply::Done(made)) => Some(Ok(made)),
+        Some(BackupReply::Failed(phrase)) if phrase.key() == "store-not-permitted" => {
+            // The user of this command may have other rights than the relay.
+            let args = phrase.args().iter().cloned();
+            let denied =
+                args.fold(Phrase::new("backup-denied"), |denied, (name, value)| denied.with(name, value));
+            Some(Err(denied.into()))
+        }
         Some(BackupReply::Failed(phrase)) => Some(Err(failure(phrase))),
         None => {
             let phrase = Phrase::new("store-database-damaged").with("file", "requests.sqlite");

@@ -8,7 +8,7 @@
 
 #![allow(clippy::disallowed_types, reason = "the length of a step is measured")]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::checksums::{Checksum, checksum, unsigned};
-use super::database::phrase;
+use super::database::{self, phrase};
 use super::files::{io_phrase, sync_folder_of};
 use super::reset_id::RESET_ID_LEN;
 use super::worker::BackupProgress;
@@ -48,9 +48,6 @@ const PAGES_MIN: i32 = 16;
 const PAGES_MAX: i32 = 256;
 /// Mode of a copy: it holds the relay's private key.
 const FILE_MODE: u32 = 0o600;
-/// Endings of the files that SQLite may keep next to a database.
-const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
-
 /// The relay's secrets that are not in its database.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub(super) struct Secrets {
@@ -63,7 +60,7 @@ pub(super) struct Secrets {
 /// the copy, which is not synced.
 ///
 /// # Errors
-/// Returns `backup-exists`, `backup-stopped`, or a phrase for a system error. Nothing is left of
+/// Returns `backup-exists`, `backup-no-folder`, `backup-stopped`, or a phrase for a system error. Nothing is left of
 /// the file.
 pub(super) fn write(
     (path, db): (&Path, &Connection),
@@ -75,6 +72,7 @@ pub(super) fn write(
     let created = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file);
     let created = created.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Phrase::new("backup-exists").with("file", file.display()),
+        ErrorKind::NotFound => Phrase::new("backup-no-folder").with("file", file.display()),
         _ => io_phrase(file, &error),
     })?;
     let told = |error: rusqlite::Error| match error.sqlite_error_code() {
@@ -85,19 +83,7 @@ pub(super) fn write(
         let made = made.ok_or_else(|| Phrase::new("backup-stopped").with("file", file.display()))?;
         finish(file, secrets, made).map_err(told).map(|()| made)
     });
-    written.inspect_err(|_| remove(file))
-}
-
-/// Removes an unfinished database and the files next to it, as far as possible.
-pub(super) fn remove(file: &Path) {
-    let side_files = SIDE_FILES.map(|ending| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(ending);
-        name
-    });
-    for path in side_files.iter().map(Path::new).chain([file]) {
-        let _ = fs::remove_file(path);
-    }
+    written.inspect_err(|_| database::remove(file))
 }
 
 /// Opens a database that no other process uses and that is synced as a whole at its end.

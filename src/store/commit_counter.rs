@@ -366,12 +366,12 @@ mod tests {
     fn commit_empties_log_that_grew_too_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("d");
-        let (mut db, mut counter) = database::open(&path, &KIND).unwrap();
+        let (db, mut counter) = database::open(&path, &KIND).unwrap();
         let text = "x".repeat(100_000);
         let mut longest = 0;
         for _ in 0..100 {
             let insert = |tx: &Transaction<'_>| tx.execute("INSERT INTO t VALUES (1, ?1)", [&text]).map(drop);
-            counter.commit(&mut db, insert).unwrap();
+            counter.commit(&db, insert).unwrap();
             longest = longest.max(fs::metadata(log(&path)).unwrap().len());
         }
         assert!((4_000_000..4_500_000).contains(&longest), "{longest}");

@@ -4,6 +4,7 @@
 //! off a torn last one. Invariant: a file that is foreign, damaged, or made by a newer version is
 //! reported by name and left unchanged.
 
+use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -163,6 +164,15 @@ pub(super) fn open_in_memory(kind: &Kind) -> rusqlite::Result<(Connection, Commi
     create(&mut db, kind)?;
     let commit_counter = CommitCounter::in_memory(&db)?;
     Ok((db, commit_counter))
+}
+
+/// Removes a database that no process uses and the files next to it, as far as possible.
+pub(super) fn remove(path: &Path) {
+    for ending in ["-wal", "-shm", "-journal", ""] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let _ = fs::remove_file(Path::new(&name));
+    }
 }
 
 /// Whether the file `path` exists and is not empty.

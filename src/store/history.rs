@@ -163,7 +163,7 @@ impl History {
     /// and appends their indexes to `refused`.
     pub(super) fn add(&mut self, records: &[Record], refused: &mut Vec<usize>) -> Result<(), Fault> {
         let outboxes = &mut self.outboxes;
-        let added = self.commit_counter.commit(&mut self.db, |tx| {
+        let added = self.commit_counter.commit(&self.db, |tx| {
             for (index, record) in records.iter().enumerate() {
                 if !add_one(tx, outboxes, record)? {
                     refused.push(index);
@@ -206,7 +206,7 @@ impl History {
         if places.is_empty() {
             return Ok(());
         }
-        let refused = self.commit_counter.commit(&mut self.db, |tx| {
+        let refused = self.commit_counter.commit(&self.db, |tx| {
             for seq in places {
                 letter_rows::refuse_damaged(tx, *seq as i64)?;
                 outgoing::remove_at(tx, *seq as i64)?;

@@ -123,16 +123,14 @@ impl RequestQueue {
         Ok(())
     }
 
-    /// Opens the file for the relay. A damaged one is replaced: it holds nothing but requests of
+    /// Opens the file for the relay. A damaged or older one is replaced: it holds nothing but requests of
     /// commands that wait, and removing its log damages it.
     fn open_or_replace(dir: &Path) -> Result<RequestQueue, Phrase> {
         RequestQueue::open(dir).or_else(|why| {
-            if !["store-database-damaged", "store-not-database"].contains(&why.key()) {
+            if !["store-database-damaged", "store-not-database", "store-older"].contains(&why.key()) {
                 return Err(why);
             }
-            for end in ["", "-wal", "-shm"] {
-                let _ = std::fs::remove_file(dir.join(format!("{FILE}{end}")));
-            }
+            database::remove(&dir.join(FILE));
             RequestQueue::open(dir)
         })
     }
@@ -310,6 +308,16 @@ mod tests {
             relay.answer(id, "done").unwrap();
             assert_eq!(command.withdraw(id).unwrap(), RequestStatus::Answered("done".to_owned()));
         }
+    }
+
+    #[test]
+    fn requests_of_older_version_are_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = database::open_shared(&dir.path().join(FILE), &KIND).unwrap();
+        db.execute_batch("DROP TABLE requests; PRAGMA user_version = 1").unwrap();
+        drop(db);
+        let mut relay = RequestQueue::serve(dir.path()).unwrap();
+        assert_eq!(relay.new_ones().unwrap(), []);
     }
 
     #[test]

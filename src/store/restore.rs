@@ -159,7 +159,7 @@ fn write_database(source: &Connection, fresh: &Path, made: Wall) -> rusqlite::Re
 
 /// Removes what [`restore`] has written into a folder that was empty.
 fn remove_new_files(dir: &Path) {
-    backup::remove(&new_database(dir));
+    database::remove(&new_database(dir));
     for name in [KEY_FILE, reset_id::FILE, "relay.sqlite-commits", "lock"] {
         let _ = fs::remove_file(dir.join(name));
     }

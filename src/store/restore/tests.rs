@@ -165,7 +165,7 @@ fn unsuitable_files_and_folders_are_refused_and_left() {
     fs::write(&file, "not a database").unwrap();
     assert_eq!(fixture.restore("again").unwrap_err().key(), "backup-not-one");
     let missing = back_up(&mut store, &fixture.path("none/backup")).unwrap_err();
-    assert_eq!((missing.key(), missing.args()[0].0), ("store-io", "file"));
+    assert_eq!((missing.key(), missing.args()[0].0), ("backup-no-folder", "file"));
 }
 
 /// A relay cannot be started on a backup in place of its database.
