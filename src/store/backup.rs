@@ -60,8 +60,8 @@ pub(super) struct Secrets {
 /// the copy, which is not synced.
 ///
 /// # Errors
-/// Returns `backup-exists`, `backup-no-folder`, `backup-stopped`, or a phrase for a system error. Nothing is left of
-/// the file.
+/// Returns `backup-exists`, `backup-no-folder`, `backup-stopped`, or a phrase for a system error.
+/// Nothing is left of the file.
 pub(super) fn write(
     (path, db): (&Path, &Connection),
     file: &Path,

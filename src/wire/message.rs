@@ -35,10 +35,9 @@
 //! this session, or letters that it had accepted. Numbers in between that were never sent, or were
 //! refused before, are not affected.
 //!
-//! A relay that was restored from a backup has lost letters that it had accepted. It refuses them
-//! as `behind` if a query names them as `accepted`, or if they are between the last letter that it
-//! has and the `prev` of another, which it then refuses with them. The client sends them again. If
-//! it does not have them any more, `settled` of its next query is higher.
+//! A relay that was restored from a backup refuses letters that it had accepted and lost, as
+//! `behind`: after a query those up to `accepted`, and with a letter those before it. The client
+//! sends them again. If it does not have them any more, `settled` of its next query is higher.
 //!
 //! A letter whose `prev` was refused in this session is refused as well. The reason is the same if
 //! it concerns the whole conversation (`unknown`, `blocked`), and `behind` otherwise. A letter that
