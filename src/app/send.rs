@@ -11,7 +11,7 @@ use crate::base::{LetterId, Phrase, Tick, Wall, sanitize};
 use crate::client::{Command, ConnectFailure, Event, Incoming, NotQueued, Progress};
 use crate::contacts::Recipient;
 use crate::ui::line::ends_conversation;
-use crate::ui::terminal::{InputReader, Output, OutputWriter};
+use crate::ui::terminal::{InputReader, Output, OutputWriter, not_utf8};
 use crate::ui::{UserInput, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
@@ -138,7 +138,7 @@ fn read_input() -> Result<String, Failure> {
         // The rest is not read, and the last character may be cut.
         return Err(Phrase::new("send-input-too-long").with("max", LETTER_TEXT_MAX).into());
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| Phrase::new("input-not-utf8"))?;
+    let mut text = String::from_utf8(bytes).map_err(|_| not_utf8("input-not-utf8"))?;
     if text.ends_with('\n') {
         text.pop();
     }

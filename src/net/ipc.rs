@@ -365,8 +365,9 @@ impl Drop for IpcListener {
 }
 
 /// Sends one line, best effort. Waits up to 1 s for the receiver to process it, so that a later
-/// caller sees the effect. A stopped receiver delays the caller by no more than that.
-pub fn send_once(folder: &Path, text: &[u8]) {
+/// caller sees the effect. A stopped receiver delays the caller by no more than that. Returns
+/// `false` if no process listens for `folder`.
+pub fn send_once(folder: &Path, text: &[u8]) -> bool {
     let send = |mut stream: UnixStream| {
         stream.write_all(&[text, b"\n"].concat())?;
         stream.shutdown(Shutdown::Write)?;
@@ -374,7 +375,13 @@ pub fn send_once(folder: &Path, text: &[u8]) {
         // The receiver closes its end once it has seen the end of ours, which follows the line.
         stream.read(&mut [0])
     };
-    let _ = connect(folder).and_then(send);
+    match connect(folder) {
+        Ok(stream) => {
+            let _ = send(stream);
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 /// Returns why the process that holds `folder` cannot be reached, if the directory for its socket

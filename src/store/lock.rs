@@ -38,7 +38,7 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&file))),
             Err(TryLockError::Error(error)) => return Err(system(error)),
         }
-        let held_folder = match File::open(dir).and_then(|folder| Ok((folder.try_lock(), folder))) {
+        let held_folder = match File::open(dir).map(|folder| (folder.try_lock(), folder)) {
             Ok((Ok(()), folder)) => Some(folder),
             Ok((Err(TryLockError::WouldBlock), _)) => return Err(LockError::Held(holder(&file))),
             Ok((Err(TryLockError::Error(_)), _)) | Err(_) => None,
@@ -50,6 +50,12 @@ impl FolderLock {
         }
         Ok(FolderLock { _held: file, _held_folder: held_folder })
     }
+}
+
+/// Whether a process holds the folder.
+pub fn is_held(dir: &Path) -> bool {
+    let tried = File::open(dir).map(|folder| folder.try_lock_shared());
+    matches!(tried, Ok(Err(TryLockError::WouldBlock)))
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -82,7 +88,9 @@ mod tests {
             Err(LockError::Held(pid)) => assert_eq!(pid, "?"),
             other => panic!("{other:?}"),
         }
+        assert!(is_held(dir.path()));
         drop(held);
+        assert!(!is_held(dir.path()));
         FolderLock::take(dir.path()).unwrap();
     }
 

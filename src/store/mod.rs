@@ -45,6 +45,7 @@ mod worker;
 pub use archive::{Archive, RequestOutcome, UnreadLetter};
 pub use files::default_data_dir;
 pub use forget::{EraseCounts, EraseFilter, Eraser};
+pub use lock::is_held;
 pub use member::{ClientState, MemberStore, member_dir, member_dirs};
 pub use members_list::{MemberListing, members_list};
 pub use null_store::NullStore;

@@ -30,11 +30,14 @@ use filtered_terminal::FilteredTerminal;
 /// Why the lock of the input's consumer is not poisoned.
 const NO_PANIC: &str = "the consumer only queues input";
 
-/// Returns the phrase `key` for input on a terminal that is not UTF-8. If the user's locale uses
-/// another encoding, returns one in ASCII instead, because the terminal shows nothing else
-/// correctly.
+/// Returns the phrase `key` for standard input that is not UTF-8. If that is a terminal, and the
+/// user's locale has another encoding, returns a hint in ASCII instead, because the terminal shows
+/// nothing else correctly.
 pub fn not_utf8(key: &'static str) -> Phrase {
-    not_utf8_in(key, |name| std::env::var(name).ok())
+    match io::stdin().is_terminal() {
+        true => not_utf8_in(key, |name| std::env::var(name).ok()),
+        false => Phrase::new(key),
+    }
 }
 
 fn not_utf8_in(key: &'static str, env: impl Fn(&str) -> Option<String>) -> Phrase {

@@ -86,7 +86,7 @@ fn invitation_is_not_shown_on_terminal() {
     }
     let mut terminal = Terminal::start(&machine, &[&["join"], &NEW[..]].concat());
     terminal.until("not shown): ");
-    terminal.press(&format!("{line}\n"));
+    terminal.press(format!("{line}\n"));
     terminal.until(&format!("joined {} 一棵树", relay.udp));
     terminal.until("queqiao chat --as 一棵树");
     let code = line.split_once("code=").unwrap().1.split('&').next().unwrap();
@@ -103,7 +103,7 @@ fn invitation_to_any_name_asks_for_name() {
     assert!(!machine.path("new.toml").exists() && !machine.path("new").exists());
     let mut terminal = Terminal::start(&machine, &[&["join"], &NEW[..]].concat());
     terminal.until("not shown): ");
-    terminal.press(&format!("{line}\n"));
+    terminal.press(format!("{line}\n"));
     terminal.until("Your name: ");
     terminal.press("a b\n");
     terminal.until("a name cannot have a space in it");

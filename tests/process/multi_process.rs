@@ -189,6 +189,8 @@ fn key_accepted_elsewhere_reaches_running_client() {
     let other = machine.relay(&["--bind", &addr, "--data", "new"]);
     let notice = jack.until_err("shows another key");
     let words: Vec<&str> = notice.split("queqiao ").last().unwrap().split(' ').collect();
+    // The client is reached also if its socket was removed a moment ago.
+    clean(&machine, "socket");
     machine.run(&words).with(0);
     jack.until_err("connected to");
     machine.send("TOM", "JACK", "hello again").result();
@@ -435,13 +437,8 @@ fn listener_is_reachable_after_its_socket_was_removed() {
     let mut tom = machine.listen("TOM", &[]);
     for what in ["socket", "directory", "link", "lock", "mode"] {
         clean(&machine, what);
-        let started = std::time::Instant::now();
-        machine.send("TOM", "TOM", what).with(0);
-        assert!(started.elapsed() < SOON, "{what}");
+        machine.start(&["send", "--as", "TOM", "TOM", what]).end_within(SOON).with(0);
         assert!(tom.out().ends_with(what));
-        if what == "mode" {
-            return;
-        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::{FrontendInput, HostInput, MemberFolder};
 
 /// Time between two attempts to become primary or to reach it: about as long as opening the folder
 /// takes.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Role of this process.
 pub(super) enum HostRole {

@@ -16,17 +16,18 @@ mod primary;
 mod unread_queue;
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use crate::base::{Carrier, Effect, HostPort, Name, Now, Outputs, Path as Way, Phrase, Rng, Tick, turn};
 use crate::client::{Carriers, Command, Event, Incoming, Record};
 use crate::contacts::{AddressBook, Location, Watcher, watch};
 use crate::net::{self, LoopHandle, Net, NetConfig, Signal, ipc};
-use crate::store::{member_dir, member_dirs};
+use crate::store::{is_held, member_dir, member_dirs};
 use crate::ui::UserInput;
 use crate::ui::terminal::{Output, WriteResult};
 
-use self::core::{HostCore, HostRole};
+use self::core::{HostCore, HostRole, TRY_AGAIN};
 pub(super) use self::ipc_protocol::FrontendKind;
 use self::ipc_protocol::{FrontendInfo, IpcRequest, encode_line};
 use self::primary::PrimaryHost;
@@ -38,6 +39,9 @@ const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 /// Time within which the primary must answer; a slower one is stopped or stuck. 10 s: longer than
 /// opening a large folder takes.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Time within which a primary makes a removed socket again, and a margin for busy machines.
+const REACHABLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Input that other threads put into the queue of a client host.
 #[derive(Debug)]
@@ -317,14 +321,27 @@ impl TurnOutput {
 /// Notifies every process on this machine that owns a member's folder that the pins have changed.
 pub(super) fn tell_pins_changed(data_dir: &Path) {
     for dir in member_dirs(data_dir) {
-        ipc::send_once(&dir, &encode_line(&IpcRequest::Pins));
+        tell_holder(&dir, &IpcRequest::Pins);
     }
 }
 
 /// Notifies the process that owns this member's folder, if any, that part of its history was
 /// erased.
 pub(super) fn tell_forgotten(data_dir: &Path, folder: &str) {
-    ipc::send_once(&member_dir(data_dir, folder), &encode_line(&IpcRequest::Forgotten));
+    tell_holder(&member_dir(data_dir, folder), &IpcRequest::Forgotten);
+}
+
+/// Sends a request to the process that holds a member's folder, if there is one. Its socket may
+/// have been removed, so tries for [`REACHABLE_WITHIN`].
+fn tell_holder(dir: &Path, request: &IpcRequest) {
+    let line = encode_line(request);
+    let tries = REACHABLE_WITHIN.as_millis() / TRY_AGAIN.as_millis();
+    for _ in 0..tries {
+        if ipc::send_once(dir, &line) || !is_held(dir) {
+            return;
+        }
+        thread::sleep(TRY_AGAIN);
+    }
 }
 
 fn new_net() -> Result<Net<HostInput>, Failure> {

@@ -12,6 +12,8 @@ use super::Prompt;
 /// Maximum line length in bytes: a letter and 1 KiB, so that a letter slightly too long can be
 /// returned.
 const LINE_LEN_MAX: usize = LETTER_TEXT_MAX + 1024;
+/// Phrase for a line that is not UTF-8.
+const NOT_UTF8: &str = "input-not-utf8";
 
 /// Reads a line for each prompt, until the input or the prompts end. Prompts are printed if stdin
 /// is a terminal.
@@ -22,8 +24,11 @@ pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput
         if prompted {
             let _ = super::write_err(&ask.prompt);
         }
-        let read = match next_line(&mut input, prompted) {
+        let read = match next_line(&mut input) {
             Ok(UserInput::NoInput) => super::end_of_input(),
+            Ok(UserInput::Refused(phrase)) if phrase.key() == NOT_UTF8 => {
+                UserInput::Refused(super::not_utf8(NOT_UTF8))
+            }
             Ok(read) => read,
             Err(error) => return super::fail(&mut on_input, error),
         };
@@ -36,8 +41,8 @@ pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput
 }
 
 /// Reads the next line, without its end (`\n` or `\r\n`). A line that is too long or not UTF-8 is
-/// read to its end and refused; on a terminal (`prompted`) with a hint if the locale is the reason.
-fn next_line(input: &mut impl BufRead, prompted: bool) -> io::Result<UserInput> {
+/// read to its end and refused.
+fn next_line(input: &mut impl BufRead) -> io::Result<UserInput> {
     let mut line = Vec::new();
     let mut len = 0;
     loop {
@@ -47,7 +52,7 @@ fn next_line(input: &mut impl BufRead, prompted: bool) -> io::Result<UserInput> 
             Err(error) => return Err(error),
         };
         if bytes.is_empty() {
-            return Ok(if len == 0 { UserInput::NoInput } else { finish(line, len, prompted) });
+            return Ok(if len == 0 { UserInput::NoInput } else { finish(line, len) });
         }
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let piece = &bytes[..end.unwrap_or(bytes.len())];
@@ -57,23 +62,19 @@ fn next_line(input: &mut impl BufRead, prompted: bool) -> io::Result<UserInput> 
         let used = piece.len() + usize::from(end.is_some());
         input.consume(used);
         if end.is_some() {
-            return Ok(finish(line, len, prompted));
+            return Ok(finish(line, len));
         }
     }
 }
 
-fn finish(mut line: Vec<u8>, len: usize, prompted: bool) -> UserInput {
+fn finish(mut line: Vec<u8>, len: usize) -> UserInput {
     if len > LINE_LEN_MAX {
         return UserInput::Refused(Phrase::new("input-too-long").with("max", LINE_LEN_MAX));
     }
     if line.last() == Some(&b'\r') {
         line.pop();
     }
-    match (String::from_utf8(line), prompted) {
-        (Ok(line), _) => UserInput::Line(line),
-        (Err(_), true) => UserInput::Refused(super::not_utf8("input-not-utf8")),
-        (Err(_), false) => UserInput::Refused(Phrase::new("input-not-utf8")),
-    }
+    String::from_utf8(line).map_or_else(|_| UserInput::Refused(Phrase::new(NOT_UTF8)), UserInput::Line)
 }
 
 #[cfg(test)]
@@ -85,7 +86,7 @@ mod tests {
         let mut input = BufReader::with_capacity(capacity, input);
         let mut lines = Vec::new();
         loop {
-            lines.push(next_line(&mut input, false).unwrap());
+            lines.push(next_line(&mut input).unwrap());
             if lines.last() == Some(&UserInput::NoInput) {
                 return lines;
             }
@@ -113,10 +114,7 @@ mod tests {
                 Err(ErrorKind::IsADirectory.into())
             }
         }
-        assert_eq!(
-            next_line(&mut BufReader::new(Broken), false).unwrap_err().kind(),
-            ErrorKind::IsADirectory
-        );
+        assert_eq!(next_line(&mut BufReader::new(Broken)).unwrap_err().kind(), ErrorKind::IsADirectory);
         let mut told = Vec::new();
         super::super::fail(&mut |on_input| told.push(on_input), "broken");
         let phrase = Phrase::new("input-failed").with("cause", "broken");
