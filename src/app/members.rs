@@ -4,9 +4,12 @@
 //! Otherwise this process locks the folder and runs the relay's core, without a network, until the
 //! request is done.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use crate::base::{
     Core, Effect, Fingerprint, HostPort, Input, Name, NameError, Now, Outputs, Phrase, Tick, Wall,
@@ -22,7 +25,7 @@ use crate::store::{
     RequestStatus,
 };
 use crate::store::{default_data_dir, members_list};
-use crate::ui::time_format::rfc3339;
+use crate::ui::time_format::{TimeFormat, rfc3339};
 use crate::ui::{Strings, json};
 use crate::wire::message::NameReason;
 
@@ -81,7 +84,11 @@ fn list(dir: &Path, as_json: bool, strings: &Strings) -> super::CommandResult {
     let (members, invitations) = members_list(dir)?;
     let now = net::wall();
     let waiting = invitations.iter().filter(|invitation| invitation.until > now);
-    let when = |at: Wall| rfc3339(at).unwrap_or_else(|| "?".to_owned());
+    let local = io::stdout().is_terminal().then(|| TimeFormat::new(TimeZone::system()));
+    let when = |at: Wall| match &local {
+        Some(local) => local.minute(at),
+        None => rfc3339(at).unwrap_or_else(|| "?".to_owned()),
+    };
     let widest = members.iter().map(|member| cells(&member.name)).max().unwrap_or(0);
     for MemberListing { name, key, since, seen } in &members {
         let padding = " ".repeat(widest - cells(name));
@@ -117,7 +124,7 @@ fn invite(
     strings: &Strings,
 ) -> super::CommandResult {
     let name = name.map(parsed).transpose()?;
-    members_list(dir)?;
+    let (_, waiting) = members_list(dir)?;
     let (place, key, hint) = place_of(dir, address)?;
     let secret: [u8; SECRET_LEN] = *net::seed().first_chunk().expect("a seed has more bytes");
     let made = net::wall();
@@ -132,7 +139,13 @@ fn invite(
     if let Some(hint) = hint {
         say(strings, &hint);
     }
-    let until = rfc3339(until).unwrap_or_else(|| "?".to_owned());
+    let is_earlier = |invitation: &Invitation| invitation.name == name && invitation.until > made;
+    if let Some(name) = &name
+        && waiting.iter().any(is_earlier)
+    {
+        say(strings, &Phrase::new("members-invited-again").with("name", name));
+    }
+    let until = TimeFormat::new(TimeZone::system()).minute(until);
     say(
         strings,
         &match &name {

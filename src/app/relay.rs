@@ -1,5 +1,6 @@
 //! The relay's process: `queqiao relay`.
 
+use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::net::{self, BindAddr, LoopHandle, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits, PersistedMail};
-use crate::store::{RELAY_DATABASE, RelayStore, default_data_dir};
+use crate::store::{RelayState, RelayStore, default_data_dir};
 use crate::ui::Strings;
 use crate::ui::terminal::has_hung_up;
 
 use super::backup;
+use super::operator_log::{OperatorLog, RelayStart};
 use super::operator_requests::OperatorRequests;
 use super::relay_addresses::Announcement;
 use super::server::{RelayServer, ServeOptions, ServerNews};
@@ -86,44 +88,51 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
     let connections_max = config.connections_max.max(conns + CONNS_COMING);
     let config = NetConfig { on_signal: Some(on_signal), connections_max, ..config };
     let guests = options.guests.as_ref().map(|guests| guest_rules(guests, strings));
-    if let Some(guests) = &guests
-        && !guests.to.is_reserved()
-        && !state.members.iter().any(|member| member.0 == guests.to)
-    {
-        say(strings, &Phrase::new("relay-guests-nobody").with("name", &guests.to));
-    }
+    warn_of_unknown_recipient(guests.as_ref(), &state, strings);
     tell_restored(&state.mail, &options.limits, strings);
+    let members = state.members.len();
     let mut limits = options.limits.clone();
     // A relay that is reachable from this machine only needs no limit for all addresses together.
     limits.all_names_per_hour.take_if(|_| !is_public);
     let serving = ServeOptions { limits, guests };
     let server = RelayServer::open(config, store, state, serving)?;
-    serve(options, &dir, server, strings)
+    serve(options, &dir, members, server, strings)
 }
 
 /// Runs an opened relay, with the operator's requests and console.
-fn serve(options: &RelayOptions, dir: &Path, server: RelayServer, strings: &Arc<Strings>) -> CommandResult {
+fn serve(
+    options: &RelayOptions,
+    dir: &Path,
+    members: usize,
+    server: RelayServer,
+    strings: &Arc<Strings>,
+) -> CommandResult {
     // Without them the relay still serves its members.
     let operators = OperatorRequests::start(dir, server.loop_handle(), server.backups());
     let operators = operators.map_err(|why| say(strings, &why)).ok();
     let announcement = announcement(options, &server, dir, strings);
     let hung_up = Arc::new(AtomicBool::new(false));
-    let teller = Teller {
+    let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
+    let mut teller = Teller {
+        log: OperatorLog::new(strings, dir, log_level(at_desk.is_some())),
         operators,
         announcement: announcement.clone(),
         stop: server.loop_handle(),
         hung_up: Arc::clone(&hung_up),
     };
+    let start = start_of(&announcement, members, options);
     let ready = || announce(&announcement);
-    if let Some(guests) = options.guests.as_ref().filter(|guests| guests.desk) {
+    if let Some(guests) = at_desk {
         let console = relay_console::ConsoleTarget {
             name: guests.to.clone(),
             data: relay_console::data_of(dir),
             reach: reachable(server.udp_addr()),
         };
+        teller.log.start(&start);
         return relay_console::answer(console, strings, server, ready, move |news| teller.tell(news));
     }
     ready()?;
+    teller.log.start(&start);
     match server.run(|news| teller.tell(news)) {
         Ok(()) if hung_up.load(Ordering::Relaxed) => Ok(ExitStatus::Interrupted),
         Ok(()) => Ok(ExitStatus::Done),
@@ -158,6 +167,7 @@ fn announce(announcement: &Announcement) -> Result<(), Failure> {
 
 /// Reports a running relay's news to its operator.
 struct Teller {
+    log: OperatorLog,
     operators: Option<OperatorRequests>,
     announcement: Announcement,
     stop: LoopHandle<Command>,
@@ -166,21 +176,13 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&self, news: ServerNews) {
-        let Announcement { dir, strings, .. } = &self.announcement;
+    fn tell(&mut self, news: ServerNews) {
+        self.log.handle(&news);
         match news {
             ServerNews::Event(Event::Answered { id, outcome }) => {
                 if let Some(operators) = &self.operators {
                     operators.answer(id, outcome);
                 }
-            }
-            ServerNews::Event(Event::Damaged { seq: place, to, from }) => {
-                let phrase = match from {
-                    Some(from) => Phrase::new("store-letter-damaged").with("from", from),
-                    None => Phrase::new("store-letter-damaged-nameless"),
-                };
-                let file = dir.join(RELAY_DATABASE);
-                say(strings, &phrase.with("file", file.display()).with("to", to).with("row", place));
             }
             // The user has closed the window in which the relay ran.
             ServerNews::Event(Event::HangUp) if has_hung_up() => {
@@ -188,8 +190,7 @@ impl Teller {
                 self.stop.command(Command::Stop);
             }
             ServerNews::Event(Event::HangUp) => self.announcement.renew(),
-            ServerNews::Event(event) => log::debug!("{event:?}"),
-            ServerNews::Trouble(phrase) => say(strings, &phrase),
+            _ => {}
         }
     }
 }
@@ -199,6 +200,37 @@ fn tell_restored(mail: &PersistedMail, limits: &Limits, strings: &Strings) {
     if let Some(restored) = mail.restored.filter(|_| mail.is_restore_recent(limits)) {
         let since = backup::local(restored.missing_since);
         say(strings, &Phrase::new("relay-restored").with("since", since));
+    }
+}
+
+fn start_of(announcement: &Announcement, members: usize, options: &RelayOptions) -> RelayStart {
+    RelayStart {
+        udp: announcement.udp[0],
+        tcp: announcement.tcp.first().copied(),
+        key: announcement.key,
+        data: announcement.dir.clone(),
+        members,
+        guests: announcement.guests.clone(),
+        limits: options.limits.clone(),
+    }
+}
+
+/// Warns if the member that guests write to is not registered.
+fn warn_of_unknown_recipient(guests: Option<&GuestRules>, state: &RelayState, strings: &Strings) {
+    if let Some(GuestRules { to, .. }) = guests
+        && !to.is_reserved()
+        && !state.members.iter().any(|member| member.0 == *to)
+    {
+        say(strings, &Phrase::new("relay-guests-nobody").with("name", to));
+    }
+}
+
+/// Returns the lowest level that is logged. At a desk on a terminal only problems are: the terminal
+/// belongs to the conversation.
+fn log_level(is_at_desk: bool) -> log::Level {
+    match is_at_desk && std::io::stderr().is_terminal() {
+        true => log::Level::Warn,
+        false => log::Level::Trace,
     }
 }
 

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::base::{Core, Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
-use crate::net::{self, LoopHandle, Net, NetConfig};
+use crate::net::{self, LoopHandle, Net, NetConfig, Signal};
 use crate::relay::{Command, Config, Event, GuestRules, Limits, Record, Relay, Stats};
 use crate::store::{Backend, Backups, RelayState, StoreReply, Worker};
+
+use super::relay_meter::{Counts, Meter, MeterReport};
 
 /// Output of a running relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,17 @@ pub enum ServerNews {
     Event(Event),
     /// Temporary problem of the store.
     Trouble(Phrase),
+    /// The store works again.
+    Recovered,
+    /// Totals, or news of a flood.
+    Meter(MeterReport),
+    /// The disk has failed, and the relay ends. The cause is the result of [`RelayServer::run`].
+    Broken,
+    /// The relay has stopped in good order.
+    Stopped {
+        /// The last signal that the process received.
+        signal: Option<Signal>,
+    },
 }
 
 /// Options of a relay.
@@ -44,11 +57,13 @@ pub struct RelayServer {
     deadline: Option<Tick>,
     refused: Vec<Ticket>,
     stopped: bool,
+    meter: Meter,
 }
 
 #[derive(Debug)]
 enum ServerError {
     Transient(Phrase),
+    Over,
     Broken(Phrase),
 }
 
@@ -80,6 +95,7 @@ impl RelayServer {
         });
         let (worker, trouble) = start_store(backend, net.loop_handle())?;
         let deadline = core.next_deadline();
+        let meter = Meter::new(net.now().tick);
         Ok(RelayServer {
             core,
             net,
@@ -89,6 +105,7 @@ impl RelayServer {
             deadline,
             refused: Vec::new(),
             stopped: false,
+            meter,
         })
     }
 
@@ -143,7 +160,8 @@ impl RelayServer {
     /// # Errors
     /// The store's phrase if the disk has failed.
     pub fn turn(&mut self, mut tell: impl FnMut(ServerNews)) -> Result<bool, Phrase> {
-        let now = self.net.wait(self.deadline);
+        let until = self.meter.next_deadline();
+        let now = self.net.wait(Some(self.deadline.map_or(until, |deadline| deadline.min(until))));
         self.deadline = turn(&mut self.core, now, &mut self.net, &mut self.out);
         let worker = &self.worker;
         let refused = &mut self.refused;
@@ -165,10 +183,20 @@ impl RelayServer {
         while let Ok(trouble) = self.trouble.try_recv() {
             match trouble {
                 ServerError::Transient(phrase) => tell(ServerNews::Trouble(phrase)),
+                ServerError::Over => tell(ServerNews::Recovered),
                 ServerError::Broken(phrase) => return Err(phrase),
             }
         }
+        if self.meter.is_due(now.tick) {
+            let counts = self.counts();
+            let online = || self.core.online_count();
+            self.meter.measure(now.tick, counts, online, |report| tell(ServerNews::Meter(report)));
+        }
         Ok(!self.stopped)
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { relay: self.core.stats(), net: self.net.stats() }
     }
 
     /// Runs until the relay is stopped, then commits pending records.
@@ -176,9 +204,23 @@ impl RelayServer {
     /// # Errors
     /// The store's phrase if the disk has failed.
     pub fn run(mut self, mut tell: impl FnMut(ServerNews)) -> Result<(), Phrase> {
-        while self.turn(&mut tell)? {}
-        log::debug!("{:?} {:?}", self.core.stats(), self.net.stats());
+        loop {
+            match self.turn(&mut tell) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(phrase) => {
+                    tell(ServerNews::Broken);
+                    return Err(phrase);
+                }
+            }
+        }
+        let counts = self.counts();
+        log::debug!("{:?} {:?}", counts.relay, counts.net);
         self.worker.finish();
+        let online = || self.core.online_count();
+        let now = self.net.now().tick;
+        self.meter.finish(now, counts, online, |report| tell(ServerNews::Meter(report)));
+        tell(ServerNews::Stopped { signal: self.net.last_signal() });
         Ok(())
     }
 }
@@ -202,6 +244,9 @@ fn start_store(
         StoreReply::Committed(ticket) => loop_handle.committed(ticket),
         StoreReply::Failed(ticket) => loop_handle.not_committed(ticket),
         StoreReply::Rows(ticket, rows) => loop_handle.rows(ticket, rows),
+        StoreReply::Recovered => {
+            let _ = told.send(ServerError::Over);
+        }
         StoreReply::Trouble(phrase) => {
             let _ = told.send(ServerError::Transient(phrase));
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use clap::{Command, FromArgMatches};
 
-use crate::app::{self, CommandResult, ExitStatus, Failure, Setup};
+use crate::app::{self, CommandResult, ExitStatus, Failure, LogOutput, Setup};
 use crate::ui::{Lang, Strings};
 
 use args::{Args, CliCommand, ClientArgs};
@@ -26,7 +26,7 @@ use environment::Environment;
 /// Runs the program: reads the arguments, executes the command, and reports a failure in at most
 /// one phrase.
 pub fn main() -> ExitCode {
-    env_logger::Builder::from_default_env().format_timestamp_millis().init();
+    let log = LogOutput::start();
     ignore_file_size_signal();
     forbid_core_dumps();
     let all: Vec<OsString> = std::env::args_os().collect();
@@ -48,6 +48,7 @@ pub fn main() -> ExitCode {
             status
         }
     };
+    log.finish();
     ExitCode::from(status as u8)
 }
 

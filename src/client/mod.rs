@@ -198,6 +198,11 @@ impl Client {
         self.connections.get(relay)?.selected_path()
     }
 
+    /// Returns the relays with a path in use, and that path.
+    pub fn selected_paths(&self) -> impl Iterator<Item = (&HostPort, Path)> {
+        self.connections.keys().filter_map(|relay| Some((relay, self.selected_path(relay)?)))
+    }
+
     /// Whether every letter is delivered or refused.
     pub fn is_idle(&self) -> bool {
         self.connections.values().all(RelayConnection::is_idle)

@@ -102,7 +102,10 @@ impl<C: Send + 'static> Net<C> {
             }
             SIGNALS => {
                 if let (Some(signals), Some(on_signal)) = (&mut self.signals, self.on_signal) {
-                    self.ctx.inputs.extend(signals.pending().filter_map(on_signal).map(Input::Command));
+                    for signal in signals.pending() {
+                        self.last_signal = Some(signal);
+                        self.ctx.inputs.extend(on_signal(signal).map(Input::Command));
+                    }
                 }
             }
             Token(index) if index < FIRST_UDP => self.visit_listener(index - FIRST_LISTENER),

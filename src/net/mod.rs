@@ -165,6 +165,7 @@ pub struct Net<C> {
     resolver: Resolver,
     signals: Option<Signals>,
     on_signal: Option<fn(Signal) -> Option<C>>,
+    last_signal: Option<Signal>,
     address_monitor: AddressMonitor,
     on_network_change: Option<fn() -> C>,
     tx_batch: TxBatch,
@@ -226,6 +227,7 @@ impl<C: Send + 'static> Net<C> {
             resolver: Resolver::default(),
             signals: None,
             on_signal: config.on_signal,
+            last_signal: None,
             address_monitor: AddressMonitor::default(),
             on_network_change: config.on_network_change,
             tx_batch: TxBatch::default(),
@@ -279,6 +281,11 @@ impl<C: Send + 'static> Net<C> {
     /// Returns the counters since the start.
     pub fn stats(&self) -> Stats {
         self.ctx.stats
+    }
+
+    /// Returns the last signal that the process received here.
+    pub fn last_signal(&self) -> Option<Signal> {
+        self.last_signal
     }
 
     fn add_udp(&mut self, socket: mio::net::UdpSocket) -> io::Result<usize> {

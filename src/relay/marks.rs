@@ -167,7 +167,7 @@ impl Relay {
         let claim = session.outbox_claim.clone();
         let Some(claim) = claim else { return self.welcome(now, slot, member, false, out) };
         if self.member_states[member.0].outboxes.is_old(&claim) {
-            return self.refuse_name(slot, NameReason::OldCopy, "");
+            return self.refuse_member(slot, member, NameReason::OldCopy, out);
         }
         session.sign_in = SignInState::Marking(member);
         let used = self.mailboxes.clock.now(now.tick);
@@ -320,7 +320,7 @@ impl Relay {
             return;
         }
         if self.members.is_removed(member) {
-            return self.refuse_name(slot, NameReason::Removed, "");
+            return self.refuse_member(slot, member, NameReason::Removed, out);
         }
         if !self.members.is_durable(member) {
             // The name is being freed. The session claims it again after that, with the same mark.

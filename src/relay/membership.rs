@@ -144,14 +144,20 @@ impl Invitations {
         self.by_id.len() < INVITATIONS_MAX
     }
 
-    /// Adds an invitation, in place of another for the same name.
-    pub(super) fn add(&mut self, invitation: Invitation) {
+    /// Adds an invitation, in place of another for the same name. Returns whether there was one
+    /// that was still valid when the new one was made.
+    pub(super) fn add(&mut self, invitation: Invitation) -> bool {
+        let mut replaced = false;
         if let Some(name) = &invitation.name {
             let is_same = |id: &InvitationId| self.by_id[id].invitation.name.as_ref() == Some(name);
             let others = self.of_class(name.looks().class()).filter(|id| is_same(id) && !self.is_in_use(*id));
-            others.collect::<Vec<_>>().into_iter().for_each(|id| self.remove(id));
+            for id in others.collect::<Vec<_>>() {
+                replaced |= self.by_id[&id].invitation.until > invitation.made;
+                self.remove(id);
+            }
         }
         self.insert(invitation);
+        replaced
     }
 
     fn insert(&mut self, invitation: Invitation) {

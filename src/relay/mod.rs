@@ -49,11 +49,13 @@ mod test_relay;
 mod unused_names;
 mod unwritten;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
+use crate::base::{Carrier, Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
+use crate::wire::message::NameReason;
 
 pub use crate::wire::message::MarkToken;
 pub use buffer_pool::SharedBytes;
@@ -133,9 +135,41 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A member signed in.
-    SignedIn(Name),
+    SignedIn {
+        /// The member.
+        name: Name,
+        /// Address that it is reached at.
+        from: Option<SocketAddr>,
+        /// Carrier of its session.
+        via: Option<Carrier>,
+    },
     /// A member's session ended.
     SignedOut(Name),
+    /// A name was registered, durably.
+    Registered {
+        /// The name.
+        name: Name,
+        /// Whether an invitation was used up for it.
+        by_invitation: bool,
+    },
+    /// A sign-in was refused.
+    NameRefused {
+        /// The name as it was asked for, which may be invalid. Empty if it is not known any more.
+        name: String,
+        /// The reason.
+        reason: NameReason,
+    },
+    /// The operator created an invitation.
+    Invited {
+        /// Name that it is for; `None` for any.
+        name: Option<Name>,
+        /// Whether an earlier invitation for the same name ended with it.
+        replaces: bool,
+    },
+    /// The operator removed a member.
+    Removed(Name),
+    /// A name is free again because it was not used.
+    Freed(Name),
     /// A letter was found damaged on disk. It stays there unchanged; reported once for each letter.
     Damaged {
         /// Sequence number of its row.
@@ -194,6 +228,12 @@ pub struct Stats {
     pub letters_paced: u64,
     /// Letters refused.
     pub letters_refused: u64,
+    /// Sign-ins that got their name.
+    pub sign_ins: u64,
+    /// Names registered.
+    pub names_registered: u64,
+    /// Sign-ins that were refused.
+    pub names_refused: u64,
     /// Names freed because they were never used.
     pub names_freed: u64,
     /// Names compared with one that does not exist, to suggest similar names.
@@ -343,6 +383,11 @@ impl Relay {
     /// Number of names: registered, being made durable, and reserved.
     pub fn member_count(&self) -> usize {
         self.member_states.len()
+    }
+
+    /// Number of members that are online.
+    pub fn online_count(&self) -> usize {
+        self.member_states.iter().filter(|state| state.session.is_some()).count()
     }
 
     /// Bytes of memory that all sessions use for data received behind gaps.

@@ -97,7 +97,9 @@ impl Relay {
                 if let Some((NameReason::Confusable, other)) = self.not_free(&invitation) {
                     outcome = OperatorOutcome::Alike(other);
                 }
-                self.invitations.add(invitation);
+                let name = invitation.name.clone();
+                let replaces = self.invitations.add(invitation);
+                out.show(Event::Invited { name, replaces });
             }
             RequestKind::Remove(member) => self.remove_member(now, member, out),
         }
@@ -117,6 +119,7 @@ impl Relay {
             self.close_session(now.tick, slot, close::REFUSED, "removed");
         }
         self.members.remove(member);
+        out.show(Event::Removed(self.members.name(member).clone()));
         self.forget_unused(member);
         self.forget_outboxes(member);
         if !std::mem::take(&mut self.member_states[member.0].blocked).is_empty() {

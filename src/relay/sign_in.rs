@@ -1,6 +1,6 @@
 //! Sign-in: assigns a name to a session.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::base::{Now, Path, PublicKey, Tick};
@@ -117,7 +117,7 @@ impl Relay {
         let ip = self.remote_ip(path);
         let invitation = match self.invitation(now, ip, name, key, invite) {
             Ok(invitation) => invitation,
-            Err(reason) => return self.refuse_name(slot, reason, ""),
+            Err(reason) => return self.refuse_name(slot, name, reason, "", out),
         };
         let id = invitation.as_ref().map(|invitation| invitation.id);
         let credentials = match invitation {
@@ -133,10 +133,10 @@ impl Relay {
             RegisterResult::Refused(reason, in_the_way) => {
                 let counted = ip.filter(|_| self.limits.per_sender && in_the_way.is_some());
                 if counted.is_some_and(|ip| !self.registration_limits.admit_refusal(now.tick, ip)) {
-                    return self.refuse_name(slot, NameReason::TooMany, "");
+                    return self.refuse_name(slot, name, NameReason::TooMany, "", out);
                 }
                 let in_the_way = in_the_way.as_ref().map_or("", |n| n.as_str());
-                self.refuse_name(slot, reason, in_the_way);
+                self.refuse_name(slot, name, reason, in_the_way, out);
             }
             RegisterResult::New(member) | RegisterResult::Again(member) => {
                 self.register(now, slot, member, key, (ip, id), out);
@@ -197,7 +197,7 @@ impl Relay {
         };
         if let Some((reason, in_the_way)) = refusal {
             self.members.abandon(member);
-            return self.refuse_name(slot, reason, in_the_way);
+            return self.refuse_name(slot, name.as_str(), reason, in_the_way, out);
         }
         self.await_registration(slot, member);
         let record = match by {
@@ -234,9 +234,12 @@ impl Relay {
         out: &mut Out,
     ) {
         let key = self.members.key(member);
+        let name = self.members.name(member).clone();
         if durable {
             self.members.confirm(member);
             self.note_unused(now.tick, member, since);
+            self.stats.names_registered += 1;
+            out.show(Event::Registered { name: name.clone(), by_invitation: by.is_some() });
         } else {
             self.members.abandon(member);
         }
@@ -254,7 +257,7 @@ impl Relay {
             if durable {
                 self.admit(now, slot, member, out);
             } else {
-                self.refuse_name(slot, NameReason::Disk, "");
+                self.refuse_name(slot, name.as_str(), NameReason::Disk, "", out);
             }
         }
     }
@@ -300,10 +303,10 @@ impl Relay {
     /// Ends the delay of a sign-in. Its member may have been removed in the meantime.
     pub(super) fn release_sign_in(&mut self, now: Now, slot: SessionSlot, member: MemberId, out: &mut Out) {
         if self.members.is_removed(member) {
-            return self.refuse_name(slot, NameReason::Removed, "");
+            return self.refuse_member(slot, member, NameReason::Removed, out);
         }
         if !self.members.is_durable(member) {
-            return self.refuse_name(slot, NameReason::Disk, "");
+            return self.refuse_member(slot, member, NameReason::Disk, out);
         }
         self.admit(now, slot, member, out);
     }
@@ -353,27 +356,57 @@ impl Relay {
         self.member_states[member.0].flows.get_allocated_mut().map(Flows::begin_session);
         self.sessions.set_stranger(slot, false);
         self.sessions.mark(slot);
-        out.show(Event::SignedIn(self.members.name(member).clone()));
+        self.stats.sign_ins += 1;
+        out.show(Event::SignedIn {
+            name: self.members.name(member).clone(),
+            from: path.and_then(|path| self.remote_addr(path)),
+            via: path.map(Path::carrier),
+        });
         self.record_seen(member, out);
         self.note_present(now.tick, member, out);
         self.read_control(now, slot, out);
         self.read_chat(now, slot, out);
     }
 
-    pub(super) fn refuse_name(&mut self, slot: SessionSlot, reason: NameReason, name: &str) {
+    /// Refuses the name `asked`, perhaps because of the name `in_the_way`, which may be empty.
+    pub(super) fn refuse_name(
+        &mut self,
+        slot: SessionSlot,
+        asked: &str,
+        reason: NameReason,
+        in_the_way: &str,
+        out: &mut Out,
+    ) {
+        self.stats.names_refused += 1;
+        out.show(Event::NameRefused { name: asked.to_owned(), reason });
         if let Some(session) = self.sessions.get_mut(slot) {
             session.sign_in = SignInState::Refused;
-            session.send_control(&ToClient::NameRefused { reason, name });
+            session.send_control(&ToClient::NameRefused { reason, name: in_the_way });
             self.sessions.mark(slot);
         }
     }
 
+    /// Refuses a session the name of this member, which it had asked for.
+    pub(super) fn refuse_member(
+        &mut self,
+        slot: SessionSlot,
+        member: MemberId,
+        reason: NameReason,
+        out: &mut Out,
+    ) {
+        let name = self.members.name(member).clone();
+        self.refuse_name(slot, name.as_str(), reason, "", out);
+    }
+
     fn remote_ip(&self, path: Option<Path>) -> Option<IpAddr> {
-        let remote = match path? {
+        self.remote_addr(path?).map(|addr| addr.ip())
+    }
+
+    fn remote_addr(&self, path: Path) -> Option<SocketAddr> {
+        match path {
             Path::Tcp(conn) => self.conns.remote(conn),
             path => path.udp_peer(),
-        };
-        remote.map(|addr| addr.ip())
+        }
     }
 }
 

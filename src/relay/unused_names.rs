@@ -15,7 +15,7 @@ use super::members::MemberId;
 use super::membership::MembershipChange;
 use super::records::Record;
 use super::unwritten::RecordKey;
-use super::{Out, Relay, Timer};
+use super::{Event, Out, Relay, Timer};
 
 /// Age from which a returning member counts as using its name. A user who only tries the program
 /// returns within a day.
@@ -195,6 +195,7 @@ impl Relay {
             self.forget_outboxes(member);
             self.member_states[member.0] = Default::default();
             self.stats.names_freed += 1;
+            out.show(Event::Freed(name.clone()));
         } else {
             self.unused.insert(member, since);
             self.write_later(RecordKey::FreeNames);

@@ -145,6 +145,8 @@ pub enum StoreReply {
     /// Cause of failing records. Sent before the first of them, and again only if a commit has
     /// succeeded since.
     Trouble(Phrase),
+    /// A commit has succeeded after [`StoreReply::Trouble`]. Sent before replies to its records.
+    Recovered,
     /// The disk failed and the thread has ended: the relay's process exits with status 74. Open
     /// tickets get no reply.
     Broken(Phrase),
@@ -430,7 +432,9 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
     }
 
     fn answer_committed(&mut self) {
-        self.in_trouble = false;
+        if std::mem::take(&mut self.in_trouble) {
+            (self.reply)(StoreReply::Recovered);
+        }
         let mut refused = self.refused.iter().peekable();
         for (index, ticket) in self.tickets.iter().enumerate() {
             (self.reply)(match refused.next_if_eq(&&index) {
@@ -569,7 +573,15 @@ mod tests {
         bench.worker.finish();
         let trouble = || StoreReply::Trouble(Phrase::new("full"));
         let failed = |n| StoreReply::Failed(Ticket(n));
-        let told = [trouble(), failed(0), failed(1), StoreReply::Committed(Ticket(2)), trouble(), failed(3)];
+        let told = [
+            trouble(),
+            failed(0),
+            failed(1),
+            StoreReply::Recovered,
+            StoreReply::Committed(Ticket(2)),
+            trouble(),
+            failed(3),
+        ];
         assert_eq!(Vec::from_iter(bench.reply.iter()), told);
     }
 

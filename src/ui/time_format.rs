@@ -34,6 +34,14 @@ impl TimeFormat {
         let form = if today == Some(time.date()) { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         time.strftime(form).to_string()
     }
+
+    /// Formats `at` as `YYYY-MM-DD HH:MM`. Returns `?` for the times of [`TimeFormat::format`].
+    pub fn minute(&self, at: Wall) -> String {
+        let time = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS);
+        time.map_or(ABSURD.to_owned(), |time| {
+            time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+        })
+    }
 }
 
 /// Formats `at` as RFC 3339 in UTC with milliseconds, for scripts. Returns `None` beyond the year
@@ -61,6 +69,7 @@ mod tests {
         assert_eq!(time_format.format(NOON, Wall(NOON.0 + DAY_MS)), "2024-07-01 12:03:05");
         let shanghai = TimeFormat::new(TimeZone::fixed(offset(8)));
         assert_eq!(shanghai.format(NOON, NOON), "20:03:05");
+        assert_eq!(shanghai.minute(NOON), "2024-07-01 20:03");
     }
 
     // faults.md: R62
@@ -69,6 +78,7 @@ mod tests {
         let time_format = TimeFormat::new(TimeZone::UTC);
         for at in [0, 1, BELIEVED_MIN_MS - 1, 253_402_300_800_000, i64::MAX as u64, u64::MAX] {
             assert_eq!(time_format.format(Wall(at), NOON), "?", "{at}");
+            assert_eq!(time_format.minute(Wall(at)), "?", "{at}");
         }
         assert_eq!(time_format.format(NOON, Wall(u64::MAX)), "2024-07-01 12:03:05");
     }

@@ -217,7 +217,7 @@ impl ReconnectStorm {
             self.down.push_back((self.now + DELAY, to, bytes));
         }
         for event in self.relay.events.drain(..) {
-            if let Event::SignedIn(name) = event {
+            if let Event::SignedIn { name, .. } = event {
                 self.signed_in.insert(name.to_string());
             }
         }

@@ -276,7 +276,7 @@ impl RelayHarness {
 
     /// As [`RelayHarness::assert_silent`], but allows sign-ins of members.
     pub fn assert_silent_but_for_sign_ins(&mut self) {
-        self.events.retain(|event| !matches!(event, Event::SignedIn(_)));
+        self.events.retain(|event| !matches!(event, Event::SignedIn { .. }));
         self.assert_silent();
     }
 

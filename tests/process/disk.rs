@@ -50,11 +50,13 @@ fn full_disk(machine: &Machine, relay: &mut Relay, fill: impl FnOnce(&Relay), fr
     }
     fill(relay);
     let accepted = send_until_full(machine, 3);
-    relay.process.until_err("relay.sqlite");
+    let log = relay.process.until_err("relay.sqlite");
+    assert!(log.contains(" warn: disk: "), "{log}");
     assert_eq!(received_texts(machine, accepted), numbers(0..accepted), "accepted letters are delivered");
     free(relay);
     let again = send_long(machine, accepted);
     assert!(again.result().starts_with("accepted "), "{again:?}");
+    relay.process.until_err("disk: it takes messages again");
     assert_eq!(received_texts(machine, 1), numbers(accepted..accepted + 1));
 }
 

@@ -36,6 +36,7 @@ mod multi_process;
 mod names;
 mod no_network;
 mod old_copies;
+mod operator_log;
 mod outbox;
 mod path_changes;
 mod presence;

@@ -47,6 +47,37 @@ fn listener_reports_path_changes_and_carrier_of_letters() {
     jack.terminate();
 }
 
+/// `RUST_LOG=debug` shows how a client reaches its relay, and each change of path.
+#[test]
+fn debug_log_tells_handshakes_paths_and_switches() {
+    let (machine, relay) = relay_with_members(&["--tcp"], &["JACK"]);
+    let proxy = UdpProxy::open(relay.udp);
+    machine.split_book("through.toml", &["TOM"], proxy.addr, relay.udp);
+    let mut command = machine.command(&["listen", "--as", "JACK", "--contacts", "through.toml"]);
+    command.env("RUST_LOG", "debug");
+    let mut jack = Process::start(command);
+    let udp = proxy.addr;
+    for line in [
+        format!("question for the relay's key to udp {udp}"),
+        format!("handshake to udp {udp}"),
+        format!("answer to the handshake from udp {udp}"),
+        format!("{udp}: signed in over udp"),
+        format!("{udp}: path chosen: udp {udp}"),
+    ] {
+        jack.until_err(&line);
+    }
+    proxy.drop_packets();
+    machine.send("TOM", "JACK", "two");
+    assert!(jack.out().ends_with(" TOM [tcp] two"));
+    jack.until_err(&format!("{udp}: switched to tcp: "));
+    let log = jack.terminate().err.join("\n");
+    for line in [format!("tcp {} (connection ", relay.udp), format!("{udp}: path chosen: tcp {}", relay.udp)]
+    {
+        assert!(log.contains(&line), "{line}: {log}");
+    }
+    assert!(!log.contains("two"), "no text is logged: {log}");
+}
+
 // faults.md: R15, R21
 /// A proxy that drops no datagram. Only the way back from its other address leads nowhere.
 #[test]

@@ -47,7 +47,7 @@ fn idle_clients_of_killed_relay_return_after_restart() {
     until_noted(&machine, &addr, NAMES.len() as u32);
     relay.process.kill();
     let mut relay = restarted(&machine, &addr);
-    NAMES.iter().for_each(|_| drop(relay.until_err_within("SignedIn", SOON)));
+    NAMES.iter().for_each(|_| drop(relay.until_err_within("signed in from", SOON)));
     for (name, listener) in NAMES.into_iter().zip(&mut listeners) {
         gets_a_letter(&machine, listener, name, "are you there");
     }
@@ -67,7 +67,7 @@ fn resets_leave_from_address_clients_used() {
     until_noted(&machine, &format!("127.0.0.1:{port}"), 1);
     relay.process.kill();
     let mut relay = restarted(&machine, &format!("0.0.0.0:{port}"));
-    relay.until_err_within("SignedIn", SOON);
+    relay.until_err_within("signed in from", SOON);
 }
 
 // faults.md: R31

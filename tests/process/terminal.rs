@@ -131,6 +131,16 @@ impl Terminal {
     }
 
     /// Sends a signal to the process on it.
+    /// Stops its output, as Ctrl-S does.
+    pub fn stop_output(&self) {
+        tcflow(&self.screen, Action::OOff).unwrap();
+    }
+
+    /// Continues its output, as Ctrl-Q does.
+    pub fn resume_output(&self) {
+        tcflow(&self.screen, Action::OOn).unwrap();
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.process.signal(signal);
     }
@@ -266,14 +276,14 @@ fn signals_leave_terminal_restored() {
 #[test]
 fn stopped_terminal_blocks_no_other_command() {
     let ((machine, _relay), _jack, mut tom) = talking();
-    tcflow(&tom.screen, Action::OOff).unwrap();
+    tom.stop_output();
     // More texts than the queue towards a terminal holds.
     let lines: String = (0..600).map(|n| format!("letter {n}\n")).collect();
     let sent = machine.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);
     assert_eq!(sent.out.len(), 600);
     let start_send = machine.start(&["send", "--as", "TOM", "JACK", "meanwhile"]);
     start_send.end_within(SOON).with(0).result();
-    tcflow(&tom.screen, Action::OOn).unwrap();
+    tom.resume_output();
     (0..600).for_each(|n| tom.until(&format!("letter {n}\n")));
     tom.press("\u{3}");
     tom.ends_with(130);

@@ -47,7 +47,7 @@ impl Child {
     pub(super) fn start(server: BenchServer) -> Result<Child, Phrase> {
         let failed = |why: &dyn ToString| Phrase::new("bench-no-server").with("cause", why.to_string());
         let mut command = Command::new(env::current_exe().map_err(|why| failed(&why))?);
-        command.args(["bench", "--as-server", server.word()]).env_remove("RUST_LOG");
+        command.args(["bench", "--as-server", server.word()]).env("RUST_LOG", "warn");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().map_err(|why| failed(&why))?;
         let mut out = BufReader::new(process.stdout.take().expect("stdout was set to a pipe"));

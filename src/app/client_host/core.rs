@@ -13,6 +13,7 @@ use crate::net::LoopHandle;
 use crate::net::ipc::{self, IpcConnection, IpcEvent};
 use crate::store::Archive;
 
+use super::connection_log::ConnectionLog;
 use super::ipc_protocol::{FrontendKind, IpcRequest, IpcResponse, VERSION, encode_line};
 use super::pending_sends::{self, PendingSends};
 use super::primary::PrimaryHost;
@@ -71,6 +72,8 @@ pub(super) struct HostCore {
     pub(super) busy: Option<Phrase>,
     /// The primary has confirmed our `Bye`.
     pub(super) bye: bool,
+    /// `None` if nothing would be logged.
+    pub(super) log: Option<ConnectionLog>,
     member_folder: Option<MemberFolder>,
     loop_handle: LoopHandle<HostInput>,
     resume: ResumeState,
@@ -90,6 +93,7 @@ impl HostCore {
             unread: UnreadQueue::default(),
             busy: None,
             bye: false,
+            log: ConnectionLog::is_enabled().then(ConnectionLog::default),
             member_folder,
             loop_handle,
             resume: ResumeState::default(),
@@ -105,6 +109,9 @@ impl HostCore {
     /// Passes an event to the processes it concerns. Those for our own frontend are appended to
     /// `events`.
     pub(super) fn show(&mut self, event: Event, events: &mut Vec<Event>) {
+        if let Some(log) = &self.log {
+            log.handle_event(&event);
+        }
         let ours = match &mut self.role {
             HostRole::Primary(primary) => primary.ipc_server.route_event(event),
             _ => Some(event),
@@ -124,6 +131,15 @@ impl HostCore {
                 self.commands.extend(marks);
             }
             Err(phrase) => self.fail(phrase),
+        }
+    }
+
+    /// Logs the result of a turn, before its effects are carried out.
+    pub(super) fn log_turn(&mut self, out: &Outputs<Record, Event>) {
+        let Some(log) = &mut self.log else { return };
+        log.handle_outputs(out);
+        if let HostRole::Primary(primary) = &self.role {
+            log.handle_client(&primary.client);
         }
     }
 
@@ -406,6 +422,9 @@ impl Core for HostCore {
     }
 
     fn handle(&mut self, now: Now, input: Input<'_, HostInput>, out: &mut Outputs<Record, Event>) {
+        if let Some(log) = &mut self.log {
+            log.handle_input(&input);
+        }
         let passed = match input {
             Input::Command(HostInput::Command(command)) => return self.command(now, command, out),
             Input::Command(HostInput::Frontend(input)) => return self.inputs.push(input),

@@ -8,6 +8,7 @@
 //! (secondary), `ipc_protocol` (protocol between them), `unread_queue` (letters on their way to the
 //! frontend).
 
+mod connection_log;
 mod core;
 mod ipc_protocol;
 mod ipc_server;
@@ -263,6 +264,7 @@ impl ClientHost {
         let wanted = [self.deadline, until].into_iter().flatten().min();
         let now = self.net.wait(if rests { wanted } else { Some(Tick::ZERO) });
         self.deadline = turn(core, now, &mut self.net, &mut self.out);
+        core.log_turn(&self.out);
         let loop_handle = self.net.loop_handle();
         self.net.carry_out(&mut self.out, |effect| match effect {
             Effect::Persist(ticket, record) => {

@@ -227,6 +227,8 @@ fn spawn(
         StoreReply::Committed(ticket) => loop_handle.committed(ticket),
         StoreReply::Failed(ticket) => loop_handle.not_committed(ticket),
         StoreReply::Rows(ticket, rows) => loop_handle.rows(ticket, rows),
+        // The next record that succeeds shows the user that it has ended.
+        StoreReply::Recovered => {}
         StoreReply::Trouble(phrase) => {
             loop_handle.command(HostInput::Frontend(FrontendInput::Trouble(phrase)));
         }

@@ -164,6 +164,49 @@ relay-limits-off-public = --limits off is for benchmarks and needs a loopback ad
 relay-no-message-fits = no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must each be above 128; for texts of every length, 128K
 relay-few-files = the system lets this relay open { $files } files; its limits promise { $promised }: raise ulimit -n, or lower --connections
 
+# Lines of the relay's log. Words in `$what` of relay-log-started and relay-log-totals are for scripts.
+relay-log-started = started: queqiao { $version } { $what }
+relay-log-stopped = stopped: { $why }
+relay-log-broken = stopped: a disk has failed; everything accepted until now is kept
+relay-log-registered = registered { $name }
+relay-log-joined = registered { $name }, whose invitation is used up
+relay-log-freed = { $name } is free again: the name was never used
+relay-log-refused = refused to sign in { $name }: { $why }
+relay-log-why-taken = another key owns the name
+relay-log-why-confusable = it looks like the name of another member
+relay-log-why-reserved = the name is reserved for the relay
+relay-log-why-bad = it is not a valid name
+relay-log-why-other = the key has another name here
+relay-log-why-too-many = too many names or attempts from there lately
+relay-log-why-disk = the disk takes no names at the moment
+relay-log-why-closed = no valid invitation
+relay-log-why-kept = the name is kept for an invitation, or the invitation is for another name
+relay-log-why-removed = it was removed, and needs an invitation
+relay-log-why-full = the relay has its maximum number of members (--members-max)
+relay-log-why-old-copy = an old copy of its data directory; the client signs in again with a new outbox
+relay-log-invited = invitation made for { $name }
+relay-log-invited-anybody = invitation made for any free name
+relay-log-invited-again = invitation made for { $name }; the earlier one has ended
+relay-log-removed = removed { $name }
+relay-log-signed-in = { $name } signed in from { $from } over { $via }
+relay-log-signed-out = { $name } signed out
+relay-log-left-out = { $count ->
+    [one] 1 more line like these was left out
+   *[other] { $count } more lines like these were left out
+}
+relay-log-disk = disk: { $why }
+relay-log-disk-over = disk: it takes messages again
+relay-log-totals = in { $time }: { $what }
+relay-log-flood = flood of { $what } begins: { $number } in a second
+relay-log-flood-over = flood of { $what } has ended: { $number } in { $time }
+relay-log-flood-datagrams = datagrams that are not of a session
+relay-log-flood-handshakes = handshakes from unproven addresses
+relay-log-flood-connections = TCP connections
+relay-log-flood-guests = texts of guests
+relay-log-flood-sign-ins = refused sign-ins
+relay-log-minutes = { $count } min
+relay-log-seconds = { $count } s
+
 ## Commands
 
 send-not-accepted = not accepted within { $time }; it stays in the outbox and goes out with the next run
@@ -530,6 +573,7 @@ help-join = Join a relay with an invitation: read it from the terminal or standa
 help-join--invitation = The invitation; better pasted when asked, because others on this machine can read arguments
 members-invited = invitation for { $who } (single use, valid until { $until }); { $who } runs queqiao join and pastes this line:
 members-invited-anybody = invitation for any free name (single use, valid until { $until }); the new member runs queqiao join and pastes this line:
+members-invited-again = { $name } was invited already: the earlier invitation no longer works
 members-removed = { $name } was removed; the name is kept until you invite somebody to it
 members-none = there are no members and no invitations
 members-no-relay = { $folder } is not the folder of a relay; give that folder with --data DIR

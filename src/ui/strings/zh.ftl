@@ -154,6 +154,46 @@ relay-limits-off-public = --limits off 仅供压测,须用环回地址,而不是
 relay-no-message-fits = 一条消息也放不下:--pair-bytes、--mailbox-bytes、--all-mailboxes-bytes、--memory-bytes 都须大于 128;要容纳各种长度的消息,请用 128K
 relay-few-files = 系统只允许本中继打开 { $files } 个文件,而按其上限需要 { $promised } 个:请提高 ulimit -n,或调低 --connections
 
+# 中继日志的各行。relay-log-started 和 relay-log-totals 的 `$what` 供脚本读取，不翻译。
+relay-log-started = 已启动：queqiao { $version } { $what }
+relay-log-stopped = 已停止：{ $why }
+relay-log-broken = 已停止：磁盘出错；此前已接收的消息都已保存
+relay-log-registered = 已注册 { $name }
+relay-log-joined = 已注册 { $name }，其邀请已用掉
+relay-log-freed = { $name } 从未使用，名字已释放
+relay-log-refused = 拒绝 { $name } 登录：{ $why }
+relay-log-why-taken = 该名字属于另一密钥
+relay-log-why-confusable = 与另一成员的名字相像
+relay-log-why-reserved = 该名字由中继保留
+relay-log-why-bad = 不是有效的名字
+relay-log-why-other = 该密钥在此已有另一个名字
+relay-log-why-too-many = 近来从该处注册或尝试过多
+relay-log-why-disk = 磁盘暂时无法写入名字
+relay-log-why-closed = 没有有效的邀请
+relay-log-why-kept = 该名字为某个邀请保留，或邀请属于另一个名字
+relay-log-why-removed = 已被移除，需要邀请
+relay-log-why-full = 成员已达上限（--members-max）
+relay-log-why-old-copy = 其数据目录是旧副本；客户端会改用新的发件箱再次登录
+relay-log-invited = 已为 { $name } 创建邀请
+relay-log-invited-anybody = 已创建邀请，可用于任何空闲的名字
+relay-log-invited-again = 已为 { $name } 创建邀请；先前的邀请已失效
+relay-log-removed = 已移除 { $name }
+relay-log-signed-in = { $name } 已登录，来自 { $from }，走 { $via }
+relay-log-signed-out = { $name } 已离线
+relay-log-left-out = 另有 { $count } 行类似内容未写出
+relay-log-disk = 磁盘：{ $why }
+relay-log-disk-over = 磁盘：已恢复写入
+relay-log-totals = { $time }内：{ $what }
+relay-log-flood = { $what }泛滥开始：一秒内 { $number } 个
+relay-log-flood-over = { $what }泛滥结束：{ $time }内共 { $number } 个
+relay-log-flood-datagrams = 不属于任何会话的数据报
+relay-log-flood-handshakes = 地址未经证实的握手
+relay-log-flood-connections = TCP 连接
+relay-log-flood-guests = 访客文字
+relay-log-flood-sign-ins = 被拒登录
+relay-log-minutes = { $count } 分钟
+relay-log-seconds = { $count } 秒
+
 ## 各命令
 
 send-not-accepted = { $time } 内未被接收;它留在发件箱里,下次运行时发出
@@ -511,6 +551,7 @@ help-join = 凭邀请加入中继：从终端或标准输入读取邀请，核�
 help-join--invitation = 邀请；最好在提示时粘贴，因为本机其他用户能看到命令行参数
 members-invited = 给 { $who } 的邀请（仅可使用一次，有效期至 { $until }）；请 { $who } 运行 queqiao join，然后粘贴这一行：
 members-invited-anybody = 不限名字的邀请（仅可使用一次，有效期至 { $until }）；请新成员运行 queqiao join，然后粘贴这一行：
+members-invited-again = 先前已邀请过 { $name }：原来的邀请不再有效
 members-removed = 已移除 { $name }；这个名字会保留，直到你邀请别人用它
 members-none = 没有成员，也没有邀请
 members-no-relay = { $folder } 不是中继的文件夹；请用 --data DIR 指出
