@@ -92,7 +92,8 @@ impl RelayServer {
             limits,
             guests,
             seed: net::seed(),
-        });
+        })
+        .with_fresh_bytes(net::seed);
         let (worker, trouble) = start_store(backend, net.loop_handle())?;
         let deadline = core.next_deadline();
         let meter = Meter::new(net.now().tick);

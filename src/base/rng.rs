@@ -1,9 +1,11 @@
 //! Seeded randomness: the same seed gives the same run.
 
 use std::fmt;
+use std::hint::black_box;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{Unpacker, pack_number};
 
@@ -19,9 +21,9 @@ impl Rng {
     /// Returns an independent stream for a part of the program, seeded from this one.
     #[must_use]
     pub fn fork(&mut self) -> Rng {
-        let mut seed = [0; 32];
-        self.fill(&mut seed);
-        Rng::from_seed(seed)
+        let mut seed = Zeroizing::new([0; 32]);
+        self.fill(&mut *seed);
+        Rng::from_seed(*seed)
     }
 
     /// Fills `bytes` with random bytes.
@@ -46,8 +48,23 @@ impl Rng {
     }
 }
 
+impl Rng {
+    fn wipe(&mut self) {
+        self.0 = ChaCha20Rng::from_seed([0; 32]);
+        // Without a reader, the compiler may leave out the write before the memory is freed.
+        black_box(&mut self.0);
+    }
+}
+
+/// Overwrites the seed and what was drawn in advance.
+impl Drop for Rng {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
 /// Saved state of a stream, in 40 bytes instead of 300. For streams that are rarely used.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct RngState {
     seed: [u8; 32],
     /// 32-bit words drawn so far.
@@ -108,6 +125,14 @@ mod tests {
         assert_eq!(a.fork().next_u64(), b.fork().next_u64());
         assert!((0..1000).all(|_| a.below(10) < 10));
         assert_eq!(a.below(0), 0);
+    }
+
+    #[test]
+    fn wiped_stream_is_that_of_zeros() {
+        let mut rng = Rng::from_seed([7; 32]);
+        rng.next_u32();
+        rng.wipe();
+        assert_eq!(rng.next_u64(), Rng::from_seed([0; 32]).next_u64());
     }
 
     #[test]

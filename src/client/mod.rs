@@ -55,7 +55,7 @@ use crate::base::{
     Core, Effect, HostPort, Input, LetterId, Name, Now, OutboxId, Path, PathError, Rng, Tick, Wall,
 };
 use crate::peer::Peer;
-use crate::session::{AccessSecret, Identity, Indexes};
+use crate::session::{AccessSecret, FreshBytes, Identity, Indexes};
 pub use crate::wire::letter::{GuestEvent, LetterBody};
 pub use crate::wire::message::{EARLIER_MARKS_MAX, KIND_GUEST, KIND_TEXT, MarkToken as SignedIn, Reason};
 use crate::wire::packet::{self, Packet};
@@ -115,6 +115,7 @@ impl Client {
             name: config.name,
             carriers: config.carriers,
             rng: Rng::from_seed(config.seed),
+            fresh: None,
             counter: HandshakeCounter::new(config.counter_reserved),
             commit_queue: CommitQueue::new(persisted.is_some()),
             facts: Facts::new(),
@@ -196,6 +197,13 @@ impl Client {
     /// Returns the path of the session with a relay. `None` while UDP is being validated.
     pub fn selected_path(&self, relay: &HostPort) -> Option<Path> {
         self.connections.get(relay)?.selected_path()
+    }
+
+    /// Mixes fresh bytes into the randomness of each handshake.
+    #[must_use]
+    pub fn with_fresh_bytes(mut self, fresh: FreshBytes) -> Client {
+        self.ctx.fresh = Some(fresh);
+        self
     }
 
     /// Returns the relays with a path in use, and that path.

@@ -38,6 +38,8 @@ pub(super) struct ClientContext {
     pub(super) name: Option<Name>,
     pub(super) carriers: Carriers,
     pub(super) rng: crate::base::Rng,
+    /// Mixed into the randomness of each handshake; `None` in a simulation.
+    pub(super) fresh: Option<crate::session::FreshBytes>,
     pub(super) counter: HandshakeCounter,
     pub(super) commit_queue: CommitQueue,
     pub(super) facts: Facts,

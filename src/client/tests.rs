@@ -106,6 +106,33 @@ impl ClientWithDisk {
     }
 }
 
+/// A machine and its clone have the same generator and the same disk (RFC 8937).
+#[test]
+fn cloned_client_begins_with_other_ephemeral_key() {
+    let ephemeral = |fresh: Option<crate::session::FreshBytes>| {
+        let mut client = client(None, 1_000);
+        client.ctx.fresh = fresh;
+        let key = Identity::from_private([9; 32]).public();
+        let config = RelayConfig { addr: relay(), tcp: None, key: Some(key), fingerprint: None };
+        let mut out = Outputs::default();
+        let mut input = Some(Input::Command(Command::Relays(vec![config])));
+        for step in 0..100 {
+            let tick = NOW.tick + std::time::Duration::from_millis(10 * step);
+            turn(&mut client, Now { tick, ..NOW }, &mut SubmittedRecord(input.take()), &mut out);
+        }
+        let is_init =
+            |bytes: &[u8]| matches!(packet::parse(crate::base::Carrier::Udp, bytes), Ok(Packet::Init(_)));
+        let sent = out.effects.iter().filter_map(|effect| match effect {
+            Effect::Send(_, range) => Some(&out.bytes[range.clone()]),
+            _ => None,
+        });
+        let init = sent.into_iter().find(|bytes| is_init(bytes)).expect("a handshake");
+        init[crate::wire::packet::INIT_HEADER_LEN..][..32].to_vec()
+    };
+    assert_eq!(ephemeral(None), ephemeral(None), "a simulation can be repeated");
+    assert_ne!(ephemeral(Some(|| [1; 32])), ephemeral(Some(|| [2; 32])));
+}
+
 #[test]
 fn letter_is_queued_only_once_durable() {
     let mut disk_client = ClientWithDisk::new(PersistedClient::default());

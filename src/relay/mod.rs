@@ -54,7 +54,7 @@ use std::time::Duration;
 
 use crate::base::{Carrier, Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
 use crate::peer::Peer;
-use crate::session::{AccessSecret, HandshakeLimits, Identity, Responder};
+use crate::session::{AccessSecret, FreshBytes, HandshakeLimits, Identity, Responder};
 use crate::wire::message::NameReason;
 
 pub use crate::wire::message::MarkToken;
@@ -363,6 +363,13 @@ impl Relay {
         relay.restore_hints(std::mem::take(&mut mail.sessions));
         relay.restore_mail(mail);
         relay
+    }
+
+    /// Mixes fresh bytes into the randomness of each handshake.
+    #[must_use]
+    pub fn with_fresh_bytes(mut self, fresh: FreshBytes) -> Relay {
+        self.responder = self.responder.with_fresh_bytes(fresh);
+        self
     }
 
     /// The relay's public key.

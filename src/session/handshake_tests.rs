@@ -106,6 +106,24 @@ fn both_ends_derive_same_keys_on_either_carrier() {
     }
 }
 
+/// A relay and its copy have the same generator (RFC 8937).
+#[test]
+fn copied_relay_answers_with_other_ephemeral_key() {
+    let ephemeral = |fresh: Option<FreshBytes>| {
+        let relay = responder([0; 32]);
+        let mut relay = match fresh {
+            Some(fresh) => relay.with_fresh_bytes(fresh),
+            None => relay,
+        };
+        let client = initiator(1, Carrier::Udp);
+        let response = answer(&mut relay, Tick::ZERO, udp(1), client.packet()).1;
+        response[RESPONSE_HEADER_LEN..][..32].to_vec()
+    };
+    assert_eq!(ephemeral(None), ephemeral(None), "a simulation can be repeated");
+    let all = [ephemeral(None), ephemeral(Some(|| [1; 32])), ephemeral(Some(|| [2; 32]))];
+    assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+}
+
 #[test]
 fn session_to_continue_is_transmitted() {
     let payload = InitPayload { counter: 4, continues: Some(SessionId([3; 16])) };

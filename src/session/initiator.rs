@@ -3,6 +3,7 @@
 use std::fmt;
 
 use snow::HandshakeState;
+use zeroize::Zeroizing;
 
 use crate::base::{Carrier, PublicKey, Rng};
 use crate::wire::packet::{self, HANDSHAKE_LEN, INIT_HEADER_LEN, MAC_LEN, Packet};
@@ -13,6 +14,7 @@ use super::keys::Keys;
 use super::mac::Mac1Key;
 use super::noise::{self, FIRST_OVERHEAD};
 use super::payload::{INIT_PAYLOAD_LEN, InitPayload, ResponsePayload, SessionGrant};
+use super::wiped::WipedHandshake;
 
 /// The reason why a handshake could not begin, or why a packet does not answer it. A wrong response
 /// is dropped, and the handshake continues.
@@ -48,7 +50,7 @@ const COOKIE_USES_MAX: u32 = 2;
 /// A handshake that a client has begun. A race over two carriers has two of them.
 pub struct Initiator {
     relay: PublicKey,
-    noise: Option<Box<HandshakeState>>,
+    noise: Option<WipedHandshake>,
     packet: Vec<u8>,
     carrier: Carrier,
     local_index: u32,
@@ -104,7 +106,7 @@ impl Initiator {
         Mac1Key::new(relay).append(&mut packet, 0);
         let mac1 = Mac1Key::new(&identity.public());
         let cookies = CookieKey::new(relay);
-        let noise = Some(Box::new(noise));
+        let noise = Some(noise);
         Ok(Initiator { relay: *relay, noise, packet, carrier, local_index, mac1, cookies, cookie_uses: 0 })
     }
 
@@ -181,7 +183,8 @@ impl Initiator {
         let noise = self.noise.as_mut().ok_or(HandshakeError::NotOurs)?;
         let mut payload = [0; HANDSHAKE_LEN];
         let len = noise.read_message(handshake.noise, &mut payload)?;
-        let (send, recv) = noise.dangerously_get_raw_split();
+        let split = Zeroizing::new(noise.dangerously_get_raw_split());
+        let (send, recv) = *split;
         self.noise = None;
         match ResponsePayload::decode(&payload[..len]).ok_or(HandshakeError::Malformed)? {
             ResponsePayload::Stale { highest } => Ok(ResponseOutcome::Stale { highest }),

@@ -184,6 +184,7 @@ mod reset;
 mod responder;
 mod source_rate_limiter;
 mod window;
+mod wiped;
 
 pub use admission::{FORGED_COST_US, GRANTED_COST_US, HANDSHAKE_BUDGET, HandshakeLimits};
 pub use fair_share::{Budget, FairShare, Source};
@@ -193,7 +194,7 @@ pub use initiator::{Established, HandshakeError, Initiator, ResponseOutcome};
 pub use key_query::{KeyQuery, answer_key_query};
 pub use keyring::{Keyring, Lifetime, OpenedPacket};
 pub use keys::{Keys, OpenError, SEALED_OVERHEAD};
-pub use noise::is_low_order;
+pub use noise::{FreshBytes, handshake_rng, is_low_order};
 pub use paths::{CHALLENGE_PACKET_MAX, PATHS_MAX, PathChange, PathPolicy, PathSet};
 pub use payload::{InitPayload, SessionGrant, SessionId};
 pub use prefix_len::PrefixLen;

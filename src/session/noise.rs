@@ -1,18 +1,21 @@
 //! The Noise handshake: snow, with seeded randomness and a Diffie-Hellman that refuses low-order
 //! keys.
 
-use std::cell::Cell;
-
-use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
-use snow::resolvers::{CryptoResolver, DefaultResolver};
-use snow::types::{Cipher, Dh, Hash, Random};
-use snow::{Builder, HandshakeState};
-use subtle::ConstantTimeEq;
+use blake2::Blake2sMac256;
+use blake2::digest::{KeyInit, Mac};
+use snow::Builder;
+use snow::params::NoiseParams;
+use snow::types::Dh;
+use zeroize::Zeroizing;
 
 use crate::base::{PublicKey, Rng};
 use crate::wire::packet::INIT_HEADER_LEN;
 
 use super::identity::{AccessSecret, Identity};
+use super::wiped::{WipedHandshake, WipedResolver, X25519};
+
+/// Source of 32 bytes of the system's randomness, or of another that is fresh at each call.
+pub type FreshBytes = fn() -> [u8; 32];
 
 /// Name of the protocol (Noise revision 34, §8).
 pub(super) const PATTERN: &str = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
@@ -31,9 +34,10 @@ pub(super) fn initiator(
     psk: &AccessSecret,
     init_header: &[u8; INIT_HEADER_LEN],
     rng: Rng,
-) -> HandshakeState {
+) -> WipedHandshake {
     builder(identity, psk, &prologue(init_header), rng)
         .and_then(|builder| builder.remote_public_key(&relay.0)?.build_initiator())
+        .map(WipedHandshake::new)
         .expect("the pattern is supported, and every key has its length")
 }
 
@@ -43,9 +47,10 @@ pub(super) fn responder(
     psk: &AccessSecret,
     init_header: &[u8; INIT_HEADER_LEN],
     rng: Rng,
-) -> HandshakeState {
+) -> WipedHandshake {
     builder(identity, psk, &prologue(init_header), rng)
         .and_then(Builder::build_responder)
+        .map(WipedHandshake::new)
         .expect("the pattern is supported, and every key has its length")
 }
 
@@ -56,7 +61,7 @@ fn builder<'a>(
     rng: Rng,
 ) -> Result<Builder<'a>, snow::Error> {
     let params: NoiseParams = PATTERN.parse()?;
-    Builder::with_resolver(params, Box::new(SeededResolver(Cell::new(Some(rng)))))
+    Builder::with_resolver(params, Box::new(WipedResolver::new(rng)))
         .local_private_key(identity.private_bytes())?
         .psk(2, psk.bytes())?
         .prologue(prologue)
@@ -71,7 +76,7 @@ fn prologue(init_header: &[u8; INIT_HEADER_LEN]) -> [u8; PROLOGUE.len() + INIT_H
 
 /// Returns the public key of a private one.
 pub(super) fn public_of(private: &[u8; 32]) -> PublicKey {
-    let mut dh = curve25519();
+    let mut dh = X25519::default();
     dh.set(private);
     PublicKey(dh.pubkey().try_into().expect("an X25519 key has 32 bytes"))
 }
@@ -81,83 +86,26 @@ pub(super) fn public_of(private: &[u8; 32]) -> PublicKey {
 ///
 /// Such keys are refused in handshakes, responses and registration.
 pub fn is_low_order(key: &PublicKey) -> bool {
-    let mut dh = StrictDh(curve25519());
+    let mut dh = X25519::default();
     dh.set(&[1; 32]);
     dh.dh(&key.0, &mut [0; 32]).is_err()
 }
 
-fn curve25519() -> Box<dyn Dh> {
-    DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("snow is built with use-curve25519")
-}
-
-/// snow's own algorithms, with randomness from a seeded generator and [`StrictDh`].
-struct SeededResolver(Cell<Option<Rng>>);
-
-impl CryptoResolver for SeededResolver {
-    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        self.0.take().map(|rng| Box::new(SeededRandom(rng)) as Box<dyn Random>)
-    }
-
-    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        DefaultResolver.resolve_dh(choice).map(|dh| Box::new(StrictDh(dh)) as Box<dyn Dh>)
-    }
-
-    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        DefaultResolver.resolve_hash(choice)
-    }
-
-    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        DefaultResolver.resolve_cipher(choice)
-    }
-}
-
-struct SeededRandom(Rng);
-
-impl Random for SeededRandom {
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), snow::Error> {
-        self.0.fill(dest);
-        Ok(())
-    }
-}
-
-/// X25519 that fails with [`snow::Error::Dh`] on a low-order public key, where snow's own returns
-/// zeros.
-struct StrictDh(Box<dyn Dh>);
-
-impl Dh for StrictDh {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn pub_len(&self) -> usize {
-        self.0.pub_len()
-    }
-
-    fn priv_len(&self) -> usize {
-        self.0.priv_len()
-    }
-
-    fn set(&mut self, privkey: &[u8]) {
-        self.0.set(privkey);
-    }
-
-    fn generate(&mut self, rng: &mut dyn Random) -> Result<(), snow::Error> {
-        self.0.generate(rng)
-    }
-
-    fn pubkey(&self) -> &[u8] {
-        self.0.pubkey()
-    }
-
-    fn privkey(&self) -> &[u8] {
-        self.0.privkey()
-    }
-
-    fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
-        self.0.dh(pubkey, out)?;
-        let shared = out.get(..32).ok_or(snow::Error::Dh)?;
-        if bool::from(shared.ct_eq(&[0; 32])) { Err(snow::Error::Dh) } else { Ok(()) }
-    }
+/// Returns the randomness of one handshake: the stream's, mixed with fresh bytes and the private
+/// key as in RFC 8937 §3.
+///
+/// A copy of this process in another machine then has other ephemeral keys. An attacker who knows
+/// the stream or the fresh bytes cannot compute them without the private key.
+pub fn handshake_rng(identity: &Identity, rng: &mut Rng, fresh: FreshBytes) -> Rng {
+    let mut drawn = Zeroizing::new([0; 32]);
+    rng.fill(&mut *drawn);
+    let mac = <Blake2sMac256 as KeyInit>::new_from_slice(identity.private_bytes());
+    let mut mac = mac.expect("a key of 32 bytes fits");
+    mac.update(b"queqiao handshake randomness");
+    mac.update(&*drawn);
+    mac.update(&*Zeroizing::new(fresh()));
+    let seed = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
+    Rng::from_seed(*seed)
 }
 
 #[cfg(test)]
@@ -170,6 +118,8 @@ mod tests {
         data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap()
     }
 
+    use snow::HandshakeState;
+
     fn snow_with(private: &[u8; 32], ephemeral: &[u8; 32], remote: Option<&[u8; 32]>) -> HandshakeState {
         let identity = Identity::from_private(*private);
         let psk = AccessSecret::new(*b"This is my Austrian perspective!");
@@ -178,6 +128,20 @@ mod tests {
         match remote {
             Some(remote) => builder.remote_public_key(remote).unwrap().build_initiator().unwrap(),
             None => builder.build_responder().unwrap(),
+        }
+    }
+
+    // RFC 8937
+    #[test]
+    fn stream_key_and_fresh_bytes_decide_handshake_randomness() {
+        let drawn = |stream: u8, private: u8, fresh: FreshBytes| {
+            let identity = Identity::from_private([private; 32]);
+            handshake_rng(&identity, &mut Rng::from_seed([stream; 32]), fresh).next_u64()
+        };
+        let first = drawn(1, 2, || [3; 32]);
+        assert_eq!(drawn(1, 2, || [3; 32]), first);
+        for other in [drawn(9, 2, || [3; 32]), drawn(1, 9, || [3; 32]), drawn(1, 2, || [9; 32])] {
+            assert_ne!(other, first);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use snow::HandshakeState;
+use zeroize::Zeroizing;
 
 use crate::base::{Path, PublicKey, Rng, Tick};
 use crate::wire::packet::{
@@ -16,10 +16,11 @@ use super::identity::{AccessSecret, Identity};
 use super::initiator::{payload_len, write_noise};
 use super::keys::Keys;
 use super::mac::Mac1Key;
-use super::noise::{self, SECOND_OVERHEAD};
+use super::noise::{self, FreshBytes, SECOND_OVERHEAD};
 use super::payload::{InitPayload, RESPONSE_PAYLOAD_LEN, ResponsePayload, SessionGrant};
 use super::replay_cache::{HandshakeCounters, ResponseCache};
 use super::reset::{RESET_ID_LEN, ResetKey, ResetToken};
+use super::wiped::WipedHandshake;
 
 /// Answers first handshake messages. Keeps no state for unauthenticated clients, and a bounded
 /// amount for authenticated ones.
@@ -33,6 +34,8 @@ pub struct Responder {
     counters: HandshakeCounters,
     responses: ResponseCache,
     rng: Rng,
+    /// `None`: the stream alone decides, so that a simulation can be repeated.
+    fresh: Option<FreshBytes>,
 }
 
 /// The reason why a first message gets no response.
@@ -95,7 +98,7 @@ pub struct PendingSession {
     source: Source,
     remote_index: u32,
     init_mac1: [u8; MAC_LEN],
-    noise: HandshakeState,
+    noise: WipedHandshake,
 }
 
 impl Responder {
@@ -111,7 +114,13 @@ impl Responder {
             counters: HandshakeCounters::default(),
             responses: ResponseCache::default(),
             rng,
+            fresh: None,
         }
+    }
+
+    /// Mixes fresh bytes into the randomness of each handshake.
+    pub fn with_fresh_bytes(self, fresh: FreshBytes) -> Responder {
+        Responder { fresh: Some(fresh), ..self }
     }
 
     /// Derives resets from this random id, which a restart keeps.
@@ -227,7 +236,8 @@ impl Responder {
     ) -> Keys {
         let response = ResponsePayload::Grant(*grant, Some(self.reset_token(local_index)));
         self.write_response(now, &mut pending, local_index, &response, out);
-        let (recv, send) = pending.noise.dangerously_get_raw_split();
+        let split = Zeroizing::new(pending.noise.dangerously_get_raw_split());
+        let (recv, send) = *split;
         Keys::new(local_index, pending.remote_index, send, recv).of_handshake(pending.payload.counter)
     }
 
@@ -313,7 +323,11 @@ impl Responder {
     ) -> Result<Box<PendingSession>, InitRejection> {
         let header: &[u8; INIT_HEADER_LEN] =
             init.covered.first_chunk().expect("a parsed INIT has its header");
-        let mut noise = noise::responder(&self.identity, &self.psk, header, self.rng.fork());
+        let rng = match self.fresh {
+            Some(fresh) => noise::handshake_rng(&self.identity, &mut self.rng, fresh),
+            None => self.rng.fork(),
+        };
+        let mut noise = noise::responder(&self.identity, &self.psk, header, rng);
         let mut payload = [0; HANDSHAKE_LEN];
         let len = noise.read_message(init.noise, &mut payload).map_err(|error| match error {
             snow::Error::Dh => InitRejection::LowOrder,

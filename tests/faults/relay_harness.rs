@@ -274,9 +274,9 @@ impl RelayHarness {
         before - self.sent.len()
     }
 
-    /// As [`RelayHarness::assert_silent`], but allows sign-ins of members.
+    /// As [`RelayHarness::assert_silent`], but allows sign-ins and registrations.
     pub fn assert_silent_but_for_sign_ins(&mut self) {
-        self.events.retain(|event| !matches!(event, Event::SignedIn { .. }));
+        self.events.retain(|event| !matches!(event, Event::SignedIn { .. } | Event::Registered { .. }));
         self.assert_silent();
     }
 

@@ -98,7 +98,7 @@ impl PrimaryHost {
 
     fn with_config(config: Config, worker: Worker<Record>, frontend: FrontendInfo) -> PrimaryHost {
         let carriers = config.carriers;
-        let client = Client::new(config);
+        let client = Client::new(config).with_fresh_bytes(net::seed);
         let ipc_server = IpcServer::new(frontend);
         PrimaryHost {
             client,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::base::{Now, Path, PublicKey};
 use crate::peer::{Peer, PeerOptions, Role};
-use crate::session::{Established, InitPayload, Initiator, KeyQuery, Lifetime, ResponseOutcome};
+use crate::session::{
+    Established, InitPayload, Initiator, KeyQuery, Lifetime, ResponseOutcome, handshake_rng,
+};
 
 use super::super::api::{ConnectFailure, Event, Record};
 use super::super::attempt::AttemptStage;
@@ -34,7 +36,9 @@ impl RelayConnection {
         let identity = &ctx.identity;
         let secret = &ctx.secret;
         let carrier = attempt.carrier;
-        match Initiator::new(identity, &key, secret, &hello, index, carrier, &mut ctx.rng) {
+        let mut mixed = ctx.fresh.map(|fresh| handshake_rng(identity, &mut ctx.rng, fresh));
+        let rng = mixed.as_mut().unwrap_or(&mut ctx.rng);
+        match Initiator::new(identity, &key, secret, &hello, index, carrier, rng) {
             Ok(initiator) => attempt.enter(now.tick, AttemptStage::Handshaking(initiator, None)),
             Err(_) => {
                 ctx.indexes.free(now.tick, Duration::ZERO, index);
