@@ -3,6 +3,7 @@
 use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase, sanitize_line};
 use crate::contacts::{AddressBook, Contact, Location};
 use crate::ui::ResolvedContact;
+use crate::ui::line::is_quit;
 
 use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
 
@@ -60,8 +61,11 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> CommandResult {
             setup.check_keys(&book)?;
             let phrase =
                 Phrase::new("book-good").with("file", location.file()).with("count", book.contacts.len());
-            print(&setup.strings.say(&phrase))?;
             warn_of_alike(setup, &book, |_| true);
+            if warn_of_useless(setup, &book, |_| true) {
+                return Ok(ExitStatus::Failed);
+            }
+            print(&setup.strings.say(&phrase))?;
             Ok(ExitStatus::Done)
         }
         ContactsAction::Add(new) => {
@@ -70,7 +74,9 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> CommandResult {
                 setup.check_key(&contact.relay, key)?;
             }
             location.add(&contact)?;
-            warn_of_alike(setup, &location.load()?, |label| *label == contact.label);
+            let book = location.load()?;
+            warn_of_alike(setup, &book, |label| *label == contact.label);
+            warn_of_useless(setup, &book, |label| *label == contact.label);
             changed("contact-added", contact.label.as_str())
         }
         ContactsAction::Block(name, blocked) => {
@@ -95,6 +101,27 @@ fn warn_of_alike(setup: &Setup, book: &AddressBook, is_meant: impl Fn(&Name) -> 
             say(&setup.strings, &phrase.with("other", &other.label));
         }
     }
+}
+
+/// Warns about contacts that cannot be reached, or cannot be chosen in a chat, if one `is_meant`.
+/// Returns whether there are any.
+fn warn_of_useless(setup: &Setup, book: &AddressBook, is_meant: impl Fn(&Name) -> bool) -> bool {
+    let mut any = false;
+    let mut warn = |phrase| {
+        any = true;
+        say(&setup.strings, &phrase);
+    };
+    for contact in book.contacts.iter().filter(|contact| is_meant(&contact.label)) {
+        let addresses = [Some(&contact.relay), contact.tcp.as_ref()];
+        if let Some(relay) = addresses.into_iter().flatten().find(|relay| relay.is_unreachable()) {
+            let phrase = Phrase::new("contact-unreachable").with("name", &contact.label);
+            warn(phrase.with("relay", relay));
+        }
+        if is_quit(contact.label.as_str()) {
+            warn(Phrase::new("contact-word").with("name", &contact.label));
+        }
+    }
+    any
 }
 
 /// Blocks or unblocks a contact in the book. A contact that is not in it is added if blocked.

@@ -255,6 +255,7 @@ fn guest_rules(options: &GuestOptions, strings: &Strings) -> GuestRules {
             away: text("guest-told-away"),
             nobody: text("guest-told-nobody"),
             full: text("guest-told-full"),
+            no_web: text("guest-told-no-web"),
         },
     }
 }

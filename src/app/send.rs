@@ -11,7 +11,7 @@ use crate::base::{LetterId, Phrase, Tick, Wall, sanitize};
 use crate::client::{Command, ConnectFailure, Event, Incoming, NotQueued, Progress};
 use crate::contacts::Recipient;
 use crate::ui::line::ends_conversation;
-use crate::ui::terminal::{InputReader, Output, OutputWriter, not_utf8};
+use crate::ui::terminal::{InputReader, Output, OutputWriter, not_utf8, without_mark};
 use crate::ui::{UserInput, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
@@ -129,20 +129,25 @@ pub fn send(setup: &Setup, options: &SendOptions) -> CommandResult {
 
 fn read_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    // A trailing newline is not part of the text, so one byte more is allowed, and one shows that
-    // it is too long.
-    let most = LETTER_TEXT_MAX as u64 + 2;
+    // A byte order mark and a trailing end of line are not part of the text, so their bytes are
+    // allowed in addition, and one more shows that it is too long.
+    let most = LETTER_TEXT_MAX as u64 + 3 + 2 + 1;
     let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
     let len = read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     if len as u64 == most {
         // The rest is not read, and the last character may be cut.
         return Err(Phrase::new("send-input-too-long").with("max", LETTER_TEXT_MAX).into());
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| not_utf8("input-not-utf8"))?;
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
+    let text = String::from_utf8(bytes).map_err(|_| not_utf8("input-not-utf8"))?;
+    Ok(plain_text(&text))
+}
+
+/// Returns the text as it is meant: without a byte order mark, with `\n` for each `\r\n`, and
+/// without the end of its last line.
+fn plain_text(text: &str) -> String {
+    let text = without_mark(text).replace("\r\n", "\n");
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    line.strip_suffix('\r').unwrap_or(line).to_owned()
 }
 
 fn check(text: &str) -> Result<(), Failure> {
@@ -543,4 +548,25 @@ pub(super) fn shown(span: Duration) -> String {
 /// Returns `now` plus `span`; `None` without a span.
 pub(super) fn end_of(now: Tick, span: Option<Duration>) -> Option<Tick> {
     span.map(|span| now + span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_windows_loses_mark_and_carriage_returns() {
+        let table = [
+            ("\u{feff}hello\r\n", "hello"),
+            ("hello\n", "hello"),
+            ("hello\r", "hello"),
+            ("one\r\ntwo\r\n", "one\ntwo"),
+            ("one\n\n", "one\n"),
+            ("a\rb\u{feff}", "a\rb\u{feff}"),
+            ("\u{feff}", ""),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(plain_text(text), wanted, "{text:?}");
+        }
+    }
 }

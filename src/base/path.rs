@@ -157,8 +157,9 @@ pub enum PathError {
 
 /// A host and a port as written in an address book.
 ///
-/// The host is an IPv4 address, a bracketed IPv6 address or a host name. The port is mandatory.
-/// Ordered and compared as written, in lower case. Copies share the text.
+/// The host is an IPv4 address, a bracketed IPv6 address, perhaps with a zone as in
+/// `[fe80::1%eth0]:8081` (RFC 4007 §11), or a host name in ASCII. The port is mandatory. Ordered
+/// and compared as written, in lower case except for the zone. Copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostPort {
     host: Arc<str>,
@@ -181,15 +182,31 @@ impl HostPort {
         (port != 0).then(|| HostPort { host: self.host.clone(), port })
     }
 
-    /// Returns the address if the host is an IP address and needs no lookup.
+    /// Returns the address if the host is an IP address and needs no lookup. The zone of an
+    /// address has to be looked up.
     pub fn as_socket_addr(&self) -> Option<SocketAddr> {
         self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
+    }
+
+    /// Whether no relay can be reached there: the host is an unspecified, a broadcast or a
+    /// multicast address.
+    pub fn is_unreachable(&self) -> bool {
+        let ip = self.host.split('%').next().and_then(|host| host.parse::<IpAddr>().ok());
+        ip.is_some_and(|ip| {
+            let ip = ip.to_canonical();
+            let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+            ip.is_unspecified() || ip.is_multicast() || is_broadcast
+        })
     }
 }
 
 impl From<SocketAddr> for HostPort {
     fn from(addr: SocketAddr) -> HostPort {
-        HostPort { host: addr.ip().to_string().into(), port: addr.port() }
+        let host = match addr {
+            SocketAddr::V6(addr) if addr.scope_id() != 0 => format!("{}%{}", addr.ip(), addr.scope_id()),
+            addr => addr.ip().to_string(),
+        };
+        HostPort { host: host.into(), port: addr.port() }
     }
 }
 
@@ -216,6 +233,10 @@ pub enum HostPortError {
     NoBrackets,
     /// A full-width colon (`：`) instead of `:`.
     FullWidthColon,
+    /// A scheme before it or a path behind it, as in `http://127.0.0.1:8081/`.
+    Url,
+    /// A host name with characters other than ASCII.
+    NotAscii,
 }
 
 impl HostPortError {
@@ -227,12 +248,16 @@ impl HostPortError {
             HostPortError::BadHost => "address-bad-host",
             HostPortError::NoBrackets => "address-no-brackets",
             HostPortError::FullWidthColon => "address-full-width-colon",
+            HostPortError::Url => "address-url",
+            HostPortError::NotAscii => "address-not-ascii",
         }
     }
 }
 
 /// Maximum host name, in bytes (RFC 1035 §2.3.4).
 const HOST_LEN_MAX: usize = 253;
+/// Maximum name of a network interface, in bytes: more than any system has (15 on Linux).
+const ZONE_LEN_MAX: usize = 64;
 
 impl FromStr for HostPort {
     type Err = HostPortError;
@@ -241,7 +266,10 @@ impl FromStr for HostPort {
         if text.contains('：') {
             return Err(HostPortError::FullWidthColon);
         }
-        if text.parse::<Ipv6Addr>().is_ok() {
+        if text.contains('/') {
+            return Err(HostPortError::Url);
+        }
+        if is_ipv6(text) {
             return Err(HostPortError::NoBrackets);
         }
         let (host, port) = text.rsplit_once(':').ok_or(HostPortError::NoPort)?;
@@ -256,14 +284,27 @@ impl FromStr for HostPort {
     }
 }
 
+/// Whether the text is an IPv6 address, with or without a zone.
+fn is_ipv6(text: &str) -> bool {
+    text.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
+}
+
 fn parse_host(host: &str) -> Result<String, HostPortError> {
     if let Some(inner) = host.strip_prefix('[') {
         let inner = inner.strip_suffix(']').ok_or(HostPortError::BadHost)?;
-        let ip: Ipv6Addr = inner.parse().map_err(|_| HostPortError::BadHost)?;
-        return Ok(ip.to_string());
+        let (ip, zone) = inner.split_once('%').map_or((inner, None), |(ip, zone)| (ip, Some(zone)));
+        let ip: Ipv6Addr = ip.parse().map_err(|_| HostPortError::BadHost)?;
+        return match zone {
+            None => Ok(ip.to_string()),
+            Some(zone) if is_zone(zone) => Ok(format!("{ip}%{zone}")),
+            Some(_) => Err(HostPortError::BadHost),
+        };
     }
-    if host.contains(':') {
+    if is_ipv6(host) {
         return Err(HostPortError::NoBrackets);
+    }
+    if !host.is_ascii() {
+        return Err(HostPortError::NotAscii);
     }
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     if host.is_empty() || host.len() > HOST_LEN_MAX || !host.bytes().all(fits) {
@@ -271,6 +312,26 @@ fn parse_host(host: &str) -> Result<String, HostPortError> {
     }
     Ok(host.to_ascii_lowercase())
 }
+
+/// Whether the text can be the name or the number of a network interface.
+fn is_zone(zone: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~@".contains(&b);
+    !zone.is_empty() && zone.len() <= ZONE_LEN_MAX && zone.bytes().all(fits)
+}
+
+/// Returns what an address without brackets may mean: `[fe80::1]:8081` for `fe80::1:8081`, with
+/// the port 8081 where none can be seen.
+pub fn with_brackets(text: &str) -> String {
+    let ip = text.rsplit_once(':').filter(|(ip, port)| {
+        let is_port = port.len() >= PORT_DIGITS_MIN && port.parse::<u16>().is_ok();
+        is_port && is_ipv6(ip)
+    });
+    ip.map_or_else(|| format!("[{text}]:8081"), |(ip, port)| format!("[{ip}]:{port}"))
+}
+
+/// Digits from which the last group of an IPv6 address may be a port: those of relays have four or
+/// five.
+const PORT_DIGITS_MIN: usize = 4;
 
 /// Effects and events carry paths.
 const _: () = assert!(size_of::<Path>() <= 40);
@@ -281,10 +342,44 @@ mod tests {
 
     #[test]
     fn addresses_round_trip() {
-        for text in ["127.0.0.1:8081", "chat.example.org:443", "[::1]:9", "a_b-c.d:65535"] {
+        for text in ["127.0.0.1:8081", "chat.example.org:443", "[::1]:9", "a_b-c.d:65535", "[fe80::1%eth0]:1"]
+        {
             assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
         }
         assert_eq!("Chat.Example.ORG:1".parse::<HostPort>().unwrap().to_string(), "chat.example.org:1");
+    }
+
+    #[test]
+    fn brackets_are_suggested_around_the_address_only() {
+        let table = [
+            ("::1", "[::1]:8081"),
+            ("fe80::1:8081", "[fe80::1]:8081"),
+            ("fe80::1%eth0:8081", "[fe80::1%eth0]:8081"),
+            ("2001:db8:1:2:3:4:5:443", "[2001:db8:1:2:3:4:5:443]:8081"),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(with_brackets(text), wanted);
+            assert_eq!(with_brackets(text).parse::<HostPort>().unwrap().to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn addresses_of_no_machine_are_unreachable() {
+        for text in [
+            "0.0.0.0:1",
+            "[::]:1",
+            "255.255.255.255:1",
+            "224.0.0.1:1",
+            "[ff02::1%eth0]:1",
+            "[::ffff:0.0.0.0]:1",
+        ] {
+            assert!(text.parse::<HostPort>().unwrap().is_unreachable(), "{text}");
+        }
+        for text in ["127.0.0.1:1", "[fe80::1%eth0]:1", "chat.example.org:1", "192.0.2.255:1"] {
+            assert!(!text.parse::<HostPort>().unwrap().is_unreachable(), "{text}");
+        }
+        let scoped = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 9, 0, 2);
+        assert_eq!(HostPort::from(SocketAddr::from(scoped)).to_string(), "[fe80::1%2]:9");
     }
 
     #[test]
@@ -317,6 +412,19 @@ mod tests {
             ("::1", HostPortError::NoBrackets),
             ("fe80::1:8081", HostPortError::NoBrackets),
             ("127.0.0.1：8081", HostPortError::FullWidthColon),
+            ("fe80::1%eth0", HostPortError::NoBrackets),
+            ("fe80::1%eth0:8081", HostPortError::NoBrackets),
+            ("[fe80::1%]:1", HostPortError::BadHost),
+            ("[fe80::1%a b]:1", HostPortError::BadHost),
+            ("[127.0.0.1%eth0]:1", HostPortError::BadHost),
+            ("a:b:1", HostPortError::BadHost),
+            ("127.0.0.1:8081:8082", HostPortError::BadHost),
+            ("http://127.0.0.1:8081", HostPortError::Url),
+            ("https://[::1]:8081/", HostPortError::Url),
+            ("127.0.0.1:8081/", HostPortError::Url),
+            ("http://127.0.0.1", HostPortError::Url),
+            ("中继.example:8081", HostPortError::NotAscii),
+            ("zoë.example:8081", HostPortError::NotAscii),
         ];
         for (text, wrong) in table {
             assert_eq!(text.parse::<HostPort>(), Err(wrong), "{text}");

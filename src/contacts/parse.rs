@@ -7,7 +7,9 @@ use toml_edit::{Document, Item, Key, TableLike};
 use super::diagnose::diagnose;
 use super::position::{Lines, SourceText};
 use super::{AddressBook, Contact, NamedRelay, RelayEntry};
-use crate::base::{Fingerprint, FingerprintError, HostPort, HostPortError, Name, NameError, Phrase};
+use crate::base::{
+    Fingerprint, FingerprintError, HostPort, HostPortError, Name, NameError, Phrase, with_brackets,
+};
 
 /// Setting that refuses letters from senders who are not contacts.
 const CONTACTS_ONLY: &str = "contacts_only";
@@ -332,7 +334,8 @@ impl<'a> BookParser<'a> {
             if error == HostPortError::FullWidthColon {
                 at += self.source.text[at..].find('：').unwrap_or(0);
             }
-            self.source.mistake(key, at).with("address", text)
+            let fix = with_brackets(text);
+            self.source.mistake(key, at).with("address", text).with("fix", fix)
         })
     }
 
@@ -393,6 +396,8 @@ const fn address_key(error: HostPortError) -> &'static str {
         HostPortError::BadHost => "book-address-bad-host",
         HostPortError::NoBrackets => "book-address-no-brackets",
         HostPortError::FullWidthColon => "book-full-width-colon",
+        HostPortError::Url => "book-address-url",
+        HostPortError::NotAscii => "book-address-not-ascii",
     }
 }
 

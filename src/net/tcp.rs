@@ -7,7 +7,7 @@ use mio::net::TcpStream;
 
 use super::udp::why_refused;
 use crate::base::{ConnId, PathError, Tick};
-use crate::wire::limits::{MAGIC, TCP_QUEUE_MAX, TCP_UNSENT_MAX};
+use crate::wire::limits::{MAGIC, TCP_QUEUE_MAX, TCP_UNSENT_MAX, TEXT_SECOND_BYTE_MIN};
 use crate::wire::record::{Deframer, RECORD_HEADER_LEN, RecordError, frame_record};
 
 /// Bytes that may leave before the queue is reported again. A report costs a turn, and a quarter of
@@ -175,7 +175,11 @@ impl Conn {
 
     fn take(&mut self, bytes: &[u8]) {
         if self.kind == StreamKind::Unknown {
-            self.kind = if bytes.first() == Some(&MAGIC) { StreamKind::Records } else { StreamKind::Text };
+            self.kind = match bytes {
+                [MAGIC, second, ..] if *second >= TEXT_SECOND_BYTE_MIN => StreamKind::Text,
+                [MAGIC, ..] => StreamKind::Records,
+                _ => StreamKind::Text,
+            };
         }
         if self.kind == StreamKind::Text {
             self.text.extend_from_slice(bytes);

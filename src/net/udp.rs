@@ -29,8 +29,9 @@ pub(super) const GSO_LEN_MAX: usize = 54;
 /// Maximum bytes that wait while the kernel takes none. Beyond it datagrams are dropped, as a
 /// router with a full queue would do.
 const QUEUE_MAX: usize = 1024 * 1024;
-/// Maximum bytes of plain text in one datagram: more than fits one packet on any usual network.
-const TEXT_MAX: usize = 4 * 1024;
+/// Maximum bytes of plain text in one datagram: as long as a datagram can be. The core makes
+/// several letters of a long one.
+const TEXT_MAX: usize = 65_507;
 /// Maximum ICMP errors read in one visit, so that a flood of them does not starve other sources.
 const ERRORS_MAX: usize = 64;
 

@@ -14,7 +14,9 @@ mod byte_budgets;
 mod echo;
 mod guest;
 mod index;
+mod letters;
 mod line_splitter;
+mod raw_input;
 mod recent_addrs;
 mod slots;
 mod text;
@@ -30,20 +32,19 @@ use crate::wire::letter::GuestEvent;
 use crate::wire::message::Reason;
 
 use super::Out;
-use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, source};
+use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST};
 use super::members::MemberId;
 use super::routing::ECHO;
 use admission::GuestAdmission;
 use byte_budgets::ByteBudgets;
-use echo::{Echoes, echo};
+use echo::Echoes;
 use guest::Guest;
 use guest::outbox_of;
 pub(super) use guest::{GuestId, GuestReply, carrier_of};
 use index::GuestIndex;
 use slots::{GuestClass, GuestSlots, SlotChange};
-use text::Charset;
 pub use text::GuestEncoding;
-use words::{BYE, Line};
+use words::BYE;
 
 /// Silence after which a connection is greeted. 300 ms: a member's client sends at once.
 const GREET_AFTER: Duration = Duration::from_millis(300);
@@ -79,6 +80,8 @@ pub struct GuestTexts {
     pub nobody: String,
     /// To a TCP guest: the letter was refused.
     pub full: String,
+    /// To a web browser: this is no web server.
+    pub no_web: String,
 }
 
 /// Something to route for a guest.
@@ -162,58 +165,6 @@ impl Guests {
     }
 
     // Inputs.
-
-    /// Handles a text datagram, or an empty one, which only fetches replies.
-    pub(super) fn handle_datagram(&mut self, now: Tick, path: Path, bytes: &[u8], out: &mut Out) {
-        let Some(from) = path.udp_peer() else { return };
-        if !admission::is_possible(from) {
-            self.forged += 1;
-            return;
-        }
-        let guest = self.guests.get(&path);
-        let (before, class) = match guest {
-            Some(guest) => (guest.line_splitter.charset(), Some(guest.class)),
-            None => (Charset::default(), None),
-        };
-        let charset = self.rules.encoding.charset_of(before, bytes, true);
-        if !bytes.is_empty() && !self.admission.admit_source(now, from.ip()) {
-            self.refused += 1;
-            return;
-        }
-        if let Some(text) = for_echo(&self.rules, bytes) {
-            match self.echoes.admit(now, from, charset, text) {
-                true => echo(path, charset, text, out),
-                false => self.refused += 1,
-            }
-            return;
-        }
-        let line = words::without_end(bytes);
-        let admitted = match class {
-            Some(class) => line.is_empty() || self.admission.admit_guest(now, class),
-            None if line.is_empty() => return,
-            None => self.admission.admit_stranger(now, from),
-        };
-        if !admitted {
-            self.refused += 1;
-            return;
-        }
-        if class.is_none() {
-            self.insert(now, path, from, None);
-        }
-        self.take_datagram(now, path, charset, bytes, out);
-    }
-
-    fn take_datagram(&mut self, now: Tick, path: Path, charset: Charset, bytes: &[u8], out: &mut Out) {
-        let Some(guest) = self.guests.get_mut(&path) else { return };
-        let line = words::without_end(bytes);
-        if !bytes.is_empty() {
-            guest.line_splitter.note_datagram(charset, line.len() < bytes.len());
-        }
-        guest.handle_datagram(now, out);
-        self.assign_udp_slot(now, path);
-        self.schedule(path);
-        self.queue_text(path, charset, line);
-    }
 
     /// Handles a new connection. Its first byte will show whether it is a guest's.
     pub(super) fn open(&mut self, now: Tick, conn: ConnId, remote: SocketAddr) {
@@ -449,48 +400,6 @@ impl Guests {
 
     fn is_echo(&self) -> bool {
         self.rules.to.as_str() == ECHO
-    }
-
-    fn take_letters(&mut self, now: Tick, path: Path, letters: Vec<(Charset, Vec<u8>)>, out: &mut Out) {
-        for (charset, letter) in letters {
-            let Some(guest) = self.guests.get_mut(&path) else { return };
-            if !self.byte_budgets.admit(now, source(guest.remote.ip())) {
-                self.refused += 1;
-                return self.close(path);
-            }
-            guest.greet_at = None;
-            if let Some(text) = for_echo(&self.rules, &letter) {
-                greet(guest, &self.rules.greeting, out);
-                echo(path, charset, text, out);
-                continue;
-            }
-            match words::read(&letter) {
-                Line::Bye => {
-                    let _ = guest.write(now, BYE, out);
-                    return self.close(path);
-                }
-                Line::Gone => return self.close(path),
-                Line::Empty => {}
-                Line::Text(_) if !self.assign_tcp_slot(path) => {
-                    self.reply(path, GuestReply::Full, out);
-                    return self.close(path);
-                }
-                Line::Text(text) => self.queue_text(path, charset, text),
-            }
-        }
-    }
-
-    /// Queues a text as a letter to the recipient it names, if allowed, or to the default one.
-    fn queue_text(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
-        let Some(guest) = self.guests.get_mut(&path).filter(|_| !bytes.is_empty()) else { return };
-        guest.is_heard = true;
-        self.index.insert(guest.id, &guest.name, path);
-        let text = charset.decode(bytes);
-        let named =
-            text.strip_prefix('@').and_then(|rest| rest.split_once(' ')).filter(|_| self.rules.anyone);
-        let named = named.and_then(|(name, rest)| Some((name.parse::<Name>().ok()?, rest.to_owned())));
-        let (to, text) = named.unwrap_or((self.rules.to.clone(), text));
-        self.pending.push_back(PendingGuestAction::Letter { path, to, text });
     }
 
     /// Returns a note about a guest to the members that it has written to.

@@ -47,7 +47,7 @@ const fn is_zero(count: &u64) -> bool {
 /// - `from`: name of the sender
 /// - `relay`, `id`
 /// - `text`: exactly as it was written
-/// - `at`: RFC 3339 in UTC with milliseconds, or `null` beyond the year 9999
+/// - `at`: RFC 3339 in UTC with milliseconds, or `null` before the year 2000 and beyond 9999
 /// - `via`: `udp` or `tcp`
 /// - `contact`: the user's label for the sender, or `null` if it is not in the address book
 /// - `state`: `damaged` for a letter damaged on disk; its `text` is the readable part, or `null`

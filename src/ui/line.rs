@@ -26,6 +26,7 @@ use super::strings::Strings;
 use super::style::{StyledText, TextKind};
 use super::time_format::TimeFormat;
 
+pub use commands::is_quit;
 use commands::{ParseError, ParsedLine, SlashCommand};
 use delivery_watch::{DeliveryWatch, LetterProgress};
 use guest_queue::GuestQueue;

@@ -216,6 +216,11 @@ pub fn width() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
+/// Returns an input without a byte order mark at its start.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// Writes to standard output and flushes it.
 ///
 /// # Errors

@@ -44,10 +44,10 @@ impl TimeFormat {
     }
 }
 
-/// Formats `at` as RFC 3339 in UTC with milliseconds, for scripts. Returns `None` beyond the year
-/// 9999.
+/// Formats `at` as RFC 3339 in UTC with milliseconds, for scripts. Returns `None` for a time that
+/// cannot be right: before the year 2000 and after the year 9999.
 pub fn rfc3339(at: Wall) -> Option<String> {
-    timestamp(at).map(|time| format!("{time:.3}"))
+    timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS).map(|time| format!("{time:.3}"))
 }
 
 fn timestamp(at: Wall) -> Option<Timestamp> {
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn scripts_get_utc_with_milliseconds() {
         assert_eq!(rfc3339(NOON).unwrap(), "2024-07-01T12:03:05.678Z");
-        assert_eq!(rfc3339(Wall(0)).unwrap(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(Wall(u64::MAX)), None);
+        for at in [0, 1, BELIEVED_MIN_MS - 1, 253_402_300_800_000, u64::MAX] {
+            assert_eq!(rfc3339(Wall(at)), None, "{at}");
+        }
     }
 }

@@ -12,6 +12,10 @@ pub const VERSION: u8 = 1;
 pub const UDP_PACKET_MAX: usize = 1200;
 /// Maximum packet on TCP, in bytes, and thus the maximum record.
 pub const TCP_PACKET_MAX: usize = 16 * 1024;
+/// Second byte from which input is plain text although it begins with [`MAGIC`]: telnet commands
+/// (RFC 854) and the byte order mark of UTF-16 have such a byte.
+pub const TEXT_SECOND_BYTE_MIN: u8 = 0xf0;
+const _: () = assert!((TEXT_SECOND_BYTE_MIN as usize) << 8 > TCP_PACKET_MAX, "no record is so long");
 
 /// Bytes of a data packet's header: magic, type, version, reserved, index(4), number(8).
 pub const DATA_HEADER_LEN: usize = 16;

@@ -11,7 +11,12 @@ use crate::raw_client::RawClient;
 use crate::relay_harness::{HarnessInput, RelayHarness, secs, udp};
 
 fn new_relay() -> RelayHarness {
-    let texts = GuestTexts { away: "away".into(), nobody: "nobody".into(), full: "full".into() };
+    let texts = GuestTexts {
+        away: "away".into(),
+        nobody: "nobody".into(),
+        full: "full".into(),
+        ..GuestTexts::default()
+    };
     let rules = GuestRules { anyone: true, ..guest_rules::to_jack(256, texts) };
     let mut relay = RelayHarness::with_guests(Limits::default(), Some(rules));
     for (member, name) in ["JACK", "TOM", "ANN"].iter().enumerate() {

@@ -3,7 +3,7 @@
 use crate::harness::{ExitedProcess, Machine, relay_with_members};
 
 /// Books with an error, the error's position, and a part of the message that names the fix.
-const MISTAKES: [(&str, &str, &str); 20] = [
+const MISTAKES: [(&str, &str, &str); 23] = [
     ("[contacts]\n一棵树 = \"h:1\"\n", "2:1", "put quotes around 一棵树"),
     ("[contacts]\n“一棵树” = \"h:1\"\n", "2:1", "write \" (ASCII)"),
     ("[contacts]\nTOM = “h:1”\n", "2:7", "write \" (ASCII)"),
@@ -15,6 +15,9 @@ const MISTAKES: [(&str, &str, &str); 20] = [
     ("[contacts]\nTOM = \"127.0.0.1\"\n", "2:7", "127.0.0.1 has no port"),
     ("[contacts]\nTOM = \"h:99999\"\n", "2:7", "number from 1 to 65535"),
     ("[contacts]\nTOM = \"::1\"\n", "2:7", "[::1]:8081"),
+    ("[contacts]\nTOM = \"fe80::1:9001\"\n", "2:7", "[fe80::1]:9001"),
+    ("[contacts]\nTOM = \"http://127.0.0.1:8081\"\n", "2:7", "leave out http://"),
+    ("[contacts]\nTOM = \"中继.example:8081\"\n", "2:7", "begins with xn--"),
     ("[contacts]\nTOM = { relya = \"h:1\" }\n", "2:9", "did you mean relay?"),
     ("[contacts]\nTOM = \"h:1\"\nTom = \"h:2\"\n", "3:1", "is on line 2 already"),
     ("[contacts]\nTOM = \"h:1\n", "2:7", "never closed"),
@@ -195,4 +198,36 @@ fn running_client_follows_edits_and_ignores_invalid_ones() {
         send(&machine, west.udp, "gone").result().starts_with("accepted "),
         "it waits in a mailbox there"
     );
+}
+
+/// These can be written, and lead nowhere.
+#[test]
+fn check_finds_contacts_that_cannot_be_reached_or_chosen() {
+    let machine = Machine::new();
+    for address in ["0.0.0.0:8081", "255.255.255.255:8081", "224.0.0.1:8081", "[ff02::1]:8081", "[::]:8081"] {
+        machine.write("contacts.toml", format!("[contacts]\nTOM = \"{address}\"\n"));
+        let wanted = format!("no relay can be reached at {address}, the address of TOM");
+        machine.run(&["contacts", "check"]).one_line(1, &wanted);
+        machine.run(&["contacts", "list"]).with(0);
+    }
+    machine.write("contacts.toml", "[contacts]\nquit = \"127.0.0.1:8081\"\n");
+    machine
+        .run(&["contacts", "check"])
+        .one_line(1, "quit ends a chat, so this contact cannot be chosen there");
+    let added = machine.run(&["contacts", "--contacts", "new.toml", "add", "TOM", "0.0.0.0:8081"]).with(0);
+    assert!(added.err[0].starts_with("no relay can be reached at 0.0.0.0:8081"), "{added:?}");
+}
+
+#[test]
+fn wrong_addresses_are_refused_with_their_reason() {
+    let machine = Machine::new();
+    for (address, wanted) in [
+        ("http://127.0.0.1:8081", "HOST:PORT alone, without http://"),
+        ("127.0.0.1:8081/chat", "HOST:PORT alone, without http://"),
+        ("中继.example:8081", "the form that begins with xn--"),
+        ("fe80::1%eth0:8081", "an IPv6 address stands in brackets"),
+        ("a:b:8081", "must be an IP address or a host name"),
+    ] {
+        machine.run(&["contacts", "--contacts", "c.toml", "add", "TOM", address]).one_line(2, wanted);
+    }
 }

@@ -79,3 +79,29 @@ fn relay_is_reached_if_another_address_of_its_name_is_silent() {
     }
     drop((silent_udp, silent_tcp));
 }
+
+/// Returns a link-local address of this machine with its zone, if it has one.
+fn link_local() -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
+    let line = table.lines().find(|line| line.starts_with("fe80"))?;
+    let mut words = line.split_ascii_whitespace();
+    let ip = Ipv6Addr::from(u128::from_str_radix(words.next()?, 16).ok()?);
+    Some(format!("{ip}%{}", words.next_back()?))
+}
+
+#[test]
+fn link_local_address_with_zone_is_served() {
+    let Some(host) = link_local() else { return };
+    let machine = Machine::new();
+    let relay = machine.relay(&["--bind", "[::]:0", "--tcp"]);
+    let address = format!("[{host}]:{}", relay.udp.port());
+    machine.book(&["JACK"], &address);
+    machine.run(&["contacts", "check"]).with(0);
+    let mut jack = machine.listen("JACK", &[]);
+    for carrier in ["--udp", "--tcp"] {
+        let text = format!("hello {carrier}");
+        let sent = machine.run(&["send", "--as", "TOM", carrier, "JACK", &text]);
+        sent.result();
+        assert!(jack.out().ends_with(&text), "{text}");
+    }
+}

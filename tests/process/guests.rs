@@ -487,3 +487,75 @@ fn wrong_guest_options_are_refused_in_one_line() {
     relay(&["--guests", "JACK", "--guest-greeting", &"x".repeat(1_025)]);
     relay(&["--guests", "JACK", "--guest-encoding", "latin1"]);
 }
+
+// faults.md: R85
+/// Classic telnet clients begin with commands.
+#[test]
+fn telnet_guest_is_understood() {
+    let (_machine, relay, mut jack) = guest_relay(&[]);
+    let mut guest = TcpGuest::to(&relay);
+    guest.say(b"\xff\xfb\x1f\xff\xfd\x03\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0");
+    guest.say(b"hello\r\n");
+    expect_letter(&mut jack, &guest.name(), "hello");
+    guest.say("再见\r\n");
+    expect_letter(&mut jack, &guest.name(), "再见");
+}
+
+#[test]
+fn guest_that_writes_utf16_is_answered_in_utf16() {
+    let (_machine, relay, mut jack) = chatting_guest_relay(&["--tcp"]);
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let written = [&[0xff, 0xfe][..], &utf16("你好, hi\n")].concat();
+    let udp = UdpGuest::to(&relay);
+    udp.say(&written);
+    jack.until_out("你好, hi");
+    let mut tcp = TcpGuest::to(&relay);
+    tcp.say(&written);
+    jack.until_out("你好, hi");
+    jack.write(&format!("{}\n收到\nquit\n{}\n收到\n", udp.name(), tcp.name()));
+    assert_eq!(udp.expect_letter(4 * SOON).unwrap(), utf16("收到\n"));
+    assert_eq!(tcp.hear(), utf16("收到\n"));
+}
+
+#[test]
+fn long_datagram_of_guest_becomes_several_letters() {
+    let (_machine, relay, mut jack) = guest_relay(&[]);
+    let guest = UdpGuest::to(&relay);
+    let text = "约不".repeat(10_000);
+    guest.say(&text);
+    let mut all = String::new();
+    while all.len() < text.len() {
+        let line = jack.out();
+        assert!(line.contains(&guest.name()), "{line}");
+        all.push_str(line.split_once("] ").unwrap().1);
+    }
+    assert_eq!(all, text);
+}
+
+// faults.md: R84
+/// Browsers and scanners meet an open port.
+#[test]
+fn other_protocols_do_not_reach_member() {
+    let (_machine, relay, mut jack) = guest_relay(&[]);
+    let mut browser = TcpGuest::to(&relay);
+    browser.say("GET / HTTP/1.1\r\nHost: chat.example.org\r\nAccept: */*\r\n\r\n");
+    let answer = browser.rest();
+    assert!(
+        answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.contains("no web server"),
+        "{answer}"
+    );
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and a host name\n";
+    for bytes in [&hello[..], b"\x05\x01\x00", b"SSH-2.0-OpenSSH_9.6\r\n", b"OPTIONS sip:nm SIP/2.0\r\n\r\n"]
+    {
+        let mut scanner = TcpGuest::to(&relay);
+        scanner.say(bytes);
+        assert_eq!(scanner.rest(), "", "{bytes:?}");
+    }
+    let udp = UdpGuest::to(&relay);
+    udp.say("OPTIONS sip:nm SIP/2.0\r\nVia: SIP/2.0/UDP nm\r\n\r\n");
+    udp.say(hello);
+    let mut guest = TcpGuest::to(&relay);
+    guest.say("what does GET / HTTP/1.1 mean?\n");
+    expect_letter(&mut jack, &guest.name(), "what does GET / HTTP/1.1 mean?");
+    assert!(relay.stop().with(0).err.join("\n").contains("guests-refused=7"));
+}

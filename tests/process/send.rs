@@ -62,7 +62,7 @@ fn letter_over_64_kib_is_refused() {
     }
     for (language, wanted) in [("en", "has more than 65536 bytes"), ("zh", "超过了 65536 字节")] {
         let send = ["--lang", language, "send", "--as", "TOM", "JACK", "-"];
-        for much in ["x".repeat(70_000), "字".repeat(30_000), full.clone() + "y\n"] {
+        for much in ["x".repeat(70_000), "字".repeat(30_000), full.clone() + "yyyyy\n"] {
             machine.run_with(&send, much.as_bytes()).one_line(1, wanted);
         }
     }
@@ -149,4 +149,22 @@ fn letter_from_mailbox_is_not_taken_as_reply() {
     assert!(jack.out().ends_with("two?"));
     jack.write("TOM\nyes\n");
     assert_eq!(asking.end().with(0).out[1..], ["yes"]);
+}
+
+/// Text files and pipes of Windows.
+#[test]
+fn input_loses_byte_order_mark_and_carriage_returns() {
+    let (machine, _relay) = relay_with_members(&[], &["JACK"]);
+    let mut jack = machine.listen("JACK", &["--json"]);
+    let mut expect = |text: &str| {
+        let line = jack.out();
+        assert!(line.contains(&format!(r#""text":"{text}""#)), "{line}");
+    };
+    let send = ["send", "--as", "TOM", "JACK", "-"];
+    machine.run_with(&send, "\u{feff}one\r\ntwo\r\n".as_bytes()).result();
+    expect("one\\ntwo");
+    let lines = ["send", "--as", "TOM", "--lines", "JACK"];
+    machine.run_with(&lines, "\u{feff}first\r\nlast".as_bytes()).with(0);
+    expect("first");
+    expect("last");
 }

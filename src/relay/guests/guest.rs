@@ -179,14 +179,15 @@ impl Guest {
     /// # Errors
     /// [`Reason::Full`]: too many bytes wait for it.
     pub(super) fn write(&mut self, now: Tick, text: &str, out: &mut Out) -> Result<(), Reason> {
-        let mut pieces = self.line_splitter.charset().pieces(text);
+        let charset = self.line_splitter.charset();
+        let mut pieces = charset.pieces(text);
         let is_tcp = matches!(self.path, Path::Tcp(_));
         if let Some(last) = pieces.last_mut()
             && self.line_splitter.uses_newlines()
-            && !last.ends_with(b"\n")
+            && !text.ends_with('\n')
             && (is_tcp || last.len() < PIECE_MAX)
         {
-            last.push(b'\n');
+            last.extend(charset.encode("\n"));
         }
         if is_tcp {
             pieces.iter().for_each(|piece| out.send(self.path, piece));
@@ -206,9 +207,11 @@ impl Guest {
     /// Writes the greeting to a TCP guest, at most [`PIECE_MAX`] bytes of it in any encoding,
     /// because a member's client skips no more.
     pub(super) fn greet(&mut self, greeting: &str, out: &mut Out) {
-        let mut first = self.line_splitter.charset().pieces(greeting).into_iter().next().unwrap_or_default();
-        if self.line_splitter.uses_newlines() && !first.ends_with(b"\n") {
-            first.push(b'\n');
+        let charset = self.line_splitter.charset();
+        let mut first = charset.pieces(greeting).into_iter().next().unwrap_or_default();
+        let newline = charset.encode("\n");
+        if self.line_splitter.uses_newlines() && !first.ends_with(&newline) {
+            first.extend(newline);
         }
         out.send(self.path, &first);
     }

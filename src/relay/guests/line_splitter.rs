@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::Tick;
 
+use super::raw_input::RawInput;
 use super::text::{Charset, GuestEncoding};
 
 /// Pause after which text without a newline is a letter: such clients send no newlines.
@@ -20,6 +21,7 @@ pub(super) const LINE_MAX: usize = 4 * 1_024;
 pub(super) struct LineSplitter {
     encoding: GuestEncoding,
     charset: Charset,
+    raw: RawInput,
     bytes: Vec<u8>,
     heard: Tick,
     /// Whether the guest ends its lines: replies then end in a newline too.
@@ -36,6 +38,14 @@ impl LineSplitter {
     /// of one.
     pub(super) fn push(&mut self, now: Tick, bytes: &[u8], mut letter: impl FnMut(Charset, &[u8])) {
         self.heard = now;
+        let text;
+        let bytes = match self.encoding {
+            GuestEncoding::Auto => {
+                text = self.raw.take(bytes);
+                &*text
+            }
+            GuestEncoding::Utf8 | GuestEncoding::Gbk => bytes,
+        };
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut rest = part;
             while !rest.is_empty() {
@@ -89,7 +99,7 @@ impl LineSplitter {
 
     /// Returns the guest's character set, as far as known.
     pub(super) fn charset(&self) -> Charset {
-        self.charset
+        self.raw.wide().unwrap_or(self.charset)
     }
 
     /// Records how a text datagram was written. It is a letter with any ending.

@@ -4,7 +4,7 @@
 //! has no encoding of emoji. Decoded text is valid, and its length is bounded by the input,
 //! whatever the bytes are.
 
-use encoding_rs::GB18030;
+use encoding_rs::{GB18030, UTF_16BE, UTF_16LE};
 
 /// Character encoding of guests' text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub(super) enum Charset {
     #[default]
     Utf8,
     Gbk,
+    /// Only for replies; such a guest's text is converted when it arrives.
+    Utf16Le,
+    Utf16Be,
 }
 
 /// Longest text of one datagram to a guest, in bytes: the size of such clients' read buffers.
@@ -57,7 +60,14 @@ impl Charset {
         match self {
             Charset::Utf8 => String::from_utf8_lossy(bytes).into_owned(),
             Charset::Gbk => GB18030.decode_without_bom_handling(bytes).0.into_owned(),
+            Charset::Utf16Le => UTF_16LE.decode_without_bom_handling(bytes).0.into_owned(),
+            Charset::Utf16Be => UTF_16BE.decode_without_bom_handling(bytes).0.into_owned(),
         }
+    }
+
+    /// Whether this is UTF-16.
+    pub(super) fn is_wide(self) -> bool {
+        matches!(self, Charset::Utf16Le | Charset::Utf16Be)
     }
 
     /// Encodes text.
@@ -65,6 +75,8 @@ impl Charset {
         match self {
             Charset::Utf8 => text.as_bytes().to_vec(),
             Charset::Gbk => GB18030.encode(text).0.into_owned(),
+            Charset::Utf16Le => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            Charset::Utf16Be => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
         }
     }
 
@@ -135,6 +147,16 @@ impl Charset {
                     at += len;
                 }
                 0
+            }
+            Charset::Utf16Le | Charset::Utf16Be => {
+                let odd = bytes.len() % 2;
+                let last = bytes[..bytes.len() - odd].last_chunk().copied();
+                let unit = match self {
+                    Charset::Utf16Le => last.map(u16::from_le_bytes),
+                    _ => last.map(u16::from_be_bytes),
+                };
+                // Half of a pair of surrogates waits for the other half.
+                odd + if unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit)) { 2 } else { 0 }
             }
         }
     }

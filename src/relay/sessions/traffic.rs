@@ -6,7 +6,7 @@ use crate::base::{Now, Path, Tick};
 use crate::peer::{HibernatedOutcome, PacketOutcome};
 use crate::session::answer_key_query;
 use crate::wire::frame::close;
-use crate::wire::limits::MAGIC;
+use crate::wire::limits::{MAGIC, TEXT_SECOND_BYTE_MIN};
 use crate::wire::packet::{self, Packet};
 
 use crate::relay::limits::{
@@ -15,6 +15,14 @@ use crate::relay::limits::{
 use crate::relay::{Event, Out, Relay, Timer};
 
 use super::{SessionSlot, SignInState};
+
+/// Whether a datagram can be the text of a guest.
+const fn is_text(bytes: &[u8]) -> bool {
+    match bytes {
+        [MAGIC, second, ..] => *second >= TEXT_SECOND_BYTE_MIN,
+        bytes => !matches!(bytes, [MAGIC]),
+    }
+}
 
 impl Relay {
     pub(in crate::relay) fn handle_packet(&mut self, now: Now, path: Path, bytes: &mut [u8], out: &mut Out) {
@@ -25,7 +33,7 @@ impl Relay {
         }
         match path {
             Path::Tcp(conn) => self.note_no_guest(now.tick, conn),
-            _ if self.guests.is_some() && bytes.first() != Some(&MAGIC) => {
+            _ if self.guests.is_some() && is_text(bytes) => {
                 return self.handle_guest_datagram(now, path, bytes, out);
             }
             Path::Udp(_) | Path::UdpAt(_) => {}

@@ -133,6 +133,11 @@ fn alone(argument: &str, command: SlashCommand) -> Option<SlashCommand> {
     argument.is_empty().then_some(command)
 }
 
+/// Whether this line ends a chat, whatever the contacts are called.
+pub fn is_quit(line: &str) -> bool {
+    line.trim_end() == QUIT
+}
+
 /// Parses a line. A line that begins with `/`, or with spaces and `/`, is never a text; a text that
 /// begins with `/` is written with `//`.
 pub(super) fn parse(line: &str) -> ParsedLine<'_> {
@@ -140,7 +145,7 @@ pub(super) fn parse(line: &str) -> ParsedLine<'_> {
     if trimmed.is_empty() {
         return ParsedLine::Empty;
     }
-    if line.trim_end() == QUIT {
+    if is_quit(line) {
         return ParsedLine::Quit;
     }
     if line.starts_with("//") {

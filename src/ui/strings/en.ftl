@@ -150,6 +150,8 @@ address-no-port = an address needs a port: HOST:PORT, for example 127.0.0.1:8081
 address-bad-port = the port must be a number from 1 to 65535
 address-bad-host = the host must be an IP address or a host name
 address-no-brackets = an IPv6 address stands in brackets: [::1]:8081
+address-url = an address is HOST:PORT alone, without http:// before it and without anything behind the port
+address-not-ascii = a host name has ASCII characters only: write the form that begins with xn--, or an IP address
 address-full-width-colon = write the colon as : and not as ：
 
 ## The relay
@@ -250,7 +252,9 @@ book-syntax = { $file }:{ $line }:{ $column }: not valid TOML: { $why }
 book-address-no-port = { $file }:{ $line }:{ $column }: { $address } has no port: write "{ $address }:8081"
 book-address-bad-port = { $file }:{ $line }:{ $column }: the port of { $address } must be a number from 1 to 65535
 book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } is not HOST:PORT, like 127.0.0.1:8081 or chat.example.org:8081
-book-address-no-brackets = { $file }:{ $line }:{ $column }: an IPv6 address needs brackets and a port: [{ $address }]:8081
+book-address-no-brackets = { $file }:{ $line }:{ $column }: an IPv6 address needs brackets and a port: { $fix }
+book-address-url = { $file }:{ $line }:{ $column }: { $address } is not HOST:PORT alone: leave out http:// and everything behind the port
+book-address-not-ascii = { $file }:{ $line }:{ $column }: { $address } has other characters than ASCII in its host name: write the form that begins with xn--, or an IP address
 book-unknown-key = { $file }:{ $line }:{ $column }: unknown key { $key }; known here: { $known }
 book-unknown-key-near = { $file }:{ $line }:{ $column }: unknown key { $key }: did you mean { $near }?
 book-not-entry = { $file }:{ $line }:{ $column }: { $name } must be "HOST:PORT" in quotes, the name of a relay, or a table with relay = "HOST:PORT"
@@ -375,6 +379,8 @@ book-good = { $file }: { $count ->
    *[other] { $count } contacts, no mistakes
 }
 contact-added = { $name } added to { $file }
+contact-unreachable = no relay can be reached at { $relay }, the address of { $name }: it is not the address of one machine
+contact-word = { $name } ends a chat, so this contact cannot be chosen there: give it another name, with member = "{ $name }"
 contact-alike = { $name } looks like your contact { $other }
 contact-removed = { $name } removed from { $file }
 fingerprint-bad = not the fingerprint of a key: it has four groups of five letters or digits (a-z, 2-7)
@@ -533,6 +539,7 @@ chat-close-no-guest = nobody to close: choose a guest first
 help-relay--desk = Answer guests in this window, as NAME [DESK]; implies --guests NAME
 guest-told-away = { $name } is away. Your message waits.
 guest-told-nobody = Nobody of that name is here.
+guest-told-no-web = This is no web server: connect with nc or telnet and write plain text.
 guest-told-full = Your message could not be taken; try again later.
 guest-ended = [{ $who }] has sent everything, and still reads answers for a minute
 guest-left = [{ $who }] has left

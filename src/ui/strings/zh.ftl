@@ -137,6 +137,8 @@ address-no-port = 地址要带端口: HOST:PORT,例如 127.0.0.1:8081
 address-bad-port = 端口须是 1 到 65535 的数
 address-bad-host = 主机须是 IP 地址或主机名
 address-no-brackets = IPv6 地址要放在方括号里: [::1]:8081
+address-url = 地址只写“主机:端口”，前面不加 http://，端口后面什么也不写
+address-not-ascii = 主机名只能用 ASCII 字母：请写以 xn-- 开头的形式，或 IP 地址
 address-full-width-colon = 冒号请用半角 : 而不是全角 ：
 
 ## 文件、文件夹、套接字
@@ -234,7 +236,9 @@ book-syntax = { $file }:{ $line }:{ $column }: 不是有效的 TOML：{ $why }
 book-address-no-port = { $file }:{ $line }:{ $column }: { $address } 没有端口：请写 "{ $address }:8081"
 book-address-bad-port = { $file }:{ $line }:{ $column }: { $address } 的端口应是 1 到 65535 的数
 book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } 不是“主机:端口”的形式，例如 127.0.0.1:8081 或 chat.example.org:8081
-book-address-no-brackets = { $file }:{ $line }:{ $column }: IPv6 地址要加方括号和端口：[{ $address }]:8081
+book-address-no-brackets = { $file }:{ $line }:{ $column }: IPv6 地址要加方括号和端口：{ $fix }
+book-address-url = { $file }:{ $line }:{ $column }: { $address } 不只是“主机:端口”：请去掉 http:// 和端口后面的内容
+book-address-not-ascii = { $file }:{ $line }:{ $column }: { $address } 的主机名含有 ASCII 以外的字符：请写以 xn-- 开头的形式，或 IP 地址
 book-unknown-key = { $file }:{ $line }:{ $column }: 不认识 { $key }；这里可以用：{ $known }
 book-unknown-key-near = { $file }:{ $line }:{ $column }: 不认识 { $key }，是不是 { $near }？
 book-not-entry = { $file }:{ $line }:{ $column }: { $name } 应写成带引号的 "主机:端口"、中继的名字，或含 relay = "主机:端口" 的表
@@ -356,6 +360,8 @@ option-from-variable = { $option } 由 { $variable } 设置
 book-no-relays = { $file } 中没有联系人；请添加：queqiao contacts add 名字 主机:端口，或凭邀请加入中继：queqiao join
 book-good = { $file }:{ $count } 个联系人,没有错误
 contact-added = 已将 { $name } 加入 { $file }
+contact-unreachable = { $name } 的地址 { $relay } 连不到任何中继：它不是某一台机器的地址
+contact-word = { $name } 用于结束聊天，因此聊天时无法选择该联系人：请换一个名字，并写 member = "{ $name }"
 contact-alike = { $name } 看起来像你的联系人 { $other }
 contact-removed = 已从 { $file } 删除 { $name }
 fingerprint-bad = 不是密钥的指纹：指纹是四组字母或数字（a-z、2-7），每组五个
@@ -511,6 +517,7 @@ chat-close-no-guest = 没有可结束的对话:请先选一位客人
 help-relay--desk = 在本窗口以 NAME(默认 DESK)的身份答复客人;相当于同时给出 --guests NAME
 guest-told-away = { $name } 不在,您的留言已留下。
 guest-told-nobody = 这里没有叫这个名字的人。
+guest-told-no-web = 这里不是网站：请用 nc 或 telnet 连接，直接输入文字。
 guest-told-full = 您的留言暂时收不下,请稍后再试。
 guest-ended = [{ $who }] 已发送完毕,一分钟内仍可收到回复
 guest-left = [{ $who }] 已离开

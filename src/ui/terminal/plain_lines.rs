@@ -7,7 +7,7 @@ use crate::base::Phrase;
 use crate::ui::line::UserInput;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
-use super::Prompt;
+use super::{Prompt, without_mark};
 
 /// Maximum line length in bytes: a letter and 1 KiB, so that a letter slightly too long can be
 /// returned.
@@ -20,11 +20,13 @@ const NOT_UTF8: &str = "input-not-utf8";
 pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput)) {
     let prompted = io::stdin().is_terminal();
     let mut input = io::stdin().lock();
+    let mut is_first = true;
     for ask in prompts {
         if prompted {
             let _ = super::write_err(&ask.prompt);
         }
         let read = match next_line(&mut input) {
+            Ok(UserInput::Line(line)) if is_first => UserInput::Line(without_mark(&line).to_owned()),
             Ok(UserInput::NoInput) => super::end_of_input(),
             Ok(UserInput::Refused(phrase)) if phrase.key() == NOT_UTF8 => {
                 UserInput::Refused(super::not_utf8(NOT_UTF8))
@@ -32,6 +34,7 @@ pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput
             Ok(read) => read,
             Err(error) => return super::fail(&mut on_input, error),
         };
+        is_first = false;
         let last = matches!(read, UserInput::EndOfInput | UserInput::NoInput);
         on_input(read);
         if last {

@@ -16,7 +16,12 @@ use crate::simulation::Simulation;
 
 /// TOM and JACK, both online. Guests write to JACK.
 pub fn member_with_guests(seed: u64, limit: usize) -> (Simulation, usize, usize) {
-    let texts = GuestTexts { away: "away".into(), nobody: "nobody".into(), full: "full".into() };
+    let texts = GuestTexts {
+        away: "away".into(),
+        nobody: "nobody".into(),
+        full: "full".into(),
+        ..GuestTexts::default()
+    };
     let rules = guest_rules::to_jack(limit, texts);
     two_clients_in(Simulation::with_guests(seed, Limits::default(), Some(rules)), Carriers::Auto)
 }
