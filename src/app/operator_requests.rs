@@ -14,6 +14,7 @@ use crate::store::{BackupProgress, BackupReply, Backups, QueuedRequest, RequestQ
 use crate::wire::message::NameReason;
 
 use super::backup;
+use super::relay_addresses::Announcement;
 
 /// Polling interval of the folder. 150 ms: not noticed by the operator, and each poll reads shared
 /// memory once.
@@ -38,7 +39,9 @@ pub(super) struct OperatorRequests {
 }
 
 impl OperatorRequests {
-    /// Starts polling for requests in the folder of a relay that this process has locked.
+    /// Starts polling for requests in the folder of a relay that this process has locked. The
+    /// addresses in `announcement`, which the operator's commands read there, are saved again if
+    /// their file is removed.
     ///
     /// # Errors
     /// Those of [`RequestQueue::serve`]; `store-no-thread`.
@@ -46,6 +49,7 @@ impl OperatorRequests {
         dir: &Path,
         loop_handle: LoopHandle<Command>,
         backups: Backups<Record>,
+        announcement: Announcement,
     ) -> Result<OperatorRequests, Phrase> {
         let requests = RequestQueue::serve(dir)?;
         let (answers, from_loop) = sync_channel(ANSWERS_MAX);
@@ -53,7 +57,7 @@ impl OperatorRequests {
         // Weak: the thread ends when the owner of this value drops its sender.
         let for_backups = Arc::downgrade(&answers);
         let begin = move |id, file| begin_backup(&backups, &for_backups, id, file);
-        let serve = move || serve(requests, &loop_handle, begin, &from_loop);
+        let serve = move || serve(requests, &loop_handle, begin, &from_loop, &announcement);
         let thread = thread::Builder::new().name("operators".to_owned()).spawn(serve);
         let thread = thread.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
         Ok(OperatorRequests { answers: Some(answers), thread: Some(thread) })
@@ -107,9 +111,17 @@ fn serve(
     loop_handle: &LoopHandle<Command>,
     begin_backup: impl Fn(i64, PathBuf) -> Result<(), SubmitError>,
     answers: &Receiver<(u64, Answer)>,
+    announcement: &Announcement,
 ) {
     let mut in_trouble = false;
+    let mut was_saved = true;
     loop {
+        let is_saved = announcement.is_saved();
+        if was_saved && !is_saved {
+            announcement.save();
+        }
+        // Once: if it cannot be written, that is reported.
+        was_saved = is_saved;
         let served = match answers.recv_timeout(LOOK_EVERY) {
             Ok((id, Answer::Outcome(outcome))) => requests.answer(id as i64, &word_of(&outcome)),
             Ok((id, Answer::Backup(reply))) => requests.answer(id as i64, &backup::encode(&reply)),

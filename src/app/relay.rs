@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::net::{self, BindAddr, LoopHandle, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits, PersistedMail};
-use crate::store::{RelayState, RelayStore, default_data_dir};
+use crate::store::{RelayAddresses, RelayState, RelayStore, default_data_dir};
 use crate::ui::Strings;
 use crate::ui::terminal::has_hung_up;
 
@@ -107,10 +107,12 @@ fn serve(
     server: RelayServer,
     strings: &Arc<Strings>,
 ) -> CommandResult {
-    // Without them the relay still serves its members.
-    let operators = OperatorRequests::start(dir, server.loop_handle(), server.backups());
-    let operators = operators.map_err(|why| say(strings, &why)).ok();
     let announcement = announcement(options, &server, dir, strings);
+    let reach = announcement.save();
+    let operators =
+        OperatorRequests::start(dir, server.loop_handle(), server.backups(), announcement.clone());
+    // Without them the relay still serves its members.
+    let operators = operators.map_err(|why| say(strings, &why)).ok();
     let hung_up = Arc::new(AtomicBool::new(false));
     let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
     let mut teller = Teller {
@@ -121,7 +123,7 @@ fn serve(
         hung_up: Arc::clone(&hung_up),
     };
     let start = start_of(&announcement, members, options);
-    let ready = || announce(&announcement);
+    let ready = || announce(&announcement, &reach);
     if let Some(guests) = at_desk {
         let console = relay_console::ConsoleTarget {
             name: guests.to.clone(),
@@ -154,14 +156,14 @@ fn announcement(
         guests: options.guests.as_ref().map(|guests| guests.to.clone()),
         dir: dir.to_owned(),
         strings: Arc::clone(strings),
+        writing: Arc::default(),
     }
 }
 
-/// Saves the relay's addresses, and prints the ready line and the lines for address books.
-fn announce(announcement: &Announcement) -> Result<(), Failure> {
-    let reach = announcement.save();
+/// Prints the ready line and the lines for address books.
+fn announce(announcement: &Announcement, reach: &RelayAddresses) -> Result<(), Failure> {
     print(&announcement.ready_line())?;
-    announcement.print_contacts("relay-contacts-line", &reach);
+    announcement.print_contacts("relay-contacts-line", reach);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
@@ -29,6 +29,8 @@ pub(super) struct Announcement {
     /// The relay's data folder.
     pub(super) dir: PathBuf,
     pub(super) strings: Arc<Strings>,
+    /// Held while the file is written: several threads may find that it must be.
+    pub(super) writing: Arc<Mutex<()>>,
 }
 
 impl Announcement {
@@ -64,8 +66,14 @@ impl Announcement {
         }
     }
 
+    /// Whether the file of the addresses is there.
+    pub(super) fn is_saved(&self) -> bool {
+        RelayAddresses::is_saved(&self.dir)
+    }
+
     /// Saves the addresses, and reports it if that fails.
     pub(super) fn save(&self) -> RelayAddresses {
+        let _writing = self.writing.lock().expect("nothing panics while it holds this lock");
         let at = match &self.address {
             Some(address) => {
                 vec![named(address, self.tcp.first().map(SocketAddr::port), self.udp[0].port())]

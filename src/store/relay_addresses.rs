@@ -55,6 +55,11 @@ impl RelayAddresses {
         if reach.at.is_empty() { Err(damaged("at = []".to_owned())) } else { Ok(Some(reach)) }
     }
 
+    /// Whether the file is there.
+    pub fn is_saved(dir: &Path) -> bool {
+        path_in(dir).exists()
+    }
+
     /// Writes the file. The caller must hold the relay's folder.
     ///
     /// # Errors

@@ -212,3 +212,22 @@ fn invitation_works_through_primary_process() {
     assert!(owner.out().ends_with("WITH IT"));
     machine.send("TOM", &echo, "now without").with(0);
 }
+
+// faults.md: R83
+/// Files for the operator's commands are there again, whatever was cleaned away. A second relay
+/// does not get the directory.
+#[test]
+fn operator_reaches_relay_after_its_files_were_removed() {
+    let machine = Machine::new();
+    let _relay = machine.relay(&["--data", "relay"]);
+    for cleaned in [&["lock"][..], &["requests.sqlite", "requests.sqlite-wal", "requests.sqlite-shm"]] {
+        for file in cleaned {
+            std::fs::remove_file(machine.path("relay").join(file)).unwrap();
+        }
+        machine.run(&["members", "invite", "--data", "relay"]).with(0);
+    }
+    machine.run(&["relay", "--bind", "127.0.0.1:0", "--data", "relay"]).one_line(1, "is using");
+    std::fs::remove_file(machine.path("relay/reach.toml")).unwrap();
+    let mut tries = (0..100).map(|_| machine.run(&["members", "invite", "--data", "relay"]).code);
+    assert!(tries.any(|code| code == 0), "the relay saves its addresses again");
+}

@@ -48,7 +48,7 @@ fn member_survives_hangup_ignored_at_start() {
 fn hangup_makes_relay_read_addresses_again() {
     let (machine, mut relay) = relay_with_members(&["--data", "relay"], &["TOM", "JACK"]);
     let mut tom = machine.listen("TOM", &[]);
-    std::fs::remove_file(machine.path("relay/reach.toml")).unwrap();
+    machine.write("relay/reach.toml", "old");
     relay.process.signal(Signal::HUP);
     relay.process.until_err("read again the addresses that members use (1)");
     relay.process.until_err(&relay.udp.to_string());

@@ -85,9 +85,11 @@ impl Terminal {
         drop((keyboard, shows));
         // The reading thread still holds the window open until it reads something.
         let _ = rustix::io::write(&screen, b"\n");
-        while tcgetattr(&screen).is_ok() {
+        let is_gone = |_| {
             thread::yield_now();
-        }
+            tcgetattr(&screen).is_err()
+        };
+        assert!((0..1_000_000).any(is_gone), "another process holds the window open");
         process
     }
 

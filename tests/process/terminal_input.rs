@@ -16,9 +16,11 @@ const PROMPT: &str = "Type a message, Enter sends: ";
 /// Waits until the process on the terminal is stopped.
 fn until_stopped(terminal: &Terminal) {
     let stat = format!("/proc/{}/stat", terminal.pid());
-    while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+    let is_stopped = |_| {
         thread::yield_now();
-    }
+        fs::read_to_string(&stat).unwrap().contains(") T ")
+    };
+    assert!((0..1_000_000).any(is_stopped), "the process runs on");
 }
 
 // faults.md: R81
