@@ -95,6 +95,7 @@ impl Location {
         if edited == text && path.exists() {
             return Ok(());
         }
+        check_owner(&path)?;
         replace(&path, folder, &edited).and_then(|()| held.sync_all()).map_err(unwritable)
     }
 }
@@ -149,10 +150,21 @@ fn write_new(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> 
     file.sync_all()
 }
 
-/// Gives the new file to the owner of the old one.
+/// Checks that the new file can belong to the owner of the old one: only root gives files away.
 ///
 /// # Errors
-/// The old file belongs to another user, and this process may not give files away.
+/// `book-of-other` (`file`).
+fn check_owner(path: &Path) -> Result<(), Phrase> {
+    let me = rustix::process::geteuid();
+    match fs::metadata(path) {
+        Ok(old) if old.uid() != me.as_raw() && !me.is_root() => {
+            Err(Phrase::new("book-of-other").with("file", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives the new file to the owner of the old one.
 fn keep_owner(new: &File, old: &Metadata) -> io::Result<()> {
     let own = new.metadata()?;
     let owner = Some(Uid::from_raw(old.uid()));

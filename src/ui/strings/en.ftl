@@ -285,6 +285,7 @@ book-name-bad-character = { $file }:{ $line }:{ $column }: no name can hold { $c
 book-missing = no address book at { $file }
 book-unreadable = cannot read { $file }: { $why }
 book-unwritable = cannot write { $file }: { $why }
+book-of-other = { $file } belongs to another user; edit it as that user
 book-too-big = { $file } is larger than { $most } bytes: is it an address book?
 book-not-utf8 = { $file }:{ $line }: not UTF-8: save the file as UTF-8
 book-edit-by-hand = { $file } is laid out in a way no program can edit safely: please edit it by hand

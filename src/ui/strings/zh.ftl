@@ -269,6 +269,7 @@ book-name-bad-character = { $file }:{ $line }:{ $column }: 名字里不能有 { 
 book-missing = 没有通讯录文件 { $file }
 book-unreadable = 无法读取 { $file }：{ $why }
 book-unwritable = 无法写入 { $file }：{ $why }
+book-of-other = { $file } 属于其他用户；请以该用户的身份修改
 book-too-big = { $file } 超过 { $most } 字节：这是通讯录吗？
 book-not-utf8 = { $file }:{ $line }：不是 UTF-8 编码：请把文件另存为 UTF-8
 book-edit-by-hand = { $file } 的写法无法由程序安全修改：请手工编辑
