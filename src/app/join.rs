@@ -12,7 +12,7 @@ use crate::ui::notice;
 use crate::wire::message::NameReason;
 
 use super::client_host::{ClientHost, FrontendInput, FrontendKind, TurnOutput};
-use super::send::shown;
+use super::send::in_seconds;
 use super::{CommandResult, ExitStatus, Failure, Setup, print, question, say};
 
 /// Time limit for the relay to accept the new member.
@@ -136,7 +136,7 @@ fn await_online(setup: &Setup, host: &mut ClientHost, relay: &HostPort, name: &N
         }
         if now.tick >= end {
             let phrase = Phrase::new("join-silent").with("relay", relay);
-            return Err(Failure::later(phrase.with("time", shown(SIGN_IN_WITHIN))));
+            return Err(Failure::later(phrase.with("time", in_seconds(SIGN_IN_WITHIN))));
         }
     }
 }

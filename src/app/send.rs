@@ -471,7 +471,7 @@ impl SendCommand<'_> {
         if let Some(why) = self.stopped.take() {
             self.say(&why);
         }
-        let time = shown(self.options.timeout);
+        let time = in_seconds(self.options.timeout);
         let mut unaccepted = !self.input_ended;
         let mut unkept = false;
         let mut accepted = Vec::new();
@@ -502,7 +502,7 @@ impl SendCommand<'_> {
             let now = host.turn(Some(end), output);
             self.take(host, output, None)?;
             if self.reply.is_none() && now.tick >= end {
-                return Err(Failure::later(Phrase::new("send-no-reply").with("time", shown(within))));
+                return Err(Failure::later(Phrase::new("send-no-reply").with("time", in_seconds(within))));
             }
         }
         if let Some(reply) = self.reply.take() {
@@ -540,9 +540,9 @@ fn open_lines(host: &ClientHost) -> Result<(InputReader, OutputWriter), Failure>
     Ok((reader, writer))
 }
 
-/// Formats a duration as users type it: `10s`, `1.5s`.
-pub(super) fn shown(span: Duration) -> String {
-    format!("{}s", span.as_secs_f64())
+/// Formats a duration as a number of seconds, without the unit: `10`, `1.5`.
+pub(super) fn in_seconds(span: Duration) -> String {
+    span.as_secs_f64().to_string()
 }
 
 /// Returns `now` plus `span`; `None` without a span.

@@ -132,7 +132,10 @@ mod tests {
         let said = |lang| Strings::new(lang).say(&phrase);
         let english = "no relay answers at 127.0.0.1:8081 and 1499 others; start one: queqiao relay --tcp";
         assert_eq!(said(Lang::En), english);
-        assert_eq!(said(Lang::Zh), "127.0.0.1:8081 及另外 1499 处没有中继应答;启动一个: queqiao relay --tcp");
+        assert_eq!(
+            said(Lang::Zh),
+            "127.0.0.1:8081 及另外 1499 处没有中继响应；可用以下命令启动：queqiao relay --tcp"
+        );
         assert_eq!(relays.handle_time(due), None);
         assert_eq!(relays.next_deadline(), None);
     }

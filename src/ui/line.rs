@@ -15,6 +15,8 @@ mod guests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::base::{Carrier, HostPort, LetterId, Name, Now, Phrase, Tick, Wall, sanitize};
 use crate::client::{Carriers, Event, Incoming, Progress};
 use crate::wire::limits::LETTER_TEXT_MAX;
@@ -36,6 +38,8 @@ pub use guests::ends_conversation;
 /// Maximum unknown senders that can be answered by name. Beyond it the alphabetically first is
 /// forgotten.
 const STRANGERS_MAX: usize = 256;
+/// Width of the usage in a line of `/help`, in terminal cells.
+const USAGE_CELLS: usize = 18;
 /// Exit status after Ctrl-C: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 /// Exit status of a refusal or failure.
@@ -251,7 +255,7 @@ impl<B: ContactLookup> LineMode<B> {
                 Vec::new()
             }
             ParsedLine::CommandSpec(command, argument) => self.run_command(command, argument, now),
-            ParsedLine::Error(error) => vec![self.tell(&parse_error_phrase(&error))],
+            ParsedLine::Error(error) => vec![self.tell_parse_error(&error)],
             ParsedLine::Text(text) => match self.recipient() {
                 Some(target) => self.send(target, text, now),
                 None if self.options.is_desk => self.keep_text("desk-nobody-waits", text),
@@ -349,7 +353,9 @@ impl<B: ContactLookup> LineMode<B> {
         if usage.is_empty() {
             return self.tell(meaning);
         }
-        let usage = format!("{usage:<18}");
+        let usage = self.options.strings.usage(usage);
+        let gap = " ".repeat(USAGE_CELLS.saturating_sub(usage.width()));
+        let usage = usage + &gap;
         let meaning = self.options.strings.say(meaning);
         self.tell(&Phrase::new("chat-help-line").with("usage", usage).with("meaning", meaning))
     }
@@ -562,16 +568,18 @@ impl<B: ContactLookup> LineMode<B> {
         notice::of_event(event, &self.options.me).iter().map(|phrase| self.tell(phrase)).collect()
     }
 
+    fn tell_parse_error(&self, error: &ParseError) -> Action {
+        self.tell(&match error {
+            ParseError::Unknown(parsed) => Phrase::new("chat-no-such-command").with("command", parsed),
+            ParseError::Usage(usage) => {
+                Phrase::new("chat-command-usage").with("usage", self.options.strings.usage(usage))
+            }
+            ParseError::SpaceBeforeSlash(parsed) => Phrase::new("chat-slashguard").with("command", parsed),
+        })
+    }
+
     fn tell(&self, phrase: &Phrase) -> Action {
         Action::PrintNotice(self.options.strings.say(phrase))
-    }
-}
-
-fn parse_error_phrase(error: &ParseError) -> Phrase {
-    match error {
-        ParseError::Unknown(parsed) => Phrase::new("chat-no-such-command").with("command", parsed),
-        ParseError::Usage(usage) => Phrase::new("chat-command-usage").with("usage", usage),
-        ParseError::SpaceBeforeSlash(parsed) => Phrase::new("chat-slashguard").with("command", parsed),
     }
 }
 

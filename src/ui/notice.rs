@@ -254,8 +254,8 @@ mod tests {
             said,
             [
                 "Not delivered: TAM has never signed in at 127.0.0.1:8081, or was removed there",
-                "It may have arrived all the same",
-                "Members with names like it: TOM, TIM",
+                "It may have arrived anyway",
+                "Similar names: TOM, TIM",
             ]
         );
     }

@@ -13,6 +13,9 @@ const ZH: &str = include_str!("strings/zh.ftl");
 /// name `007` must not become 7.
 const NUMBER_ARG: &str = "count";
 
+/// Arguments that are lists of names. Chinese separates them with `、`.
+const LIST_ARGS: [&str; 4] = ["names", "known", "near", "addresses"];
+
 /// Environment variables for the language; the first that is set and not empty is used (POSIX,
 /// "Internationalization Variables").
 const LANG_VARIABLES: [&str; 4] = ["QUEQIAO_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
@@ -70,6 +73,12 @@ impl Strings {
         Some(self.bundle.format_pattern(pattern, None, &mut Vec::new()).into_owned())
     }
 
+    /// Returns the usage of a chat command, with its placeholders in this language.
+    pub fn usage(&self, usage: &str) -> String {
+        let contact = self.say(&Phrase::new("usage-contact"));
+        usage.replace("CONTACT", &contact).replace("NAME", &self.say(&Phrase::new("usage-name")))
+    }
+
     /// Formats a phrase as one line, with sanitized arguments. A key without a text is shown as it
     /// is.
     pub fn say(&self, phrase: &Phrase) -> String {
@@ -78,23 +87,26 @@ impl Strings {
         };
         let mut args = FluentArgs::new();
         for (name, value) in phrase.args() {
-            args.set(*name, argument(name, value));
+            args.set(*name, self.argument(name, value));
         }
         let mut errors = Vec::new();
         self.bundle.format_pattern(pattern, Some(&args), &mut errors).into_owned()
+    }
+
+    fn argument<'a>(&self, name: &str, value: &'a str) -> FluentValue<'a> {
+        match value.parse::<u64>() {
+            Ok(number) if name == NUMBER_ARG => FluentValue::from(number),
+            _ if self.lang == Lang::Zh && LIST_ARGS.contains(&name) => {
+                FluentValue::String(sanitize_line(value).replace(", ", "、").into())
+            }
+            _ => FluentValue::String(sanitize_line(value)),
+        }
     }
 }
 
 impl std::fmt::Debug for Strings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Strings").field(&self.lang).finish()
-    }
-}
-
-fn argument<'a>(name: &str, value: &'a str) -> FluentValue<'a> {
-    match value.parse::<u64>() {
-        Ok(number) if name == NUMBER_ARG => FluentValue::from(number),
-        _ => FluentValue::String(sanitize_line(value)),
     }
 }
 

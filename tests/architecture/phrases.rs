@@ -116,6 +116,18 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "letters of an alphabet, in names",
     },
     Exception {
+        file: "src/ui/strings/en.ftl",
+        phrase: "letter",
+        part: "a letter or a digit",
+        reason: "letters of an alphabet, in names",
+    },
+    Exception {
+        file: "src/ui/strings/en.ftl",
+        phrase: "letter",
+        part: "letters and digits",
+        reason: "letters of an alphabet, in codes of invitations",
+    },
+    Exception {
         file: "docs/commands.md",
         phrase: "letter",
         part: "letters, digits",

@@ -5,12 +5,12 @@ use crate::harness::{ExitedProcess, Machine, relay_with_members};
 /// Books with an error, the error's position, and a part of the message that names the fix.
 const MISTAKES: [(&str, &str, &str); 23] = [
     ("[contacts]\n一棵树 = \"h:1\"\n", "2:1", "put quotes around 一棵树"),
-    ("[contacts]\n“一棵树” = \"h:1\"\n", "2:1", "write \" (ASCII)"),
-    ("[contacts]\nTOM = “h:1”\n", "2:7", "write \" (ASCII)"),
-    ("[contacts]\nTOM：\"h:1\"\n", "2:4", "full-width ：: write ="),
-    ("[contacts]\nTOM = \"127.0.0.1：8081\"\n", "2:17", "full-width ："),
-    ("[contacts]\nTOM ＝ \"h:1\"\n", "2:5", "full-width ＝"),
-    ("[contacts]\nTOM: \"h:1\"\n", "2:4", "write = (not :)"),
+    ("[contacts]\n“一棵树” = \"h:1\"\n", "2:1", "use straight quotes (\")"),
+    ("[contacts]\nTOM = “h:1”\n", "2:7", "use straight quotes (\")"),
+    ("[contacts]\nTOM：\"h:1\"\n", "2:4", "full-width colon (：): use ="),
+    ("[contacts]\nTOM = \"127.0.0.1：8081\"\n", "2:17", "full-width colon (：)"),
+    ("[contacts]\nTOM ＝ \"h:1\"\n", "2:5", "full-width equals sign (＝)"),
+    ("[contacts]\nTOM: \"h:1\"\n", "2:4", "use = (not :)"),
     ("[contacts]\nTOM = 127.0.0.1:8081\n", "2:7", "put quotes around 127.0.0.1:8081"),
     ("[contacts]\nTOM = \"127.0.0.1\"\n", "2:7", "127.0.0.1 has no port"),
     ("[contacts]\nTOM = \"h:99999\"\n", "2:7", "number from 1 to 65535"),
@@ -19,8 +19,8 @@ const MISTAKES: [(&str, &str, &str); 23] = [
     ("[contacts]\nTOM = \"http://127.0.0.1:8081\"\n", "2:7", "leave out http://"),
     ("[contacts]\nTOM = \"中继.example:8081\"\n", "2:7", "begins with xn--"),
     ("[contacts]\nTOM = { relya = \"h:1\" }\n", "2:9", "did you mean relay?"),
-    ("[contacts]\nTOM = \"h:1\"\nTom = \"h:2\"\n", "3:1", "is on line 2 already"),
-    ("[contacts]\nTOM = \"h:1\n", "2:7", "never closed"),
+    ("[contacts]\nTOM = \"h:1\"\nTom = \"h:2\"\n", "3:1", "is already defined on line 2"),
+    ("[contacts]\nTOM = \"h:1\n", "2:7", "unclosed quote"),
     ("TOM = \"h:1\"\n", "1:1", "outside [contacts]"),
     (
         "[contacts]\nTOM = { relay = \"h:1\", key = \"x\" }\n",
@@ -33,7 +33,7 @@ const MISTAKES: [(&str, &str, &str); 23] = [
         "[relays]\nhome = { address = \"h:1\", key = \"aaaaa-aaaaa-aaaaa-aaaaa\" }\n[contacts]\n\
          TOM = { relay = \"h:1\", relay_key = \"bbbbb-bbbbb-bbbbb-bbbbb\" }\n",
         "4:36",
-        "line 2 says that the key of the relay at h:1 is aaaaa-aaaaa-aaaaa-aaaaa",
+        "line 2 gives aaaaa-aaaaa-aaaaa-aaaaa as the key of the relay at h:1",
     ),
     ("# 注释\n[me]\nname = \"echo\"\n", "3:8", "reserved for the relay"),
 ];
@@ -93,7 +93,7 @@ fn missing_or_unreadable_book_is_named() {
 fn shipped_book_has_four_contacts_and_no_errors() {
     let machine = Machine::new();
     machine.write("contacts.toml", include_str!("../../contacts.toml"));
-    assert_eq!(machine.run(&["contacts", "check"]).result(), "contacts.toml: 4 contacts, no mistakes");
+    assert_eq!(machine.run(&["contacts", "check"]).result(), "contacts.toml: 4 contacts, no errors");
     let listed = machine.run(&["contacts", "list"]).with(0).out;
     assert_eq!(
         listed,
@@ -105,7 +105,7 @@ fn shipped_book_has_four_contacts_and_no_errors() {
         ]
     );
     let who = machine.run(&["send", "JACK", "x"]);
-    who.one_line(2, "who are you? Give a name with --as NAME, or under [me] in the address book");
+    who.one_line(2, "no name given: use --as NAME, or set name under [me] in the address book");
 }
 
 #[test]
@@ -151,14 +151,14 @@ fn contact_with_all_fields_is_listed_with_all_fields() {
     let rest =
         format!("member=wudalang  tcp=chat.example.org:443  relay_key={key}  group=work  note=colleague");
     assert_eq!(listed.result(), format!("武大郎  chat.example.org:8081  {rest}"));
-    machine.run(&add).one_line(1, "武大郎 is in ");
-    machine.run(&["contacts", "remove", "潘金莲"]).one_line(1, "no contact 潘金莲");
+    machine.run(&add).one_line(1, "武大郎 is already in ");
+    machine.run(&["contacts", "remove", "潘金莲"]).one_line(1, "no contact named 潘金莲");
     for (name, relay, why) in [
-        ("a b", "h:1", "a name cannot have a space in it"),
+        ("a b", "h:1", "a name cannot contain a space"),
         ("X", "h", "an address needs a port"),
         ("X", "h:0", "the port must be a number"),
         ("X", "::1", "brackets"),
-        ("X", "127.0.0.1：8081", "write the colon as :"),
+        ("X", "127.0.0.1：8081", "use an ASCII colon (:)"),
     ] {
         machine.run(&["contacts", "add", name, relay]).one_line(2, why);
     }
@@ -183,7 +183,7 @@ fn running_client_follows_edits_and_ignores_invalid_ones() {
     assert!(tom.out().ends_with(" west"));
 
     machine.write("contacts.toml", both.replace("ROSE", "一棵树"));
-    let notices = tom.until_err("stays in use");
+    let notices = tom.until_err("still using the previous address book");
     assert!(notices.contains("contacts.toml:3:1: put quotes around 一棵树"), "{notices}");
     send(&machine, west.udp, "still west").with(0);
     assert!(tom.out().ends_with(" still west"));
@@ -191,7 +191,7 @@ fn running_client_follows_edits_and_ignores_invalid_ones() {
     // Editors replace the file with a new one.
     machine.write("new.toml", format!("[contacts]\nJACK = \"{}\"\n", east.udp));
     std::fs::rename(machine.path("new.toml"), machine.path("contacts.toml")).unwrap();
-    tom.until_err("was read again");
+    tom.until_err(" reloaded");
     send(&machine, east.udp, "east").with(0);
     assert!(tom.out().ends_with(" east"));
     assert!(

@@ -102,7 +102,7 @@ fn sender_with_dead_udp_continues_on_tcp() {
         let took = conversation.send_and_check();
         println!("{direction:?}: accepted after {took:?}");
         assert!(took < SOON, "{took:?} {direction:?}");
-        conversation.tom.until_err_within("UDP has fallen silent, the conversation goes on over TCP", SOON);
+        conversation.tom.until_err_within("no answer over UDP; switched to TCP", SOON);
         conversation.end(&["lost"]);
     }
 }
@@ -114,7 +114,7 @@ fn listener_with_dead_udp_notices_within_8_s() {
     let start = Instant::now();
     talks.iter().for_each(|(direction, conversation)| conversation.hole(1, *direction));
     for (direction, conversation) in &mut talks {
-        conversation.jack.until_err_within("the conversation goes on over TCP", LISTENER_NOTICES);
+        conversation.jack.until_err_within("switched to TCP", LISTENER_NOTICES);
         println!("{direction:?}: on TCP after {:?}", start.elapsed());
         conversation.write();
         assert_eq!(conversation.expect_letter(conversation.next_number - 1), "tcp");
@@ -214,9 +214,9 @@ fn port_closing_mid_conversation_ends_no_session() {
     let mut conversation = Conversation::begin();
     conversation.links[0].change(|conditions| conditions.closed = true);
     conversation.send_and_check();
-    conversation.tom.until_err("the conversation goes on over TCP");
+    conversation.tom.until_err("switched to TCP");
     conversation.links[0].change(|conditions| conditions.closed = false);
-    conversation.tom.until_err("UDP gets through, the conversation goes on over UDP");
+    conversation.tom.until_err("UDP works; switched to UDP");
     conversation.send_and_check();
     conversation.end(&["lost"]);
 }

@@ -2,12 +2,12 @@
 
 use crate::harness::{Process, relay_with_members};
 
-/// Whether the line is `来自 WHO [via] HH:MM:SS 的一条消息: TEXT`.
+/// Whether the line is `来自 WHO [via] HH:MM:SS 的一条消息：TEXT`.
 fn is_from(line: &str, who: &str, text: &str) -> bool {
     let Some(rest) = line.strip_prefix(&format!("来自 {who} [udp] ")) else { return false };
     let Some((time, notice)) = rest.split_at_checked(8) else { return false };
     let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    shape == "00:00:00" && notice == format!(" 的一条消息: {text}")
+    shape == "00:00:00" && notice == format!(" 的一条消息：{text}")
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn refused_letter_is_returned() {
     tom.until_err("Your text:");
     assert_eq!(tom.until_err(""), "不要丢");
     tom.write(&format!("{}\n", "长".repeat(22_000)));
-    assert!(tom.until_err("Not sent").contains("the text has 66000 bytes, a letter at most 65536"));
+    assert!(tom.until_err("Not sent").contains("the message has 66000 bytes; the limit is 65536"));
     tom.until_err("长长长");
     tom.write_and_close(b"");
     tom.end().with(0);
@@ -66,11 +66,11 @@ fn mistyped_contacts_and_commands_are_reported_not_sent() {
     let mut jack = machine.listen("JACK", &[]);
     let mut tom = machine.chat("TOM", &relay, &[]);
     tom.write("JAKC\n");
-    assert_eq!(tom.until_err("no contact"), "no contact JAKC: did you mean JACK?");
+    assert_eq!(tom.until_err("no contact"), "no contact named JAKC: did you mean JACK?");
     tom.write("JACK\n/frobnicate\n /quit\n/help\n/who\n/status\n");
-    tom.until_err("there is no command /frobnicate");
-    tom.until_err("it looks like a command");
-    tom.until_err("/quit");
+    tom.until_err("unknown command /frobnicate");
+    tom.until_err("did you mean the command /quit?");
+    tom.until_err("/quit, Ctrl-D");
     assert_eq!(tom.until_err("Contacts: "), "Contacts: TOM, JACK");
     assert!(tom.until_err(": connected over").ends_with("UDP"));
     tom.write("hello\n/quit\n");
@@ -86,7 +86,7 @@ fn strangers_can_be_answered_and_receipts_shown() {
     tom.write("JACK\nhi\n");
     assert!(jack.out().starts_with("Message from TOM (not in your contacts) [udp] "));
     jack.write("/receipts on\nTOM\nwho are you\n");
-    assert_eq!(jack.until_err("✓"), "✓ TOM has “who are you”");
+    assert_eq!(jack.until_err("✓"), "✓✓ delivered to TOM: “who are you”");
     assert!(tom.out().ends_with("who are you"));
 }
 

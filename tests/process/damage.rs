@@ -47,7 +47,7 @@ fn damaged_outbox_letter_is_returned_and_others_arrive() {
     let jack = machine.listen("JACK", &["--count", "4"]);
     let tom = machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "four"]).with(0);
     let named: Vec<_> = tom.notices().into_iter().filter(|line| line.contains("letters.sqlite")).collect();
-    assert!(matches!(named[..], [line] if line.contains("letter 3 to JACK at ")), "{tom:?}");
+    assert!(matches!(named[..], [line] if line.contains("message 3 to JACK at ")), "{tom:?}");
     let refused: Vec<_> = tom.err.iter().filter(|line| line.starts_with("refused ")).collect();
     assert!(matches!(refused[..], [line] if line.ends_with("-3 damaged (may have arrived)")), "{tom:?}");
     assert!(tom.err.iter().any(|line| line.contains("cetter not")), "the readable text is returned: {tom:?}");

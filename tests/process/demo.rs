@@ -18,26 +18,26 @@ fn demo_fails_over_and_back_and_leaves_no_files() {
     let machine = Machine::new();
     let lines = machine.start(&["demo"]).end_within(WITHIN).with(0).out;
     let steps: [&[&str]; 12] = [
-        &["TOM [udp] wrote to JACK", "(delivered "],
-        &["JACK [tcp] wrote to TOM", "(delivered "],
-        &["UDP is cut", "TOM"],
-        &["TOM [tcp]: ", "UDP has fallen silent, the conversation goes on over TCP"],
-        &["TOM [tcp] wrote to JACK", "(delivered "],
-        &["TOM [tcp] has from JACK"],
-        &["UDP is mended", "TOM"],
-        &["TOM [udp]: ", "UDP gets through, the conversation goes on over UDP"],
-        &["TOM [udp] wrote to JACK", "(delivered "],
-        &["武大郎 has gone away"],
-        &["一棵树 [udp] wrote to 武大郎", "(waiting in the mailbox "],
-        &["武大郎 [tcp] has from 一棵树"],
+        &["TOM [udp] to JACK", "(delivered "],
+        &["JACK [tcp] to TOM", "(delivered "],
+        &["UDP is blocked", "TOM"],
+        &["TOM [tcp]: ", "no answer over UDP; switched to TCP"],
+        &["TOM [tcp] to JACK", "(delivered "],
+        &["TOM [tcp] received from JACK"],
+        &["UDP is restored", "TOM"],
+        &["TOM [udp]: ", "UDP works; switched to UDP"],
+        &["TOM [udp] to JACK", "(delivered "],
+        &["武大郎 is offline"],
+        &["一棵树 [udp] to 武大郎", "(waiting in the mailbox "],
+        &["武大郎 [tcp] received from 一棵树"],
     ];
     steps.iter().fold(0, |from, parts| find(&lines, from, parts) + 1);
     let id = |line: &String| line.rsplit_once(' ').map(|(_, id)| id.trim_end_matches(')').to_owned());
     let waiting: Vec<_> = lines.iter().filter(|line| line.contains("(waiting ")).filter_map(id).collect();
     assert_eq!(waiting.len(), 2);
     for id in waiting {
-        find(&lines, 0, &["武大郎 [tcp] has from 一棵树", &id]);
-        find(&lines, 0, &["一棵树 [udp] wrote to 武大郎", "(delivered ", &id]);
+        find(&lines, 0, &["武大郎 [tcp] received from 一棵树", &id]);
+        find(&lines, 0, &["一棵树 [udp] to 武大郎", "(delivered ", &id]);
     }
     assert_eq!(std::fs::read_dir(machine.path(".")).unwrap().count(), 0);
 }
@@ -47,6 +47,6 @@ fn demo_prints_chinese_if_asked() {
     let machine = Machine::new();
     let lines = machine.run(&["demo", "--lang", "zh"]).with(0).out;
     let steps: [&[&str]; 5] =
-        [&["UDP 断了"], &["TOM [tcp]"], &["UDP 通了"], &["武大郎 离开了"], &["在信箱中等候"]];
+        [&["UDP 中断"], &["TOM [tcp]"], &["UDP 恢复"], &["武大郎 已下线"], &["暂存在信箱"]];
     steps.iter().fold(0, |from, parts| find(&lines, from, parts) + 1);
 }

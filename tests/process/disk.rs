@@ -233,7 +233,7 @@ fn registration_on_full_disk_is_retried_until_space_is_free() {
     let (machine, relay) = relay_with_members(&["--data", "r"], &["TOM"]);
     limit_files(&relay.process, Some(0));
     let mut tom = machine.start(&["send", "--as", "TOM", "--timeout", "60s", "echo", "x"]);
-    tom.until_err("cannot register new names now; trying again");
+    tom.until_err("cannot register new names at the moment; retrying");
     limit_files(&relay.process, None);
     let exited = tom.end().with(0);
     assert!(exited.out.last().unwrap().starts_with("delivered "), "{exited:?}");
@@ -367,7 +367,7 @@ fn flipped_bit_in_log_is_reported_at_start_and_kept() {
             None => fs::remove_file(&log).unwrap(),
         }
         for _ in 0..2 {
-            machine.run(&start).one_line(1, "r/relay.sqlite has lost letters: it has ");
+            machine.run(&start).one_line(1, "r/relay.sqlite has lost messages: it contains ");
         }
         if bytes.is_some() {
             assert_eq!(fs::read(&log).ok(), bytes);
@@ -411,8 +411,8 @@ fn damaged_letter_in_large_database_is_reported_once() {
         shown.contains("number 0") && shown.contains("number 2") && !shown.contains("number 5"),
         "{jack:?}"
     );
-    assert!(jack.err.iter().any(|line| line.contains("1 letter missing here")), "{jack:?}");
-    let line = relay.process.until_err("r/relay.sqlite: a letter of TOM to JACK is damaged (row 2)");
+    assert!(jack.err.iter().any(|line| line.contains("1 message missing here")), "{jack:?}");
+    let line = relay.process.until_err("r/relay.sqlite: a message from TOM to JACK is damaged (row 2)");
     assert!(line.contains("it stays in the file"), "{line}");
     let mut tom = machine.start(&["send", "--as", "TOM", "--lines", "JACK"]);
     tom.write("number 3\n");
@@ -443,15 +443,15 @@ fn lost_or_damaged_member_database_is_named() {
     let whole = fs::read(&letters).unwrap();
     type Damage = fn(&Path, &[u8]);
     let table: [(Damage, &str); 4] = [
-        (|path, _| fs::remove_file(path).unwrap(), "letters.sqlite has lost letters: it has 0 of "),
-        (|path, _| fs::write(path, "").unwrap(), "letters.sqlite has lost letters: it has 0 of "),
+        (|path, _| fs::remove_file(path).unwrap(), "letters.sqlite has lost messages: it contains 0 of "),
+        (|path, _| fs::write(path, "").unwrap(), "letters.sqlite has lost messages: it contains 0 of "),
         (
             |path, whole| fs::write(path, &whole[..whole.len() - 5_000]).unwrap(),
             "letters.sqlite is damaged (",
         ),
         (
             |path, whole| fs::write(path, [b"?", &whole[1..]].concat()).unwrap(),
-            "letters.sqlite is not a database",
+            "letters.sqlite is not a queqiao database",
         ),
     ];
     for (harm, notice) in table {
@@ -474,7 +474,7 @@ fn client_that_cannot_write_returns_the_text() {
     assert!(tom.out().starts_with("accepted "));
     limit_files(&tom, Some(0));
     tom.write("two\n");
-    tom.until_err("Not sent: your letter to JACK could not be written to disk");
+    tom.until_err("Not sent: your message to JACK could not be written to disk");
     tom.until_err("two");
     limit_files(&tom, None);
     tom.write("three\n");

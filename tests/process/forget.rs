@@ -56,7 +56,7 @@ fn waiting_outbox_letters_are_kept_and_sent() {
     machine.run(&[&["send"], &tom[..], &["--timeout", "0.3s", "JACK", "waits"]].concat()).with(75);
     let kept = forget(&machine, "TOM", &["JACK"]);
     assert_eq!(kept.result(), "erased 0");
-    assert_eq!(kept.notices(), ["1 messages that are on their way stay"]);
+    assert_eq!(kept.notices(), ["1 message still on its way was kept"]);
     let relay = machine.relay(&["--bind", &addr]);
     machine.register("JACK");
     // A letter in the mailbox: its text is erased, and its outcome is still tracked.
@@ -77,7 +77,7 @@ fn unread_letters_are_kept() {
     machine.send("JACK", "TOM", "are you there?").with(0);
     let kept = machine.run(&["history", "--as", "TOM", "--forget", "JACK"]);
     assert_eq!((kept.result(), kept.notices().len()), ("erased 0", 1), "{kept:?}");
-    assert!(kept.notices()[0].starts_with("1 messages that you have not seen stay"), "{kept:?}");
+    assert!(kept.notices()[0].starts_with("1 message that you have not seen was kept"), "{kept:?}");
     tom.write_and_close(b"");
     tom.end().with(0);
     let received = machine.run(&["listen", "--as", "TOM", "--count", "2"]).with(0).out;
@@ -105,11 +105,12 @@ fn contradictory_options_are_refused_in_one_line() {
     machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
     let history = |args: &[&str]| machine.run(&[&["history", "--as", "TOM"], args].concat());
     for print in [&["--json"][..], &["--last", "3"]] {
-        history(&[&["--forget"], print].concat()).one_line(2, "use one or the other");
+        history(&[&["--forget"], print].concat())
+            .one_line(2, "--forget cannot be used with --json or --last");
     }
-    history(&["--older", "90d"]).one_line(2, "--older and --yes go with --forget");
-    history(&["--yes", "JACK"]).one_line(2, "--older and --yes go with --forget");
-    history(&["--forget"]).one_line(2, "say --yes");
+    history(&["--older", "90d"]).one_line(2, "--older and --yes can only be used with --forget");
+    history(&["--yes", "JACK"]).one_line(2, "--older and --yes can only be used with --forget");
+    history(&["--forget"]).one_line(2, "or use --yes");
     history(&["--forget", "JACK@nowhere"]).one_line(1, "an address needs a port");
     assert_eq!(history(&["JACK"]).with(0).out.len(), 1, "nothing was erased");
     assert_eq!(history(&["--forget", "MARY"]).result(), "erased 0");
@@ -125,13 +126,13 @@ fn terminal_asks_before_erasing_everything() {
     machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
     for (answer, shown, code) in [("\r", "nothing was erased", 1), ("n\r", "nothing was erased", 1)] {
         let mut terminal = Terminal::start(&machine, &["history", "--as", "TOM", "--forget"]);
-        terminal.until("Erase all 1 messages, with everybody? (y/N) ");
+        terminal.until("Erase all messages with all contacts (1)? (y/N) ");
         terminal.press(answer);
         terminal.until(shown);
         terminal.ends_with(code);
     }
     let mut terminal = Terminal::start(&machine, &["history", "--as", "TOM", "--forget", "--lang", "zh"]);
-    terminal.until("(y/N) ");
+    terminal.until("（y/N）");
     terminal.press("y\r");
     terminal.until("erased 1");
     terminal.ends_with(0);

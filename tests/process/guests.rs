@@ -240,7 +240,7 @@ fn letter_to_guest_is_accepted_and_never_delivered() {
     let sent = sent.with(75);
     assert!(sent.out.len() == 1 && sent.out[0].starts_with("accepted "), "{:?}", sent.out);
     assert!(
-        matches!(sent.notices()[..], [line] if line.contains("guests confirm nothing")),
+        matches!(sent.notices()[..], [line] if line.contains("guests send no receipts")),
         "{:?}",
         sent.err
     );
@@ -348,7 +348,7 @@ fn ipv6_guest_has_name_with_dots_and_is_answered() {
     jack.until_out("by tcp");
     jack.write(&format!("{}\nto udp\nquit\n{}\nto tcp\n/who\n", udp.name(), tcp.name()));
     assert_eq!((udp.text(), tcp.text()), ("to udp".to_owned(), "to tcp".to_owned()));
-    jack.until_err(&format!("at {}, last heard", udp.0.local_addr().unwrap()));
+    jack.until_err(&format!("at {}, last message", udp.0.local_addr().unwrap()));
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn text_before_half_close_is_delivered_and_answered() {
     guest.say("hi");
     guest.0.shutdown(Shutdown::Write).unwrap();
     jack.until_out("hi");
-    jack.until_out("has sent everything");
+    jack.until_out("has finished sending");
     jack.write(&format!("{}\nhi yourself\nq\n", guest.name()));
     assert_eq!(guest.rest(), "hi yourselfq");
 }
@@ -454,10 +454,10 @@ fn guests_are_listed_as_unauthenticated() {
     jack.write("/who\n");
     let line = jack.until_err(&format!("guest {}", guest.name()));
     let address = guest.0.local_addr().unwrap().to_string();
-    assert!(line.contains(&address) && line.ends_with("neither authenticated nor encrypted"), "{line}");
+    assert!(line.contains(&address) && line.ends_with("not authenticated, not encrypted"), "{line}");
     jack.write(&format!("{}\nhi\n/receipts on\nagain\n", guest.name()));
     assert_eq!([guest.text(), guest.text()], ["hi", "again"]);
-    jack.until_err("is at the relay");
+    jack.until_err("accepted by the relay");
 }
 
 // faults.md: R47

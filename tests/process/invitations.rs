@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::{Machine, Relay, relay_with_members};
 
-const CLOSED: &str = "this relay is closed; ask its operator for an invitation";
+const CLOSED: &str = "this relay is invitation-only; ask its operator for an invitation";
 
 /// Returns the code in the line that `members invite` prints.
 fn code_in(line: &str) -> String {
@@ -49,7 +49,7 @@ fn closed_relay_admits_each_invitation_once() {
     machine.run(&wrong).one_line(1, CLOSED);
     machine
         .run(&["send", "--as", "ann", "--invite", "abc", "echo", "x"])
-        .one_line(2, "no code of an invitation");
+        .one_line(2, "not a valid invitation code");
     let mut by_environment = machine.command(&["send", "--as", "ann", "echo", "x"]);
     by_environment.env("QUEQIAO_INVITE", invite(&machine, &[]).to_uppercase());
     crate::harness::Process::start(by_environment).end().with(0);
@@ -88,8 +88,10 @@ fn members_and_invitations_are_listed() {
     let plain = machine.run(&["members", "list", "--data", "r"]).with(0);
     assert!(plain.out[0].starts_with("TOM  ") && plain.out[0].contains("  seen=2"), "{plain:?}");
     let taken = machine.run(&["members", "invite", "TOM", "--data", "r"]);
-    taken.one_line(1, "TOM is a member already");
-    machine.run(&["members", "invite", "T0M", "--data", "r"]).one_line(1, "T0M looks like the member TOM");
+    taken.one_line(1, "TOM is already a member");
+    machine
+        .run(&["members", "invite", "T0M", "--data", "r"])
+        .one_line(1, "T0M looks too much like the member TOM");
     machine.run(&["members", "invite", "echo", "--data", "r"]).one_line(1, "reserved");
     machine.run(&["members", "invite", "a b", "--data", "r"]).one_line(2, "space");
 }
@@ -103,7 +105,7 @@ fn look_alike_is_admitted_by_invitation_to_its_name() {
     machine.run(&["send", "--as", "王五", "--invite", &code, "echo", "x"]).with(0);
     let any = invite(&machine, &[]);
     let like = |code: &str| machine.run(&["send", "--as", "玊五", "--invite", code, "echo", "x"]);
-    like(&any).one_line(1, "玊五 looks like 王五");
+    like(&any).one_line(1, "玊五 looks too much like 王五");
     let named = machine.run(&["members", "--data", "r", "invite", "玊五"]).with(0);
     assert!(named.err[0].starts_with("玊五 looks like the member 王五"), "{named:?}");
     like(&code_in(named.result())).with(0);
@@ -121,11 +123,11 @@ fn removed_member_is_notified_and_letters_are_refused() {
     assert!(refused.err[0].ends_with(" unknown"), "{refused:?}");
     machine.send("JACK", "echo", "again?").one_line(1, "its operator has removed you");
     let stranger = ["send", "--as", "JACK", "--data", "second", "echo", "mine now"];
-    machine.run(&stranger).one_line(1, "JACK is kept at");
+    machine.run(&stranger).one_line(1, "JACK is reserved at");
     let code = invite(&machine, &["JACK"]);
     machine.run(&[&stranger[..], &["--invite", &code]].concat()).with(0);
     machine.run(&["members", "remove", "JACK", "--data", "r"]).one_line(0, "JACK was removed");
-    machine.run(&["members", "remove", "JACK", "--data", "r"]).one_line(1, "JACK is no member");
+    machine.run(&["members", "remove", "JACK", "--data", "r"]).one_line(1, "JACK is not a member");
 }
 
 /// Removes JACK while letters wait for it, with the relay running or stopped. TOM gets each of them
@@ -170,16 +172,16 @@ fn folder_without_relay_is_named_and_left_alone() {
         let wrong = [args, &["--data", "nowhere"]].concat();
         machine
             .run(&wrong)
-            .one_line(1, "nowhere is not the folder of a relay; give that folder with --data DIR");
+            .one_line(1, "nowhere is not a relay's data directory; specify it with --data DIR");
     }
     assert!(!machine.path("nowhere").exists());
     machine.write("file", "x");
-    machine.run(&["members", "list", "--data", "file"]).one_line(1, "file is not the folder of a relay");
+    machine.run(&["members", "list", "--data", "file"]).one_line(1, "file is not a relay's data directory");
     std::fs::create_dir(machine.path("other")).unwrap();
     machine.write("other/relay.sqlite", "no database");
     for args in [&["members", "list"][..], &["members", "invite"]] {
         let other = [args, &["--data", "other"]].concat();
-        machine.run(&other).one_line(1, "other/relay.sqlite is not a database of queqiao");
+        machine.run(&other).one_line(1, "other/relay.sqlite is not a queqiao database");
     }
 }
 
@@ -188,7 +190,7 @@ fn unanswered_operator_request_is_withdrawn() {
     let (machine, relay) = closed_relay(&["JACK"]);
     relay.process.signal(rustix::process::Signal::STOP);
     let exited = machine.run(&["members", "invite", "TOM", "--data", "r"]);
-    let wanted = format!("the relay (process {}) does not answer", relay.process.pid());
+    let wanted = format!("the relay (process {}) does not respond", relay.process.pid());
     exited.one_line(1, &wanted);
     machine.run(&["members", "list", "--data", "r"]).one_line(0, "no members and no invitations");
     relay.process.signal(rustix::process::Signal::CONT);

@@ -49,14 +49,14 @@ fn invitation_from_pipe_is_sufficient_to_join() {
     );
     assert!(joined.err.iter().any(|line| line.contains("queqiao chat --as TOM")), "{joined:?}");
     assert!(
-        joined.err.iter().all(|line| !line.contains("first contact")),
+        joined.err.iter().all(|line| !line.contains("first connection")),
         "the key was announced: {joined:?}"
     );
     let sent = sends(&machine, "TOM", &NEW);
     sent.result();
     assert!(sent.err.is_empty(), "{sent:?}");
     let chat = machine.run_with(&[&["chat", "--as", "TOM"], &NEW[..]].concat(), b"JACK\nagain\n");
-    assert!(chat.with(0).err.iter().all(|line| line.contains("JACK does not have it yet")));
+    assert!(chat.with(0).err.iter().all(|line| line.contains("Not delivered yet: ")));
 }
 
 /// With two relays in the book a name alone is ambiguous, so the printed command names the relay.
@@ -99,14 +99,14 @@ fn invitation_is_not_shown_on_terminal() {
 fn invitation_to_any_name_asks_for_name() {
     let (machine, relay) = closed();
     let line = invite(&machine, &[]);
-    join_with(&machine, &NEW, &line).one_line(2, "who are you?");
+    join_with(&machine, &NEW, &line).one_line(2, "no name given");
     assert!(!machine.path("new.toml").exists() && !machine.path("new").exists());
     let mut terminal = Terminal::start(&machine, &[&["join"], &NEW[..]].concat());
     terminal.until("not shown): ");
     terminal.press(format!("{line}\n"));
     terminal.until("Your name: ");
     terminal.press("a b\n");
-    terminal.until("a name cannot have a space in it");
+    terminal.until("a name cannot contain a space");
     terminal.press("TOM\n");
     terminal.until(&format!("joined {} TOM", relay.udp));
     terminal.ends_with(0);
@@ -130,7 +130,7 @@ fn invitation_with_wrong_key_changes_nothing() {
     let wrong = line.replace(&relay.key, WRONG_KEY);
     for carrier in ["--udp", "--tcp"] {
         let refused = join_with(&machine, &[&NEW[..], &[carrier]].concat(), &wrong);
-        refused.one_line(1, &format!("shows the key {}, but the expected one is {WRONG_KEY}", relay.key));
+        refused.one_line(1, &format!("shows the key {}, but {WRONG_KEY} is expected", relay.key));
         refused.one_line(1, &format!("queqiao trust {} {}", relay.udp, relay.key));
     }
     assert!(!machine.path("new.toml").exists());
@@ -138,9 +138,9 @@ fn invitation_with_wrong_key_changes_nothing() {
     join_with(&machine, &NEW, &line).result();
     // The right key is pinned and in the book, so the wrong one is a changed key.
     let refused = join_with(&machine, &NEW, &wrong);
-    refused.one_line(1, &format!("{WRONG_KEY}, is not the pinned one ({})", relay.key));
+    refused.one_line(1, &format!("{WRONG_KEY}, differs from the pinned one ({})", relay.key));
     std::fs::remove_file(machine.path("new/known_relays.toml")).unwrap();
-    join_with(&machine, &NEW, &wrong).one_line(1, &format!("is {}, not {WRONG_KEY}", relay.key));
+    join_with(&machine, &NEW, &wrong).one_line(1, &format!("gives {} as the key of the relay", relay.key));
 }
 
 #[test]
@@ -167,14 +167,14 @@ fn invalid_invitations_are_explained_in_both_languages() {
     let table = [
         (String::new(), "it is a line that begins with queqiao:", "以 queqiao: 开头的一行"),
         ("hello".to_owned(), "not an invitation: hello", "不是邀请：hello"),
-        (line.replace(":8081", ""), "an address needs a port", "地址要带端口"),
+        (line.replace(":8081", ""), "an address needs a port", "地址需要端口"),
         (line.replace("tcp=443", "tcp=99999"), "tcp=99999", "tcp=99999"),
         (line.replace("-ddddd", ""), "aaaaa-bbbbb-ccccc in the invitation", "aaaaa-bbbbb-ccccc"),
-        (line.replace(&format!("&key={WRONG_KEY}"), ""), "lacks key=", "缺少 key="),
+        (line.replace(&format!("&key={WRONG_KEY}"), ""), "key=… is missing", "缺少 key="),
         (line.replace("ya&", "&"), "26 letters and digits", "26"),
         (line.replace("name=TOM", "name=%"), "% in the invitation", "百分号编码"),
-        (line.replace("&name", "&colour=1&name"), "has a field colour", "未知的字段 colour"),
-        (line.replace("&code", " &code"), "broken after “…cc-ddddd”", "在“…cc-ddddd”之后断开"),
+        (line.replace("&name", "&colour=1&name"), "unknown field colour", "未知的字段 colour"),
+        (line.replace("&code", " &code"), "after “…cc-ddddd”", "在“…cc-ddddd”之后有空格或换行"),
     ];
     for (line, english, chinese) in table {
         for (lang, wanted) in [("en", english), ("zh", chinese)] {
@@ -184,7 +184,7 @@ fn invalid_invitations_are_explained_in_both_languages() {
     assert!(!machine.path(".local").exists(), "no folder was created");
     let silent = line.replace("127.0.0.1:8081", &unused_addr());
     let exited = join_with(&machine, &NEW, &silent).with(75);
-    assert!(exited.err.last().unwrap().contains("nothing was changed: run queqiao join again"), "{exited:?}");
+    assert!(exited.err.last().unwrap().contains("nothing was changed; run queqiao join again"), "{exited:?}");
     assert!(!machine.path("new.toml").exists());
 }
 
@@ -243,7 +243,7 @@ fn pasted_line_of_relay_on_all_addresses_works() {
 #[test]
 fn operator_sets_address_of_invitations() {
     let machine = Machine::new();
-    machine.run(&["members", "--data", "r", "invite"]).one_line(1, "is not the folder of a relay");
+    machine.run(&["members", "--data", "r", "invite"]).one_line(1, "is not a relay's data directory");
     let mut relay = machine.relay(&["--tcp", "--data", "r", "--address", "chat.example.org:443"]);
     let port = relay.udp.port();
     assert!(relay.process.until_err("NAME").contains("{ relay = \"chat.example.org:443\", relay_key"));
@@ -259,7 +259,7 @@ fn operator_sets_address_of_invitations() {
     let relay = machine.relay(&["--data", "r"]);
     let line = machine.run(&["members", "--data", "r", "invite", "TOM"]);
     assert!(line.result().starts_with(&format!("queqiao:{}?key=", relay.udp)), "{line:?}");
-    assert!(line.err[0].contains("is reached on this machine only"), "{line:?}");
+    assert!(line.err[0].contains("can be reached from this machine only"), "{line:?}");
     assert_ne!(port, 0);
 }
 
@@ -276,7 +276,7 @@ fn key_in_book_is_checked_at_first_contact() {
     {
         machine
             .run(command)
-            .one_line(1, &format!("shows the key {}, but the expected one is {WRONG_KEY}", relay.key));
+            .one_line(1, &format!("shows the key {}, but {WRONG_KEY} is expected", relay.key));
     }
     let mut jack = machine.start(&["listen", "--as", "JACK"]);
     let notice = jack.until_err("shows the key");
@@ -296,14 +296,14 @@ fn key_in_book_is_checked_at_first_contact() {
     assert!(jack.out().ends_with(" x"));
     // The book has another key than the pin: nothing is sent, and both keys are named.
     book(WRONG_KEY);
-    let wanted = format!("{WRONG_KEY}, is not the pinned one ({})", relay.key);
+    let wanted = format!("{WRONG_KEY}, differs from the pinned one ({})", relay.key);
     jack.until_err(&wanted);
     machine.send("TOM", "JACK", "y").one_line(1, &wanted);
     machine.send("TOM", "JACK", "y").one_line(1, &format!("queqiao trust {} {WRONG_KEY}", relay.udp));
     machine.run(&["contacts", "check"]).one_line(1, &wanted);
     machine.run(&["ping", "JACK"]).with(1);
-    machine.run(&["trust", "home", WRONG_KEY]).one_line(1, "has another key now");
-    machine.run(&["trust", "home", "xyz"]).one_line(2, "not the fingerprint of a key");
+    machine.run(&["trust", "home", WRONG_KEY]).one_line(1, "not the one given");
+    machine.run(&["trust", "home", "xyz"]).one_line(2, "not a key fingerprint");
     let add =
         ["contacts", "add", "ann", &relay.udp.to_string(), "--relay-key", WRONG_KEY, "--contacts", "o.toml"];
     machine.run(&add).one_line(1, &wanted);

@@ -62,7 +62,7 @@ fn timeout_exits_75_only_with_count() {
     machine.send("JACK", "TOM", "1").result();
     assert!(tom.out().ends_with(" 1"));
     let exited = tom.end().with(75);
-    assert_eq!(exited.err.last().unwrap(), "time ran out after 1 letter");
+    assert_eq!(exited.err.last().unwrap(), "timed out after 1 message");
     assert_eq!(machine.run(&["listen", "--as", "TOM", "--count", "0"]).with(0).out, [""; 0]);
 }
 
@@ -92,7 +92,7 @@ fn relay_at_two_addresses_in_book_is_explained() {
         format!("[contacts]\nA = \"{}\"\nB = \"{}\"\n", at("127.0.0.1"), at("127.0.0.2")),
     );
     let mut tom = machine.start(&["listen", "--as", "TOM"]);
-    tom.until_err("or this one did at another address of the same relay");
+    tom.until_err("or at another address of the same relay");
     tom.terminate().with(130);
 }
 
@@ -108,7 +108,7 @@ fn second_machine_with_same_key_replaces_first() {
     assert!(copied.unwrap().success());
     let mut second = machine.listen("TOM", &["--data", "copy", "--count", "1"]);
     let exited = first.end().with(1);
-    let wanted = format!("another machine signed in at {} with your key, or this one did at", relay.udp);
+    let wanted = format!("your key has signed in at {} again, from another machine or at", relay.udp);
     assert!(exited.err.last().unwrap().starts_with(&wanted), "{exited:?}");
     machine.send("JACK", "TOM", "x").result();
     assert!(second.out().ends_with(" x"));

@@ -96,11 +96,11 @@ fn relay_reports_if_it_may_open_too_few_files() {
     for (lang, wanted) in [
         (
             "en",
-            "the system lets this relay open 256 files; its limits promise 1056: raise ulimit -n, or lower --connections",
+            "the system lets this relay open 256 files, but its limits require 1056; raise ulimit -n, or lower --connections",
         ),
         (
             "zh",
-            "系统只允许本中继打开 256 个文件,而按其上限需要 1056 个:请提高 ulimit -n,或调低 --connections",
+            "系统只允许本中继打开 256 个文件，而它的上限需要 1056 个；请提高 ulimit -n，或调低 --connections",
         ),
     ] {
         let machine = Machine::new();

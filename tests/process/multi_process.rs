@@ -89,7 +89,7 @@ fn history_and_book_work_while_listening() {
     machine.send("TOM", "echo", "x").result();
     assert_eq!(texts(&history(&machine, "TOM", "JACK")), ["hi"]);
     machine.run(&["contacts", "add", "武大郎", &_relay.udp.to_string()]).with(0);
-    tom.until_err("was read again");
+    tom.until_err(" reloaded");
     machine.run(&["ping", "--count", "1", "JACK"]).with(0);
 }
 
@@ -187,7 +187,7 @@ fn key_accepted_elsewhere_reaches_running_client() {
     let mut jack = machine.listen("JACK", &[]);
     relay.stop().with(0);
     let other = machine.relay(&["--bind", &addr, "--data", "new"]);
-    let notice = jack.until_err("shows another key");
+    let notice = jack.until_err("differs from the pinned one");
     let words: Vec<&str> = notice.split("queqiao ").last().unwrap().split(' ').collect();
     // The client is reached also if its socket was removed a moment ago.
     clean(&machine, "socket");
@@ -219,7 +219,7 @@ fn listener_takes_over_from_finished_sender() {
     owner.write("x\n");
     owner.out();
     let mut listening = machine.start(&["listen", "--as", "TOM", "--tcp"]);
-    let notice = listening.until_err("speaks for you already");
+    let notice = listening.until_err("holds your session");
     assert!(notice.contains(&owner.pid()), "{notice}");
     assert!(listening.out().ends_with(" X"));
     owner.write_and_close(b"");
@@ -345,7 +345,7 @@ fn chat_that_nobody_reads(machine: &Machine) -> (Process, std::io::PipeReader) {
     let mut command = machine.command(&["chat", "--as", "TOM"]);
     command.stdout(writer);
     let mut chat = Process::start(command);
-    chat.until_err("is pinned");
+    chat.until_err("is now pinned");
     machine.send("TOM", "echo", "signed in").result();
     let lines: String = (0..60).map(|n| format!("{n}{}\n", ".".repeat(4_000))).collect();
     let sent = machine.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);

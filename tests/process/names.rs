@@ -8,7 +8,8 @@ fn name_belongs_to_first_key_across_restart() {
     let addr = relay.udp.to_string();
     machine.send("TOM", "echo", "mine").with(0);
     let claim = ["send", "--as", "TOM", "--data", "second", "echo", "mine"];
-    let refusal = format!("TOM is taken at {addr}: another key owns it; choose another name with --as");
+    let refusal =
+        format!("TOM is taken at {addr}: it is registered with another key; choose another name with --as");
     machine.run(&claim).one_line(1, &refusal);
     machine.run(&["listen", "--as", "TOM", "--data", "second"]).one_line(1, &refusal);
     let chat = machine.run_with(&["chat", "--as", "TOM", "--data", "second"], b"");
@@ -47,7 +48,7 @@ fn look_alike_name_is_refused_with_taken_name() {
     let (machine, relay) = relay_with_members(&[], &["TOM"]);
     machine.send("alice", "echo", "x").with(0);
     for name in ["Αlice", "ALICE", "аlice"] {
-        let wanted = format!("{name} looks like alice, which is taken at {}", relay.udp);
+        let wanted = format!("{name} looks too much like alice, which is registered at {}", relay.udp);
         machine.send(name, "echo", "x").one_line(1, &wanted);
     }
     for name in ["一棵树", "武大郎", "Zoë", "CON", "a.b_c-d"] {
@@ -63,7 +64,7 @@ fn look_alikes_of_every_script_are_refused() {
     let (machine, relay) = relay_with_members(&[], &["TOM"]);
     for (name, like) in [("自己", "自已"), ("TOM", "ТОМ"), ("黄", "黃"), ("王五", "玊五")] {
         machine.send(name, "echo", "x").with(0);
-        let wanted = format!("{like} looks like {name}, which is taken at {}", relay.udp);
+        let wanted = format!("{like} looks too much like {name}, which is registered at {}", relay.udp);
         machine.send(like, "echo", "x").one_line(1, &wanted);
     }
     machine.send("王伍", "echo", "x").with(0);
@@ -81,12 +82,12 @@ fn invalid_name_is_wrong_usage() {
     let long = "x".repeat(97);
     for (name, why) in [
         ("", "a name cannot be empty"),
-        ("a b", "a name cannot have a space in it"),
-        ("../x", "a name cannot hold /"),
-        ("..", "a name needs a letter or a digit"),
-        ("a\u{200b}b", "a name cannot hold"),
-        ("a\u{202e}b", "a name cannot hold"),
-        (&long, "a name has at most 32 characters and 96 bytes"),
+        ("a b", "a name cannot contain a space"),
+        ("../x", "a name cannot contain /"),
+        ("..", "a name must contain a letter or a digit"),
+        ("a\u{200b}b", "a name cannot contain"),
+        ("a\u{202e}b", "a name cannot contain"),
+        (&long, "a name can have at most 32 characters and 96 bytes"),
     ] {
         machine.send(name, "TOM", "x").one_line(2, why);
     }
@@ -104,6 +105,6 @@ fn key_has_one_name_only() {
     for folder in folders() {
         std::fs::write(folder.join("identity.key"), &key).unwrap();
     }
-    let wanted = format!("your key has the name TOM at {} already; use --as TOM", relay.udp);
+    let wanted = format!("you are already registered at {} as TOM; use --as TOM", relay.udp);
     machine.send("JACK", "echo", "x").one_line(1, &wanted);
 }

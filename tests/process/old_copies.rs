@@ -46,7 +46,7 @@ fn expect_detection(machine: &Machine) {
     assert!(sent.code == 1 && sent.out.is_empty(), "{sent:?}");
     let notices = |what: &str| sent.err.iter().filter(|line| line.contains(what)).count();
     assert_eq!(notices(" old-copy (may have arrived)"), 1, "{sent:?}");
-    assert_eq!((notices("This data folder is an old copy"), notices("by the copy")), (1, 1), "{sent:?}");
+    assert_eq!((notices("This data directory is an old copy"), notices("by the copy")), (1, 1), "{sent:?}");
     let history = machine.run(&["history", "--as", "TOM", "--data", "tom", "JACK"]).with(0);
     assert!(history.out.last().unwrap().ends_with("TOM → JACK [old-copy] by the copy"), "{history:?}");
     for text in ["once more", "and again"] {

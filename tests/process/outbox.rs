@@ -35,7 +35,8 @@ fn letter_blocked_on_user_decision_stays_in_outbox_then_sends() {
     machine.send("TOM", "echo", "before").with(0);
     relay.stop().with(0);
     let other = machine.relay(&["--bind", &addr, "--data", "new"]);
-    let stays = "the letter stays in the outbox, and goes out when this is settled: the relay at ";
+    let stays =
+        "the message stays in the outbox and will be sent once this is resolved: the key of the relay at ";
     machine.send("TOM", "JACK", "one").one_line(1, stays);
     let mut owner = machine.start(&["listen", "--as", "TOM"]);
     machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "two"]).one_line(1, stays);

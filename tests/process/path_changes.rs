@@ -35,10 +35,10 @@ fn listener_reports_path_changes_and_carrier_of_letters() {
     proxy.drop_packets();
     notices("two");
     assert_eq!(next_letter(&mut jack), ("tcp".to_owned(), "two".to_owned()));
-    let line = jack.until_err("UDP has fallen silent, the conversation goes on over TCP");
+    let line = jack.until_err("no answer over UDP; switched to TCP");
     assert!(is_timed(&line), "{line}");
     proxy.forward_packets();
-    let line = jack.until_err("UDP gets through, the conversation goes on over UDP");
+    let line = jack.until_err("UDP works; switched to UDP");
     assert!(is_timed(&line), "{line}");
     notices("three");
     assert_eq!(next_letter(&mut jack), ("udp".to_owned(), "three".to_owned()));
@@ -111,14 +111,14 @@ fn chat_user_selects_carrier_and_letters_show_it() {
     jack.write("TOM\n");
     for (carrier, name) in [("tcp", "TCP"), ("udp", "UDP"), ("tcp", "TCP")] {
         tom.write(&format!("/path {carrier}\n"));
-        let line = tom.until_err(&format!("the conversation goes on over {name}, as you asked"));
+        let line = tom.until_err(&format!("switched to {name} as requested"));
         assert!(is_timed(&line), "{line}");
         jack.write(&format!("by {carrier}\n"));
         let line = tom.out();
         assert!(line.contains(&format!("JACK [{carrier}] ")) && line.ends_with(carrier), "{line}");
     }
     tom.write("/path auto\n");
-    tom.until_err("UDP gets through, the conversation goes on over UDP");
+    tom.until_err("UDP works; switched to UDP");
     for mut chat in [tom, jack] {
         chat.write_and_close(b"");
         chat.end().with(0);

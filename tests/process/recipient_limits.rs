@@ -173,7 +173,7 @@ fn guests_of_full_recipient_get_notice_on_tcp_only() {
     by_tcp.say("hello\n");
     listening.until_out("] hello");
     by_tcp.say(format!("{}\n", "x".repeat(900)));
-    assert!(by_tcp.text().contains("Your message could not be taken"), "the guest gets the notice");
+    assert!(by_tcp.text().contains("Your message could not be accepted"), "the guest gets the notice");
     by_udp.say("y".repeat(900));
     by_udp.say("short");
     listening.until_out("] short");

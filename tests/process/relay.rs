@@ -79,18 +79,20 @@ fn port_in_use_is_named() {
     let machine = Machine::new();
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let addr = udp.local_addr().unwrap().to_string();
-    let wanted = format!("{addr} is already in use (udp); choose another port or stop what uses it");
+    let wanted =
+        format!("{addr} is already in use (udp); choose another port, or stop the program that uses it");
     machine.run(&["relay", "--bind", &addr]).one_line(1, &wanted);
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let addr = tcp.local_addr().unwrap().to_string();
-    let wanted = format!("{addr} is already in use (tcp); choose another port or stop what uses it");
+    let wanted =
+        format!("{addr} is already in use (tcp); choose another port, or stop the program that uses it");
     machine.run(&["relay", "--bind", &addr, "--tcp"]).one_line(1, &wanted);
     machine.run(&["relay", "--bind", "127.0.0.1:0", &format!("--tcp={addr}")]).one_line(1, &wanted);
 }
 
 #[test]
 fn address_of_another_machine_is_named() {
-    let wanted = "cannot listen at 192.0.2.1:8081 (udp)";
+    let wanted = "cannot listen on 192.0.2.1:8081 (udp)";
     Machine::new().run(&["relay", "--bind", "192.0.2.1:8081"]).one_line(1, wanted);
 }
 
@@ -127,9 +129,10 @@ fn damaged_or_readable_relay_key_is_named_and_kept() {
     let start = ["relay", "--bind", "127.0.0.1:0", "--data", "r"];
 
     fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
-    machine
-        .run(&start)
-        .one_line(1, "r/relay.key holds a secret key, but others may read it (mode 644); run: chmod 600");
+    machine.run(&start).one_line(
+        1,
+        "r/relay.key contains a private key but is accessible to others (mode 644); run: chmod 600",
+    );
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
 
     let damaged = good.replace('\n', "A\n");
@@ -138,13 +141,13 @@ fn damaged_or_readable_relay_key_is_named_and_kept() {
     assert_eq!(fs::read_to_string(&key).unwrap(), damaged);
 
     fs::remove_file(&key).unwrap();
-    machine.run(&start).one_line(1, "r/relay.key is gone");
+    machine.run(&start).one_line(1, "r/relay.key is missing");
     fs::write(&key, good).unwrap();
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
 
     fs::write(machine.path("r/relay.sqlite"), "not a database, and long enough to look like one".repeat(50))
         .unwrap();
-    machine.run(&start).one_line(1, "r/relay.sqlite is not a database of queqiao");
+    machine.run(&start).one_line(1, "r/relay.sqlite is not a queqiao database");
 }
 
 // faults.md: R76
@@ -157,7 +160,7 @@ fn readable_member_key_is_named() {
     fs::set_permissions(&key, Permissions::from_mode(0o604)).unwrap();
     machine
         .send("TOM", "echo", "x")
-        .one_line(1, "identity.key holds a secret key, but others may read it (mode 604)");
+        .one_line(1, "identity.key contains a private key but is accessible to others (mode 604)");
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     fs::write(&key, "x").unwrap();
     machine.send("TOM", "echo", "x").one_line(1, "identity.key is damaged");
@@ -180,7 +183,7 @@ fn relay_restarts_on_its_port_despite_time_wait() {
 #[test]
 fn limits_off_requires_loopback() {
     let machine = Machine::new();
-    let wanted = "--limits off is for benchmarks and needs a loopback address, not 0.0.0.0:0";
+    let wanted = "--limits off is for benchmarks and requires a loopback address, not 0.0.0.0:0";
     machine.run(&["relay", "--bind", "0.0.0.0:0", "--limits", "off"]).one_line(2, wanted);
     machine
         .run(&["relay", "--bind", "127.0.0.1:0", "--tcp=0.0.0.0:0", "--limits", "off"])
@@ -192,7 +195,7 @@ fn limits_off_requires_loopback() {
 fn limits_come_from_flags_and_variables() {
     let machine = Machine::new();
     let wanted = "no message would fit: --pair-bytes, --mailbox-bytes, --all-mailboxes-bytes and --memory-bytes must \
-                  each be above 128; for texts of every length, 128K";
+                  each be greater than 128; for messages of every length, use 128K";
     machine.run(&["relay", "--bind", "127.0.0.1:0", "--memory-bytes", "100"]).one_line(2, wanted);
     for (variable, value) in
         [("QUEQIAO_MEMORY_BYTES", "100"), ("QUEQIAO_CONNECTIONS", "0"), ("QUEQIAO_SESSIONS", "all")]

@@ -39,7 +39,7 @@ fn console_on_terminal_answers_oldest_message_first() {
     two.say("q");
     console.until(&format!("[{}] 已离开\n", two.0.local_addr().unwrap()));
     console.press("/who\r");
-    console.until("未认证,未加密\n");
+    console.until("未认证，未加密\n");
     assert!(console.raw.contains(&format!("\x1b[30;46m{first}\x1b[0m")), "{:?}", console.raw);
     assert!(!console.raw.contains("\x1b[2J"));
     console.press("quit\r");
@@ -50,16 +50,16 @@ fn console_on_terminal_answers_oldest_message_first() {
 fn console_on_terminal_in_english() {
     let machine = Machine::new();
     let (mut console, by_udp, _) = console_on_terminal(&machine, "en");
-    console.until("Answer: ");
+    console.until("Reply: ");
     let guest = UdpGuest::at(by_udp);
     guest.say("hello");
-    console.until(&format!("A message from [{}]: hello\n", guest.0.local_addr().unwrap()));
-    console.until("Answer: ");
+    console.until(&format!("Message from [{}]: hello\n", guest.0.local_addr().unwrap()));
+    console.until("Reply: ");
     console.press("hello yourself\r");
     assert_eq!(guest.text(), "hello yourself");
     console.press("anybody?\r");
     // The prompt may be redrawn between the two. Ctrl-C is a key only while a line is read.
-    for shown in ["Nobody waits for an answer. Your text:\n", "anybody?\n", "Answer: "] {
+    for shown in ["No guest is waiting for a reply. Not sent:\n", "anybody?\n", "Reply: "] {
         console.until(shown);
     }
     console.press("\u{3}");
@@ -83,7 +83,7 @@ fn console_over_pipe_answers_longest_waiting_guest() {
     relay.process.until_out("?");
     relay.process.write("不约\n您好\n没人\n");
     assert_eq!((one.text(), two.text()), ("不约".to_owned(), "您好".to_owned()));
-    relay.process.until_err("没有人在等回复");
+    relay.process.until_err("没有访客在等待回复");
     relay.process.until_err("没人");
     let mut guest = TcpGuest::at(relay.tcp.unwrap());
     guest.say("hello");

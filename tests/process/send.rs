@@ -47,7 +47,7 @@ fn letter_over_64_kib_is_refused() {
     let (machine, _relay) = relay_with_members(&["--tcp"], &["JACK"]);
     let full = "字".repeat(LETTER_MAX / 3) + "x";
     assert_eq!(full.len(), LETTER_MAX);
-    let wanted = format!("the text has {} bytes, a letter at most {LETTER_MAX}", LETTER_MAX + 1);
+    let wanted = format!("the text has {} bytes; a message can have at most {LETTER_MAX}", LETTER_MAX + 1);
     for carrier in ["--udp", "--tcp"] {
         let mut jack = machine.listen("JACK", &["--json", "--count", "2", carrier]);
         let send = ["send", "--as", "TOM", carrier, "JACK"];
@@ -60,7 +60,7 @@ fn letter_over_64_kib_is_refused() {
         machine.run_with(&[&send[..], &["-"]].concat(), format!("{full}y").as_bytes()).one_line(1, &wanted);
         machine.run(&[&send[..], &[&format!("{full}y")]].concat()).one_line(1, &wanted);
     }
-    for (language, wanted) in [("en", "has more than 65536 bytes"), ("zh", "超过了 65536 字节")] {
+    for (language, wanted) in [("en", "has more than 65536 bytes"), ("zh", "超过 65536 字节")] {
         let send = ["--lang", language, "send", "--as", "TOM", "JACK", "-"];
         for much in ["x".repeat(70_000), "字".repeat(30_000), full.clone() + "yyyyy\n"] {
             machine.run_with(&send, much.as_bytes()).one_line(1, wanted);
@@ -78,12 +78,14 @@ fn letter_over_64_kib_is_refused() {
 fn empty_or_non_utf8_text_is_not_sent() {
     let (machine, _relay) = relay_with_members(&[], &["JACK"]);
     let _jack = machine.listen("JACK", &[]);
-    machine.send("TOM", "JACK", "").one_line(2, "there is no text to send");
-    machine.run(&["send", "--as", "TOM", "JACK", "-"]).one_line(2, "there is no text to send");
-    machine.run_with(&["send", "--as", "TOM", "JACK", "-"], b"\xb2\xbb\xd4\xbc").one_line(1, "not UTF-8");
+    machine.send("TOM", "JACK", "").one_line(2, "nothing to send");
+    machine.run(&["send", "--as", "TOM", "JACK", "-"]).one_line(2, "nothing to send");
+    machine
+        .run_with(&["send", "--as", "TOM", "JACK", "-"], b"\xb2\xbb\xd4\xbc")
+        .one_line(1, "not valid UTF-8");
     let lines = machine.run_with(&["send", "--as", "TOM", "JACK", "--lines"], b"a\n\xb2\xbb\nb\n").with(1);
     assert_eq!(lines.out.len(), 2);
-    assert_eq!(lines.notices(), ["Not sent: this line is not UTF-8"]);
+    assert_eq!(lines.notices(), ["Not sent: this line is not valid UTF-8"]);
 }
 
 // faults.md: R61
@@ -97,7 +99,7 @@ fn unknown_name_is_refused_with_similar_names() {
         assert_eq!(refused.out, [""; 0]);
         let notices = refused.notices();
         assert!(notices[0].starts_with("refused ") && notices[0].ends_with(" unknown"), "{notices:?}");
-        assert_eq!(notices[1..], [format!("Members with names like it: {near}")]);
+        assert_eq!(notices[1..], [format!("Similar names: {near}")]);
     }
     machine.send("TOM", "完全不同", "x").one_line(1, " unknown");
 }
@@ -112,8 +114,8 @@ fn recipient_may_be_address() {
         assert!(jack.out().ends_with(" TOM [udp] x"));
     }
     machine.send("TOM", "JACK@h", "x").one_line(1, "an address needs a port");
-    machine.send("TOM", "JACK＠127.0.0.1:1", "x").one_line(1, "write @ instead");
-    machine.send("TOM", &relay.udp.to_string(), "x").one_line(1, "is a relay: write whom you mean");
+    machine.send("TOM", "JACK＠127.0.0.1:1", "x").one_line(1, "JACK＠127.0.0.1:1: use @");
+    machine.send("TOM", &relay.udp.to_string(), "x").one_line(1, "is a relay: add a name");
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn reply_is_printed_and_missing_reply_exits_75() {
     assert!(exited.out[0].starts_with("delivered ") && exited.out[1..] == ["不约"], "{exited:?}");
     let none = machine.run(&["send", "--as", "TOM", "--reply", "300ms", "JACK", "在吗"]).with(75);
     assert!(none.out[0].starts_with("delivered ") && none.out.len() == 1, "{none:?}");
-    assert_eq!(none.notices(), ["no reply within 0.3s"]);
+    assert_eq!(none.notices(), ["no reply within 0.3 s"]);
 }
 
 #[test]

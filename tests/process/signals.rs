@@ -50,7 +50,7 @@ fn hangup_makes_relay_read_addresses_again() {
     let mut tom = machine.listen("TOM", &[]);
     machine.write("relay/reach.toml", "old");
     relay.process.signal(Signal::HUP);
-    relay.process.until_err("read again the addresses that members use (1)");
+    relay.process.until_err("the addresses that members use were read again (1)");
     relay.process.until_err(&relay.udp.to_string());
     assert!(machine.read("relay/reach.toml").contains(&relay.udp.to_string()));
     machine.send("JACK", "TOM", "no session was lost").with(0);

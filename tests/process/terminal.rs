@@ -202,7 +202,7 @@ fn chinese_conversation_with_prompts() {
     assert!(jack.out().ends_with("约不"));
     jack.write("TOM\n不约\n");
     tom.until("来自 JACK [udp] ");
-    tom.until(" 的一条消息: 不约\n");
+    tom.until(" 的一条消息：不约\n");
     tom.until("请输入消息,回车发送: ");
     tom.press("quit\r");
     tom.until("请选择聊天对象: ");
@@ -251,7 +251,7 @@ fn terminal_asks_for_name_without_storing_it() {
     let mut chat = Terminal::start(&machine, &["chat", "--line"]);
     chat.until("Your name: ");
     chat.press("a b\n");
-    chat.until("a name cannot have a space in it");
+    chat.until("a name cannot contain a space");
     chat.until("Your name: ");
     chat.press("TOM\n");
     chat.until("Choose a contact: ");

@@ -8,7 +8,7 @@ fn first_key_is_pinned_and_reported_once() {
     let addr = relay.udp;
     let mut first = machine.listen("TOM", &[]).terminate().with(130);
     first.err.truncate(1);
-    let wanted = format!("first contact with the relay at {addr}: its key {} is pinned; ", relay.key);
+    let wanted = format!("first connection to the relay at {addr}: its key {} is now pinned; ", relay.key);
     assert!(first.err[0].starts_with(&wanted), "{first:?}");
     assert_eq!(machine.listen("TOM", &[]).terminate().err.len(), 1);
     let listed = machine.run(&["trust"]);
@@ -30,9 +30,9 @@ fn changed_key_blocks_sending_until_trusted() {
 
     let other = machine.relay(&["--bind", &addr, "--data", "new", "--tcp"]);
     let command = format!("queqiao trust {addr} {}", other.key);
-    let notice = jack.until_err("shows another key");
+    let notice = jack.until_err("differs from the pinned one");
     assert!(
-        notice.contains(&format!("({old}): nothing is sent there.")) && notice.ends_with(&command),
+        notice.contains(&format!("({old}); nothing is sent to it.")) && notice.ends_with(&command),
         "{notice}"
     );
     for carrier in ["--udp", "--tcp"] {
@@ -45,7 +45,7 @@ fn changed_key_blocks_sending_until_trusted() {
 
     // Neither another fingerprint nor the old one is accepted.
     for wrong in ["aaaaa-aaaaa-aaaaa-aaaaa", &old] {
-        let differs = format!("{addr} has another key now, {}: nothing was changed", other.key);
+        let differs = format!("the key of {addr} is {}, not the one given; nothing was changed", other.key);
         machine.run(&["trust", &addr, wrong]).one_line(1, &differs);
     }
     machine.send("TOM", "JACK", "x").one_line(1, &command);

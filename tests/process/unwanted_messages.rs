@@ -8,7 +8,7 @@ use crate::harness::{Machine, Process, relay_with_members};
 fn refused_later(machine: &Machine, name: &str, texts: &[&str]) {
     let mut back = machine.listen(name, &["--for", "20s"]);
     for text in texts {
-        back.until_err("does not take letters from you");
+        back.until_err("does not accept messages from you");
         assert_eq!(back.until_err(text), *text);
     }
     back.terminate().with(130);
@@ -24,7 +24,7 @@ fn block_during_conversation_applies_at_once() {
     jack.write("/block TOM\n");
     assert!(jack.until_err("TOM is blocked in").contains("contacts.toml"));
     // The client notices its own edit like any other, within half a second.
-    jack.until_err("was read again");
+    jack.until_err(" reloaded");
     assert!(
         machine.read("contacts.toml").contains("\"TOM\" = { relay = "),
         "{}",
@@ -34,12 +34,12 @@ fn block_during_conversation_applies_at_once() {
     jack.write(&format!("/to echo@{}\nping\n", relay.udp));
     assert!(jack.out().ends_with("PING"));
     tom.write("after\n");
-    tom.until_err("JACK does not take letters from you");
+    tom.until_err("JACK does not accept messages from you");
     assert_eq!(tom.until_err("after"), "after");
     jack.write("/unblock TOM\nping\n");
     jack.until_err("TOM is no longer blocked");
     assert!(jack.out().ends_with("PING"));
-    jack.until_err("was read again");
+    jack.until_err(" reloaded");
     jack.write("ping\n");
     assert!(jack.out().ends_with("PING"));
     tom.write("again\n");
@@ -180,7 +180,7 @@ fn contacts_only_in_book_applies_and_is_followed() {
     refuses_strangers(&machine);
     for text in [&all, &only] {
         machine.write("of-jack.toml", text);
-        jack.until_err("was read again");
+        jack.until_err(" reloaded");
         // The relay has JACK's list once this letter has arrived.
         machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hi"]).with(0);
         assert!(jack.out().ends_with(" hi"));
@@ -215,7 +215,7 @@ fn strangers_are_marked_and_look_alikes_warned_about() {
     let args = ["--contacts", "of-jack.toml"];
     let mut jack: Process = machine.chat("JACK", &relay, &args);
     machine.send("Αlice", "JACK", "it is me").with(0);
-    let notices = jack.until_err("Beware");
+    let notices = jack.until_err("Warning: ");
     assert!(notices.contains("Αlice at") && notices.contains("is not your contact alice"), "{notices}");
     assert!(jack.out().contains(" (not in your contacts) [udp] "));
     machine.send("ann", "JACK", "hi").with(0);
@@ -229,6 +229,6 @@ fn strangers_are_marked_and_look_alikes_warned_about() {
     jack.terminate().with(130);
     let mut jack = machine.listen("JACK", &["--contacts", "of-jack.toml"]);
     machine.send("Αlice", "JACK", "and again").with(0);
-    assert!(jack.until_err("Beware").contains("is not your contact alice"));
+    assert!(jack.until_err("Warning: ").contains("is not your contact alice"));
     assert!(jack.out().ends_with("and again"));
 }

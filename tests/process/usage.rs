@@ -117,7 +117,7 @@ fn environment_sets_flags_and_flags_win() {
     let exited = run(&late, &["send", "--udp", "JACK@192.0.2.1:8081", "x"]).end().with(75);
     assert_eq!(
         exited.err.last().unwrap(),
-        "not accepted within 0.3s; it stays in the outbox and goes out with the next run"
+        "not accepted within 0.3 s; the message stays in the outbox and will be sent next time you run queqiao"
     );
     let mut other = machine.command(&["relay"]);
     other.envs([("QUEQIAO_BIND", "127.0.0.1:0"), ("QUEQIAO_DATA", "r2")]);

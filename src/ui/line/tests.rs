@@ -153,7 +153,7 @@ fn conversation_in_chinese() {
         "\
 请选择聊天对象: JACK
 请输入消息,回车发送: 约不
-来自 JACK [udp] 12:03:05 的一条消息: 不约
+来自 JACK [udp] 12:03:05 的一条消息：不约
 请输入消息,回车发送: quit
 请选择聊天对象:
 "
@@ -189,9 +189,9 @@ fn unknown_contact_is_asked_for_again_with_suggestions() {
 Choose a contact:
 Choose a contact:
 Choose a contact: JCK
-! no contact JCK: did you mean JACK?
+! no contact named JCK: did you mean JACK?
 Choose a contact: xyz
-! no contact xyz; write NAME@HOST:PORT, or add one: queqiao contacts add xyz HOST:PORT
+! no contact named xyz; use NAME@HOST:PORT, or add one: queqiao contacts add xyz HOST:PORT
 Choose a contact:  一棵树
 Type a message, Enter sends: hi
 Type a message, Enter sends:
@@ -209,11 +209,11 @@ fn commands_are_never_sent_and_two_slashes_send_one() {
         "\
 Choose a contact: JACK
 Type a message, Enter sends: /qiut
-! Not sent: there is no command /qiut; /help lists them. To send a text that begins with /, write //
+! Not sent: unknown command /qiut. /help lists the commands. To send text that begins with /, type //
 Type a message, Enter sends:  /quit
-! Not sent: it looks like a command with something before it. The command is /quit; to send a text that begins with /, write //
+! Not sent: did you mean the command /quit? Remove what is before it. To send text that begins with /, type //
 Type a message, Enter sends: ／quit
-! Not sent: it looks like a command with something before it. The command is /quit; to send a text that begins with /, write //
+! Not sent: did you mean the command /quit? Remove what is before it. To send text that begins with /, type //
 Type a message, Enter sends: //quit
 Type a message, Enter sends: /to JANE
 Type a message, Enter sends: hi
@@ -237,25 +237,25 @@ fn help_contacts_and_status_respond() {
         chat.screen(),
         "\
 请选择聊天对象: /help
-! 可以输入:
-! quit                回到选择聊天对象;在那里则结束
+! 命令：
+! quit                返回选择联系人；在选择界面输入则退出
 ! //…                 发送以 / 开头的文字
-! /help               显示本列表
+! /help               显示本帮助
 ! /who, /contacts     列出联系人
-! /to CONTACT         换一个聊天对象
-! /status             显示各中继的连接情况
-! /path udp|tcp|auto  只走 UDP、只走 TCP,或自动选择
-! /receipts on|off    是否显示每条消息的送达回执
-! /block NAME         不再收某人的信
-! /unblock NAME       重新收某人的信
-! /close              结束与客人的对话
-! /quit, Ctrl-D       结束
+! /to 联系人          切换到另一位联系人
+! /status             显示与各中继的连接状态
+! /path udp|tcp|auto  只用 UDP、只用 TCP，或自动选择
+! /receipts on|off    开启或关闭送达回执
+! /block 名字         屏蔽某人
+! /unblock 名字       取消屏蔽
+! /close              结束与访客的对话
+! /quit, Ctrl-D       退出
 请选择聊天对象: /who
-! 联系人: JACK, 一棵树, JANE
+! 联系人：JACK、一棵树、JANE
 请选择聊天对象: /status
-! 127.0.0.1:8081: 正在连接
+! 127.0.0.1:8081：正在连接
 请选择聊天对象: /status
-! 127.0.0.1:8081: 已连接,走 UDP
+! 127.0.0.1:8081：已连接（UDP）
 请选择聊天对象:
 "
     );
@@ -289,8 +289,8 @@ fn refused_letter_comes_back_with_its_reason() {
     assert!(chat.screen().ends_with(
         "\
 ! Not delivered: JACK has never signed in at 127.0.0.1:8081, or was removed there
-! It may have arrived all the same
-! Members with names like it: JOCK
+! It may have arrived anyway
+! Similar names: JOCK
 ! Your text:
 ! a
 b
@@ -307,8 +307,8 @@ fn too_long_text_is_returned_before_sending() {
     let longest = "x".repeat(LETTER_TEXT_MAX);
     chat.line("JACK").line(&longest).line(&format!("{longest}y"));
     assert_eq!(chat.texts_sent(), [longest.as_str()]);
-    let tail = "a letter at most 65536. Here it is again:\n! ";
-    assert!(chat.screen().contains(&format!("Not sent: the text has 65537 bytes, {tail}{longest}y\n")));
+    let tail = "the limit is 65536. Your text:\n! ";
+    assert!(chat.screen().contains(&format!("Not sent: the message has 65537 bytes; {tail}{longest}y\n")));
 }
 
 #[test]
@@ -325,12 +325,12 @@ fn silence_means_success_and_slowness_is_reported_once() {
     assert!(
         chat.screen().ends_with(
             "\
-! The relay has not taken your letter to JACK yet: “two”
-! Everything you wrote to JACK has arrived now
+! Not accepted by the relay yet: your message to JACK, “two”
+! All your messages to JACK have been delivered
 Type a message, Enter sends: /receipts on
-! Receipts are shown
+! Delivery receipts on
 Type a message, Enter sends: three
-! ✓ JACK has “three”
+! ✓✓ delivered to JACK: “three”
 Type a message, Enter sends:
 "
         ),
@@ -358,8 +358,8 @@ fn absent_recipient_is_reported_once_and_so_is_its_return() {
     assert!(
         chat.screen().ends_with(
             "\
-! JACK does not have it yet: your letter waits in the mailbox until 2024-07-02 12:03:05
-! Everything you wrote to JACK has arrived now
+! Not delivered yet: the relay keeps your message to JACK until 2024-07-02 12:03:05
+! All your messages to JACK have been delivered
 Type a message, Enter sends:
 "
         ),
@@ -385,11 +385,11 @@ fn receipts_show_all_five_states() {
     assert!(
         chat.screen().ends_with(
             "\
-! “one” to JACK is in the outbox
-! “one” to JACK is at the relay
-! “one” to JACK waits in the mailbox until 12:03:05
-! ✓ JACK has “one”
-! ✓✓ JACK has read “one”
+! “one” to JACK: queued
+! “one” to JACK: accepted by the relay
+! “one” to JACK: kept by the relay until 12:03:05
+! ✓✓ delivered to JACK: “one”
+! ✔✔ read by JACK: “one”
 Type a message, Enter sends:
 "
         ),
@@ -405,7 +405,7 @@ fn unkept_letter_comes_back() {
     let to = "JACK".parse().unwrap();
     let why = crate::client::NotQueued::Disk;
     chat.event(Event::Unkept { request: 1, to, why, text: "one".to_owned() });
-    let told = "! Not sent: your letter to JACK could not be written to disk\n! Your text:\n! one\n";
+    let told = "! Not sent: your message to JACK could not be written to disk\n! Your text:\n! one\n";
     assert!(chat.screen().contains(told), "{}", chat.screen());
     assert_eq!(chat.mode.unaccepted(), 0);
 }
@@ -423,12 +423,12 @@ fn only_unusual_connection_events_are_reported() {
     assert_eq!(
         chat.screen(),
         "\
-! 12:03:05  127.0.0.1:8081: UDP has fallen silent, the conversation goes on over TCP
-! 12:03:05  127.0.0.1:8081: UDP gets through, the conversation goes on over UDP
-! connection to 127.0.0.1:8081 lost; connecting again
+! 12:03:05  127.0.0.1:8081: no answer over UDP; switched to TCP
+! 12:03:05  127.0.0.1:8081: UDP works; switched to UDP
+! connection to 127.0.0.1:8081 lost; reconnecting
 ! no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp
-! connected to 127.0.0.1:8081 again, over TCP
-! first contact with the relay at 127.0.0.1:8081: its key iljo5-6n3w2-lkvso-o5yj5 is pinned; ask its operator whether it is the right one
+! reconnected to 127.0.0.1:8081 over TCP
+! first connection to the relay at 127.0.0.1:8081: its key iljo5-6n3w2-lkvso-o5yj5 is now pinned; ask its operator whether it is correct
 Choose a contact:
 "
     );
@@ -467,10 +467,10 @@ fn letters_of_others_and_gaps_are_shown_in_any_conversation() {
         chat.screen(),
         "\
 请选择聊天对象: JACK
-来自 一棵树 [udp] 12:03:05 的一条消息: 在吗
-此处缺 2 条消息
-来自 JACK [tcp] ? 的一条消息: 在
-来自 stranger（不在通讯录里）[udp] 12:03:05 的一条消息: hi
+来自 一棵树 [udp] 12:03:05 的一条消息：在吗
+此处缺少 2 条消息
+来自 JACK [tcp] ? 的一条消息：在
+来自 stranger（不在通讯录中）[udp] 12:03:05 的一条消息：hi
 请输入消息,回车发送:
 "
     );
@@ -480,11 +480,11 @@ fn letters_of_others_and_gaps_are_shown_in_any_conversation() {
 fn unknown_sender_with_contact_name_is_distinguished() {
     let book = "[contacts]\nJACK = '127.0.0.1:9'";
     let mut chat = Chat::with(Lang::En, Carriers::Auto, book);
-    let seen = "! Beware: JACK at 127.0.0.1:8081 is not your contact JACK, though the names look alike\n\
+    let seen = "! Warning: JACK at 127.0.0.1:8081 is not your contact JACK; the names only look alike\n\
                 Message from JACK@127.0.0.1:8081 (not in your contacts) [udp]";
     assert!(chat.letter("JACK", "hi").seen.starts_with(seen), "{}", chat.seen);
     chat.letter("JACK", "again");
-    assert_eq!(chat.seen.matches("Beware").count(), 1, "the warning comes once");
+    assert_eq!(chat.seen.matches("Warning: ").count(), 1, "the warning comes once");
     chat.line("JACK@127.0.0.1:8081").line("hello");
     assert_eq!(chat.texts_sent(), ["hello"]);
 }
@@ -497,8 +497,8 @@ fn unknown_sender_can_be_answered_by_name() {
         chat.screen(),
         "\
 请选择聊天对象: TOM
-! 没有联系人 TOM；可写 名字@主机:端口，或添加：queqiao contacts add TOM 主机:端口
-来自 TOM（不在通讯录里）[udp] 12:03:05 的一条消息: 约不
+! 没有名为 TOM 的联系人；可写成 名字@主机:端口，或添加：queqiao contacts add TOM 主机:端口
+来自 TOM（不在通讯录中）[udp] 12:03:05 的一条消息：约不
 请选择聊天对象: TOM
 请输入消息,回车发送: 不约
 请输入消息,回车发送:
@@ -513,7 +513,7 @@ fn end_of_input_and_interrupt_have_their_statuses() {
     assert_eq!(chat.mode.handle_input(UserInput::EndOfInput, NOW), [Action::Quit { status: 0 }]);
     assert_eq!(chat.mode.handle_input(UserInput::Interrupted, NOW), [Action::Quit { status: 130 }]);
     let told = chat.mode.handle_input(UserInput::Refused(Phrase::new("input-not-utf8")), NOW);
-    assert_eq!(told, [Action::PrintNotice("Not sent: this line is not UTF-8".to_owned())]);
+    assert_eq!(told, [Action::PrintNotice("Not sent: this line is not valid UTF-8".to_owned())]);
 }
 
 #[test]
@@ -557,7 +557,7 @@ fn contact_or_unknown_sender_can_be_blocked() {
         ResolvedContact { label: "一棵树".to_owned(), relay: relay(), member: "tree".parse().unwrap() };
     assert_eq!(block(&mut chat, "/block 一棵树"), [Action::Block { who: tree, blocked: true }]);
     assert!(
-        matches!(&block(&mut chat, "/block TOM")[..], [Action::PrintNotice(why)] if why.starts_with("no contact TOM"))
+        matches!(&block(&mut chat, "/block TOM")[..], [Action::PrintNotice(why)] if why.starts_with("no contact named TOM"))
     );
     chat.letter("TOM", "hi");
     let tom = ResolvedContact { label: "TOM".to_owned(), relay: relay(), member: "TOM".parse().unwrap() };

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use super::*;
 
+mod wording;
+
 /// Parses a table into its keys, each with the arguments of its text.
 fn table(source: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -123,11 +125,14 @@ fn every_text_uses_its_arguments_and_is_one_line() {
 #[test]
 fn singular_and_plural_differ_and_numeric_names_stay_names() {
     let strings = Strings::new(Lang::En);
-    assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 1)), "1 letter missing here");
-    assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 12_345)), "12345 letters missing here");
+    assert_eq!(strings.say(&Phrase::new("chat-missing").with("count", 1)), "1 message missing here");
+    assert_eq!(
+        strings.say(&Phrase::new("chat-missing").with("count", 12_345)),
+        "12345 messages missing here"
+    );
     assert_eq!(
         strings.say(&Phrase::new("refused-expired").with("who", "007")),
-        "Not delivered: 007 did not come for it in time"
+        "Not delivered: 007 did not fetch it in time"
     );
 }
 
@@ -161,4 +166,18 @@ fn language_follows_flag_then_environment() {
     assert_eq!(Lang::pick(None, env(&[("QUEQIAO_LANG", "en"), ("LC_ALL", "zh_CN")])), Lang::En);
     assert_eq!(Lang::pick(Some("zh"), env(&[("QUEQIAO_LANG", "en")])), Lang::Zh);
     assert_eq!(Lang::pick(Some("de"), env(&[("LANG", "zh_CN")])), Lang::En);
+}
+
+#[test]
+fn lists_are_separated_as_language_does() {
+    let phrase = Phrase::new("refused-nearest").with("names", "JACK, 一棵树");
+    assert_eq!(Strings::new(Lang::En).say(&phrase), "Similar names: JACK, 一棵树");
+    assert_eq!(Strings::new(Lang::Zh).say(&phrase), "相近的名字：JACK、一棵树");
+}
+
+#[test]
+fn usage_of_chat_command_is_in_language() {
+    assert_eq!(Strings::new(Lang::En).usage("/to CONTACT"), "/to CONTACT");
+    assert_eq!(Strings::new(Lang::Zh).usage("/to CONTACT"), "/to 联系人");
+    assert_eq!(Strings::new(Lang::Zh).usage("/block NAME"), "/block 名字");
 }

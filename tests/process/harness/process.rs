@@ -210,7 +210,7 @@ impl ExitedProcess {
 
     /// Returns its lines for people, without the line about a relay's key at first contact.
     pub fn notices(&self) -> Vec<&str> {
-        let first = |line: &&str| line.starts_with("first contact") || line.starts_with("首次连接");
+        let first = |line: &&str| line.starts_with("first connection") || line.starts_with("首次连接");
         self.err.iter().map(String::as_str).filter(|line| !first(line)).collect()
     }
 

@@ -33,10 +33,10 @@ fn desk_answers_guest_after_guest() {
 回复消息: 您好
 [127.0.0.1:62852] 已离开
 回复消息: 没人
-! 没有人在等回复。您的文字:
+! 没有访客在等待回复。未发送：
 ! 没人
 回复消息: /who
-! 客人 guest-127.0.0.1-62851,地址 127.0.0.1:62851,最近来信 12:03:05;未认证,未加密
+! 访客 guest-127.0.0.1-62851，地址 127.0.0.1:62851，最近消息 12:03:05；未认证，未加密
 回复消息:
 ";
     assert_eq!(chat.screen(), screen);
@@ -58,12 +58,12 @@ fn guest_left_needs_no_answer_and_guest_ended_does() {
     chat.letter(TWO, "hi").note(TWO, GuestEvent::Ended).line("hi yourself");
     assert_eq!(sent_to(&chat), [(TWO, "hi yourself")]);
     let screen = "\
-A message from [127.0.0.1:62851]: bye
+Message from [127.0.0.1:62851]: bye
 [127.0.0.1:62851] has left
-A message from [127.0.0.1:62852]: hi
-[127.0.0.1:62852] has sent everything, and still reads answers for a minute
-Answer: hi yourself
-Answer:
+Message from [127.0.0.1:62852]: hi
+[127.0.0.1:62852] has finished sending and can receive replies for one more minute
+Reply: hi yourself
+Reply:
 ";
     assert_eq!(chat.screen(), screen);
 }
@@ -75,8 +75,8 @@ fn guest_text_cannot_look_like_relay_report() {
     assert_eq!(sent_to(&chat), [(ONE, "no")], "it is a letter like any other");
     let margin: Vec<String> =
         chat.screen().lines().filter(|line| !line.starts_with("    ")).map(ToOwned::to_owned).collect();
-    let header = "A message from [127.0.0.1:62851]: [127.0.0.1:62852] has left";
-    assert_eq!(margin, [header, "Answer: no", "Answer:"]);
+    let header = "Message from [127.0.0.1:62851]: [127.0.0.1:62852] has left";
+    assert_eq!(margin, [header, "Reply: no", "Reply:"]);
 }
 
 #[test]
@@ -98,7 +98,5 @@ fn guest_among_contacts_is_marked_and_found_by_name_alone() {
     chat.note(ONE, GuestEvent::Left);
     assert!(!chat.mode.candidates().contains(&ONE.to_owned()));
     chat.event(refused(1, Reason::Unknown, "hi"));
-    assert!(
-        chat.screen().contains("! Not delivered: the guest guest-127.0.0.1-62851@127.0.0.1:8081 has gone")
-    );
+    assert!(chat.screen().contains("! Not delivered: guest guest-127.0.0.1-62851@127.0.0.1:8081 has left"));
 }
