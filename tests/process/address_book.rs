@@ -222,8 +222,8 @@ fn check_finds_contacts_that_cannot_be_reached_or_chosen() {
 fn wrong_addresses_are_refused_with_their_reason() {
     let machine = Machine::new();
     for (address, wanted) in [
-        ("http://127.0.0.1:8081", "HOST:PORT alone, without http://"),
-        ("127.0.0.1:8081/chat", "HOST:PORT alone, without http://"),
+        ("http://127.0.0.1:8081", "just HOST:PORT, with no http://"),
+        ("127.0.0.1:8081/chat", "just HOST:PORT, with no http://"),
         ("中继.example:8081", "the form that begins with xn--"),
         ("fe80::1%eth0:8081", "an IPv6 address stands in brackets"),
         ("a:b:8081", "must be an IP address or a host name"),

@@ -56,7 +56,7 @@ fn full_disk(machine: &Machine, relay: &mut Relay, fill: impl FnOnce(&Relay), fr
     free(relay);
     let again = send_long(machine, accepted);
     assert!(again.result().starts_with("accepted "), "{again:?}");
-    relay.process.until_err("disk: it takes messages again");
+    relay.process.until_err("disk: writing works again");
     assert_eq!(received_texts(machine, 1), numbers(accepted..accepted + 1));
 }
 

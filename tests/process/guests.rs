@@ -541,7 +541,7 @@ fn other_protocols_do_not_reach_member() {
     browser.say("GET / HTTP/1.1\r\nHost: chat.example.org\r\nAccept: */*\r\n\r\n");
     let answer = browser.rest();
     assert!(
-        answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.contains("no web server"),
+        answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.contains("not a website"),
         "{answer}"
     );
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and a host name\n";

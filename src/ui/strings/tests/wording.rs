@@ -4,8 +4,10 @@ use super::{EN, ZH};
 
 /// Prompts and headers that keep the form of the tutorials, for scripts that read them.
 const TUTORIAL_KEYS: [&str; 4] = ["chat-choose", "chat-write", "desk-incoming", "desk-answer"];
-/// Texts about the half-width marks themselves.
-const MARK_KEYS: [&str; 3] = ["address-full-width-colon", "book-full-width-colon", "book-colon"];
+/// Texts about the half-width marks themselves, and one in English, for terminals that may not show
+/// Chinese.
+const MARK_KEYS: [&str; 4] =
+    ["address-full-width-colon", "book-full-width-colon", "book-colon", "input-set-locale"];
 const HALF_WIDTH: &str = ",;:()?!";
 /// Parts that users type or that compilers print, with half-width marks.
 const CODE: [&str; 6] = [
@@ -65,7 +67,7 @@ const ENGLISH_WORDS: [(&str, &[&str]); 22] = [
     ("vain", &[]),
     ("beware", &[]),
     ("whom", &[]),
-    ("server", &["bench-no-server", "help-bench--as-server"]),
+    ("server", &["bench-no-server", "help-bench--as-server", "relay-no-name-server"]),
     // Of the alphabet, in names, keys and codes.
     ("letter", &["name-no-letter", "book-name-no-letter"]),
     ("letters", &["name-bad", "name-bad-character", "book-name-bad-character", "invite-bad"]),
