@@ -106,7 +106,7 @@ fn full_disk_of_member_is_named_and_reading_works() {
         &["relay", "--bind", "127.0.0.1:0", "--data", "disk/r"],
         &["relay", "--bind", "127.0.0.1:0", "--data", "disk/new"],
     ] {
-        disk.assert_refused(args, "no room on the disk for disk/");
+        disk.assert_refused(args, "no space left on the disk for disk/");
     }
     disk.shell("rm disk/filler");
     assert!(disk.run(&["send", "echo", "again"]).result().starts_with("delivered "));
