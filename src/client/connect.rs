@@ -25,8 +25,9 @@ use crate::base::{Carrier, ConnId, Effect, HostPort, Now, Path, PathError, Publi
 use crate::peer::Peer;
 use crate::session::KeyQuery;
 
-use super::api::{Carriers, ConnectFailure};
+use super::api::Carriers;
 use super::attempt::{AttemptAction, AttemptStage, ConnectAttempt, pause};
+use super::connect_failure::ConnectFailure;
 use super::dials::DialRequest;
 use super::pace::PaceRequest;
 use super::relay_connection::{ClientContext, Out, RelayConnection, close_conn};

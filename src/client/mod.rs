@@ -17,6 +17,7 @@ mod block_list;
 mod commit_queue;
 mod commits;
 mod connect;
+mod connect_failure;
 mod declined;
 mod delivery;
 mod dials;
@@ -39,11 +40,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use api::{
-    Carriers, Command, Config, ConnectFailure, Event, HistoryEntry, Incoming, MoveReason, NotQueued,
-    Progress, Record, RelayConfig,
+    Carriers, Command, Config, Event, HistoryEntry, Incoming, MoveReason, NotQueued, Progress, Record,
+    RelayConfig,
 };
 pub use block_list::{BLOCK_LIST_MAX, BlockList, BlockLists};
 pub use commit_queue::CommitProgress;
+pub use connect_failure::ConnectFailure;
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_LETTERS_MAX};
 pub use persisted::{
     DECLINED_PERSISTED_MAX, OUTBOXES_OF_ONE_MAX, PersistedClient, PersistedConversation, PersistedLetter,

@@ -127,8 +127,8 @@ impl RequestQueue {
         Ok(())
     }
 
-    /// Opens the file for the relay. A damaged or older one is replaced: it holds nothing but requests of
-    /// commands that wait, and removing its log damages it.
+    /// Opens the file for the relay. A damaged or older one is replaced: it holds nothing but
+    /// requests of commands that wait, and removing its log damages it.
     fn open_or_replace(dir: &Path) -> Result<RequestQueue, Phrase> {
         RequestQueue::open(dir).or_else(|why| {
             if !["store-database-damaged", "store-not-database", "store-older"].contains(&why.key()) {

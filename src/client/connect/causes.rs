@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::base::{Carrier, PathError};
-use crate::client::api::{Carriers, ConnectFailure};
+use crate::client::api::Carriers;
+use crate::client::connect_failure::ConnectFailure;
 
 /// The last error of the system for each address of a relay, in one round.
 #[derive(Debug, Default)]

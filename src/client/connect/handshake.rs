@@ -8,8 +8,9 @@ use crate::session::{
     Established, InitPayload, Initiator, KeyQuery, Lifetime, ResponseOutcome, handshake_rng,
 };
 
-use super::super::api::{ConnectFailure, Event, Record};
+use super::super::api::{Event, Record};
 use super::super::attempt::AttemptStage;
+use super::super::connect_failure::ConnectFailure;
 use super::super::relay_connection::{ClientContext, Out, RelayConnection, close_conn};
 use super::ConnectReason;
 

@@ -2,7 +2,7 @@
 
 use crate::base::{Fingerprint, Now, PublicKey};
 
-use super::super::api::ConnectFailure;
+use super::super::connect_failure::ConnectFailure;
 use super::super::relay_connection::{ClientContext, Out, RelayConnection};
 
 impl RelayConnection {

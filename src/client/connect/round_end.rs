@@ -1,7 +1,8 @@
 //! The end of a round in which no attempt succeeded, and its cause.
 
 use crate::base::{HostPort, Now, Tick};
-use crate::client::api::{Carriers, ConnectFailure, Event};
+use crate::client::api::{Carriers, Event};
+use crate::client::connect_failure::ConnectFailure;
 use crate::client::relay_connection::{ClientContext, Out, RelayConnection, ReportedState};
 
 use super::{ConnectReason, Connector};

@@ -2,7 +2,8 @@
 //! copy.
 
 use crate::base::{Mark, Now, OutboxId, Tick};
-use crate::client::api::{ConnectFailure, Event, Record};
+use crate::client::api::{Event, Record};
+use crate::client::connect_failure::ConnectFailure;
 use crate::wire::features::Features;
 use crate::wire::frame::{StreamId, close};
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
