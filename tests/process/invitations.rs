@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Machine, Relay, relay_with_members};
+use crate::harness::{FaultInjector, Machine, Relay, relay_with_members};
 
 const CLOSED: &str = "this relay is invitation-only; ask its operator for an invitation";
 
@@ -57,10 +57,15 @@ fn closed_relay_admits_each_invitation_once() {
 
 #[test]
 fn invitation_expires_on_time_and_survives_relay() {
-    let (machine, relay) = closed_relay(&["JACK"]);
+    let faults = FaultInjector::new();
+    let machine = Machine::with_faults(&faults);
+    let relay = machine.relay(&["--data", "r", "--closed"]);
     let addr = relay.udp.to_string();
-    let over = invite(&machine, &["TOM", "--for", "0s"]);
+    machine.book(&["JACK"], &addr);
+    let over = invite(&machine, &["TOM", "--for", "1h"]);
+    faults.set_clock(3_601);
     machine.run(&["send", "--as", "TOM", "--invite", &over, "echo", "x"]).one_line(1, CLOSED);
+    faults.set_clock(0);
     let good = invite(&machine, &["TOM", "--for", "1h"]);
     relay.process.kill();
     let while_down = invite(&machine, &["ann"]);

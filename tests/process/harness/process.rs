@@ -214,6 +214,11 @@ impl ExitedProcess {
         self.err.iter().map(String::as_str).filter(|line| !first(line)).collect()
     }
 
+    /// Returns its lines for people, without those that a relay logs at level `info`.
+    pub fn without_log(&self) -> Vec<&str> {
+        self.err.iter().map(String::as_str).filter(|line| !line.contains(" info: ")).collect()
+    }
+
     /// Asserts this exit status, no results, and a single line for people, which contains `needle`.
     #[track_caller]
     pub fn one_line(&self, code: i32, needle: &str) {
