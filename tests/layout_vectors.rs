@@ -145,10 +145,9 @@ fn relay_messages_have_fixed_bytes() {
     let nearest = Nearest([Some("TOM"), None, None]);
     let reason = Reason::Unknown;
     let may_have_arrived = false;
-    let refused = Refused { to: "TAM", id: ID, through: 7, reason, may_have_arrived, nearest };
+    let refused = Refused { to: "TAM", id: ID, through: 7, mark: Mark(5), reason, may_have_arrived, nearest };
     let range = Refused { through: 0x107, reason: Reason::Blocked, nearest: Nearest::default(), ..refused };
-    let lost =
-        Refused { reason: Reason::Expired, may_have_arrived: true, nearest: Nearest::default(), ..refused };
+    let lost = Refused { through: 7, reason: Reason::Expired, may_have_arrived: true, ..range };
     let receipt = Receipt {
         to: "JACK",
         outbox: ID.outbox,
@@ -178,13 +177,16 @@ fn relay_messages_have_fixed_bytes() {
         ),
         (
             ToClient::Refused(refused),
-            "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 01 00 01 03 544f4d",
+            "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 00000005 01 00 01 03 544f4d",
         ),
         (
             ToClient::Refused(range),
-            "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000107 05 00 00",
+            "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000107 00000005 05 00 00",
         ),
-        (ToClient::Refused(lost), "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 07 01 00"),
+        (
+            ToClient::Refused(lost),
+            "44 03 54414d 0123456789abcdef 0000000000000007 0000000000000007 00000005 07 01 00",
+        ),
         (ToClient::Marked { mark: Mark(5) }, "46 00000005"),
         (
             ToClient::Delivery(delivery),
@@ -216,10 +218,11 @@ fn every_reason_has_fixed_number_and_word() {
     ];
     for (reason, code, word) in reasons {
         let nearest = Nearest::default();
-        let refused = Refused { to: "", id: ID, through: 7, reason, may_have_arrived: false, nearest };
+        let refused =
+            Refused { to: "", id: ID, through: 7, mark: Mark(5), reason, may_have_arrived: false, nearest };
         let mut written = Vec::new();
         ToClient::Refused(refused).encode(&mut written);
-        assert_eq!(written[26], code);
+        assert_eq!(written[30], code);
         assert_eq!(&*reason.word(), word);
         assert_eq!(Reason::from_word(word), Some(reason));
         assert_eq!(Reason::from_code(code), reason);

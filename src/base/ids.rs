@@ -77,6 +77,11 @@ impl OutboxId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mark(pub u32);
 
+impl Mark {
+    /// The highest mark, used where a letter's own one is unknown.
+    pub const MAX: Mark = Mark(u32::MAX);
+}
+
 /// Identifies a letter between one sender and one recipient. Shown as `0123456789abcdef-1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetterId {

@@ -408,7 +408,7 @@ impl RelayConnection {
     }
 
     fn handle_refused(&mut self, ctx: &mut ClientContext, refused: &Refused<'_>, out: &mut Out) {
-        let Refused { to, id, through, reason, may_have_arrived, nearest } = *refused;
+        let Refused { to, id, through, reason, may_have_arrived, nearest, mark: _ } = *refused;
         let nearest = nearest.0.iter().flatten().filter_map(|name| name.parse().ok()).collect();
         let refused = ReceivedRefusal { to, id, through, reason, may_have_arrived, nearest };
         let relay = &self.config.addr;

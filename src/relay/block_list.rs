@@ -152,11 +152,12 @@ impl Relay {
         let Some(place) = seq else {
             let refusal = RefusedLetter::of(name.as_str(), id, reason);
             let may_have_arrived = entry.was_sent;
-            return self.refuse_taken(sender, flow, RefusedLetter { may_have_arrived, ..refusal });
+            let mark = entry.mark;
+            return self.refuse_taken(sender, flow, RefusedLetter { may_have_arrived, mark, ..refusal });
         };
         self.stats.letters_refused += 1;
         let may_have_arrived = self.member_states[to.0].mailbox.may_have_been_sent(&entry);
-        let refusal = (reason, may_have_arrived);
+        let refusal = Refusal { reason, may_have_arrived, mark: entry.mark };
         let by_recipient = false;
         self.write_rejection(RejectedLetter { seq: place, sender, to, id, refusal, by_recipient }, out);
     }
@@ -164,12 +165,13 @@ impl Relay {
     /// Removes a letter from the disk and records its refusal. A load that waits for an earlier
     /// attempt is repeated.
     pub(super) fn write_rejection(&mut self, letter: RejectedLetter, out: &mut Out) {
-        let RejectedLetter { seq, sender, to, id, refusal: (reason, may_have_arrived), .. } = letter;
+        let RejectedLetter { seq, sender, to, id, refusal, .. } = letter;
+        let Refusal { reason, may_have_arrived, mark } = refusal;
         let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
         self.member_states[sender.0].flows.pending_removals.begin(flow, id.number);
         let from = self.members.name(sender).clone();
         let name = self.members.name(to).clone();
-        let refusal = PendingRefusal { from, to: name, id, reason, may_have_arrived };
+        let refusal = PendingRefusal { from, to: name, id, reason, may_have_arrived, mark };
         let ticket = self.persist(StoreContinuation::Rejected(letter), Record::Expired { seq, refusal }, out);
         if let Some(failed) = self.mailboxes.expiring.insert(seq, ticket) {
             self.resume_loading(to, failed);

@@ -4,7 +4,7 @@
 use crate::base::{Effect, LetterHeader, LetterId, Tick, Ticket};
 use crate::wire::message::Reason;
 
-use super::flows::{Destination, FlowId};
+use super::flows::{Destination, FlowId, Refusal};
 use super::limits::SPILL_AFTER;
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
@@ -19,7 +19,8 @@ pub(super) struct DamagedLetter {
     to: MemberId,
     /// Sender, identifier and body length, if known.
     letter: Option<(Sender, LetterId, usize)>,
-    may_have_arrived: bool,
+    /// The refusal for a sender that is a member.
+    refusal: Option<Refusal>,
 }
 
 impl Relay {
@@ -48,16 +49,23 @@ impl Relay {
         }
         let may_have_arrived = mailbox.may_have_arrived(seq);
         let name = self.members.name(to).clone();
-        let refusal = letter.and_then(|(sender, id, _)| {
+        let refused = letter.and_then(|(sender, id, _)| {
             let Sender::Member(sender) = sender else { return None };
             let from = self.members.name(sender).clone();
+            let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
+            // The letter's own mark may be what is damaged.
+            let mark = self.member_states[sender.0].flows.highest_mark(flow);
             let to = name.clone();
-            Some(PendingRefusal { from, to, id, reason: Reason::Damaged, may_have_arrived })
+            Some(PendingRefusal { from, to, id, reason: Reason::Damaged, may_have_arrived, mark })
         });
-        let letter = DamagedLetter { seq, to, letter, may_have_arrived };
+        let refusal = refused.as_ref().map(|&PendingRefusal { reason, may_have_arrived, mark, .. }| {
+            Refusal { reason, may_have_arrived, mark }
+        });
+        let letter = DamagedLetter { seq, to, letter, refusal };
         let ticket = self.tickets.issue(StoreContinuation::Damaged(letter));
         self.mailboxes.expiring.insert(seq, ticket);
-        out.effects.push(Effect::Persist(ticket, Record::Damaged { seq, to: name, refusal }));
+        let record = Record::Damaged { seq, to: name, refusal: refused };
+        out.effects.push(Effect::Persist(ticket, record));
         Some(ticket)
     }
 
@@ -71,7 +79,7 @@ impl Relay {
         durable: bool,
         out: &mut Out,
     ) {
-        let DamagedLetter { seq, to, letter, may_have_arrived } = letter;
+        let DamagedLetter { seq, to, letter, refusal } = letter;
         self.mailboxes.expiring.remove(&seq);
         let mailbox = &mut self.member_states[to.0].mailbox;
         mailbox.cancel_load(ticket);
@@ -84,14 +92,10 @@ impl Relay {
         }
         self.count_mailbox(to);
         let mut from = None;
-        if let Some((Sender::Member(sender), id, _)) = letter {
+        if let (Some((Sender::Member(sender), id, _)), Some(refusal)) = (letter, refusal) {
             from = Some(self.members.name(sender).clone());
             let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
-            self.member_states[sender.0].flows.queue_refusal(
-                flow,
-                id.number,
-                (Reason::Damaged, may_have_arrived),
-            );
+            self.member_states[sender.0].flows.queue_refusal(flow, id.number, refusal);
             self.member_states[sender.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
         }
         out.show(Event::Damaged { seq, to: self.members.name(to).clone(), from });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::{Effect, LetterId, Now, Payload, Query, Row, SeqFilter, Tick, Ticket};
 use crate::wire::message::Reason;
 
-use super::flows::{Destination, FlowId};
+use super::flows::{Destination, FlowId, Refusal};
 use super::limits::{SPILL_AFTER, SWEEP_BYTES};
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
@@ -25,7 +25,7 @@ pub(super) struct ExpiringLetter {
     to: MemberId,
     id: LetterId,
     len: usize,
-    may_have_arrived: bool,
+    refusal: Refusal,
     /// Whether the mailbox counts the letter: it has not left it yet.
     counted: bool,
 }
@@ -113,12 +113,15 @@ impl Relay {
             return;
         }
         let may_have_arrived = self.member_states[to.0].mailbox.may_have_arrived(seq);
-        let letter = ExpiringLetter { seq, sender, to, id, len, may_have_arrived, counted };
+        let reason = Reason::Expired;
+        let mark = entry.mark;
+        let refusal = Refusal { reason, may_have_arrived, mark };
+        let letter = ExpiringLetter { seq, sender, to, id, len, refusal, counted };
         let ticket = self.tickets.issue(StoreContinuation::Expired(letter));
         self.mailboxes.expiring.insert(seq, ticket);
         let from = self.author_name(sender, &entry.message);
         let to = row.owner.clone();
-        let refusal = PendingRefusal { from, to, id, reason: Reason::Expired, may_have_arrived };
+        let refusal = PendingRefusal { from, to, id, reason, may_have_arrived, mark };
         out.effects.push(Effect::Persist(ticket, Record::Expired { seq, refusal }));
     }
 
@@ -131,7 +134,7 @@ impl Relay {
         letter: ExpiringLetter,
         durable: bool,
     ) {
-        let ExpiringLetter { seq, sender, to, id, len, may_have_arrived, counted } = letter;
+        let ExpiringLetter { seq, sender, to, id, len, refusal, counted } = letter;
         self.mailboxes.expiring.remove(&seq);
         self.member_states[to.0].mailbox.cancel_load(ticket);
         if !durable {
@@ -145,11 +148,7 @@ impl Relay {
         self.stats.letters_expired += 1;
         let Sender::Member(sender) = sender else { return };
         let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
-        self.member_states[sender.0].flows.queue_refusal(
-            flow,
-            id.number,
-            (Reason::Expired, may_have_arrived),
-        );
+        self.member_states[sender.0].flows.queue_refusal(flow, id.number, refusal);
         if let Some(slot) = self.member_states[sender.0].session {
             self.sessions.mark(slot);
         }

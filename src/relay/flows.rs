@@ -9,6 +9,7 @@ mod held_back;
 mod lookups;
 mod outbox;
 mod pending_refusals;
+mod refusals;
 mod restored;
 mod retry_passes;
 
@@ -100,8 +101,21 @@ impl Watermarks {
     }
 }
 
-/// Reason of a refusal, and whether the letter may have arrived.
-pub(super) type Refusal = (Reason, bool);
+/// Why an accepted letter was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    pub(super) may_have_arrived: bool,
+    /// The outbox mark under which the letter was numbered, or a higher one of its flow.
+    pub(super) mark: Mark,
+}
+
+impl Refusal {
+    /// Whether one report can contain both. It says the highest mark.
+    fn is_reported_like(&self, other: &Refusal) -> bool {
+        (self.reason, self.may_have_arrived) == (other.reason, other.may_have_arrived)
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Flow {
@@ -268,8 +282,10 @@ impl Flows {
     pub(super) fn check_order(&mut self, flow: FlowId, name: &str, letter: Numbered) -> OrderCheck {
         let Numbered { number, prev, mark } = letter;
         // A known number under a higher mark: the outbox was restored from an old copy, and another
-        // letter has this number.
-        if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.watermarks.mark) {
+        // letter has this number. The refusals may be all that an earlier process left of a flow.
+        if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.watermarks.mark)
+            || self.refusals.show_old_copy(flow, number, mark)
+        {
             return OrderCheck::OldCopy;
         }
         if !self.refusals.is_empty() && self.refusals.take_repeated(flow, number) {
@@ -532,67 +548,11 @@ impl Flows {
         self.unwritten.iter().filter(|id| id.to.member().is_some()).copied().collect()
     }
 
-    // Refusals of accepted letters.
-
-    /// Whether one more refusal may become pending. Otherwise no letter of this sender expires.
-    pub(super) fn may_queue_refusal(&self) -> bool {
-        self.refusals.has_capacity()
-    }
-
-    /// Whether one more letter to `to` may be taken, which might be refused later.
-    ///
-    /// `false` only if the sender has too many unacknowledged refusals, some of them from `to`.
-    /// Letters to other recipients are not affected.
-    pub(super) fn may_queue_refusal_to(&self, to: Destination) -> bool {
-        self.refusals.has_capacity() || !self.refusals.is_pending_to(to)
-    }
-
-    /// Returns the number of pending refusals above the bound of [`Flows::may_queue_refusal`].
-    pub(super) fn refusals_above_bound(&self) -> usize {
-        self.refusals.above_bound()
-    }
-
-    /// Queues the refusal of an accepted letter.
-    pub(super) fn queue_refusal(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
-        self.refusals.insert(flow, number, refusal);
-    }
-
-    /// Returns the next refusal, of consecutive letters. Call [`Flows::mark_refusal_sent`] once it
-    /// is sent.
-    pub(super) fn next_unsent_refusal(&mut self) -> Option<(FlowId, NumberRange, Refusal)> {
-        if self.refusals.is_empty() {
-            return None;
-        }
-        let (flow, first, refusal) = self.refusals.next()?;
-        let last = self.refusals.last_of(flow, first, refusal);
-        Some((flow, NumberRange { first, last }, refusal))
-    }
-
-    /// Marks the refusal of [`Flows::next_unsent_refusal`] as sent.
-    pub(super) fn mark_refusal_sent(&mut self, numbers: NumberRange) {
-        (numbers.first..=numbers.last).for_each(|_| self.refusals.mark_sent());
-    }
-
-    /// Handles the sender's acknowledgement of a refusal, which is returned if it was pending.
-    pub(super) fn take_acknowledged(&mut self, flow: FlowId, number: u64) -> Option<Refusal> {
-        self.refusals.take_acknowledged(flow, number)
-    }
-
-    /// Whether the refusal of this letter is pending.
-    pub(super) fn has_pending_refusal(&self, flow: FlowId, number: u64) -> bool {
-        self.refusals.has(flow, number)
-    }
-
     // For tests.
 
     /// Returns every flow, its marks, and whether they rose since they were persisted.
     pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Watermarks, bool)> + '_ {
         self.flows.iter().map(|(id, flow)| (*id, flow.watermarks, flow.unwritten))
-    }
-
-    /// Returns every pending refusal.
-    pub(super) fn pending_refusals(&self) -> impl Iterator<Item = (FlowId, u64, Refusal)> + '_ {
-        self.refusals.all()
     }
 }
 

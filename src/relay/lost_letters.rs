@@ -9,7 +9,7 @@
 //! (`settled`). A letter that it has sent before it learned of the loss still names a later `prev`,
 //! and is refused.
 
-use crate::base::{LetterId, Name, Now, OutboxId, Tick};
+use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick};
 use crate::wire::message::{Letter, Nearest, Reason, Refused, ToClient};
 
 use super::flows::{Destination, FlowId};
@@ -109,7 +109,7 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let nearest = Nearest::default();
         let reason = Reason::Behind;
-        let refused = Refused { to, id, through, reason, may_have_arrived: false, nearest };
+        let refused = Refused { to, id, through, mark: Mark::MAX, reason, may_have_arrived: false, nearest };
         session.send_control(&ToClient::Refused(refused));
         self.sessions.mark(slot);
     }

@@ -309,7 +309,9 @@ impl Relay {
             let Sender::Member(sender) = entry.sender else { continue };
             let flow = FlowId { outbox: entry.id.outbox, to: Destination::Member(to) };
             let refusal = RefusedLetter::of(name.as_str(), entry.id, Reason::Full);
-            self.refuse_taken(sender, flow, RefusedLetter { may_have_arrived: entry.was_sent, ..refusal });
+            let may_have_arrived = entry.was_sent;
+            let mark = entry.mark;
+            self.refuse_taken(sender, flow, RefusedLetter { may_have_arrived, mark, ..refusal });
         }
         self.mark_mailbox_due(to);
     }

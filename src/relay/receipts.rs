@@ -4,7 +4,7 @@ use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
-use super::flows::{Destination, FlowId, NumberRange, Watermarks};
+use super::flows::{Destination, FlowId, NumberRange, Refusal, Watermarks};
 use super::limits::{
     LOOKUP_INTERVAL, LOOKUPS_BURST, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
     UNREAD_MAX,
@@ -326,13 +326,14 @@ impl Relay {
                 guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str())
             }
         };
-        while let Some((flow, numbers, (reason, may_have_arrived))) = flows.next_unsent_refusal() {
+        while let Some((flow, numbers, refusal)) = flows.next_unsent_refusal() {
             let to = name_of(flow);
             let id = LetterId { outbox: flow.outbox, number: numbers.first };
             let through = numbers.last;
             let nearest = Nearest::default();
+            let Refusal { reason, may_have_arrived, mark } = refusal;
             let reason = reason.known_to(session.features);
-            let refused = Refused { to, id, through, reason, may_have_arrived, nearest };
+            let refused = Refused { to, id, through, mark, reason, may_have_arrived, nearest };
             self.outgoing.clear();
             ToClient::Refused(refused).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {

@@ -8,7 +8,7 @@ use crate::base::LetterId;
 use crate::wire::message::Reason;
 
 use super::block_list::RejectedLetter;
-use super::flows::{Destination, FlowId};
+use super::flows::{Destination, FlowId, Refusal};
 use super::guests::GuestReply;
 use super::mailbox::{Mailbox, Sender, StoredThrough};
 use super::members::MemberId;
@@ -55,7 +55,8 @@ impl Relay {
                 self.drop_echo(&entry, out);
                 continue;
             };
-            let refusal = (left.reason, entry.was_sent_before);
+            let refusal =
+                Refusal { reason: left.reason, may_have_arrived: entry.was_sent_before, mark: entry.mark };
             self.write_rejection(RejectedLetter { seq, sender, to, id, refusal, by_recipient: true }, out);
             if let Some(stored) = left.stored {
                 let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };

@@ -194,6 +194,9 @@ pub struct PendingRefusal {
     pub reason: Reason,
     /// Whether it was sent to the recipient, and may have arrived.
     pub may_have_arrived: bool,
+    /// The outbox mark under which the letter was numbered. If the letter is damaged, the highest
+    /// one of its flow.
+    pub mark: Mark,
 }
 
 impl PendingRefusal {
@@ -204,8 +207,9 @@ impl PendingRefusal {
         id: LetterId,
         word: &str,
         may_have_arrived: bool,
+        mark: Mark,
     ) -> PendingRefusal {
-        PendingRefusal { from, to, id, reason: Reason::from_stored(word), may_have_arrived }
+        PendingRefusal { from, to, id, reason: Reason::from_stored(word), may_have_arrived, mark }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::base::{Mark, Tick};
 
-use super::flows::{Destination, FlowId, Watermarks};
+use super::flows::{Destination, FlowId, Refusal, Watermarks};
 use super::mailbox::Sender;
 use super::members::MemberId;
 use super::records::{self, PendingRefusal, PersistedMail, PersistedOutbox, WaitingCount};
@@ -63,7 +63,8 @@ impl Relay {
         if let Some((from, flow)) = self.flow_of(&refusal.from, &refusal.to, refusal.id.outbox) {
             let flows = &mut self.member_states[from.0].flows;
             flows.open(flow);
-            flows.queue_refusal(flow, refusal.id.number, (refusal.reason, refusal.may_have_arrived));
+            let PendingRefusal { id, reason, may_have_arrived, mark, .. } = *refusal;
+            flows.queue_refusal(flow, id.number, Refusal { reason, may_have_arrived, mark });
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::base::{LetterId, Mark, Name, Tick};
 
 use super::Relay;
-use super::flows::Destination;
+use super::flows::{Destination, Refusal};
 use super::members::MemberId;
 use super::records::{FlowNames, FlowWatermarks, PendingRefusal, PersistedOutbox, SessionHint};
 
@@ -120,12 +120,13 @@ impl Relay {
                 ..unread(name(*from), *outbox, name(sender))
             });
         }
-        for (flow, number, (reason, may_have_arrived)) in state.flows.pending_refusals() {
+        for (flow, number, refusal) in state.flows.pending_refusals() {
             let Destination::Member(to) = flow.to else { continue };
             let id = LetterId { outbox: flow.outbox, number };
             let from = name(sender);
             let to = name(to);
-            known.refusals.push(PendingRefusal { from, to, id, reason, may_have_arrived });
+            let Refusal { reason, may_have_arrived, mark } = refusal;
+            known.refusals.push(PendingRefusal { from, to, id, reason, may_have_arrived, mark });
         }
     }
 }

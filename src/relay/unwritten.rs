@@ -303,8 +303,9 @@ impl Relay {
         let from = self.members.name(sender).clone();
         let to = self.members.name(to).clone();
         let id = LetterId { outbox: flow.outbox, number };
-        let (reason, may_have_arrived) = refusal;
-        let record = Record::RefusalAcknowledged(PendingRefusal { from, to, id, reason, may_have_arrived });
+        let Refusal { reason, may_have_arrived, mark } = refusal;
+        let acknowledged = PendingRefusal { from, to, id, reason, may_have_arrived, mark };
+        let record = Record::RefusalAcknowledged(acknowledged);
         self.persist_keyed(RecordKey::RefusalAcknowledged(sender, flow, number, refusal), record, out);
     }
 }

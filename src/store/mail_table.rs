@@ -56,6 +56,7 @@ CREATE TABLE refusals(
   number INTEGER NOT NULL,
   reason TEXT NOT NULL,
   may_have_arrived INTEGER NOT NULL,
+  mark INTEGER NOT NULL,
   sum BLOB NOT NULL,
   PRIMARY KEY(author, recipient, outbox, number)
 ) STRICT, WITHOUT ROWID;
@@ -176,16 +177,16 @@ fn put_marks(tx: &Transaction<'_>, marks: &FlowWatermarks) -> rusqlite::Result<(
 }
 
 fn put_refusal(tx: &Transaction<'_>, owed: &PendingRefusal) -> rusqlite::Result<()> {
-    let put =
-        "INSERT OR REPLACE INTO refusals(author, recipient, outbox, number, reason, may_have_arrived, sum)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let put = "INSERT OR REPLACE INTO
+        refusals(author, recipient, outbox, number, reason, may_have_arrived, mark, sum)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let from = owed.from.as_str();
     let to = owed.to.as_str();
     let reason = owed.reason.word();
-    let numbers = [owed.id.outbox.0, owed.id.number, owed.may_have_arrived.into()];
+    let numbers = [owed.id.outbox.0, owed.id.number, owed.may_have_arrived.into(), owed.mark.0.into()];
     let checksum = checksum("refusal", &[from, to, &reason], &numbers, &[]);
-    let [outbox, number, maybe] = numbers.map(|n| n as i64);
-    tx.prepare_cached(put)?.execute(params![from, to, outbox, number, reason, maybe, checksum])?;
+    let [outbox, number, maybe, mark] = numbers.map(|n| n as i64);
+    tx.prepare_cached(put)?.execute(params![from, to, outbox, number, reason, maybe, mark, checksum])?;
     Ok(())
 }
 
@@ -422,19 +423,22 @@ fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<FlowWatermarks>>> 
 
 /// Reads the refusals. Returns `None` if a row is damaged.
 fn read_refusals(db: &Connection) -> rusqlite::Result<Option<Vec<PendingRefusal>>> {
-    let select = "SELECT author, recipient, outbox, number, reason, may_have_arrived, sum FROM refusals";
+    let select =
+        "SELECT author, recipient, outbox, number, reason, may_have_arrived, mark, sum FROM refusals";
     let mut select = db.prepare(select)?;
     let rows = select.query_map([], |row| {
         let from: String = row.get(0)?;
         let to: String = row.get(1)?;
         let reason: String = row.get(4)?;
-        let numbers = [unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 5)?];
+        let numbers = [unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 5)?, unsigned(row, 6)?];
         let is_whole =
-            row.get::<_, Checksum>(6)? == checksum("refusal", &[&from, &to, &reason], &numbers, &[]);
-        let [outbox, number, maybe] = numbers;
+            row.get::<_, Checksum>(7)? == checksum("refusal", &[&from, &to, &reason], &numbers, &[]);
+        let [outbox, number, maybe, mark] = numbers;
+        let mark = Mark(mark as u32);
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
         let id = LetterId { outbox: OutboxId(outbox), number };
-        Ok(names.map(|(from, to)| PendingRefusal::from_stored(from, to, id, &reason, maybe == 1)))
+        let of = |(from, to)| PendingRefusal::from_stored(from, to, id, &reason, maybe == 1, mark);
+        Ok(names.map(of))
     })?;
     rows.collect()
 }

@@ -26,7 +26,7 @@
 //! | 0x41 | control | welcome | `text_max(4)`: the longest text of a letter in bytes. `mailbox_letters(4) mailbox_bytes(8) kept_s(4)`: limits of a mailbox per sender, and the retention time in seconds. `flags(1)`, flag 1: the mark of the sign-in is not durable, and new letters are refused as `full` until it is. `features(4)`, see [`super::features`] |
 //! | 0x42 | control | name refused | `reason(1) name`: the conflicting name, or an empty one |
 //! | 0x43 | control | receipt | `name` of the recipient, `outbox(8) accepted(8) delivered(8) read(8)`: watermarks. `until_ms(8)`: when the last accepted letter leaves the mailbox undelivered, 0 if it waits in no mailbox. `taken_ms(8)`: when the relay took the first of the letters that were not accepted at the previous receipt, by the clock of `accepted_ms`, 0 if unknown. `mark(4)`: of the last letter that it took |
-//! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8) reason(1) may_have_arrived(1) count(1)` and `count` nearest `name`s |
+//! | 0x44 | control | refused | `name` of the recipient, `outbox(8) first(8) through(8)`, `mark(4)`: the highest one of these letters, or the highest number if unknown, `reason(1) may_have_arrived(1) count(1)` and `count` nearest `name`s |
 //! | 0x46 | control | marked | `mark(4)`: the marks of this session up to it are durable |
 //! | 0x50 | chat | delivery | `name` of the sender, `outbox(8) number(8) prev(8) accepted_ms(8) mark(4) kind(1) body` |
 //!

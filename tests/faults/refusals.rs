@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use queqiao::base::{LetterId, Name, OutboxId, Wall};
+use queqiao::base::{LetterId, Mark, Name, OutboxId, Wall};
 use queqiao::client::{Carriers, Event, Progress};
 use queqiao::relay::{GuestTexts, Limits, PendingRefusal, PersistedMail};
 use queqiao::wire::frame::{Frame, StreamId};
@@ -85,10 +85,11 @@ fn id(number: u64) -> LetterId {
 fn owing(limits: Limits, refusals: u64) -> (RelayHarness, RawClient, RawClient, RawClient) {
     let from: Name = "TOM".parse().unwrap();
     let to: Name = "JACK".parse().unwrap();
+    let mark = Mark(1);
     let owed = |number| {
         let from = from.clone();
         let to = to.clone();
-        PendingRefusal { from, to, id: id(number), reason: Reason::Expired, may_have_arrived: false }
+        PendingRefusal { from, to, id: id(number), reason: Reason::Expired, may_have_arrived: false, mark }
     };
     let mail = PersistedMail { refusals: (1..=refusals).map(owed).collect(), ..PersistedMail::default() };
     let mut relay = RelayHarness::with_mail(limits, &["TOM", "JACK", "MARY"], mail);
@@ -121,4 +122,32 @@ fn unacknowledged_refusals_count_against_sender_limit() {
     tom.send_message(&mut relay, StreamId::Control, &ToRelay::RefusalReceived { to: "JACK", id: id(1) });
     tom.send_letter(&mut relay, "MARY", 2, 0, "hello");
     assert_eq!(mary.take_deliveries(&mut relay).len(), 1);
+}
+
+// faults.md: R55
+/// The refusals are all that an earlier process of the relay has left of the flow. One of them is
+/// acknowledged already.
+#[test]
+fn letter_numbered_like_refused_one_is_of_old_copy() {
+    for (number, acknowledged) in [(1, None), (2, None), (2, Some(1)), (1, Some(1))] {
+        let (mut relay, mut tom, mut jack, _) = owing(Limits::default(), 2);
+        tom.send_letter(&mut relay, "JACK", number, 0, "of the original");
+        assert_eq!(tom.take_refusals(&mut relay), [(number, Reason::Expired)], "a repetition");
+        if let Some(number) = acknowledged {
+            let received = ToRelay::RefusalReceived { to: "JACK", id: id(number) };
+            tom.send_message(&mut relay, StreamId::Control, &received);
+        }
+        tom.mark = Mark(2);
+        tom.send_letter(&mut relay, "JACK", number, 0, "of a copy");
+        assert_eq!(tom.take_refusals(&mut relay), [(number, Reason::OldCopy)], "{acknowledged:?}");
+        assert!(jack.take_deliveries(&mut relay).is_empty());
+    }
+}
+
+#[test]
+fn copy_knowing_every_refused_letter_sends_next_one() {
+    let (mut relay, mut tom, mut jack, _) = owing(Limits::default(), 2);
+    tom.mark = Mark(2);
+    tom.send_letter(&mut relay, "JACK", 3, 0, "hello");
+    assert_eq!(jack.take_deliveries(&mut relay).len(), 1);
 }

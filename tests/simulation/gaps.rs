@@ -29,7 +29,7 @@ impl Oracle {
         assert!(last < number, "{} letters missing between {taken} and {number}", letter.missing);
         if letter.missing > 0 {
             let id = LetterId { outbox: letter.id.outbox, number: last };
-            let was_too_old = disk.expired.contains(&(self.names[sender].clone(), to.clone(), id));
+            let was_too_old = disk.expired.contains_key(&(self.names[sender].clone(), to.clone(), id));
             assert!(
                 was_too_old,
                 "letter {request} reports {} missing, and {last} had not expired",
@@ -60,7 +60,7 @@ impl Oracle {
             let ended = !honest(fate) || fate.end.is_some_and(|end| end != LetterEnd::Delivered);
             assert!(ended, "letter {request} never arrived: {fate:?}");
         }
-        for (from, to, id) in &disk.expired {
+        for (from, to, id) in disk.expired.keys() {
             let sender = self.outboxes.get(&id.outbox.0).filter(|sender| self.names[**sender] == *from);
             let Some(sender) = sender.filter(|_| to.parse::<Name>().is_ok()) else { continue };
             // A client whose folder was replaced by an earlier copy is notified only of letters

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use queqiao::client::{Command, Event, PersistedClient, Reason};
+use queqiao::client::{Carriers, Command, Event, PersistedClient, Reason};
+use queqiao::relay::Limits;
 use queqiao::wire::message::NameReason;
 
 use super::coverage::Count;
@@ -160,7 +161,7 @@ impl Oracle {
 
 fn pair(seed: u64) -> (Simulation, usize, usize) {
     let mut sim = Simulation::new(seed);
-    let [tom, jack] = ["TOM", "JACK"].map(|name| sim.add_client(name, queqiao::client::Carriers::Auto));
+    let [tom, jack] = ["TOM", "JACK"].map(|name| sim.add_client(name, Carriers::Auto));
     sim.start(tom);
     sim.start(jack);
     sim.run_for(secs(1));
@@ -229,6 +230,45 @@ fn copy_made_during_session_is_detected_by_its_letters() {
         let (mut sim, tom, jack) = pair(seed);
         let folder = sim.copy_folder(tom);
         restore_after_exchange(&mut sim, tom, jack, folder, kill_relay);
+    }
+}
+
+/// The letters of the original expire while it is offline. The relay restarts and knows only their
+/// refusals, which are no answers to letters of the copy.
+#[test]
+fn copy_does_not_get_refusals_of_expired_letters() {
+    for writes_offline in [false, true] {
+        let limits = Limits { keep: secs(60), ..Limits::default() };
+        let mut sim = Simulation::with_limits(8, limits);
+        let [tom, jack] = ["TOM", "JACK"].map(|name| sim.add_client(name, Carriers::Auto));
+        sim.start(tom);
+        sim.start(jack);
+        sim.run_for(secs(1));
+        sim.send_command(jack, Command::Leave);
+        sim.run_for(millis(100));
+        let folder = sim.copy_folder(tom);
+        let old = [(); 2].map(|()| sim.send(tom, "JACK", "of the original"));
+        assert!(sim.run_until(secs(2), |w| old.iter().all(|letter| w.fate(*letter).accepted)));
+        sim.isolate(tom);
+        assert!(sim.run_until(secs(90), |w| w.relay.core.stats().letters_expired == 2));
+        sim.restart_relay(millis(100));
+        sim.restore_folder(tom, folder);
+        let mut new = Vec::new();
+        if writes_offline {
+            new.extend((0..2).map(|n| sim.send(tom, "JACK", &format!("of the copy, offline: {n}"))));
+            sim.run_for(millis(100));
+            sim.restart_client(tom);
+        }
+        sim.rejoin(tom);
+        sim.run_for(secs(if writes_offline { 0 } else { 30 }));
+        new.extend((0..2).map(|n| sim.send(tom, "JACK", &format!("of the copy: {n}"))));
+        sim.restart_client(jack);
+        assert!(sim.run_until(secs(60), |w| new.iter().all(|letter| ended(w, *letter))));
+        for letter in new {
+            assert!(is_old_copy(&sim, letter) || delivered(&sim, letter), "{:?}", sim.fate(letter));
+        }
+        let after = sim.send(tom, "JACK", "after all");
+        assert!(sim.run_until(secs(10), |w| delivered(w, after)), "{:?}", sim.fate(after));
     }
 }
 

@@ -339,7 +339,8 @@ impl Oracle {
             Reason::Expired => {
                 let id = LetterId { outbox: id.outbox, number: fate.number };
                 let sender = self.names[client].clone();
-                let did = disk.expired.contains(&(sender, fate.to.clone(), id));
+                let expired = disk.expired.get(&(sender, fate.to.clone(), id));
+                let did = expired.is_some_and(|marks| marks.contains(&fate.mark));
                 assert!(did, "letter {request} is not too old");
                 coverage.add(Count::RefusedExpired);
             }

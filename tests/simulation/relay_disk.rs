@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queqiao::base::{LetterId, Name, OutboxId, Payload, PublicKey, Query, Row, SeqFilter, Wall};
+use queqiao::base::{LetterId, Mark, Name, OutboxId, Payload, PublicKey, Query, Row, SeqFilter, Wall};
 use queqiao::client::Reason;
 use queqiao::relay::{
     FlowNames, FlowWatermarks, MailboxLetter, MembershipChange, MembershipSnapshot, PendingRefusal,
@@ -24,9 +24,9 @@ pub struct RelayDisk {
     sessions: BTreeMap<u32, SessionHint>,
     clock: u64,
     restored: Option<Restored>,
-    /// Every letter that was ever refused because it waited for too long, with sender and
-    /// recipient.
-    pub expired: BTreeSet<(String, String, LetterId)>,
+    /// The marks of every letter that was ever refused because it waited for too long, by sender,
+    /// recipient and id. Letters of several copies may have one id.
+    pub expired: BTreeMap<(String, String, LetterId), BTreeSet<Mark>>,
 }
 
 impl RelayDisk {
@@ -52,7 +52,8 @@ impl RelayDisk {
             Record::Expired { seq, refusal } => {
                 self.letters.remove(seq);
                 if refusal.reason == Reason::Expired {
-                    self.expired.insert((refusal.from.to_string(), refusal.to.to_string(), refusal.id));
+                    let key = (refusal.from.to_string(), refusal.to.to_string(), refusal.id);
+                    self.expired.entry(key).or_default().insert(refusal.mark);
                 }
                 self.refusals.push(refusal.clone());
             }

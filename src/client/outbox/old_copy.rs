@@ -3,7 +3,7 @@
 
 use crate::base::{LetterId, Mark, Name, OutboxId};
 use crate::client::marks::Marks;
-use crate::wire::message::{Reason, Receipt};
+use crate::wire::message::{Reason, Receipt, Refused};
 
 use super::{Conversation, Outbox, Refusal};
 
@@ -67,5 +67,15 @@ impl Outbox {
         let many = conversation.letters.partition_point(|letter| letter.number <= through);
         let last = many.checked_sub(1).map(|last| &conversation.letters[last]);
         conversation.reach.last < through || last.is_some_and(|letter| letter.mark > receipt.mark)
+    }
+
+    /// Whether a refusal concerns letters of the same numbers, but under lower marks.
+    pub(in crate::client) fn has_letter_unlike(&self, refused: &Refused<'_>) -> bool {
+        let Some(conversation) = self.conversations.get(refused.to).filter(|_| refused.id.outbox == self.id)
+        else {
+            return false;
+        };
+        let places = conversation.places(refused.id.number, refused.through);
+        conversation.letters.range(places).any(|letter| letter.mark > refused.mark)
     }
 }

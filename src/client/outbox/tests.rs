@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::Mark;
+use crate::wire::message::{Nearest, Refused};
 
 mod refused;
 
@@ -296,6 +297,28 @@ fn receipt_for_unknown_letters_reveals_old_copy() {
     let lower = Receipt { mark: Mark(0), ..receipt(1, 0, 0, 0) };
     assert!(outbox.is_contradicted_by(&lower), "the relay has another letter of this number");
     assert!(!outbox.is_contradicted_by(&Receipt { outbox: OutboxId(8), ..lower }));
+}
+
+/// An earlier session may have sent the letters, so the refusal would end them otherwise.
+#[test]
+fn refusal_under_lower_mark_reveals_old_copy() {
+    let outbox = outbox(3);
+    let refused = Refused {
+        to: "JACK",
+        id: id(2),
+        through: 5,
+        mark: outbox.marks.mark(),
+        reason: Reason::Expired,
+        may_have_arrived: false,
+        nearest: Nearest::default(),
+    };
+    assert!(!outbox.has_letter_unlike(&refused));
+    assert!(!outbox.has_letter_unlike(&Refused { mark: Mark::MAX, ..refused }));
+    let lower = Refused { mark: Mark(0), ..refused };
+    assert!(outbox.has_letter_unlike(&lower));
+    assert!(!outbox.has_letter_unlike(&Refused { id: id(4), ..lower }), "no such letter is here");
+    let id = LetterId { outbox: OutboxId(8), ..lower.id };
+    assert!(!outbox.has_letter_unlike(&Refused { id, ..lower }));
 }
 
 /// Each text returns once, and the next letter is in another outbox.

@@ -114,7 +114,10 @@ impl RelayConnection {
         let ours = |outbox: OutboxId| outbox == self.mail.outbox.id();
         match message {
             ToClient::NameRefused { reason: NameReason::OldCopy, .. } => true,
-            ToClient::Refused(refused) => refused.reason == Reason::OldCopy && ours(refused.id.outbox),
+            ToClient::Refused(refused) => {
+                refused.reason == Reason::OldCopy && ours(refused.id.outbox)
+                    || self.mail.outbox.has_letter_unlike(refused)
+            }
             ToClient::Receipt(receipt) => self.mail.outbox.is_contradicted_by(receipt),
             _ => false,
         }

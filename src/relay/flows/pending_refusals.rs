@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
-use crate::base::OutboxId;
+use crate::base::{Mark, OutboxId};
 use crate::relay::limits::{PENDING_REFUSALS_MAX, REFUSED_AT_ONCE_MAX};
 
 use super::{Destination, FlowId, Refusal};
@@ -71,9 +71,9 @@ impl PendingRefusals {
         self.refusals.iter().map(|((flow, number), refusal)| (*flow, *number, *refusal))
     }
 
-    /// Whether the refusal of this letter is pending.
-    pub(super) fn has(&self, flow: FlowId, number: u64) -> bool {
-        self.refusals.contains_key(&(flow, number))
+    /// Returns the refusal of this letter if it is pending.
+    pub(super) fn get(&self, flow: FlowId, number: u64) -> Option<Refusal> {
+        self.refusals.get(&(flow, number)).copied()
     }
 
     /// Begins a session, in which everything is reported.
@@ -97,13 +97,22 @@ impl PendingRefusals {
         }
     }
 
+    /// Whether the pending refusals show that an old copy of the outbox has numbered this letter.
+    ///
+    /// Marks of one outbox rise with its numbers, and a repeated letter has its old mark. So the
+    /// original had used this number if that or a later one was refused under a lower mark.
+    pub(super) fn show_old_copy(&self, flow: FlowId, number: u64, mark: Mark) -> bool {
+        !self.refusals.is_empty()
+            && self.first_of(flow, number).is_some_and(|key| mark > self.refusals[&key].mark)
+    }
+
     /// Whether the refusal of this letter is pending; if so, it is reported again.
     pub(super) fn take_repeated(&mut self, flow: FlowId, number: u64) -> bool {
-        let refusals = self.refusals.get(&(flow, number)).copied();
-        if let Some(refusal) = refusals {
+        let pending = self.get(flow, number);
+        if let Some(refusal) = pending {
             self.insert(flow, number, refusal);
         }
-        refusals.is_some()
+        pending.is_some()
     }
 
     /// Reports the refusals of a flow again, because the sender asked.
@@ -124,7 +133,8 @@ impl PendingRefusals {
         let mut last = first;
         let from_new = self.new.contains(&(flow, first));
         for (key, number) in self.refusals.range((flow, first)..).map(|(key, _)| *key).zip(first..=u64::MAX) {
-            let is_next = key == (flow, number) && self.refusals.get(&key) == Some(&refusal);
+            let is_like = |other: &Refusal| other.is_reported_like(&refusal);
+            let is_next = key == (flow, number) && self.refusals.get(&key).is_some_and(is_like);
             // New refusals are reported first, and separately.
             if !is_next || self.new.contains(&key) != from_new || number - first >= REFUSED_AT_ONCE_MAX {
                 break;
@@ -196,7 +206,7 @@ mod tests {
     use super::*;
     use crate::wire::message::Reason;
 
-    const REFUSAL: Refusal = (Reason::Expired, false);
+    const REFUSAL: Refusal = Refusal { reason: Reason::Expired, may_have_arrived: false, mark: Mark(1) };
 
     fn flow(outbox: u64) -> FlowId {
         FlowId { to: Destination::Echo, outbox: OutboxId(outbox) }
@@ -245,8 +255,10 @@ mod tests {
     #[test]
     fn consecutive_letters_are_one_report() {
         let mut refusals = PendingRefusals::default();
-        let other = (Reason::Damaged, false);
-        for (number, refusal) in [(1, REFUSAL), (2, REFUSAL), (3, other), (4, REFUSAL), (6, REFUSAL)] {
+        let other = Refusal { reason: Reason::Damaged, ..REFUSAL };
+        let of_next_session = Refusal { mark: Mark(2), ..REFUSAL };
+        for (number, refusal) in [(1, REFUSAL), (2, of_next_session), (3, other), (4, REFUSAL), (6, REFUSAL)]
+        {
             refusals.insert(flow(1), number, refusal);
         }
         refusals.insert(flow(2), 7, REFUSAL);

@@ -227,7 +227,7 @@ fn marks_are_written_once_for_each_rise() {
 #[test]
 fn refusal_is_reported_in_each_session_until_acknowledged() {
     let mut flows = Flows::default();
-    let refusal = (Reason::Expired, false);
+    let refusal = Refusal { reason: Reason::Expired, may_have_arrived: false, mark: Mark(1) };
     flows.queue_refusal(FLOW, 7, refusal);
     assert_eq!(flows.next_unsent_refusal(), Some((FLOW, NumberRange::one(7), refusal)));
     flows.mark_refusal_sent(NumberRange::one(7));
@@ -239,6 +239,32 @@ fn refusal_is_reported_in_each_session_until_acknowledged() {
     assert_eq!(flows.take_acknowledged(FLOW, 7), None);
     flows.begin_session();
     assert_eq!(flows.next_unsent_refusal(), None);
+}
+
+fn under(mark: u32, number: u64, prev: u64) -> Numbered {
+    Numbered { mark: Mark(mark), ..numbered(number, prev) }
+}
+
+/// Letters 2 and 3 were refused after they had been accepted. The flow is known or not.
+#[test]
+fn number_of_refused_letter_under_higher_mark_is_of_old_copy() {
+    for known in [false, true] {
+        let mut flows = Flows::default();
+        if known {
+            (1..=3).for_each(|number| assert_eq!(take(&mut flows, number, number - 1), OrderCheck::Next));
+            flows.raise_accepted(FLOW, 1, 0);
+            (2..=3).for_each(|number| flows.record_refused(FLOW, number, Reason::Expired));
+        }
+        let refusal = Refusal { reason: Reason::Expired, may_have_arrived: false, mark: Mark(1) };
+        (2..=3).for_each(|number| flows.queue_refusal(FLOW, number, refusal));
+        for number in 1..=3 {
+            assert_eq!(flows.check_order(FLOW, "JACK", under(2, number, 0)), OrderCheck::OldCopy);
+        }
+        assert_eq!(flows.check_order(FLOW, "JACK", under(1, 3, 2)), OrderCheck::Repeated);
+        assert_eq!(flows.take_acknowledged(FLOW, 2), Some(refusal));
+        assert_eq!(flows.check_order(FLOW, "JACK", under(2, 2, 1)), OrderCheck::OldCopy);
+        assert_eq!(flows.check_order(FLOW, "JACK", under(2, 4, 1)), OrderCheck::Next);
+    }
 }
 
 /// Flows of the previous session are reported once in the next one, and refusals before it do not

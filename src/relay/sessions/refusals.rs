@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{LetterId, Name, OutboxId};
+use crate::base::{LetterId, Mark, Name, OutboxId};
 use crate::wire::message::{Nearest, Reason, Refused, ToClient};
 
 /// One refused letter.
@@ -14,6 +14,8 @@ pub(in crate::relay) struct RefusedLetter<'a> {
     pub(in crate::relay) id: LetterId,
     /// The preceding number that the sender named.
     pub(in crate::relay) prev: u64,
+    /// Its outbox mark; [`Mark::MAX`] for a letter of this session.
+    pub(in crate::relay) mark: Mark,
     pub(in crate::relay) reason: Reason,
     pub(in crate::relay) may_have_arrived: bool,
     /// Names similar to the unknown one.
@@ -25,7 +27,8 @@ impl<'a> RefusedLetter<'a> {
     /// before it.
     pub(in crate::relay) fn of(to: &'a str, id: LetterId, reason: Reason) -> RefusedLetter<'a> {
         let prev = id.number.saturating_sub(1);
-        RefusedLetter { to, id, prev, reason, may_have_arrived: false, nearest: Vec::new() }
+        let mark = Mark::MAX;
+        RefusedLetter { to, id, prev, mark, reason, may_have_arrived: false, nearest: Vec::new() }
     }
 }
 
@@ -34,6 +37,8 @@ impl<'a> RefusedLetter<'a> {
 struct Run {
     first: u64,
     through: u64,
+    /// The highest mark of these letters.
+    mark: Mark,
     reason: Reason,
     may_have_arrived: bool,
     nearest: Vec<Name>,
@@ -54,9 +59,10 @@ impl Run {
             *slot = Some(name.as_str());
         }
         let id = LetterId { outbox, number: self.first };
-        let Run { through, reason, may_have_arrived, .. } = *self;
+        let Run { through, mark, reason, may_have_arrived, .. } = *self;
         let mut bytes = Vec::new();
-        ToClient::Refused(Refused { to, id, through, reason, may_have_arrived, nearest }).encode(&mut bytes);
+        let refused = Refused { to, id, through, mark, reason, may_have_arrived, nearest };
+        ToClient::Refused(refused).encode(&mut bytes);
         bytes
     }
 }
@@ -83,10 +89,11 @@ impl Refusals {
             && run.takes(&letter)
         {
             run.through = letter.id.number;
+            run.mark = run.mark.max(letter.mark);
             return None;
         }
-        let RefusedLetter { id, reason, may_have_arrived, nearest, .. } = letter;
-        let run = Run { first: id.number, through: id.number, reason, may_have_arrived, nearest };
+        let RefusedLetter { id, mark, reason, may_have_arrived, nearest, .. } = letter;
+        let run = Run { first: id.number, through: id.number, mark, reason, may_have_arrived, nearest };
         self.runs.insert(key, run).map(|before| before.encode(id.outbox, letter.to))
     }
 

@@ -122,7 +122,7 @@ fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
     let jack = || Some(name("JACK"));
     let found = load(&store.db, &store.path, jack()).unwrap();
     assert_eq!(found, [whole(1), (2, Payload::Damaged(None)), whole(3)]);
-    let owed = PendingRefusal::from_stored(name("TOM"), name("JACK"), id(2), "damaged", false);
+    let owed = PendingRefusal::from_stored(name("TOM"), name("JACK"), id(2), "damaged", false, Mark(3));
     let record = Record::Damaged { seq: 2, to: name("JACK"), refusal: Some(owed.clone()) };
     store.commit(&[record.clone(), record], &mut Vec::new()).unwrap();
     assert_eq!(load(&store.db, &store.path, jack()).unwrap(), [whole(1), whole(3)]);

@@ -64,7 +64,7 @@ fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Flow
 
 fn owed(seq: u64) -> PendingRefusal {
     let id = LetterId { outbox: OUTBOX, number: seq + 100 };
-    PendingRefusal::from_stored(name("TOM"), name("JACK"), id, "expired", seq == 4)
+    PendingRefusal::from_stored(name("TOM"), name("JACK"), id, "expired", seq == 4, Mark(seq as u32))
 }
 
 fn open(dir: &Path) -> Result<(RelayStore, RelayState), Phrase> {

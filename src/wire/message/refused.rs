@@ -1,6 +1,6 @@
 //! Refusals by the relay.
 
-use crate::base::{LetterId, OutboxId};
+use crate::base::{LetterId, Mark, OutboxId};
 
 use super::super::bytes::{DecodeError, Reader, put_short_text};
 use super::reason::Reason;
@@ -17,6 +17,9 @@ pub struct Refused<'a> {
     pub id: LetterId,
     /// Number of the last letter; that of `id` if there is only one.
     pub through: u64,
+    /// None of the letters was numbered under a higher mark. [`Mark::MAX`] if the relay does not
+    /// know better. A letter of these numbers under a higher one is an old copy's.
+    pub mark: Mark,
     /// The cause.
     pub reason: Reason,
     /// It was in flight to the recipient when the recipient's session was lost.
@@ -36,6 +39,7 @@ impl<'a> Refused<'a> {
         for number in [self.id.outbox.0, self.id.number, self.through] {
             buf.extend_from_slice(&number.to_be_bytes());
         }
+        buf.extend_from_slice(&self.mark.0.to_be_bytes());
         let names = self.nearest.0.iter().flatten();
         buf.extend_from_slice(&[
             self.reason.code(),
@@ -55,6 +59,7 @@ impl<'a> Refused<'a> {
         if through < id.number {
             return Err(DecodeError);
         }
+        let mark = Mark(r.u32()?);
         let reason = Reason::from_code(r.u8()?);
         let may_have_arrived = r.u8()? != 0;
         let count = usize::from(r.u8()?);
@@ -62,6 +67,6 @@ impl<'a> Refused<'a> {
         for slot in nearest.0.get_mut(..count).ok_or(DecodeError)? {
             *slot = Some(r.short_text()?);
         }
-        Ok(Refused { to, id, through, reason, may_have_arrived, nearest })
+        Ok(Refused { to, id, through, mark, reason, may_have_arrived, nearest })
     }
 }

@@ -82,7 +82,8 @@ fn welcome(mark_unwritten: bool) -> ToClient<'static> {
 fn relay_messages_round_trip() {
     let nearest = Nearest([Some("TOM"), Some("TIM"), None]);
     let reason = Reason::Unknown;
-    let refused = Refused { to: "TAM", id: ID, through: 900, reason, may_have_arrived: true, nearest };
+    let refused =
+        Refused { to: "TAM", id: ID, through: 900, mark: Mark(5), reason, may_have_arrived: true, nearest };
     let receipt = Receipt {
         to: "JACK",
         outbox: OutboxId(1),
@@ -143,9 +144,10 @@ fn reader_refusal_with_other_reason_is_malformed() {
 #[test]
 fn refusal_that_ends_before_it_begins_is_malformed() {
     let nearest = Nearest::default();
+    let reason = Reason::Blocked;
     for (through, is_sound) in [(ID.number - 1, false), (ID.number, true), (u64::MAX, true)] {
         let refused =
-            Refused { to: "TAM", id: ID, through, reason: Reason::Blocked, may_have_arrived: false, nearest };
+            Refused { to: "TAM", id: ID, through, mark: Mark(5), reason, may_have_arrived: false, nearest };
         let mut buf = Vec::new();
         ToClient::Refused(refused).encode(&mut buf);
         assert_eq!(ToClient::decode(&buf).is_ok(), is_sound, "{through}");
