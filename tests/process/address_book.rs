@@ -225,7 +225,7 @@ fn wrong_addresses_are_refused_with_their_reason() {
         ("http://127.0.0.1:8081", "just HOST:PORT, with no http://"),
         ("127.0.0.1:8081/chat", "just HOST:PORT, with no http://"),
         ("中继.example:8081", "the form that begins with xn--"),
-        ("fe80::1%eth0:8081", "an IPv6 address stands in brackets"),
+        ("fe80::1%eth0:8081", "put an IPv6 address in brackets"),
         ("a:b:8081", "must be an IP address or a host name"),
     ] {
         machine.run(&["contacts", "--contacts", "c.toml", "add", "TOM", address]).one_line(2, wanted);

@@ -130,7 +130,7 @@ fn backup_is_private_and_verified_and_replaces_no_file() {
     assert!(done.notices()[0].contains("secret key"), "{done:?}");
     assert_eq!(fs::metadata(machine.path("copy.sqlite")).unwrap().permissions().mode() & 0o777, 0o600);
     machine.run(&backup).one_line(1, "exists already");
-    machine.run(&["relay", "backup", "none/copy", "--data", "kept"]).one_line(1, "no folder for");
+    machine.run(&["relay", "backup", "none/copy", "--data", "kept"]).one_line(1, "no directory for");
     relay.stop().with(0);
     // A stopped relay is copied by the command itself.
     machine.run(&["relay", "--data", "kept", "backup", "other.sqlite"]).with(0).result();

@@ -273,11 +273,9 @@ fn relay_with_failed_sync_exits_74_and_keeps_accepted() {
         let late = machine.run_with(&tom, lines.as_bytes()).with(75);
         assert!(late.out.len() < 120, "the disk did not fail");
         let exited = relay.process.end().with(74);
-        let notices = exited.err.last().unwrap();
-        assert!(
-            exited.without_log().len() == 4 && notices.contains("r/relay.sqlite: disk I/O error (fsync)"),
-            "{exited:?}"
-        );
+        let notices = exited.without_log();
+        let is_cause = |line: &&str| line.contains("r/relay.sqlite: disk I/O error (fsync)");
+        assert!(notices.len() == 4 && notices.iter().any(is_cause), "{exited:?}");
         assert_eq!(faults.heal(), 1, "a failed sync is not repeated");
 
         let relay = machine.relay(&["--data", "r", "--bind", &addr]);
@@ -500,7 +498,7 @@ fn unsynced_state_file_is_named_and_not_used() {
     // The letter is kept if it was committed before the counter failed. No relay is contacted.
     let failed = machine.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]);
     let why = failed.err.iter().find(|line| line.contains("/counter: Input/output error"));
-    assert!([1, 75].contains(&failed.code) && failed.out.is_empty() && why.is_some(), "{failed:?}");
+    assert!([1, 74, 75].contains(&failed.code) && failed.out.is_empty() && why.is_some(), "{failed:?}");
     assert!(faults.heal() > 0);
     machine.send("TOM", "echo", "x").result();
 }
