@@ -138,10 +138,7 @@ impl ChatCommand<'_> {
             match self.take(host, output, now) {
                 Ok(true) => {}
                 Ok(false) => return Ok(ExitStatus::Done),
-                // Its manager stops it in the usual way.
-                Err(end) if self.unattended && end.status == ExitStatus::Interrupted => {
-                    return Ok(ExitStatus::Done);
-                }
+                Err(end) if self.is_stopped_as_service(&end) => return Ok(ExitStatus::Done),
                 Err(end) => return Err(end),
             }
         }
@@ -166,6 +163,12 @@ impl ChatCommand<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a service manager has stopped a relay without input, in the usual way. A relay whose
+    /// window was closed has no input either.
+    fn is_stopped_as_service(&self, end: &Failure) -> bool {
+        self.unattended && end.status == ExitStatus::Interrupted && !has_hung_up()
     }
 
     /// Handles the output of one turn. Returns `false` if stdout has no reader left.

@@ -93,7 +93,7 @@ fn messages_lost_by_restore_are_reported_and_sent_again() {
     machine.send("TOM", "JACK", "three").result();
     let relay = restored(&machine, relay, "copy.sqlite");
     let sent = machine.run(&["--lang", "zh", "send", "--as", "TOM", "JACK", "four"]).with(0);
-    assert!(sent.err.iter().any(|line| line.contains("2 条给 JACK 的消息可能没有送达")), "{sent:?}");
+    assert!(sent.err.iter().any(|line| line.contains("2 条给 JACK 的消息，可能没有送达")), "{sent:?}");
     let listened = machine.run(&["listen", "--as", "JACK", "--count", "4"]).with(0);
     assert_eq!(texts(&listened.out), ["one", "two", "three", "four"]);
     let history = machine.run(&["history", "--as", "TOM"]).with(0);
@@ -134,7 +134,9 @@ fn backup_is_private_and_verified_and_replaces_no_file() {
     relay.stop().with(0);
     // A stopped relay is copied by the command itself.
     machine.run(&["relay", "--data", "kept", "backup", "other.sqlite"]).with(0).result();
-    machine.run(&["relay", "backup", "third", "--data", "nothing"]).one_line(1, "not the folder of a relay");
+    machine
+        .run(&["relay", "backup", "third", "--data", "nothing"])
+        .one_line(1, "is not a relay's data directory");
     assert!(!machine.path("nothing").exists() && !machine.path("third").exists());
 }
 
