@@ -2,10 +2,9 @@
 //!
 //! A running relay makes its backup itself, because only its own connection to the database sees
 //! every commit without starting again. The request and its answers go through the relay's folder
-//! ([`RequestQueue`]). This process then reads the file back.
+//! ([`relay_request`]). This process then reads the file back.
 
 use std::path::{self, Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -14,30 +13,27 @@ use crate::base::{Fingerprint, Phrase, Wall};
 use crate::net;
 use crate::session::Identity;
 use crate::store::{
-    self, Backend, BackupContent, BackupProgress, BackupReply, RelayStore, RequestQueue, RequestStatus,
-    default_data_dir, verify_backup,
+    self, Backend, BackupContent, BackupProgress, BackupReply, IO_PHRASES, default_data_dir, verify_backup,
 };
 use crate::ui::time_format::{TimeFormat, rfc3339};
 
-use super::outcome::{ExitStatus, Failure};
+use super::outcome::Failure;
+use super::relay_request;
 
 /// Longest time without progress. A backup of 1 GiB on a slow disk advances by several percent in
 /// this time; a relay that makes none is stopped or stuck.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Phrases with which a backup can fail. An answer holds the key and the arguments.
-const FAILURES: [&str; 13] = [
+/// Phrases with which a backup can fail, besides those for errors of the system. An answer holds
+/// the key and the arguments.
+const FAILURES: [&str; 10] = [
     "backup-exists",
     "backup-no-folder",
     "backup-busy",
     "backup-stopped",
     "backup-not-here",
-    "store-disk-full",
-    "store-not-permitted",
-    "store-not-folder",
-    "store-io",
     "store-database-damaged",
+    "store-not-database",
     "store-key-missing",
     "store-key-damaged",
     "store-key-open",
@@ -115,64 +111,25 @@ pub(super) fn local(at: Wall) -> String {
     TimeFormat::new(TimeZone::system()).format(at, Wall(0))
 }
 
-/// Returns the failure for a phrase of the store.
+/// Returns the failure for a phrase about a backup.
 fn failure(phrase: Phrase) -> Failure {
-    let status = match phrase.key() {
-        "store-disk-full" | "store-io" => ExitStatus::Disk,
-        "backup-silent" | "backup-busy" | "backup-stopped" => ExitStatus::Later,
-        _ => ExitStatus::Failed,
-    };
-    Failure { status, phrase: Some(phrase) }
+    match phrase.key() {
+        "backup-silent" | "backup-busy" | "backup-stopped" => Failure::later(phrase),
+        _ => phrase.into(),
+    }
 }
 
-/// Makes a backup: through the relay that holds the folder, or in this process if there is none.
-/// Returns the time up to which it is complete.
+/// Makes a backup through the running relay, or in this process if the relay does not run. Returns
+/// the time up to which it is complete.
 fn carry_out(dir: &Path, file: &Path) -> Result<Wall, Failure> {
-    // Opens an existing folder only: another one must not become a relay's.
-    let mut requests = RequestQueue::open_to_ask(dir)?;
-    let mut asked = None;
-    let mut last_answer = String::new();
-    let mut silent = Duration::ZERO;
-    loop {
-        match RelayStore::open(dir, net::seed) {
-            Ok((mut store, _)) => {
-                if let Some(RequestStatus::Answered(answer)) =
-                    asked.map(|id| requests.withdraw(id)).transpose()?
-                    && let Some(result) = finished(&answer)
-                {
-                    return result;
-                }
-                return store.backup(file, net::wall, &mut |_, _| true).map_err(failure);
-            }
-            Err(phrase) if phrase.key() != "relay-busy" => return Err(phrase.into()),
-            Err(busy) if silent >= PROGRESS_WITHIN => {
-                asked.map(|id| requests.withdraw(id)).transpose()?;
-                let pid = busy.args().iter().find(|arg| arg.0 == "pid").map_or("?", |arg| &arg.1);
-                return Err(failure(Phrase::new("backup-silent").with("pid", pid)));
-            }
-            Err(_) => {}
-        }
-        let id = match asked {
-            Some(id) => id,
-            None => *asked.insert(requests.ask_backup(file)?),
-        };
-        match requests.state(id)? {
-            RequestStatus::Answered(answer) => {
-                if let Some(result) = finished(&answer) {
-                    requests.withdraw(id)?;
-                    return result;
-                }
-                if answer != last_answer {
-                    silent = Duration::ZERO;
-                    last_answer = answer;
-                }
-            }
-            RequestStatus::Gone => asked = None,
-            RequestStatus::Waiting => {}
-        }
-        thread::sleep(LOOK_EVERY);
-        silent += LOOK_EVERY;
-    }
+    relay_request::execute(
+        dir,
+        PROGRESS_WITHIN,
+        |requests| requests.ask_backup(file),
+        finished,
+        |mut store, _| store.backup(file, net::wall, &mut |_, _| true).map_err(failure),
+        |pid| failure(Phrase::new("backup-silent").with("pid", pid)),
+    )
 }
 
 /// Returns the result in an answer; `None` while the backup continues.
@@ -207,6 +164,10 @@ pub(super) fn encode(reply: &BackupReply) -> String {
     }
 }
 
+fn failure_keys() -> impl Iterator<Item = &'static str> {
+    FAILURES.into_iter().chain(IO_PHRASES)
+}
+
 /// Parses the output of [`encode`]; `None` for anything else.
 fn decode(answer: &str) -> Option<BackupReply> {
     let (word, rest) = answer.split_once(' ')?;
@@ -219,7 +180,7 @@ fn decode(answer: &str) -> Option<BackupReply> {
         "done" => rest.parse().ok().map(|made| BackupReply::Done(Wall(made))),
         "failed" => {
             let (key, args) = rest.split_once(' ')?;
-            let key = FAILURES.into_iter().find(|known| *known == key)?;
+            let key = failure_keys().find(|known| *known == key)?;
             let args: Vec<(String, String)> = serde_json::from_str(args).ok()?;
             let add = |phrase: Phrase, (name, value): (String, String)| {
                 Some(phrase.with(ARGS.into_iter().find(|known| *known == name)?, value))
@@ -237,7 +198,7 @@ mod tests {
     #[test]
     fn every_reply_reads_back_as_written() {
         let failed = |key| Phrase::new(key).with("file", "/a b\n\"c").with("cause", "完");
-        let replies = FAILURES.map(|key| BackupReply::Failed(failed(key)));
+        let replies: Vec<_> = failure_keys().map(|key| BackupReply::Failed(failed(key))).collect();
         let others = [
             BackupReply::Progress(BackupProgress { done: 3, total: 9 }),
             BackupReply::Done(Wall(7)),
@@ -246,6 +207,8 @@ mod tests {
         for reply in replies.iter().chain(&others) {
             assert_eq!(decode(&encode(reply)).as_ref(), Some(reply));
         }
+        let status = |key| failure(failed(key)).status as u8;
+        assert_eq!([status("store-read-only"), status("backup-busy"), status("backup-exists")], [74, 75, 1]);
         for wrong in ["", "done", "done x", "failed other []", "failed backup-busy {}", "copied 1"] {
             assert_eq!(decode(wrong), None, "{wrong}");
         }

@@ -31,8 +31,7 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> CommandResult
     let book = location.load()?;
     let name = match setup.name(&book)? {
         Some(name) => name,
-        None if question::can_ask() => question::ask_name(setup)?,
-        None => return Err(Failure::usage(Phrase::new("name-not-given"))),
+        None => question::ask_name(setup)?,
     };
     let target = contact.map(|text| book.resolve(text)).transpose()?;
     let target = target.map(|who| ResolvedContact { label: who.label, relay: who.relay, member: who.member });

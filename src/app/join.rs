@@ -79,8 +79,7 @@ fn name_of(setup: &Setup, book: &AddressBook, invite: &Invite) -> Result<Name, F
         (None, Some(name)) => Ok(name.clone()),
         (None, None) => match &book.me {
             Some(me) => Ok(me.clone()),
-            None if question::can_ask() => question::ask_name(setup),
-            None => Err(Failure::usage(Phrase::new("name-not-given"))),
+            None => question::ask_name(setup),
         },
     }
 }

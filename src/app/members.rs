@@ -6,7 +6,6 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -20,22 +19,18 @@ use crate::relay::{
     Command, Config, Event, INVITATIONS_MAX, Invitation, InvitationId, Limits, OperatorOutcome,
     OperatorRequest, Relay,
 };
-use crate::store::{
-    Backend, Fault, MemberListing, RelayAddress, RelayAddresses, RelayState, RelayStore, RequestQueue,
-    RequestStatus,
-};
+use crate::store::{Backend, Fault, MemberListing, RelayAddress, RelayAddresses, RelayState, RelayStore};
 use crate::store::{default_data_dir, members_list};
 use crate::ui::time_format::{TimeFormat, rfc3339};
 use crate::ui::{Strings, json};
 use crate::wire::message::NameReason;
 
 use super::operator_requests::read_outcome;
-use super::{ExitStatus, Failure, print, relay_addresses, say};
+use super::{ExitStatus, Failure, print, relay_addresses, relay_request, say};
 
 /// Time limit for an answer of a running relay, which takes milliseconds. A slower one is stopped
 /// or stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Action of the operator.
 #[derive(Clone, Debug)]
@@ -212,57 +207,22 @@ fn done(outcome: OperatorOutcome, dir: &Path, name: Option<&Name>) -> Result<(),
     Err(other.map_or(phrase.clone(), |other| phrase.with("other", other)).into())
 }
 
-/// Executes a request: through the relay that holds the folder, or in this process if there is
-/// none.
+/// Executes a request through the running relay, or in this process if the relay does not run.
 fn carry_out(dir: &Path, request: &OperatorRequest) -> Result<OperatorOutcome, Failure> {
-    // Opens an existing folder only: another one must not become a relay's.
-    let mut requests = RequestQueue::open_to_ask(dir)?;
-    let mut asked = None;
-    let mut waited = Duration::ZERO;
-    loop {
-        match RelayStore::open(dir, net::seed) {
-            Ok((store, state)) => {
-                // The relay may have executed it just before it ended.
-                return match asked.map(|id| requests.withdraw(id)).transpose()? {
-                    Some(RequestStatus::Answered(answer)) => read(&answer, dir),
-                    _ => Ok(alone(store, state, request)?),
-                };
-            }
-            Err(phrase) if phrase.key() != "relay-busy" => return Err(phrase.into()),
-            Err(busy) if waited >= ANSWER_WITHIN => {
-                return match asked.map(|id| requests.withdraw(id)).transpose()? {
-                    Some(RequestStatus::Answered(answer)) => read(&answer, dir),
-                    _ => Err(silent(&busy, dir).into()),
-                };
-            }
-            Err(_) => {}
-        }
-        let id = match asked {
-            Some(id) => id,
-            None => *asked.insert(requests.ask(request)?),
-        };
-        match requests.state(id)? {
-            RequestStatus::Answered(answer) => {
-                requests.withdraw(id)?;
-                return read(&answer, dir);
-            }
-            RequestStatus::Gone => asked = None,
-            RequestStatus::Waiting => {}
-        }
-        thread::sleep(LOOK_EVERY);
-        waited += LOOK_EVERY;
-    }
+    relay_request::execute(
+        dir,
+        ANSWER_WITHIN,
+        |requests| requests.ask(request),
+        |answer| Some(read(answer, dir)),
+        |store, state| Ok(alone(store, state, request)?),
+        |pid| Phrase::new("members-silent").with("pid", pid).with("folder", dir.display()).into(),
+    )
 }
 
 fn read(answer: &str, dir: &Path) -> Result<OperatorOutcome, Failure> {
     let file: PathBuf = dir.join("requests.sqlite");
     let unknown = || Phrase::new("store-database-damaged").with("file", file.display()).with("cause", answer);
     Ok(read_outcome(answer).ok_or_else(unknown)?)
-}
-
-fn silent(busy: &Phrase, dir: &Path) -> Phrase {
-    let pid = busy.args().iter().find(|arg| arg.0 == "pid").map_or("?", |arg| &arg.1);
-    Phrase::new("members-silent").with("pid", pid).with("folder", dir.display())
 }
 
 /// Runs a relay's core without a network until the request is executed, and with it the

@@ -31,6 +31,7 @@ mod relay;
 mod relay_addresses;
 mod relay_console;
 mod relay_meter;
+mod relay_request;
 mod send;
 mod server;
 mod setup;

@@ -85,6 +85,8 @@ impl OperatorLog {
                 let why = self.strings.say(why);
                 self.write(Level::Warn, &Phrase::new("relay-log-disk").with("why", why));
             }
+            // Its result is printed.
+            ServerNews::HangUp => {}
             ServerNews::Recovered => self.write(Level::Info, &Phrase::new("relay-log-disk-over")),
             ServerNews::Meter(MeterReport::Totals(totals)) => {
                 self.write(Level::Info, &totals_phrase(totals, &self.strings));
@@ -147,7 +149,7 @@ impl OperatorLog {
                 let phrase = Phrase::new("relay-log-signed-out").with("name", name);
                 self.limited(Level::Debug, LineKind::Session, &phrase);
             }
-            Event::Answered { .. } | Event::HangUp | Event::Stopped => {}
+            Event::Answered { .. } | Event::Stopped => {}
         }
     }
 

@@ -7,7 +7,7 @@ use crate::base::{Carrier, Phrase, Tick};
 use crate::client::{Carriers, Command, ConnectFailure, Event, RelayConfig};
 use crate::ui::notice;
 
-use super::client_host::{ClientHost, FrontendInput, TurnOutput};
+use super::client_host::{ClientHost, TurnOutput};
 use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
 
 /// Time after which an unanswered probe counts as lost.
@@ -192,8 +192,8 @@ impl PingCommand {
                 _ => {}
             }
         }
-        if self.output.inputs.drain(..).any(|input| matches!(input, FrontendInput::End)) {
-            return Err(Failure::silent(ExitStatus::Interrupted));
+        if let Some(end) = self.output.inputs.drain(..).find_map(|input| input.end()) {
+            return Err(end);
         }
         Ok(now.tick)
     }

@@ -75,8 +75,12 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
 /// Asks for the user's name until the answer is one. The answer is not stored.
 ///
 /// # Errors
-/// `name-not-given` at the end of input, and those of [`ask`].
+/// `name-not-given` if the user cannot be asked or the input ends, and those of [`ask`].
 pub(super) fn ask_name(setup: &Setup) -> Result<Name, Failure> {
+    let not_given = || Failure::usage(Phrase::new("name-not-given"));
+    if !can_ask() {
+        return Err(not_given());
+    }
     while let Some(line) = ask(&setup.strings, &Phrase::new("name-ask"), false)? {
         match line.trim() {
             "" => {}
@@ -86,7 +90,7 @@ pub(super) fn ask_name(setup: &Setup) -> Result<Name, Failure> {
             },
         }
     }
-    Err(Failure::usage(Phrase::new("name-not-given")))
+    Err(not_given())
 }
 
 /// Whether the user can be asked: standard input and standard error are a terminal.

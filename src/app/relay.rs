@@ -75,9 +75,9 @@ pub fn relay(options: &RelayOptions, strings: &Arc<Strings>) -> CommandResult {
         relay_console::register(&guests.to, &dir, &mut store, &mut state)?;
     }
     let on_signal: fn(Signal) -> Option<Command> = match at_desk {
-        // The operator's client handles the other signals, and stops the relay.
-        Some(_) => |signal| (signal == Signal::HangUp).then_some(Command::HangUp),
-        None => |signal| Some(if signal == Signal::HangUp { Command::HangUp } else { Command::Stop }),
+        // The operator's client handles signals, and stops the relay.
+        Some(_) => |_| None,
+        None => |signal| (signal != Signal::HangUp).then_some(Command::Stop),
     };
     let conns = if bound.tcp.is_empty() { 0 } else { options.limits.conns };
     if let Some(few) = files::raise_limit(files::promised(conns)) {
@@ -115,7 +115,7 @@ fn serve(
     let operators = operators.map_err(|why| say(strings, &why)).ok();
     let hung_up = Arc::new(AtomicBool::new(false));
     let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
-    let mut teller = Teller {
+    let mut news_handler = NewsHandler {
         log: OperatorLog::new(strings, dir, log_level(at_desk.is_some())),
         operators,
         announcement: announcement.clone(),
@@ -130,12 +130,12 @@ fn serve(
             data: relay_console::data_of(dir),
             reach: reachable(server.udp_addr()),
         };
-        teller.log.start(&start);
-        return relay_console::answer(console, strings, server, ready, move |news| teller.tell(news));
+        news_handler.log.start(&start);
+        return relay_console::answer(console, strings, server, ready, move |news| news_handler.handle(news));
     }
     ready()?;
-    teller.log.start(&start);
-    match server.run(|news| teller.tell(news)) {
+    news_handler.log.start(&start);
+    match server.run(|news| news_handler.handle(news)) {
         Ok(()) if hung_up.load(Ordering::Relaxed) => Ok(ExitStatus::Interrupted),
         Ok(()) => Ok(ExitStatus::Done),
         Err(phrase) => Err(Failure { status: ExitStatus::Disk, phrase: Some(phrase) }),
@@ -168,7 +168,7 @@ fn announce(announcement: &Announcement, reach: &RelayAddresses) -> Result<(), F
 }
 
 /// Reports a running relay's news to its operator.
-struct Teller {
+struct NewsHandler {
     log: OperatorLog,
     operators: Option<OperatorRequests>,
     announcement: Announcement,
@@ -177,8 +177,8 @@ struct Teller {
     hung_up: Arc<AtomicBool>,
 }
 
-impl Teller {
-    fn tell(&mut self, news: ServerNews) {
+impl NewsHandler {
+    fn handle(&mut self, news: ServerNews) {
         self.log.handle(&news);
         match news {
             ServerNews::Event(Event::Answered { id, outcome }) => {
@@ -187,11 +187,11 @@ impl Teller {
                 }
             }
             // The user has closed the window in which the relay ran.
-            ServerNews::Event(Event::HangUp) if has_hung_up() => {
+            ServerNews::HangUp if has_hung_up() => {
                 self.hung_up.store(true, Ordering::Relaxed);
                 self.stop.command(Command::Stop);
             }
-            ServerNews::Event(Event::HangUp) => self.announcement.renew(),
+            ServerNews::HangUp => self.announcement.renew(),
             _ => {}
         }
     }

@@ -42,7 +42,7 @@ pub struct Totals {
 pub enum FloodKind {
     /// Datagrams that are no packet of a session.
     Datagrams,
-    /// First handshake messages, so many that the relay asks for proof of their address.
+    /// First handshake messages from unproven addresses: the relay asks for a proof of the address.
     Handshakes,
     /// TCP connections beyond a limit.
     Connections,

@@ -21,6 +21,8 @@ pub enum ServerNews {
     Trouble(Phrase),
     /// The store works again.
     Recovered,
+    /// The process received SIGHUP: what was read at the start should be read again.
+    HangUp,
     /// Totals, or news of a flood.
     Meter(MeterReport),
     /// The disk has failed, and the relay ends. The cause is the result of [`RelayServer::run`].
@@ -180,6 +182,9 @@ impl RelayServer {
             }
             _ => {}
         });
+        if self.net.take_hang_up() {
+            tell(ServerNews::HangUp);
+        }
         self.refused.drain(..).for_each(|ticket| self.net.loop_handle().not_committed(ticket));
         while let Ok(trouble) = self.trouble.try_recv() {
             match trouble {

@@ -6,7 +6,7 @@ use crate::base::{Fingerprint, HostPort, Phrase, PublicKey};
 use crate::client::{Command, Event, RelayConfig};
 use crate::ui::notice;
 
-use super::client_host::{ClientHost, FrontendInput, TurnOutput, tell_pins_changed};
+use super::client_host::{ClientHost, TurnOutput, tell_pins_changed};
 use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
 
 /// Time limit for a relay to send and prove its key.
@@ -105,8 +105,8 @@ fn ask_key(setup: &Setup, config: &RelayConfig) -> Result<PublicKey, Failure> {
                 _ => {}
             }
         }
-        if output.inputs.iter().any(|input| matches!(input, FrontendInput::End)) {
-            return Err(Failure::silent(ExitStatus::Interrupted));
+        if let Some(end) = output.inputs.drain(..).find_map(|input| input.end()) {
+            return Err(end);
         }
         if now.tick >= end {
             return Err(notice::connect_failure(&config.addr, &crate::client::ConnectFailure::Silent).into());

@@ -457,7 +457,7 @@ impl Core for Client {
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
             Input::SendRefused(path, why) => {
                 let change = |connection: &mut RelayConnection| {
-                    connection.handle_send_refused(now, &mut self.ctx, (path, why), out)
+                    connection.handle_send_refused(now, &mut self.ctx, path, why, out)
                 };
                 self.connections.each_of(|connection| connection.has_path(path), change);
             }

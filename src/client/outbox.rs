@@ -95,7 +95,7 @@ pub(super) struct NextLetter<'a> {
 pub(super) struct ReceiptQuery<'a> {
     pub(super) to: &'a Name,
     pub(super) outbox: OutboxId,
-    /// The last letter that is accepted and not delivered; 0 if there is none.
+    /// The last letter that is accepted and not delivered, or 0.
     pub(super) accepted: u64,
     /// The last letter before all of those in the outbox.
     pub(super) settled: u64,

@@ -8,6 +8,7 @@ use mio::Token;
 
 use super::conns::Accepted;
 use super::loop_handle::{InjectedInput, input_of};
+use super::signals::Signal;
 use super::stats::LogKind;
 use super::tcp::{ConnOutput, ReadStop};
 use super::{FIRST_CONN, FIRST_LISTENER, FIRST_UDP, Net, SIGNALS, Source, Timer, WAKER};
@@ -104,6 +105,7 @@ impl<C: Send + 'static> Net<C> {
                 if let (Some(signals), Some(on_signal)) = (&mut self.signals, self.on_signal) {
                     for signal in signals.pending() {
                         self.last_signal = Some(signal);
+                        self.hung_up |= signal == Signal::HangUp;
                         self.ctx.inputs.extend(on_signal(signal).map(Input::Command));
                     }
                 }

@@ -76,8 +76,8 @@ pub struct NetConfig<C> {
     /// Whether to bind a UDP socket to a free port when the first datagram for its address family
     /// is sent.
     pub udp_on_demand: bool,
-    /// Addresses to listen on for TCP. Port 0 means the port of the first UDP socket, or a free
-    /// port if there is none.
+    /// Addresses to listen on for TCP. Port 0 means the port of the first UDP socket; without one,
+    /// a free port.
     pub tcp: Vec<SocketAddr>,
     /// Maximum TCP connections. Further ones are closed on arrival. The core has finer limits.
     pub connections_max: usize,
@@ -166,6 +166,7 @@ pub struct Net<C> {
     signals: Option<Signals>,
     on_signal: Option<fn(Signal) -> Option<C>>,
     last_signal: Option<Signal>,
+    hung_up: bool,
     address_monitor: AddressMonitor,
     on_network_change: Option<fn() -> C>,
     tx_batch: TxBatch,
@@ -228,6 +229,7 @@ impl<C: Send + 'static> Net<C> {
             signals: None,
             on_signal: config.on_signal,
             last_signal: None,
+            hung_up: false,
             address_monitor: AddressMonitor::default(),
             on_network_change: config.on_network_change,
             tx_batch: TxBatch::default(),
@@ -281,6 +283,11 @@ impl<C: Send + 'static> Net<C> {
     /// Returns the counters since the start.
     pub fn stats(&self) -> Stats {
         self.ctx.stats
+    }
+
+    /// Whether SIGHUP has come since the last call.
+    pub fn take_hang_up(&mut self) -> bool {
+        std::mem::take(&mut self.hung_up)
     }
 
     /// Returns the last signal that the process received here.

@@ -120,7 +120,7 @@ impl Relay {
                 is_news = self.handle_read(now.tick, slot, from, outbox, through, out);
             }
             Ok(Some(ToRelay::QueryReceipt { to, outbox, accepted, settled })) => {
-                self.handle_lost(now.tick, slot, (to, outbox), LostLetters { accepted, settled }, out);
+                self.handle_lost(now.tick, slot, to, outbox, LostLetters { accepted, settled }, out);
                 self.handle_receipt_query(slot, to, outbox);
             }
             Ok(Some(ToRelay::RefusalReceived { to, id })) => {

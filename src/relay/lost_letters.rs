@@ -78,7 +78,8 @@ impl Relay {
         &mut self,
         now: Tick,
         slot: SessionSlot,
-        (to, outbox): (&str, OutboxId),
+        to: &str,
+        outbox: OutboxId,
         known: LostLetters,
         out: &mut Out,
     ) {

@@ -120,8 +120,6 @@ const OVERSLEPT: Duration = Duration::from_secs(1);
 pub enum Command {
     /// Closes every session in order; answered by [`Event::Stopped`].
     Stop,
-    /// The process received SIGHUP; answered by [`Event::HangUp`]. Changes nothing here.
-    HangUp,
     /// A request of the operator; answered by [`Event::Answered`].
     Request {
         /// Identifies the request in its answer.
@@ -181,8 +179,6 @@ pub enum Event {
     },
     /// Every session has been asked to close.
     Stopped,
-    /// The process received SIGHUP: files that are read at the start should be read again.
-    HangUp,
     /// Result of a request of the operator.
     Answered {
         /// Identifies the request.
@@ -462,7 +458,6 @@ impl Core for Relay {
             Input::NotCommitted(ticket) => self.handle_stored_record(now, ticket, false, out),
             Input::Rows(ticket, rows) => self.handle_rows(now, ticket, rows, out),
             Input::Command(Command::Stop) => self.stop(now, out),
-            Input::Command(Command::HangUp) => out.show(Event::HangUp),
             Input::Command(Command::Request { id, request }) => self.handle_request(now, id, request, out),
             Input::PathOpened { .. }
             | Input::SendRefused(..)

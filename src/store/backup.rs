@@ -48,6 +48,7 @@ const PAGES_MIN: i32 = 16;
 const PAGES_MAX: i32 = 256;
 /// Mode of a copy: it holds the relay's private key.
 const FILE_MODE: u32 = 0o600;
+
 /// The relay's secrets that are not in its database.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub(super) struct Secrets {

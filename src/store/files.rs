@@ -41,7 +41,18 @@ pub fn default_data_dir() -> Result<PathBuf, Phrase> {
     Ok(strategy.data_dir().join("queqiao"))
 }
 
-/// Returns the phrase for a system error at `path`.
+/// Keys of the phrases for errors of the system.
+pub const IO_PHRASES: [&str; 7] = [
+    "store-link",
+    "store-no-files",
+    "store-read-only",
+    "store-disk-full",
+    "store-not-permitted",
+    "store-not-folder",
+    "store-io",
+];
+
+/// Returns the phrase for a system error at `path`: one of [`IO_PHRASES`].
 pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
     let file = path.display();
     match Errno::from_io_error(error) {
@@ -196,6 +207,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -316,5 +328,7 @@ mod tests {
             assert_eq!(phrase.key(), key, "{errno}");
             assert_eq!(phrase.args()[0].1, "/d/f", "{errno}");
         }
+        let keys: BTreeSet<&str> = table.iter().map(|row| row.1).collect();
+        assert_eq!(keys, BTreeSet::from(IO_PHRASES));
     }
 }

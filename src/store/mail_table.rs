@@ -353,7 +353,7 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, P
     Ok(PersistedMail { clock, last_seq, waiting, watermarks: marks, refusals, outboxes, sessions, restored })
 }
 
-/// Returns the highest sequence number of a letter on disk, 0 if there is none.
+/// Returns the highest sequence number of a letter on disk, or 0.
 pub(super) fn last_seq(db: &Connection) -> rusqlite::Result<u64> {
     db.query_row("SELECT ifnull(max(id), 0) FROM letters", [], |row| unsigned(row, 0))
 }

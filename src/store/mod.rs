@@ -43,7 +43,7 @@ mod waiting_counts_table;
 mod worker;
 
 pub use archive::{Archive, RequestOutcome, UnreadLetter};
-pub use files::default_data_dir;
+pub use files::{IO_PHRASES, default_data_dir};
 pub use forget::{EraseCounts, EraseFilter, Eraser};
 pub use lock::is_held;
 pub use member::{ClientState, MemberStore, member_dir, member_dirs};

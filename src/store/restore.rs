@@ -58,7 +58,7 @@ pub fn verify_backup(file: &Path) -> Result<BackupContent, Phrase> {
 /// Restores a relay into `dir`, which must be empty or missing. `seed` provides random values.
 ///
 /// The new relay has the members, letters and key of the backup. It gets another reset id, and
-/// hints of sessions are dropped: a session index of the earlier relay is none of this one.
+/// hints of sessions are dropped, because this relay has no sessions of the earlier one.
 ///
 /// # Errors
 /// Returns `restore-not-empty` (`folder`), or a phrase as [`verify_backup`]. The folder is then as

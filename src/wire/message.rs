@@ -12,7 +12,7 @@
 //! | 0x01 | control | sign-in | `name`; or `name invite_len(1) invite flags(1) features(4)`. `invite` is the secret of an invitation, or empty. Flag 1: a block list follows; deliver no letter before its last part. Flag 2: the outbox of the client's letters precedes `features` ([`OutboxMark`]). See [`super::features`] |
 //! | 0x02 | control | stored | `name` of the sender, `outbox(8) through(8) mark(4) flags(1)`: the recipient has every letter up to `through` that was numbered under `mark` or a lower one. Flag 1: report it to the sender at the next full second, see below |
 //! | 0x03 | control | read | `name` of the sender, `outbox(8) through(8)`: the user has seen every letter up to `through` |
-//! | 0x04 | control | query receipt | `name` of a recipient, `outbox(8) accepted(8) settled(8)`: requests a receipt for the letters to this recipient, and every refusal still pending. `accepted`: the last letter that the client knows to be accepted and not delivered, 0 if there is none. `settled`: the client knows what became of every letter up to this one |
+//! | 0x04 | control | query receipt | `name` of a recipient, `outbox(8) accepted(8) settled(8)`: requests a receipt for the letters to this recipient, and every refusal still pending. `accepted`: the last letter that the client knows to be accepted and not delivered, or 0. `settled`: the client knows what became of every letter up to this one |
 //! | 0x05 | control | refusal received | `name` of a recipient, `outbox(8) number(8)`: the client knows that this letter was refused |
 //! | 0x06 | control | block list, allow list | `flags(1)` and any number of `name`s. Letters of blocked senders are refused as `blocked`. Flag 1: first part of a list. Flag 2: last part. Flag 4: an allow list, accept letters from these names only, for this session. Without flag 4: a block list, accept no letters from these names; it is persistent. Its last part puts this list, and an allow list before it, into effect |
 //! | 0x07 | control | mark | `outbox(8) mark(4) token(4)`: from this message on, the relay recognises copies of the outbox by these values, as if the sign-in had held them; see [`OutboxMark`] |
@@ -247,7 +247,7 @@ pub enum ToRelay<'a> {
         to: &'a str,
         /// The outbox.
         outbox: OutboxId,
-        /// The last letter known as accepted and not as delivered; 0 if there is none.
+        /// The last letter known as accepted and not as delivered, or 0.
         accepted: u64,
         /// The client knows what became of every letter up to this one.
         settled: u64,

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{Machine, Process, Relay, relay_with_members};
+use crate::harness::{Machine, Process, Relay, relay_with_members, socket};
 use crate::terminal::Terminal;
 
 /// Starts the program with a signal ignored, as `nohup` and shell scripts do.
@@ -41,6 +41,22 @@ fn member_survives_hangup_ignored_at_start() {
     machine.send("JACK", "TOM", "still there").with(0);
     assert!(tom.out().ends_with("still there"));
     tom.terminate().with(130);
+}
+
+/// The commands have no frontend of their own, and wait for a relay that stays silent.
+#[test]
+fn hangup_ends_commands_that_wait_for_relay() {
+    let machine = Machine::new();
+    let silent = socket();
+    let relay = silent.local_addr().unwrap().to_string();
+    for args in [["ping", "--udp", relay.as_str()], ["trust", "--udp", relay.as_str()]] {
+        let mut command = machine.command(&args);
+        command.env("RUST_LOG", "debug");
+        let mut process = Process::start(command);
+        process.until_err(&relay);
+        process.signal(Signal::HUP);
+        process.end().with(130);
+    }
 }
 
 // faults.md: R82

@@ -47,6 +47,7 @@ impl ConnectionLog {
                 }
             }
             Input::SendRefused(path, why) => tell!("{} refuses packets: {why:?}", self.place(*path)),
+            Input::Unresolved(host) => tell!("no name server answers for {host}"),
             Input::Resolved(host, addrs) if addrs.is_empty() => tell!("{host} has no address"),
             Input::Resolved(host, addrs) => tell!("{host} has the addresses {addrs:?}"),
             _ => {}

@@ -91,7 +91,7 @@ fn play(mut host: ClientHost, who: &Name, events: &Sender<DemoEvent>, replies: &
             // On a terminal there is no receiver: the user sees the letters themselves.
             let _ = events.send(DemoEvent { who: who.clone(), event });
         }
-        if output.inputs.drain(..).any(|input| matches!(input, FrontendInput::End)) {
+        if output.inputs.drain(..).any(|input| input.end().is_some()) {
             return host.leave();
         }
     }

@@ -9,7 +9,7 @@ use crate::wire::message::Reason;
 use super::{Conversation, Outbox, Refusal};
 
 impl Outbox {
-    /// Queues a query, which says which letters the relay need not expect any more.
+    /// Queues a query. It reports the letters that the relay need not expect any more.
     pub(super) fn query_again(&mut self, to: &Name) {
         if !self.queries.contains(to) {
             self.queries.push(to.clone());
@@ -18,7 +18,7 @@ impl Outbox {
 }
 
 impl Conversation {
-    /// Returns the last letter that is accepted and not delivered; 0 if there is none.
+    /// Returns the last letter that is accepted and not delivered, or 0.
     pub(super) fn last_accepted(&self) -> u64 {
         self.letters.iter().rev().find(|letter| letter.accepted).map_or(0, |letter| letter.number)
     }

@@ -69,7 +69,8 @@ impl RelayConnection {
         &mut self,
         now: Now,
         ctx: &mut ClientContext,
-        (path, why): (Path, PathError),
+        path: Path,
+        why: PathError,
         out: &mut Out,
     ) {
         if self.peer.as_ref().and_then(Peer::path) == Some(path) && ctx.carriers == Carriers::Auto {

@@ -9,7 +9,7 @@ use crate::relay::limits::source;
 use super::echo::echo;
 use super::guest::GuestReply;
 use super::line_splitter::LINE_MAX;
-use super::raw_input::{Alien, RawInput, alien};
+use super::raw_input::{OtherProtocol, RawInput, other_protocol};
 use super::text::{Charset, GuestEncoding};
 use super::words::{self, BYE, Line};
 use super::{Guests, PendingGuestAction, admission, for_echo, greet};
@@ -50,7 +50,7 @@ impl Guests {
         }
         let line = words::without_end(bytes);
         let admitted = match class {
-            _ if alien(line, class.is_none()).is_some() => false,
+            _ if other_protocol(line, class.is_none()).is_some() => false,
             Some(class) => line.is_empty() || self.admission.admit_guest(now, class),
             None if line.is_empty() => return,
             None => self.admission.admit_stranger(now, from),
@@ -64,14 +64,15 @@ impl Guests {
         if class.is_none() {
             self.insert(now, path, from, None);
         }
-        self.take_datagram(now, path, (charset, wide), bytes, out);
+        self.take_datagram(now, path, charset, wide, bytes, out);
     }
 
     fn take_datagram(
         &mut self,
         now: Tick,
         path: Path,
-        (charset, wide): (Charset, Option<Charset>),
+        charset: Charset,
+        wide: Option<Charset>,
         bytes: &[u8],
         out: &mut Out,
     ) {
@@ -106,9 +107,9 @@ impl Guests {
                 reply_echo(path, charset, wide, text, out);
                 continue;
             }
-            if let Some(alien) = alien(&letter, !guest.is_heard) {
+            if let Some(protocol) = other_protocol(&letter, !guest.is_heard) {
                 self.refused += 1;
-                if alien == Alien::Http {
+                if protocol == OtherProtocol::Http {
                     out.send(path, http_answer(&self.rules.texts.no_web).as_bytes());
                 }
                 return self.close(path);

@@ -1,5 +1,5 @@
 //! Bytes of a guest on their way to UTF-8 or GBK: telnet commands are left out, UTF-16 becomes
-//! UTF-8. Also recognizes what is no plain text.
+//! UTF-8. It also recognizes input that is not plain text.
 //!
 //! The byte 0xFF begins no character of UTF-8 or GBK, so leaving out telnet commands (RFC 854)
 //! changes no text. UTF-16 shows itself by its byte order mark or by the zero bytes of ASCII.
@@ -126,26 +126,26 @@ fn wide_charset(bytes: &[u8]) -> Option<Charset> {
     }
 }
 
-/// Something that is no plain text.
+/// Kind of an input that is not plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Alien {
+pub(super) enum OtherProtocol {
     /// A request of HTTP.
     Http,
-    /// Another protocol, or bytes that are no text, such as a TLS hello.
-    Other,
+    /// Another protocol, or other bytes, such as a TLS hello.
+    Unknown,
 }
 
 /// Recognizes input of another protocol. `is_first`: it is the first of its guest, where a greeting
 /// or a request would be.
-pub(super) fn alien(text: &[u8], is_first: bool) -> Option<Alien> {
+pub(super) fn other_protocol(text: &[u8], is_first: bool) -> Option<OtherProtocol> {
     // No text has a zero byte, and none begins with another byte that no key of a terminal sends.
     let is_greeting = matches!(text.first(), Some(0..=6 | 0x0e..=0x19 | 0x1c..=0x1f));
     if text.contains(&0) || is_first && is_greeting {
-        return Some(Alien::Other);
+        return Some(OtherProtocol::Unknown);
     }
     let line = text.split(|byte| *byte == b'\n').next().filter(|_| is_first)?.trim_ascii();
     if line.starts_with(b"SSH-") || line.starts_with(b"PROXY TCP") {
-        return Some(Alien::Other);
+        return Some(OtherProtocol::Unknown);
     }
     let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
     let [method, _, version] = words[..] else { return None };
@@ -153,8 +153,8 @@ pub(super) fn alien(text: &[u8], is_first: bool) -> Option<Alien> {
         && method.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-');
     match version {
         _ if !is_method => None,
-        version if version.starts_with(b"HTTP/") => Some(Alien::Http),
-        b"SIP/2.0" | b"RTSP/1.0" | b"RTSP/2.0" => Some(Alien::Other),
+        version if version.starts_with(b"HTTP/") => Some(OtherProtocol::Http),
+        b"SIP/2.0" | b"RTSP/1.0" | b"RTSP/2.0" => Some(OtherProtocol::Unknown),
         _ => None,
     }
 }
@@ -201,8 +201,8 @@ mod tests {
         let http: [&[u8]; 4] =
             [b"GET / HTTP/1.1\r\n", b"POST /a?b HTTP/1.0", b"PRI * HTTP/2.0\r\n\r\n", b"M-SEARCH * HTTP/1.1"];
         for line in http {
-            assert_eq!(alien(line, true), Some(Alien::Http));
-            assert_eq!(alien(line, false), None, "a text about it");
+            assert_eq!(other_protocol(line, true), Some(OtherProtocol::Http));
+            assert_eq!(other_protocol(line, false), None, "a text about it");
         }
         let others: [&[u8]; 5] = [
             b"\x16\x03\x01\x02\x00\x01",
@@ -211,8 +211,8 @@ mod tests {
             b"OPTIONS sip:nm SIP/2.0\r\n",
             b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
         ];
-        assert!(others.iter().all(|line| alien(line, true) == Some(Alien::Other)));
-        assert_eq!(alien(b"\x02left", false), None, "shown as an escape");
+        assert!(others.iter().all(|line| other_protocol(line, true) == Some(OtherProtocol::Unknown)));
+        assert_eq!(other_protocol(b"\x02left", false), None, "shown as an escape");
         let texts: [&[u8]; 6] = [
             b"hello\r\n",
             b"GET it",
@@ -222,7 +222,7 @@ mod tests {
             "你好 HTTP/1.1".as_bytes(),
         ];
         for text in texts {
-            assert_eq!(alien(text, true), None, "{text:?}");
+            assert_eq!(other_protocol(text, true), None, "{text:?}");
         }
     }
 }
