@@ -223,7 +223,7 @@ fn warn_of_unknown_recipient(guests: Option<&GuestRules>, state: &RelayState, st
         && !to.is_reserved()
         && !state.members.iter().any(|member| member.0 == *to)
     {
-        say(strings, &Phrase::new("relay-guests-nobody").with("name", to));
+        say(strings, &Phrase::new("relay-guests-unregistered").with("name", to));
     }
 }
 

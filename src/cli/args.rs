@@ -79,18 +79,26 @@ impl ClientArgs {
     }
 }
 
+/// The flag of the commands that print in colour.
 #[derive(Debug, ClapArgs)]
-pub(super) struct DemoArgs {
-    #[command(flatten)]
-    pub(super) common: ClientArgs,
+pub(super) struct ColorArgs {
     #[arg(
-        long,
+        id = "color",
+        long = "color",
         value_name = "auto|always|never",
         default_value = "auto",
         env = "QUEQIAO_COLOR",
         ignore_case = true
     )]
-    pub(super) color: ColorChoice,
+    choice: ColorChoice,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct DemoArgs {
+    #[command(flatten)]
+    pub(super) common: ClientArgs,
+    #[command(flatten)]
+    pub(super) color: ColorArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -207,9 +215,9 @@ pub(super) enum ColorChoice {
     Never,
 }
 
-impl From<ColorChoice> for Color {
-    fn from(choice: ColorChoice) -> Color {
-        match choice {
+impl From<ColorArgs> for Color {
+    fn from(args: ColorArgs) -> Color {
+        match args.choice {
             ColorChoice::Auto => Color::Auto,
             ColorChoice::Always => Color::Always,
             ColorChoice::Never => Color::Never,
@@ -228,14 +236,8 @@ pub(super) struct ChatArgs {
     line: bool,
     #[arg(long, env = "QUEQIAO_CONTACTS_ONLY", value_parser = yes_or_no())]
     pub(super) contacts_only: bool,
-    #[arg(
-        long,
-        value_name = "auto|always|never",
-        default_value = "auto",
-        env = "QUEQIAO_COLOR",
-        ignore_case = true
-    )]
-    pub(super) color: ColorChoice,
+    #[command(flatten)]
+    pub(super) color: ColorArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -556,7 +556,7 @@ guest-closed = You ended the conversation with [{ $who }]
 chat-incoming-guest = Message from { $who } (a guest) [{ $via }] { $time }:{" "}
 refused-guest-gone = Not delivered: guest { $who } has left
 send-guest-confirms-nothing = handed to the guest; guests send no receipts, so delivery cannot be confirmed
-relay-guests-nobody = { $name } is not registered yet; until { $name } signs in for the first time, messages from guests have no recipient
+relay-guests-unregistered = { $name } is not registered yet; until { $name } signs in for the first time, messages from guests have no recipient
 
 ## Members
 

@@ -525,7 +525,7 @@ guest-closed = 你已结束与 [{ $who }] 的对话
 chat-incoming-guest = 来自访客 { $who } [{ $via }] { $time } 的一条消息：
 refused-guest-gone = 未送达：访客 { $who } 已离开
 send-guest-confirms-nothing = 中继已交给访客；访客不发送回执，无法确认是否收到
-relay-guests-nobody = { $name } 尚未在此注册；在其首次登录之前，访客的消息无人接收
+relay-guests-unregistered = { $name } 尚未在此注册；在其首次登录之前，访客的消息无人接收
 
 ## 成员
 
