@@ -393,7 +393,9 @@ impl RelayConnection {
         ctx: &mut ClientContext,
         out: &mut Out,
     ) {
-        // Fallback connection and validation belong to the previous path.
+        // Fallback connection and validation belong to the previous path. A rekey may have ended on
+        // the fallback.
+        self.path_manager.fallback.take_if(|fallback| Path::Tcp(fallback.conn) == path);
         self.close_fallback(ctx, out);
         self.path_manager.validation = None;
         match path {

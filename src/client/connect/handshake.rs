@@ -162,11 +162,15 @@ impl RelayConnection {
         self.pin(relay, ctx, out);
         let before = self.peer.as_ref().and_then(Peer::path);
         let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
+        // A rekey began on the path of that moment. The session may have returned to UDP since.
+        let stays = rekey && before.is_some_and(|before| continued.is_some() || before == path);
         if let Some(peer) = continued {
             peer.renew(now.tick, keys);
-            peer.select(now.tick, path);
-            if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
-                close_conn(ctx, conn, out);
+            if !stays {
+                peer.select(now.tick, path);
+                if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
+                    close_conn(ctx, conn, out);
+                }
             }
             self.free_indexes(now.tick, ctx);
         } else {
@@ -184,7 +188,7 @@ impl RelayConnection {
             }
             self.begin(now.tick, peer, ctx, out);
         }
-        if !rekey {
+        if !stays {
             self.handle_handshake_done(now.tick, before, path, fallback, ctx, out);
         }
         self.tell_online(out);

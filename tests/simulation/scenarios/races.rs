@@ -7,7 +7,7 @@ use queqiao::client::{Carriers, Command, Event};
 
 use crate::link_conditions::LinkConditions;
 use crate::scenarios::basic::{delivered, is_online, millis, secs, send_and_time, two_clients};
-use crate::scenarios::paths::path;
+use crate::scenarios::paths::{conversation, hole, path};
 use crate::simulation::Simulation;
 
 const RUNS: u64 = 1_000;
@@ -148,4 +148,30 @@ fn late_tcp_attempt_does_not_end_session_being_answered() {
     assert_eq!(after.resets, before.resets, "no session is reset");
     assert!(took < millis(1_500), "{took:?}");
     assert!(is_online(&sim, jack) && path(&sim, tom) == Some(Carrier::Udp));
+}
+
+/// TOM requests new keys over TCP. The connection stalls, and TOM returns to UDP before the answer.
+/// It must not put the session back on the connection, which closes ten seconds later as no longer
+/// needed.
+#[test]
+fn rekey_answered_after_return_to_udp_leaves_session_there() {
+    let (mut sim, tom, _) = conversation(Carriers::Auto, millis(20));
+    hole(&mut sim, tom, true, true);
+    send_and_time(&mut sim, tom, "JACK", secs(5));
+    assert_eq!(path(&sim, tom), Some(Carrier::Tcp));
+    assert!(sim.run_until(secs(1_000), |sim| needs_rekey(sim, tom)));
+    hole(&mut sim, tom, false, false);
+    sim.machines[tom].down.conditions.tcp_hole = true;
+    let letter = sim.send(tom, "JACK", "sent while TCP stalls");
+    assert!(sim.run_until(secs(60), |sim| path(sim, tom) == Some(Carrier::Udp)));
+    assert!(needs_rekey(&sim, tom));
+    sim.machines[tom].down.conditions.tcp_hole = false;
+    assert!(!sim.run_until(secs(15), |sim| path(sim, tom) != Some(Carrier::Udp)));
+    assert!(!needs_rekey(&sim, tom) && delivered(&sim, letter));
+    assert!(send_and_time(&mut sim, tom, "JACK", secs(5)) < millis(100));
+}
+
+fn needs_rekey(sim: &Simulation, client: usize) -> bool {
+    let machine = &sim.machines[client];
+    machine.node.core.peer(&machine.relay).is_some_and(|peer| peer.needs_rekey(sim.now))
 }
