@@ -22,7 +22,7 @@
 
 use crate::base::{Mark, Name, Now, OutboxId, empty_value};
 use crate::wire::frame::close;
-use crate::wire::message::{Letter, MarkToken, NameReason, OutboxMark, Reason, ToClient};
+use crate::wire::message::{EARLIER_MARKS_MAX, Letter, MarkToken, NameReason, OutboxMark, Reason, ToClient};
 
 use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
 use super::mailbox_storage::StoreContinuation;
@@ -62,9 +62,11 @@ impl Outboxes {
             return false;
         };
         let is_known = claim.earlier.contains(&last);
-        // The relay was restored from an older state: it knows less than any copy.
-        let is_behind = claim.earlier.iter().all(|earlier| last.mark < earlier.mark);
-        last.mark >= claim.mark_token.mark || !(is_known || is_behind && !claim.earlier.is_empty())
+        // A shorter list has every sign-in of this copy. A full one may have lost the relay's last
+        // mark: 16 sign-ins did not arrive, or the relay was restored to an older state.
+        let is_behind = claim.earlier.len() == EARLIER_MARKS_MAX
+            && claim.earlier.iter().all(|earlier| last.mark < earlier.mark);
+        last.mark >= claim.mark_token.mark || !(is_known || is_behind)
     }
 
     /// Records a sign-in. Returns `false` if there are too many other outboxes.
@@ -411,10 +413,21 @@ mod tests {
         assert!(!outboxes.is_old(&claim(1, said(8), &[said(1), said(4), said(6)])), "6 came before 5");
     }
 
+    /// The relay's last mark is no longer among those that the client sends.
     #[test]
-    fn restored_relay_reports_no_client_as_old_copy() {
+    fn relay_far_behind_reports_no_client_as_old_copy() {
         let outboxes = signed_in(&[claim(1, said(4), &[said(1)])]);
-        assert!(!outboxes.is_old(&claim(1, said(90), &[said(60), said(70)])));
+        let later: Vec<_> = (0..EARLIER_MARKS_MAX as u32).map(|count| said(60 + count)).collect();
+        assert!(!outboxes.is_old(&claim(1, said(90), &later)));
+    }
+
+    /// The copy was made before the first sign-in, and its marks rose with each start.
+    #[test]
+    fn copy_with_few_sign_ins_and_high_marks_is_old() {
+        let outboxes = signed_in(&[claim(1, said(2), &[])]);
+        assert!(outboxes.is_old(&claim(1, said(5), &[said(4)])));
+        let all_but_one: Vec<_> = (1..EARLIER_MARKS_MAX as u32).map(|count| said(60 + count)).collect();
+        assert!(outboxes.is_old(&claim(1, said(90), &all_but_one)));
     }
 
     #[test]

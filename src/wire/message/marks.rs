@@ -8,8 +8,9 @@
 //!   first.
 //!
 //! The relay keeps the mark and token of the last sign-in that it received. If they are not among
-//! the pairs, another copy of the outbox has sent them. Or the relay was restored to an older
-//! state: then its mark is below all of them.
+//! the pairs, another copy of the outbox has sent them. If there are 16 pairs, all with marks above
+//! the relay's, they may also have been sent too long ago: many sign-ins did not arrive, or the
+//! relay was restored to an older state.
 //!
 //! A session sends another mark and token (`mark`) when its client has refusals on disk that an
 //! older copy does not know. The relay answers (`marked`) when they are on its own disk; a copy
