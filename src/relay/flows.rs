@@ -12,6 +12,7 @@ mod pending_refusals;
 mod refusals;
 mod restored;
 mod retry_passes;
+mod unwritten;
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,6 +142,8 @@ struct Flow {
     raised_in: u32,
     /// Whether the marks rose since they were last persisted.
     unwritten: bool,
+    /// Whether the delivered mark did.
+    delivery_unwritten: bool,
 }
 
 /// No session.
@@ -417,6 +420,7 @@ impl Flows {
         if state.watermarks != before {
             state.queue_receipt(flow, self.session, &mut self.receipts_due);
             state.raise(flow, self.session, &mut self.raised);
+            state.delivery_unwritten |= state.watermarks.delivered != before.delivered;
             if !std::mem::replace(&mut state.unwritten, true) {
                 self.unwritten.insert(flow);
             }
@@ -521,31 +525,6 @@ impl Flows {
                 state.reported_taken_at = state.taken_at.take().unwrap_or(state.reported_taken_at);
             }
         }
-    }
-
-    // Persistence.
-
-    /// Returns the marks to persist, and the time of the last letter; `None` if they did not rise.
-    pub(super) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Watermarks, u64)> {
-        let state = self.flows.get_mut(&flow)?;
-        if !std::mem::take(&mut state.unwritten) {
-            return None;
-        }
-        self.unwritten.remove(&flow);
-        Some((state.watermarks, state.touched))
-    }
-
-    /// Marks the flow as not persisted: a write failed, or the disk lost it.
-    pub(super) fn mark_unwritten(&mut self, flow: FlowId) {
-        if let Some(state) = self.flows.get_mut(&flow) {
-            state.unwritten = true;
-            self.unwritten.insert(flow);
-        }
-    }
-
-    /// Returns every flow to a member whose marks rose since they were last persisted.
-    pub(super) fn unwritten(&self) -> Vec<FlowId> {
-        self.unwritten.iter().filter(|id| id.to.member().is_some()).copied().collect()
     }
 
     // For tests.

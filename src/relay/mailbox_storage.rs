@@ -21,7 +21,7 @@ use super::members::MemberId;
 use super::membership::InvitationId;
 use super::operator::PendingRequest;
 use super::pace::Pace;
-use super::records::{MailboxLetter, Record};
+use super::records::{FlowWatermarks, MailboxLetter, Record};
 use super::routing::{ECHO, GUEST_PREFIX};
 use super::sessions::RefusedLetter;
 use super::unwritten::RecordKey;
@@ -122,6 +122,8 @@ pub(super) struct Mailboxes {
     /// Letters of `echo` and of guests that were removed from their mailboxes, by sequence number,
     /// until their rows are deleted. For letters of members the watermarks of their flows say it.
     pub(super) removed_seqs: BTreeSet<u64>,
+    /// Flows whose deliveries are written together with a batch of letters, by its ticket.
+    deliveries_being_written: BTreeMap<Ticket, Vec<(MemberId, FlowId)>>,
     /// Sign-ins whose record failed: they are written again.
     pub(super) marks_to_retry: BTreeMap<MemberId, PendingMark>,
     /// Outboxes forgotten in memory and perhaps not on disk: at most one for each member.
@@ -164,6 +166,10 @@ impl Relay {
     // Results of the store.
 
     pub(super) fn handle_stored_record(&mut self, now: Now, ticket: Ticket, durable: bool, out: &mut Out) {
+        let deliveries = self.mailboxes.deliveries_being_written.remove(&ticket);
+        for (sender, flow) in deliveries.into_iter().flatten().filter(|_| !durable) {
+            self.member_states[sender.0].flows.mark_unwritten(flow);
+        }
         match (self.tickets.take(ticket), durable) {
             (Some(StoreContinuation::Member(member, by, since)), _) => {
                 self.handle_registered(now, member, by, since, durable, out);
@@ -258,10 +264,43 @@ impl Relay {
                 }
                 continue;
             }
+            let deliveries = self.take_deliveries(member, ticket, &batch);
             let letters = batch.into_iter().map(|entry| self.mailbox_letter(entry)).collect();
             let to = self.members.name(member).clone();
-            out.effects.push(Effect::Persist(ticket, Record::Letters { to, letters }));
+            out.effects.push(Effect::Persist(ticket, Record::Letters { to, letters, deliveries }));
         }
+    }
+
+    /// Returns the deliveries in the flows of these letters that the disk does not have.
+    ///
+    /// A relay that finds the letters on its disk takes all earlier ones of their flows for
+    /// accepted. If it did not know that their recipient has those, and the recipient refused
+    /// these, their sender would never learn that those were delivered. Flows that are held back
+    /// are always written.
+    fn take_deliveries(
+        &mut self,
+        to: MemberId,
+        ticket: Ticket,
+        batch: &[MailboxEntry],
+    ) -> Vec<FlowWatermarks> {
+        let mut deliveries = Vec::new();
+        let mut keys = Vec::new();
+        for entry in batch {
+            let Sender::Member(sender) = entry.sender else { continue };
+            let flow = FlowId { outbox: entry.id.outbox, to: Destination::Member(to) };
+            let flows = &mut self.member_states[sender.0].flows;
+            if flows.has_unwritten_delivery(flow)
+                && !flows.is_held_back(flow)
+                && let Some(watermarks) = flows.take_unwritten(flow)
+            {
+                deliveries.extend(self.watermarks_record(sender, flow, watermarks));
+                keys.push((sender, flow));
+            }
+        }
+        if !keys.is_empty() {
+            self.mailboxes.deliveries_being_written.insert(ticket, keys);
+        }
+        deliveries
     }
 
     fn mailbox_letter(&self, entry: MailboxEntry) -> MailboxLetter {

@@ -224,21 +224,7 @@ impl Relay {
         stored: Vec<u64>,
         out: &mut Out,
     ) {
-        if watermarks.is_some() {
-            self.idle_flows.being_removed.remove(&(sender, flow));
-        }
-        let watermarks =
-            watermarks.zip(flow.to.member()).map(|((watermarks, since), to)| records::FlowWatermarks {
-                from: self.members.name(sender).clone(),
-                outbox: flow.outbox,
-                to: self.members.name(to).clone(),
-                accepted: watermarks.accepted,
-                delivered: watermarks.delivered,
-                read: watermarks.read,
-                since,
-                mark: watermarks.mark,
-                at_full_second: self.member_states[sender.0].flows.is_held_back(flow),
-            });
+        let watermarks = watermarks.and_then(|watermarks| self.watermarks_record(sender, flow, watermarks));
         if watermarks.is_some() || !stored.is_empty() {
             let seqs = stored.iter().map(|seq| Some(*seq));
             let keys = watermarks.iter().map(|_| None).chain(seqs);
@@ -250,6 +236,29 @@ impl Relay {
             };
             self.persist(wait, Record::Progress { watermarks, stored }, out);
         }
+    }
+
+    /// Returns the row of a flow with these marks, whose last letter came at the time with them.
+    /// The row is written, so it is not removed as idle.
+    pub(super) fn watermarks_record(
+        &mut self,
+        sender: MemberId,
+        flow: FlowId,
+        (watermarks, since): (Watermarks, u64),
+    ) -> Option<records::FlowWatermarks> {
+        self.idle_flows.being_removed.remove(&(sender, flow));
+        let to = flow.to.member()?;
+        Some(records::FlowWatermarks {
+            from: self.members.name(sender).clone(),
+            outbox: flow.outbox,
+            to: self.members.name(to).clone(),
+            accepted: watermarks.accepted,
+            delivered: watermarks.delivered,
+            read: watermarks.read,
+            since,
+            mark: watermarks.mark,
+            at_full_second: self.member_states[sender.0].flows.is_held_back(flow),
+        })
     }
 
     /// Handles a sender's query for the marks of a flow.

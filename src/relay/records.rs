@@ -29,13 +29,15 @@ pub enum Record {
     },
     /// Changes members, invitations or block lists.
     Membership(MembershipChange),
-    /// Adds letters to a mailbox, all or none. On failure they are written again while their
-    /// recipient is online, and otherwise refused to their senders as `full`.
+    /// Adds letters to a mailbox and raises marks, all or none. On failure the letters are written
+    /// again while their recipient is online, and otherwise refused to their senders as `full`.
     Letters {
         /// The recipient.
         to: Name,
         /// In the order of their sequence numbers.
         letters: Vec<MailboxLetter>,
+        /// Earlier deliveries in the same flows that were not persisted yet.
+        deliveries: Vec<FlowWatermarks>,
     },
     /// Raises marks and removes delivered letters. On failure the marks are written again, and the
     /// letters removed with them.
@@ -95,7 +97,10 @@ impl Record {
     /// Returns the approximate number of bytes that it uses in memory until it is durable.
     pub fn weight(&self) -> usize {
         match self {
-            Record::Letters { letters, .. } => letters.iter().map(|l| l.message.len() + 128).sum(),
+            Record::Letters { letters, deliveries, .. } => {
+                let letters = letters.iter().map(|letter| letter.message.len() + 128);
+                letters.sum::<usize>() + deliveries.len() * 256
+            }
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
             Record::Pruned(flows) => 256 + flows.len() * 64,
             Record::Sessions { hints: noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,

@@ -76,16 +76,15 @@ pub(super) fn apply(
     match record {
         Record::Member { name, key, since } => return unused_table::add_member(tx, name, key, *since),
         Record::Membership(change) => return membership_table::apply(tx, change),
-        Record::Letters { to, letters } => {
+        Record::Letters { to, letters, deliveries } => {
+            deliveries.iter().try_for_each(|marks| put_marks(tx, marks))?;
             for letter in letters {
                 add_letter(tx, to, letter)?;
                 changes.add(to, letter);
             }
         }
         Record::Progress { watermarks: marks, stored } => {
-            if let Some(marks) = marks {
-                put_marks(tx, marks)?;
-            }
+            marks.iter().try_for_each(|marks| put_marks(tx, marks))?;
             for seq in stored {
                 remove_letter(tx, *seq, changes)?;
             }

@@ -327,3 +327,28 @@ fn expired_letter_does_not_pass_as_delivered() {
         assert_eq!(ends, [(7, Some(Reason::Expired)), (8, None)], "restarted: {restarted}");
     }
 }
+
+/// Returns a query about the letters to JACK.
+fn query(accepted: u64, settled: u64) -> ToRelay<'static> {
+    ToRelay::QueryReceipt { to: "JACK", outbox: OutboxId(0xB0), accepted, settled }
+}
+
+/// The recipient has stored the first letter, and the second one waits on the disk. A relay that
+/// finds only the second one takes both for accepted, so the disk must have that delivery.
+#[test]
+fn delivery_before_waiting_letter_survives_relay_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut relay = RelayHarness::open(dir.path(), Limits::default(), START);
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    tom.send_letter(&mut relay, "JACK", 1, 0, "stored");
+    jack.report_stored(&mut relay, "TOM", 1);
+    tom.send_letter(&mut relay, "JACK", 2, 1, "waiting");
+    assert_eq!(relay.core.stats().letters_written, 0);
+    relay.wait(secs(3));
+    assert_eq!(relay.core.stats().letters_written, 1);
+    let mut relay = later(relay, dir.path(), &Limits::default());
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 2), 1, "TOM");
+    tom.send_message(&mut relay, StreamId::Control, &query(0, 0));
+    assert_eq!(tom.take_receipts(&mut relay), [(2, 1, 0, true)]);
+}

@@ -196,3 +196,30 @@ fn refusal_waits_until_relay_disk_has_space() {
     assert!(!ended(&sim, large) && !ended(&sim, small) && sim.fate(small).shown == 1);
     assert!(sim.run_until(secs(5), |w| refused_as_full(w, large) && delivered(w, small)));
 }
+
+/// JACK has stored TOM's first letter, and refuses the second one. The relay is killed as soon as
+/// its disk has the second one, and before TOM learns of the first.
+///
+/// The next process tells TOM that both are accepted, and JACK stores no later letter.
+#[test]
+fn letter_stored_before_refused_one_is_delivered_after_kill() {
+    for after in [0, 100, 2_000] {
+        let (mut sim, tom, jack) = recipient_with_stranger_limit();
+        // JACK's reports about those to whom it has written do not wait for a full second.
+        let known = sim.send(jack, "TOM", "a letter");
+        assert!(sim.run_until(secs(5), |w| delivered(w, known)));
+        sim.machines[tom].down.conditions.udp_hole = true;
+        sim.machines[tom].down.conditions.tcp_hole = true;
+        let small = sim.send(tom, "JACK", "small");
+        assert!(sim.run_until(secs(2), |w| w.fate(small).shown == 1));
+        sim.run_for(millis(after));
+        let large = sim.send(tom, "JACK", &"x".repeat(3_000));
+        assert!(sim.run_until(secs(2), |w| w.relay_disk.len() > 0));
+        assert!(!sim.fate(small).accepted && sim.fate(large).declined);
+        sim.restart_relay(millis(100));
+        sim.machines[tom].down.conditions.udp_hole = false;
+        sim.machines[tom].down.conditions.tcp_hole = false;
+        assert!(sim.run_until(secs(60), |w| ended(w, large) && delivered(w, small)), "{:?}", sim.fate(small));
+        assert_eq!(sim.fate(small).shown, 1);
+    }
+}

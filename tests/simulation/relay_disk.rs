@@ -42,7 +42,10 @@ impl RelayDisk {
                 self.unused.insert(name.clone(), *since);
             }
             Record::Membership(change) => self.apply_membership(change),
-            Record::Letters { to, letters } => self.insert_letters(to, letters),
+            Record::Letters { to, letters, deliveries } => {
+                deliveries.iter().for_each(|marks| self.raise_marks(marks));
+                self.insert_letters(to, letters);
+            }
             Record::Progress { watermarks, stored } => {
                 stored.iter().for_each(|seq| drop(self.letters.remove(seq)));
                 if let Some(watermarks) = watermarks {

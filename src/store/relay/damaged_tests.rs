@@ -42,7 +42,9 @@ fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = RelayStore::open(dir.path(), || [1; 32]).unwrap();
     let letters = (1..=3).map(letter).collect();
-    store.commit(&[Record::Letters { to: name("JACK"), letters }], &mut Vec::new()).unwrap();
+    store
+        .commit(&[Record::Letters { to: name("JACK"), letters, deliveries: Vec::new() }], &mut Vec::new())
+        .unwrap();
     dir
 }
 

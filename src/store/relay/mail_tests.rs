@@ -32,7 +32,8 @@ fn letter(seq: u64, from: &str, len: usize) -> MailboxLetter {
 }
 
 fn letters(to: &str, from: &str, places: std::ops::RangeInclusive<u64>, len: usize) -> Record {
-    Record::Letters { to: name(to), letters: places.map(|seq| letter(seq, from, len)).collect() }
+    let letters = places.map(|seq| letter(seq, from, len)).collect();
+    Record::Letters { to: name(to), letters, deliveries: Vec::new() }
 }
 
 fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> WaitingCount {

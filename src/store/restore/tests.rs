@@ -51,7 +51,7 @@ fn letters(seqs: std::ops::RangeInclusive<u64>, len: usize) -> Record {
         mark: Mark(1),
         message: vec![seq as u8; len].into(),
     };
-    Record::Letters { to: name("JACK"), letters: seqs.map(letter).collect() }
+    Record::Letters { to: name("JACK"), letters: seqs.map(letter).collect(), deliveries: Vec::new() }
 }
 
 fn commit(store: &mut RelayStore, records: &[Record]) {

@@ -1,0 +1,35 @@
+//! Watermarks that the disk does not have.
+
+use super::{FlowId, Flows, Watermarks};
+
+impl Flows {
+    /// Returns the marks to persist, and the time of the last letter; `None` if they did not rise.
+    pub(in crate::relay) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Watermarks, u64)> {
+        let state = self.flows.get_mut(&flow)?;
+        if !std::mem::take(&mut state.unwritten) {
+            return None;
+        }
+        state.delivery_unwritten = false;
+        self.unwritten.remove(&flow);
+        Some((state.watermarks, state.touched))
+    }
+
+    /// Whether the delivered mark rose since it was last persisted.
+    pub(in crate::relay) fn has_unwritten_delivery(&self, flow: FlowId) -> bool {
+        self.flows.get(&flow).is_some_and(|state| state.unwritten && state.delivery_unwritten)
+    }
+
+    /// Marks the flow as not persisted: a write failed, or the disk lost it.
+    pub(in crate::relay) fn mark_unwritten(&mut self, flow: FlowId) {
+        if let Some(state) = self.flows.get_mut(&flow) {
+            state.unwritten = true;
+            state.delivery_unwritten = true;
+            self.unwritten.insert(flow);
+        }
+    }
+
+    /// Returns every flow to a member whose marks rose since they were last persisted.
+    pub(in crate::relay) fn unwritten(&self) -> Vec<FlowId> {
+        self.unwritten.iter().filter(|id| id.to.member().is_some()).copied().collect()
+    }
+}
