@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use queqiao::base::{Core, Effect, Input, InputSource, Now, Outputs, Path, Rng, Tick, Wall, turn};
+use queqiao::client::Client;
+use queqiao::relay::Relay;
 
 use super::off_path_attacker::is_reset;
 
@@ -38,7 +40,29 @@ pub enum Resets {
     Genuine,
 }
 
-pub struct Node<K: Core> {
+/// A core of which the simulation counts idle turns.
+pub trait CountedCore: Core {
+    /// Number of letters handled so far.
+    ///
+    /// A relay reads the letters of a fast sender one by one, by its clock. Most of these turns have
+    /// neither input nor effect, and yet are not idle.
+    fn handled_letters(&self) -> u64;
+}
+
+impl CountedCore for Relay {
+    fn handled_letters(&self) -> u64 {
+        let stats = self.stats();
+        stats.letters_taken + stats.letters_refused
+    }
+}
+
+impl CountedCore for Client {
+    fn handled_letters(&self) -> u64 {
+        0
+    }
+}
+
+pub struct Node<K: CountedCore> {
     pub core: K,
     pub inputs: VecDeque<PendingInput<K::Command>>,
     /// The scheduled turn. Any other turn on the agenda is stale.
@@ -86,14 +110,14 @@ impl<C> InputSource<C> for InputFeed<'_, C> {
     }
 }
 
-/// Turns in one virtual second that may have neither input nor effect; above it a node spins. Two
+/// Turns in one virtual second that may be idle; above it a node spins. Two
 /// more are allowed for each other turn, because a deadline that moved back still wakes once.
 const IDLE_TURNS_PER_SECOND_MAX: u32 = 100;
 
 /// A deadline met this late means that the machine was suspended.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
-impl<K: Core> Node<K> {
+impl<K: CountedCore> Node<K> {
     pub fn new(core: K) -> Node<K> {
         Node {
             core,
@@ -157,6 +181,7 @@ impl<K: Core> Node<K> {
         let now = Now { tick: at, wall: Wall(wall_ms.max(0) as u64) };
         self.out.clear();
         let had_input = !self.inputs.is_empty();
+        let handled = self.core.handled_letters();
         let mut feed = InputFeed { inbox: &mut self.inputs, lent: Vec::new() };
         let deadline = turn(&mut self.core, now, &mut feed, &mut self.out);
         assert!(
@@ -164,7 +189,8 @@ impl<K: Core> Node<K> {
             "spin: a deadline of {deadline:?} at {at:?}, {}",
             std::any::type_name::<K>()
         );
-        self.count_turn(at, !had_input && self.out.effects.is_empty());
+        let is_idle = !had_input && self.out.effects.is_empty() && self.core.handled_letters() == handled;
+        self.count_turn(at, is_idle);
         self.deadline = deadline;
         deadline
     }
