@@ -14,7 +14,7 @@ use super::coverage::Count;
 use super::link_conditions::chance;
 use super::oracle::{LetterEnd, Oracle};
 use super::recipient_limits::{recipient_with_stranger_limit, refused_as_full};
-use super::scenarios::basic::{delivered, ended, millis, secs, shows};
+use super::scenarios::basic::{delivered, ended, is_online, millis, secs, shows};
 use super::simulation::Simulation;
 
 /// Durable state of a client's folder at one time.
@@ -58,13 +58,14 @@ fn restore_with_faults(sim: &mut Simulation, client: usize, folder: FolderCopy) 
     let others: Vec<String> = sim.machines.iter().map(|machine| machine.name.clone()).collect();
     for n in 0..sim.rng.below(6) {
         let to = others[sim.rng.below(others.len() as u64) as usize].clone();
-        let wait = Duration::from_millis(sim.rng.below(400));
+        let wait = Duration::from_millis(sim.rng.below(800));
         let text = format!("by a copy of {:?}: {n}", sim.now);
         sim.schedule(wait, move |w| _ = w.send(client, &to, &text));
     }
     if offline {
-        if chance(&mut sim.rng, 300) {
-            sim.schedule(millis(500), move |w| w.restart_client(client));
+        let starts = if chance(&mut sim.rng, 300) { 1 + sim.rng.below(4) } else { 0 };
+        for n in 1..=starts {
+            sim.schedule(millis(200 * n), move |w| w.restart_client(client));
         }
         sim.schedule(secs(1), move |w| w.rejoin(client));
     }
@@ -220,6 +221,42 @@ fn copy_made_before_last_sign_in_is_detected_at_sign_in() {
         sim.run_for(secs(1));
         restore_after_exchange(&mut sim, tom, jack, folder, kill_relay);
     }
+}
+
+/// The copy has no sign-in of the original. Its mark is higher, because it was opened more often
+/// while its disk took letters and no sign-ins. Its first sign-in does not arrive.
+#[test]
+fn copy_made_before_first_sign_in_is_detected_at_sign_in() {
+    let mut sim = Simulation::new(5);
+    let tom = sim.add_client("TOM", Carriers::Auto);
+    let jack = sim.add_client("JACK", Carriers::Auto);
+    let folder = sim.copy_folder(tom);
+    sim.start(tom);
+    sim.start(jack);
+    assert!(sim.run_until(secs(2), |w| is_online(w, tom)));
+    let first = sim.send(tom, "JACK", "first");
+    assert!(sim.run_until(secs(2), |w| delivered(w, first)));
+    sim.run_for(secs(5));
+    sim.restart_relay(millis(100));
+    sim.isolate(tom);
+    sim.restore_folder(tom, folder);
+    let offline: Vec<u64> = (0..4)
+        .map(|n| {
+            let letter = sim.send(tom, "JACK", &format!("offline: {n}"));
+            sim.run_for(millis(400));
+            sim.restart_client(tom);
+            letter
+        })
+        .collect();
+    let outboxes = &mut sim.machines[tom].disk.kept.outboxes;
+    outboxes.values_mut().for_each(|outbox| outbox.sign_ins.clear());
+    sim.restart_client(tom);
+    sim.run_for(millis(400));
+    sim.restart_client(tom);
+    sim.rejoin(tom);
+    assert!(sim.run_until(secs(60), |w| offline.iter().all(|letter| is_old_copy(w, *letter))));
+    let after = sim.send(tom, "JACK", "after all");
+    assert!(sim.run_until(secs(5), |w| delivered(w, after)), "{:?}", sim.fate(after));
 }
 
 /// One sign-in serves all letters, and the copy was made after it. Its letters reveal it to the
