@@ -41,8 +41,10 @@ fn check_long_absence(sim: &mut Simulation) {
     let late = (0..young).map(|n| young_from + Duration::from_millis(100 * n));
     for at in early.chain(late) {
         let name = name.clone();
-        sim.schedule(at, move |w| _ = w.send(from, &name, &format!("are you coming back? ({:?})", w.now)));
+        sim.schedule(at, move |sim| {
+            _ = sim.send(from, &name, &format!("are you coming back? ({:?})", sim.now))
+        });
     }
     let away = keep + Duration::from_millis(2_000 + sim.rng.below(6_000));
-    sim.schedule(away, move |w| w.restart_client(who));
+    sim.schedule(away, move |sim| sim.restart_client(who));
 }

@@ -118,7 +118,7 @@ fn online_after(carriers: Carriers, before: &[Decoy], is_pinned: bool) -> Durati
     machine.pinned = is_pinned.then_some(key);
     let start = sim.now;
     sim.start(tom);
-    assert!(sim.run_until(secs(30), |w| is_online(w, tom)), "{carriers:?} behind {before:?}");
+    assert!(sim.run_until(secs(30), |sim| is_online(sim, tom)), "{carriers:?} behind {before:?}");
     assert_eq!(sim.decoys.among(RELAY_ADDR.parse().unwrap()).len(), before.len() + 1);
     sim.now.since(start)
 }

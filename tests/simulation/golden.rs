@@ -36,7 +36,7 @@ pub fn signed_in(seed: u64, loss_percent: u64, rtt: Duration) -> (Simulation, us
         }
         sim.start(client);
     }
-    assert!(sim.run_until(secs(10), |w| is_online(w, tom) && is_online(w, jack)));
+    assert!(sim.run_until(secs(10), |sim| is_online(sim, tom) && is_online(sim, jack)));
     sim.run_for(secs(1));
     for machine in &mut sim.machines {
         machine.up.conditions.loss = loss_percent * 10;
@@ -63,8 +63,11 @@ fn cost(seed: u64, loss_percent: u64, rtt_ms: u64, letters: &[String]) -> Cost {
     letters.iter().for_each(|text| {
         sim.send(tom, "JACK", text);
     });
-    let delivered = |w: &Simulation| w.coverage.get(Count::LettersDelivered);
-    assert!(sim.run_until(secs(600), |w| delivered(w) == letters.len() as u64), "every letter is delivered");
+    let delivered = |sim: &Simulation| sim.coverage.get(Count::LettersDelivered);
+    assert!(
+        sim.run_until(secs(600), |sim| delivered(sim) == letters.len() as u64),
+        "every letter is delivered"
+    );
     let kept = sim.relay.core.stats().letters_written;
     let seconds = sim.now.since(start).as_secs_f64();
     Cost { seconds, packets: sim.datagrams - packets, kept }

@@ -80,7 +80,7 @@ pub fn add_hostile_member(sim: &mut Simulation, span: Duration) {
         add_similar_names(sim);
     }
     let until = sim.now + span;
-    sim.schedule(Duration::from_millis(500), move |w| step_hostile_member(w, until));
+    sim.schedule(Duration::from_millis(500), move |sim| step_hostile_member(sim, until));
 }
 
 fn step_hostile_member(sim: &mut Simulation, until: queqiao::base::Tick) {
@@ -111,7 +111,7 @@ fn step_hostile_member(sim: &mut Simulation, until: queqiao::base::Tick) {
     };
     sim.hostile_member = Some(member);
     let wait = Duration::from_millis(10 + sim.rng.below(300));
-    sim.schedule(wait, move |w| step_hostile_member(w, until));
+    sim.schedule(wait, move |sim| step_hostile_member(sim, until));
 }
 
 fn start_handshake(sim: &mut Simulation, member: &mut HostileMember) -> HostileState {

@@ -24,14 +24,17 @@ pub fn schedule_unsupported(sim: &mut Simulation, span: Duration) {
     }
     for _ in 0..1 + sim.rng.below(4) {
         let at = Duration::from_micros(sim.rng.below(span.as_micros() as u64));
-        sim.schedule(at, |w| {
-            let member_count = w.machines.len() as u64;
-            let [sender, recipient] = [0, 1].map(|_| w.rng.below(member_count) as usize);
-            let to =
-                if chance(&mut w.rng, 50) { "echo".to_owned() } else { w.machines[recipient].name.clone() };
-            if w.machines[sender].started {
-                let made = unsupported_letter(w);
-                w.leave_letter(sender, &to, made);
+        sim.schedule(at, |sim| {
+            let member_count = sim.machines.len() as u64;
+            let [sender, recipient] = [0, 1].map(|_| sim.rng.below(member_count) as usize);
+            let to = if chance(&mut sim.rng, 50) {
+                "echo".to_owned()
+            } else {
+                sim.machines[recipient].name.clone()
+            };
+            if sim.machines[sender].started {
+                let made = unsupported_letter(sim);
+                sim.leave_letter(sender, &to, made);
             }
         });
     }
@@ -102,13 +105,15 @@ fn unsupported_letters_return_with_their_texts() {
     sim.start(jack);
     sim.run_for(secs(1));
     let before = sim.send(tom, "JACK", "before");
-    assert!(sim.run_until(secs(1), |w| delivered(w, before)));
+    assert!(sim.run_until(secs(1), |sim| delivered(sim, before)));
     let unsupported = [2, 200].map(|kind| {
         let body = encode_text("from another time", Wall(7)).into();
         sim.leave_letter(tom, "JACK", LetterBody { kind, body })
     });
     let after = sim.send(tom, "JACK", "after");
-    assert!(sim.run_until(secs(20), |w| unsupported.iter().all(|l| ended(w, *l)) && delivered(w, after)));
+    assert!(
+        sim.run_until(secs(20), |sim| unsupported.iter().all(|l| ended(sim, *l)) && delivered(sim, after))
+    );
     // The run that wrote them may have sent them too.
     let refused = LetterEnd::Refused { reason: Reason::Unsupported, may_have_arrived: true };
     assert_eq!(unsupported.map(|letter| sim.fate(letter).end), [Some(refused); 2]);
@@ -116,7 +121,7 @@ fn unsupported_letters_return_with_their_texts() {
     sim.restart_relay(millis(100));
     sim.restart_client(jack);
     let last = sim.send(tom, "JACK", "last");
-    assert!(sim.run_until(secs(20), |w| delivered(w, last)));
+    assert!(sim.run_until(secs(20), |sim| delivered(sim, last)));
 }
 
 /// The sender of such a letter knows its recipient: the letter counts like any other.

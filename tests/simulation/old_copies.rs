@@ -34,9 +34,9 @@ pub fn schedule(sim: &mut Simulation, span: Duration) {
     for _ in 0..1 + sim.rng.below(3) {
         let client = sim.rng.below(member_count) as usize;
         let [from, to] = [(); 2].map(|()| Duration::from_micros(sim.rng.below(span.as_micros() as u64)));
-        sim.schedule(from.min(to), move |w| {
-            let folder = w.copy_folder(client);
-            w.schedule(from.max(to) - from.min(to), move |w| restore_with_faults(w, client, folder));
+        sim.schedule(from.min(to), move |sim| {
+            let folder = sim.copy_folder(client);
+            sim.schedule(from.max(to) - from.min(to), move |sim| restore_with_faults(sim, client, folder));
         });
     }
 }
@@ -60,14 +60,14 @@ fn restore_with_faults(sim: &mut Simulation, client: usize, folder: FolderCopy) 
         let to = others[sim.rng.below(others.len() as u64) as usize].clone();
         let wait = Duration::from_millis(sim.rng.below(800));
         let text = format!("by a copy of {:?}: {n}", sim.now);
-        sim.schedule(wait, move |w| _ = w.send(client, &to, &text));
+        sim.schedule(wait, move |sim| _ = sim.send(client, &to, &text));
     }
     if offline {
         let starts = if chance(&mut sim.rng, 300) { 1 + sim.rng.below(4) } else { 0 };
         for n in 1..=starts {
-            sim.schedule(millis(200 * n), move |w| w.restart_client(client));
+            sim.schedule(millis(200 * n), move |sim| sim.restart_client(client));
         }
-        sim.schedule(secs(1), move |w| w.rejoin(client));
+        sim.schedule(secs(1), move |sim| sim.rejoin(client));
     }
 }
 
@@ -83,7 +83,7 @@ pub fn reveal_restored(sim: &mut Simulation) {
             letters.extend(names.iter().map(|to| sim.send(from, to, "is this an old copy?")));
         }
     }
-    let all = sim.run_until(secs(10), |w| letters.iter().all(|letter| ended(w, *letter)));
+    let all = sim.run_until(secs(10), |sim| letters.iter().all(|letter| ended(sim, *letter)));
     let open = letters.iter().find(|letter| !ended(sim, **letter));
     assert!(all, "a letter of a copy has no end: {:?}", open.map(|letter| sim.fate(*letter)));
     if !letters.is_empty() {
@@ -167,7 +167,7 @@ fn pair(seed: u64) -> (Simulation, usize, usize) {
     sim.start(jack);
     sim.run_for(secs(1));
     let first = sim.send(tom, "JACK", "first");
-    assert!(sim.run_until(secs(1), |w| delivered(w, first)));
+    assert!(sim.run_until(secs(1), |sim| delivered(sim, first)));
     (sim, tom, jack)
 }
 
@@ -186,7 +186,7 @@ fn restore_after_exchange(
 ) {
     for n in 0..2 {
         let letter = sim.send(tom, "JACK", &format!("of the original: {n}"));
-        assert!(sim.run_until(secs(1), |w| delivered(w, letter)));
+        assert!(sim.run_until(secs(1), |sim| delivered(sim, letter)));
     }
     if kill_relay {
         sim.restart_relay(millis(100));
@@ -198,7 +198,7 @@ fn restore_after_exchange(
     sim.restart_client(tom);
     sim.run_for(millis(500));
     sim.rejoin(tom);
-    assert!(sim.run_until(secs(60), |w| offline.iter().all(|letter| ended(w, *letter))));
+    assert!(sim.run_until(secs(60), |sim| offline.iter().all(|letter| ended(sim, *letter))));
     assert!(is_old_copy(sim, offline[0]) && is_old_copy(sim, offline[1]), "{:?}", sim.fate(offline[0]));
     sim.run_for(secs(5));
     let notified = |(_, event): &&(_, Event)| matches!(event, Event::OldCopy { .. });
@@ -206,9 +206,9 @@ fn restore_after_exchange(
     let refused = |e: &Event| matches!(e, Event::NameRefused { reason: NameReason::OldCopy, .. });
     assert!(!shows(sim, tom, refused), "the name is not refused");
     let after = sim.send(tom, "JACK", "after all");
-    assert!(sim.run_until(secs(5), |w| delivered(w, after)), "{:?}", sim.fate(after));
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, after)), "{:?}", sim.fate(after));
     let back = sim.send(jack, "TOM", "and back");
-    assert!(sim.run_until(secs(5), |w| delivered(w, back)));
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, back)));
 }
 
 /// The copy was made while no process ran: its sign-in reveals it.
@@ -233,9 +233,9 @@ fn copy_made_before_first_sign_in_is_detected_at_sign_in() {
     let folder = sim.copy_folder(tom);
     sim.start(tom);
     sim.start(jack);
-    assert!(sim.run_until(secs(2), |w| is_online(w, tom)));
+    assert!(sim.run_until(secs(2), |sim| is_online(sim, tom)));
     let first = sim.send(tom, "JACK", "first");
-    assert!(sim.run_until(secs(2), |w| delivered(w, first)));
+    assert!(sim.run_until(secs(2), |sim| delivered(sim, first)));
     sim.run_for(secs(5));
     sim.restart_relay(millis(100));
     sim.isolate(tom);
@@ -254,9 +254,9 @@ fn copy_made_before_first_sign_in_is_detected_at_sign_in() {
     sim.run_for(millis(400));
     sim.restart_client(tom);
     sim.rejoin(tom);
-    assert!(sim.run_until(secs(60), |w| offline.iter().all(|letter| is_old_copy(w, *letter))));
+    assert!(sim.run_until(secs(60), |sim| offline.iter().all(|letter| is_old_copy(sim, *letter))));
     let after = sim.send(tom, "JACK", "after all");
-    assert!(sim.run_until(secs(5), |w| delivered(w, after)), "{:?}", sim.fate(after));
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, after)), "{:?}", sim.fate(after));
 }
 
 /// One sign-in serves all letters, and the copy was made after it. Its letters reveal it to the
@@ -285,9 +285,9 @@ fn copy_does_not_get_refusals_of_expired_letters() {
         sim.run_for(millis(100));
         let folder = sim.copy_folder(tom);
         let old = [(); 2].map(|()| sim.send(tom, "JACK", "of the original"));
-        assert!(sim.run_until(secs(2), |w| old.iter().all(|letter| w.fate(*letter).accepted)));
+        assert!(sim.run_until(secs(2), |sim| old.iter().all(|letter| sim.fate(*letter).accepted)));
         sim.isolate(tom);
-        assert!(sim.run_until(secs(90), |w| w.relay.core.stats().letters_expired == 2));
+        assert!(sim.run_until(secs(90), |sim| sim.relay.core.stats().letters_expired == 2));
         sim.restart_relay(millis(100));
         sim.restore_folder(tom, folder);
         let mut new = Vec::new();
@@ -300,12 +300,12 @@ fn copy_does_not_get_refusals_of_expired_letters() {
         sim.run_for(secs(if writes_offline { 0 } else { 30 }));
         new.extend((0..2).map(|n| sim.send(tom, "JACK", &format!("of the copy: {n}"))));
         sim.restart_client(jack);
-        assert!(sim.run_until(secs(60), |w| new.iter().all(|letter| ended(w, *letter))));
+        assert!(sim.run_until(secs(60), |sim| new.iter().all(|letter| ended(sim, *letter))));
         for letter in new {
             assert!(is_old_copy(&sim, letter) || delivered(&sim, letter), "{:?}", sim.fate(letter));
         }
         let after = sim.send(tom, "JACK", "after all");
-        assert!(sim.run_until(secs(10), |w| delivered(w, after)), "{:?}", sim.fate(after));
+        assert!(sim.run_until(secs(10), |sim| delivered(sim, after)), "{:?}", sim.fate(after));
     }
 }
 
@@ -323,9 +323,9 @@ fn alternating_copies_lose_no_text() {
     sim.restore_folder(tom, folder);
     sim.rejoin(tom);
     let theirs = sim.send(tom, "JACK", "of the other");
-    assert!(sim.run_until(secs(10), |w| delivered(w, theirs)), "{:?}", sim.fate(theirs));
+    assert!(sim.run_until(secs(10), |sim| delivered(sim, theirs)), "{:?}", sim.fate(theirs));
     sim.restore_folder(tom, other);
-    assert!(sim.run_until(secs(10), |w| is_old_copy(w, mine)), "{:?}", sim.fate(mine));
+    assert!(sim.run_until(secs(10), |sim| is_old_copy(sim, mine)), "{:?}", sim.fate(mine));
 }
 
 /// A client continues although the relay has lost its state about it.
@@ -337,12 +337,12 @@ fn restored_relay_reports_no_client_as_old_copy() {
         sim.restart_client(tom);
         sim.run_for(secs(1));
         let letter = sim.send(tom, "JACK", "again");
-        assert!(sim.run_until(secs(2), |w| delivered(w, letter)));
+        assert!(sim.run_until(secs(2), |sim| delivered(sim, letter)));
     }
     sim.relay_disk = disk;
     sim.restart_relay(millis(100));
     let letter = sim.send(tom, "JACK", "and again");
-    assert!(sim.run_until(secs(5), |w| delivered(w, letter)), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
     assert!(!shows(&sim, tom, |e| matches!(e, Event::OldCopy { .. })));
 }
 
@@ -354,16 +354,16 @@ fn full_disk_at_sign_in_locks_no_member_out() {
     sim.send_command(jack, Command::Leave);
     sim.run_for(millis(100));
     let waits = sim.send(tom, "JACK", "waits");
-    assert!(sim.run_until(secs(2), |w| w.fate(waits).accepted));
+    assert!(sim.run_until(secs(2), |sim| sim.fate(waits).accepted));
     sim.relay_sim_disk.full_until = sim.now + secs(10);
     sim.restart_client(jack);
-    assert!(sim.run_until(secs(3), |w| w.fate(waits).shown == 1), "the waiting letter is delivered");
+    assert!(sim.run_until(secs(3), |sim| sim.fate(waits).shown == 1), "the waiting letter is delivered");
     let full = LetterEnd::Refused { reason: Reason::Full, may_have_arrived: false };
     let new = sim.send(jack, "TOM", "new");
-    assert!(sim.run_until(secs(2), |w| w.fate(new).end == Some(full)), "{:?}", sim.fate(new));
+    assert!(sim.run_until(secs(2), |sim| sim.fate(new).end == Some(full)), "{:?}", sim.fate(new));
     sim.run_for(secs(12));
     let later = sim.send(jack, "TOM", "later");
-    assert!(sim.run_until(secs(2), |w| delivered(w, later)), "{:?}", sim.fate(later));
+    assert!(sim.run_until(secs(2), |sim| delivered(sim, later)), "{:?}", sim.fate(later));
 }
 
 /// The recipient refuses a letter and takes the next one. A copy in which both wait is restored,
@@ -374,17 +374,17 @@ fn copy_that_missed_refusal_reports_nothing_delivered() {
         let (mut sim, tom, _) = recipient_with_stranger_limit();
         let large = sim.send(tom, "JACK", &"x".repeat(3_000));
         let small = sim.send(tom, "JACK", "small");
-        assert!(sim.run_until(millis(100), |w| w.machines[tom].disk.kept.letters.len() == 2));
+        assert!(sim.run_until(millis(100), |sim| sim.machines[tom].disk.kept.letters.len() == 2));
         let folder = sim.copy_folder(tom);
-        assert!(sim.run_until(secs(5), |w| refused_as_full(w, large) && delivered(w, small)));
+        assert!(sim.run_until(secs(5), |sim| refused_as_full(sim, large) && delivered(sim, small)));
         sim.run_for(secs(1));
         if kill_relay {
             sim.restart_relay(millis(100));
         }
         sim.restore_folder(tom, folder);
-        assert!(sim.run_until(secs(20), |w| is_old_copy(w, large)), "{:?}", sim.fate(large));
+        assert!(sim.run_until(secs(20), |sim| is_old_copy(sim, large)), "{:?}", sim.fate(large));
         let after = sim.send(tom, "JACK", "after all");
-        assert!(sim.run_until(secs(5), |w| delivered(w, after)), "{:?}", sim.fate(after));
+        assert!(sim.run_until(secs(5), |sim| delivered(sim, after)), "{:?}", sim.fate(after));
     }
 }
 
@@ -394,12 +394,12 @@ fn copy_knowing_every_refusal_is_not_reported_as_old() {
     let (mut sim, tom, _) = recipient_with_stranger_limit();
     let large: Vec<u64> = (0..30).map(|_| sim.send(tom, "JACK", &"x".repeat(3_000))).collect();
     let small = sim.send(tom, "JACK", "small");
-    assert!(sim.run_until(secs(20), |w| large.iter().all(|l| ended(w, *l)) && delivered(w, small)));
+    assert!(sim.run_until(secs(20), |sim| large.iter().all(|l| ended(sim, *l)) && delivered(sim, small)));
     sim.run_for(secs(1));
     let folder = sim.copy_folder(tom);
     sim.restart_relay(millis(100));
     sim.restore_folder(tom, folder);
     let after = sim.send(tom, "JACK", "after");
-    assert!(sim.run_until(secs(10), |w| delivered(w, after)), "{:?}", sim.fate(after));
+    assert!(sim.run_until(secs(10), |sim| delivered(sim, after)), "{:?}", sim.fate(after));
     assert!(!shows(&sim, tom, |e| matches!(e, Event::OldCopy { .. })));
 }

@@ -26,7 +26,7 @@ pub fn limit_strangers(sim: &mut Simulation, client: usize, others: &[&str], spa
     sim.machines[client].book = Some(book.collect());
     for _ in 0..sim.rng.below(4) {
         let at = Duration::from_micros(sim.rng.below(span.as_micros() as u64));
-        sim.schedule(at, move |w| w.erase_letters(client));
+        sim.schedule(at, move |sim| sim.erase_letters(client));
     }
 }
 
@@ -113,10 +113,10 @@ fn full_notices(sim: &Simulation, client: usize) -> usize {
 fn stranger_letters_beyond_limit_return_to_sender() {
     let (mut sim, tom, jack) = recipient_with_stranger_limit();
     let first = sim.send(tom, "JACK", &"x".repeat(1_500));
-    assert!(sim.run_until(secs(2), |w| delivered(w, first)));
+    assert!(sim.run_until(secs(2), |sim| delivered(sim, first)));
     let large: Vec<u64> = (0..20).map(|_| sim.send(tom, "JACK", &"y".repeat(500))).collect();
     let small = sim.send(tom, "JACK", "small");
-    assert!(sim.run_until(secs(5), |w| large.iter().all(|l| ended(w, *l)) && delivered(w, small)));
+    assert!(sim.run_until(secs(5), |sim| large.iter().all(|l| ended(sim, *l)) && delivered(sim, small)));
     assert!(large.iter().all(|letter| refused_as_full(&sim, *letter)), "{:?}", sim.fate(large[0]));
     assert_eq!(full_notices(&sim, jack), 1);
     let missing = |e: &Event| matches!(e, Event::Letter(letter) if letter.missing > 0);
@@ -124,7 +124,7 @@ fn stranger_letters_beyond_limit_return_to_sender() {
     assert_eq!(sim.relay_disk.len(), 0);
     sim.erase_letters(jack);
     let again = sim.send(tom, "JACK", &"y".repeat(500));
-    assert!(sim.run_until(secs(5), |w| delivered(w, again)), "there is space again");
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, again)), "there is space again");
 }
 
 /// A contact's letters are taken even if the recipient is full, and so are those of a stranger that
@@ -133,14 +133,14 @@ fn stranger_letters_beyond_limit_return_to_sender() {
 fn contact_letters_are_taken_while_strangers_are_refused() {
     let (mut sim, tom, jack) = recipient_with_stranger_limit();
     let large = sim.send(tom, "JACK", &"x".repeat(3_000));
-    assert!(sim.run_until(secs(5), |w| refused_as_full(w, large)), "{:?}", sim.fate(large));
+    assert!(sim.run_until(secs(5), |sim| refused_as_full(sim, large)), "{:?}", sim.fate(large));
     sim.add_all_contacts();
     let letters: Vec<u64> = (0..5).map(|_| sim.send(tom, "JACK", &"x".repeat(3_000))).collect();
-    assert!(sim.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
+    assert!(sim.run_until(secs(5), |sim| letters.iter().all(|l| delivered(sim, *l))));
     sim.restart_client(jack);
     sim.run_for(secs(1));
     let one_more = sim.send(tom, "JACK", &"x".repeat(3_000));
-    assert!(sim.run_until(secs(5), |w| delivered(w, one_more)));
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, one_more)));
 }
 
 /// A letter from a mailbox is refused too, although its sender is away. The sender receives the
@@ -152,16 +152,16 @@ fn refusal_reaches_absent_sender_after_relay_restart() {
     sim.run_for(millis(100));
     let letters: Vec<u64> =
         [10, 3_000, 10, 3_000, 10].iter().map(|len| sim.send(tom, "JACK", &"z".repeat(*len))).collect();
-    assert!(sim.run_until(secs(2), |w| letters.iter().all(|l| w.fate(*l).accepted)));
+    assert!(sim.run_until(secs(2), |sim| letters.iter().all(|l| sim.fate(*l).accepted)));
     sim.send_command(tom, Command::Leave);
     sim.run_for(millis(100));
     sim.restart_client(jack);
-    assert!(sim.run_until(secs(10), |w| w.fate(letters[4]).shown == 1));
+    assert!(sim.run_until(secs(10), |sim| sim.fate(letters[4]).shown == 1));
     sim.run_for(secs(1));
     sim.restart_relay(millis(100));
     sim.run_for(secs(2));
     sim.restart_client(tom);
-    assert!(sim.run_until(secs(20), |w| letters.iter().all(|l| ended(w, *l))));
+    assert!(sim.run_until(secs(20), |sim| letters.iter().all(|l| ended(sim, *l))));
     let ends: Vec<bool> = letters.iter().map(|letter| refused_as_full(&sim, *letter)).collect();
     assert_eq!(ends, [false, true, false, true, false]);
 }
@@ -179,7 +179,7 @@ fn refused_letter_is_never_taken_later() {
         let was_declined = sim.fate(large).declined;
         sim.add_all_contacts();
         sim.restart_client(jack);
-        assert!(sim.run_until(secs(20), |w| ended(w, large) && delivered(w, small)), "{after}");
+        assert!(sim.run_until(secs(20), |sim| ended(sim, large) && delivered(sim, small)), "{after}");
         assert!(!was_declined || refused_as_full(&sim, large), "{after}: {:?}", sim.fate(large));
     }
 }
@@ -194,7 +194,7 @@ fn refusal_waits_until_relay_disk_has_space() {
     let small = sim.send(tom, "JACK", "small");
     sim.run_for(millis(3_500));
     assert!(!ended(&sim, large) && !ended(&sim, small) && sim.fate(small).shown == 1);
-    assert!(sim.run_until(secs(5), |w| refused_as_full(w, large) && delivered(w, small)));
+    assert!(sim.run_until(secs(5), |sim| refused_as_full(sim, large) && delivered(sim, small)));
 }
 
 /// JACK has stored TOM's first letter, and refuses the second one. The relay is killed as soon as
@@ -207,19 +207,23 @@ fn letter_stored_before_refused_one_is_delivered_after_kill() {
         let (mut sim, tom, jack) = recipient_with_stranger_limit();
         // JACK's reports about those to whom it has written do not wait for a full second.
         let known = sim.send(jack, "TOM", "a letter");
-        assert!(sim.run_until(secs(5), |w| delivered(w, known)));
+        assert!(sim.run_until(secs(5), |sim| delivered(sim, known)));
         sim.machines[tom].down.conditions.udp_hole = true;
         sim.machines[tom].down.conditions.tcp_hole = true;
         let small = sim.send(tom, "JACK", "small");
-        assert!(sim.run_until(secs(2), |w| w.fate(small).shown == 1));
+        assert!(sim.run_until(secs(2), |sim| sim.fate(small).shown == 1));
         sim.run_for(millis(after));
         let large = sim.send(tom, "JACK", &"x".repeat(3_000));
-        assert!(sim.run_until(secs(2), |w| w.relay_disk.len() > 0));
+        assert!(sim.run_until(secs(2), |sim| sim.relay_disk.len() > 0));
         assert!(!sim.fate(small).accepted && sim.fate(large).declined);
         sim.restart_relay(millis(100));
         sim.machines[tom].down.conditions.udp_hole = false;
         sim.machines[tom].down.conditions.tcp_hole = false;
-        assert!(sim.run_until(secs(60), |w| ended(w, large) && delivered(w, small)), "{:?}", sim.fate(small));
+        assert!(
+            sim.run_until(secs(60), |sim| ended(sim, large) && delivered(sim, small)),
+            "{:?}",
+            sim.fate(small)
+        );
         assert_eq!(sim.fate(small).shown, 1);
     }
 }

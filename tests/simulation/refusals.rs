@@ -50,7 +50,7 @@ fn write_to_blocking_member(sim: &mut Simulation, sender: usize, recipient: usiz
         check_other_conversation(sim, sender, &own);
         lines.push(sim.send(sender, &to, "one more"));
     }
-    let back = |w: &Simulation| lines.iter().all(|line| w.fate(*line).end.is_some());
+    let back = |sim: &Simulation| lines.iter().all(|line| sim.fate(*line).end.is_some());
     let all_back = sim.run_until(BACK_WITHIN, back);
     let open = lines.iter().filter(|line| sim.fate(**line).end.is_none()).count();
     assert!(all_back, "{open} of {} lines that were refused are not back", lines.len());
@@ -72,14 +72,14 @@ fn write_to_unknown_names(sim: &mut Simulation, sender: usize) {
     let letters: Vec<u64> = (0..NAMES).map(|n| sim.send(sender, &name(n), "are you there?")).collect();
     sim.run_for(Duration::from_millis(500));
     check_other_conversation(sim, sender, &own);
-    let notified = |w: &Simulation| letters.iter().all(|letter| w.fate(*letter).end.is_some());
+    let notified = |sim: &Simulation| letters.iter().all(|letter| sim.fate(*letter).end.is_some());
     assert!(sim.run_until(TOLD_WITHIN, notified), "an unknown name has no answer");
 }
 
 /// Checks that a letter in another conversation of the same sender is accepted in time.
 fn check_other_conversation(sim: &mut Simulation, sender: usize, to: &str) {
     let letter = sim.send(sender, to, "by the way");
-    let passes = sim.run_until(ACCEPTED_WITHIN, |w| w.fate(letter).accepted);
+    let passes = sim.run_until(ACCEPTED_WITHIN, |sim| sim.fate(letter).accepted);
     assert!(passes, "a letter waits for the refusals of another conversation: {:?}", sim.fate(letter));
 }
 

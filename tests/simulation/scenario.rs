@@ -75,7 +75,7 @@ pub fn run_seed(sim: &mut Simulation) {
     sim.heal();
     let reassembles = sim.limits.reassembly_bytes >= UDP_PACKET_MAX;
     let healed_for = if reassembles { HEALED_FOR } else { HEALED_WITHOUT_REASSEMBLY_FOR };
-    let ended = sim.run_until(healed_for, |w| w.open_letters().is_empty());
+    let ended = sim.run_until(healed_for, |sim| sim.open_letters().is_empty());
     let open = sim.open_letters();
     let first = open.first().map(|letter| sim.fate(*letter));
     let first = first.map(LetterFate::in_short);
@@ -147,7 +147,7 @@ fn add_members(sim: &mut Simulation) {
         strangers::choose_avoided(sim, client, &NAMES[..many]);
         change_conditions(sim, client);
         let wait = Duration::from_millis(sim.rng.below(3_000));
-        sim.schedule(wait, move |w| w.start(client));
+        sim.schedule(wait, move |sim| sim.start(client));
     }
 }
 
@@ -186,7 +186,7 @@ fn schedule_letters(sim: &mut Simulation, span: Duration) {
     for _ in 0..many {
         let at = Duration::from_micros(sim.rng.below(span.as_micros() as u64));
         let burst = if chance(&mut sim.rng, 50) { 20 } else { 1 };
-        sim.schedule(at, move |w| (0..burst).for_each(|_| send_random_letter(w)));
+        sim.schedule(at, move |sim| (0..burst).for_each(|_| send_random_letter(sim)));
     }
 }
 
@@ -236,17 +236,17 @@ fn schedule_faults(sim: &mut Simulation, span: Duration) {
     }
     if chance(&mut sim.rng, 150) {
         let at = Duration::from_micros(sim.rng.below(span.as_micros() as u64));
-        sim.schedule(at, |w| {
-            let down = Duration::from_millis(w.rng.below(4_000));
-            w.restart_relay(down);
+        sim.schedule(at, |sim| {
+            let down = Duration::from_millis(sim.rng.below(4_000));
+            sim.restart_relay(down);
         });
     }
     for _ in 0..[0, 0, 1, 4][sim.rng.below(4) as usize] {
         let at = Duration::from_micros(sim.rng.below(span.as_micros() as u64));
-        sim.schedule(at, |w| {
-            let client = w.rng.below(w.machines.len() as u64) as usize;
-            w.coverage.add(Count::Replacements);
-            w.restart_client(client);
+        sim.schedule(at, |sim| {
+            let client = sim.rng.below(sim.machines.len() as u64) as usize;
+            sim.coverage.add(Count::Replacements);
+            sim.restart_client(client);
         });
     }
     if chance(&mut sim.rng, 60) {
@@ -268,10 +268,10 @@ fn schedule_letter_flood(sim: &mut Simulation, span: Duration) {
     let at = Duration::from_micros(sim.rng.below(span.as_micros() as u64));
     let many = 200 + sim.rng.below(300) as usize;
     let len = 1 + sim.rng.below(6_000) as usize;
-    sim.schedule(at, move |w| {
+    sim.schedule(at, move |sim| {
         let pair = [(0, NAMES[1]), (1, NAMES[0])];
         for (from, to) in pair {
-            (0..many).for_each(|_| _ = w.send(from, to, &"flood ".repeat(len / 6)));
+            (0..many).for_each(|_| _ = sim.send(from, to, &"flood ".repeat(len / 6)));
         }
     });
 }
@@ -305,10 +305,10 @@ fn forge_guest_text(sim: &mut Simulation, span: Duration) {
 /// must return.
 fn flood_until_cookies(sim: &mut Simulation) {
     sim.flood_with_handshakes(400);
-    sim.schedule(Duration::from_millis(700), |w| {
-        let client = w.rng.below(w.machines.len() as u64) as usize;
-        if w.machines[client].started {
-            w.restart_client(client);
+    sim.schedule(Duration::from_millis(700), |sim| {
+        let client = sim.rng.below(sim.machines.len() as u64) as usize;
+        if sim.machines[client].started {
+            sim.restart_client(client);
         }
     });
 }
@@ -363,7 +363,7 @@ fn inject_fault(sim: &mut Simulation) {
 /// Lets nothing pass for a while in the given directions (up, down): UDP alone, or TCP as well.
 fn open_hole(sim: &mut Simulation, client: usize, span: Duration, directions: [bool; 2], udp_only: bool) {
     set_hole(sim, client, directions, udp_only, true);
-    sim.schedule(span, move |w| set_hole(w, client, directions, udp_only, false));
+    sim.schedule(span, move |sim| set_hole(sim, client, directions, udp_only, false));
 }
 
 fn set_hole(sim: &mut Simulation, client: usize, directions: [bool; 2], udp_only: bool, hole: bool) {
@@ -435,7 +435,7 @@ fn check_reachability(sim: &mut Simulation) {
             letters.push(sim.send(*from, &name, "are you there?"));
         }
     }
-    let all = |w: &Simulation| letters.iter().all(|l| w.fate(*l).end == Some(LetterEnd::Delivered));
+    let all = |sim: &Simulation| letters.iter().all(|l| sim.fate(*l).end == Some(LetterEnd::Delivered));
     let received = sim.run_until(Duration::from_secs(5), all);
     let undelivered =
         letters.iter().map(|l| sim.fate(*l)).find(|fate| fate.end != Some(LetterEnd::Delivered));
@@ -462,7 +462,7 @@ fn check_receipt_overtakes(sim: &mut Simulation) {
     }
     sim.run_for(Duration::from_millis(700));
     let short = sim.send(from, &to_name, "short");
-    let passed = sim.run_until(Duration::from_millis(1_900), |w| w.fate(short).end.is_some());
+    let passed = sim.run_until(Duration::from_millis(1_900), |sim| sim.fate(short).end.is_some());
     assert!(passed, "a receipt is stuck behind letters");
     sim.heal();
     sim.run_for(Duration::from_secs(20));

@@ -131,7 +131,7 @@ fn stranger_receives_delivered_at_full_second_and_no_read() {
     let (mut sim, tom, jack) = unknown();
     let sent = sim.now;
     let letter = sim.send(tom, "JACK", "who are you?");
-    assert!(sim.run_until(secs(2), |w| delivered(w, letter)));
+    assert!(sim.run_until(secs(2), |sim| delivered(sim, letter)));
     sim.run_for(secs(5));
     let accepted = times(&sim, tom, Progress::Accepted)[0];
     assert!(accepted.since(sent) < millis(80), "{:?}", accepted.since(sent));
@@ -171,7 +171,7 @@ fn read_receipt_is_sent_once_recipient_knows_sender() {
     for answers in [true, false] {
         let (mut sim, tom, jack) = unknown();
         let letter = sim.send(tom, "JACK", "who are you?");
-        assert!(sim.run_until(secs(2), |w| delivered(w, letter)));
+        assert!(sim.run_until(secs(2), |sim| delivered(sim, letter)));
         sim.restart_client(jack);
         sim.run_for(secs(2));
         assert!(times(&sim, tom, Progress::Read).is_empty());
@@ -191,7 +191,7 @@ fn read_receipt_is_sent_once_recipient_knows_sender() {
 fn members_once_written_to_stay_known() {
     let (mut sim, tom, jack) = unknown();
     let first = sim.send(jack, "TOM", "hello");
-    assert!(sim.run_until(secs(2), |w| delivered(w, first)));
+    assert!(sim.run_until(secs(2), |sim| delivered(sim, first)));
     let folder = sim.copy_folder(jack);
     sim.restart_client(jack);
     sim.run_for(secs(1));
@@ -201,7 +201,7 @@ fn members_once_written_to_stay_known() {
     sim.restart_client(jack);
     sim.run_for(secs(2));
     let letter = sim.send(tom, "JACK", "hello");
-    assert!(sim.run_until(millis(200), |w| delivered(w, letter)), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(millis(200), |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
     sim.run_for(secs(1));
     assert_eq!(times(&sim, tom, Progress::Read).len(), 1);
 }
@@ -215,7 +215,7 @@ fn relay_killed_before_full_second_loses_nothing() {
         let letter = sim.send(tom, "JACK", "who are you?");
         sim.run_for(millis(after));
         sim.restart_relay(millis(20));
-        assert!(sim.run_until(secs(10), |w| delivered(w, letter)), "{after}: {:?}", sim.fate(letter));
+        assert!(sim.run_until(secs(10), |sim| delivered(sim, letter)), "{after}: {:?}", sim.fate(letter));
         assert!(times(&sim, tom, Progress::Read).is_empty());
     }
 }

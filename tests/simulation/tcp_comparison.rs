@@ -60,7 +60,7 @@ fn by_link(loss_percent: u64) -> Cell {
         (0..MANY).for_each(|number| {
             sim.send(tom, "JACK", &format!("{number:<100}"));
         });
-        assert!(sim.run_until(secs(600), |w| delivered(w, tom).len() as u64 == MANY));
+        assert!(sim.run_until(secs(600), |sim| delivered(sim, tom).len() as u64 == MANY));
         cell.many_took += sim.now.since(start);
         let (mut sim, tom) = signed_in(seed, loss_percent, RTT);
         let mut given = Vec::new();
@@ -68,7 +68,7 @@ fn by_link(loss_percent: u64) -> Cell {
             given.push((sim.send(tom, "JACK", &format!("{number:<100}")), sim.now));
             sim.run_for(APART);
         }
-        assert!(sim.run_until(secs(60), |w| delivered(w, tom).len() as u64 == LONE));
+        assert!(sim.run_until(secs(60), |sim| delivered(sim, tom).len() as u64 == LONE));
         let came = delivered(&sim, tom);
         let latency = |(request, at): (u64, Tick)| {
             let (_, came) =
@@ -129,7 +129,7 @@ fn sign_ins(loss_percent: u64, rtt: Duration, count: u64) -> Vec<Duration> {
             }
             sim.start(tom);
             let start = sim.now;
-            assert!(sim.run_until(secs(60), |w| is_online(w, tom)));
+            assert!(sim.run_until(secs(60), |sim| is_online(sim, tom)));
             sim.now.since(start)
         })
         .collect();

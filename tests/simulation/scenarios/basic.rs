@@ -29,7 +29,7 @@ pub fn two_clients_in(mut sim: Simulation, carriers: Carriers) -> (Simulation, u
     let jack = sim.add_client("JACK", carriers);
     sim.start(tom);
     sim.start(jack);
-    assert!(sim.run_until(secs(5), |w| is_online(w, tom) && is_online(w, jack)), "both come online");
+    assert!(sim.run_until(secs(5), |sim| is_online(sim, tom) && is_online(sim, jack)), "both come online");
     (sim, tom, jack)
 }
 
@@ -44,7 +44,7 @@ pub fn with_jack_away(sim: Simulation) -> (Simulation, usize, usize) {
 /// Sends a letter to JACK, who is away. The relay accepts it for his mailbox.
 pub fn leave_letter(sim: &mut Simulation, from: usize, text: &str) -> u64 {
     let letter = sim.send(from, "JACK", text);
-    assert!(sim.run_until(secs(1), |w| w.fate(letter).accepted), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(secs(1), |sim| sim.fate(letter).accepted), "{:?}", sim.fate(letter));
     letter
 }
 
@@ -52,7 +52,7 @@ pub fn leave_letter(sim: &mut Simulation, from: usize, text: &str) -> u64 {
 pub fn send_and_time(sim: &mut Simulation, from: usize, to: &str, most: Duration) -> Duration {
     let start = sim.now;
     let letter = sim.send(from, to, "hello");
-    assert!(sim.run_until(most, |w| delivered(w, letter)), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(most, |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
     sim.now.since(start)
 }
 
@@ -144,7 +144,7 @@ fn first_key_of_relay_is_pinned() {
     assert!(shows(&sim, tom, |e| matches!(e, Event::Pinned { key, .. } if *key == relay_key)));
     sim.machines[tom].events.clear();
     sim.restart_client(tom);
-    assert!(sim.run_until(secs(2), |w| is_online(w, tom)));
+    assert!(sim.run_until(secs(2), |sim| is_online(sim, tom)));
     assert!(!shows(&sim, tom, |e| matches!(e, Event::Pinned { .. })), "it was known");
 }
 
@@ -159,7 +159,7 @@ fn damaged_key_answer_is_never_pinned() {
         sim.start(tom);
         sim.run_for(secs(3));
         sim.machines[tom].down.conditions.corrupt = 0;
-        assert!(sim.run_until(secs(5), |w| is_online(w, tom)), "seed {seed}");
+        assert!(sim.run_until(secs(5), |sim| is_online(sim, tom)), "seed {seed}");
         let changed =
             |e: &Event| matches!(e, Event::Unreached { why: ConnectFailure::KeyChanged { .. }, .. });
         assert!(!shows(&sim, tom, changed), "seed {seed}: no key was known before");
@@ -176,7 +176,7 @@ fn changed_key_of_relay_is_reported_and_not_accepted() {
     let offered = sim.relay.core.public_key();
     let wanted = ConnectFailure::KeyChanged { pinned, offered };
     let notified =
-        |w: &Simulation| shows(w, tom, |e| matches!(e, Event::Unreached { why, .. } if *why == wanted));
+        |sim: &Simulation| shows(sim, tom, |e| matches!(e, Event::Unreached { why, .. } if *why == wanted));
     assert!(sim.run_until(secs(3), notified), "{:?}", sim.machines[tom].events);
     assert!(!is_online(&sim, tom));
 }
@@ -187,7 +187,7 @@ fn name_belongs_to_first_key() {
     let thief = sim.add_client("TOM", Carriers::Auto);
     sim.start(thief);
     let refused = |e: &Event| matches!(e, Event::NameRefused { reason: NameReason::Taken, .. });
-    assert!(sim.run_until(secs(2), |w| shows(w, thief, refused)));
+    assert!(sim.run_until(secs(2), |sim| shows(sim, thief, refused)));
     let names = sim.relay_disk.members.len();
     sim.run_for(secs(5));
     assert_eq!(names, 2);
@@ -198,7 +198,7 @@ fn name_belongs_to_first_key() {
 fn unknown_name_is_refused_with_similar_names() {
     let (mut sim, tom, _) = two_clients(Carriers::Auto);
     let letter = sim.send(tom, "JAKC", "hello");
-    assert!(sim.run_until(millis(100), |w| ended(w, letter)));
+    assert!(sim.run_until(millis(100), |sim| ended(sim, letter)));
     let notified = |e: &Event| match e {
         Event::Refused { reason: Reason::Unknown, nearest, .. } => {
             nearest.first().is_some_and(|name| name.as_str() == "JACK")
@@ -207,19 +207,19 @@ fn unknown_name_is_refused_with_similar_names() {
     };
     assert!(shows(&sim, tom, notified), "{:?}", sim.machines[tom].events);
     let letter = sim.send(tom, "JACK", "hello");
-    assert!(sim.run_until(millis(100), |w| delivered(w, letter)));
+    assert!(sim.run_until(millis(100), |sim| delivered(sim, letter)));
 }
 
 #[test]
 fn absent_member_receives_letters_in_order_on_return() {
     let (mut sim, tom, jack) = with_jack_away(Simulation::new(1));
     let letters: Vec<u64> = (0..50).map(|n| sim.send(tom, "JACK", &format!("letter {n}"))).collect();
-    assert!(sim.run_until(millis(500), |w| letters.iter().all(|l| w.fate(*l).accepted)));
+    assert!(sim.run_until(millis(500), |sim| letters.iter().all(|l| sim.fate(*l).accepted)));
     assert_eq!(sim.relay_disk.len(), 50);
     sim.restart_relay(millis(100));
     sim.run_for(secs(5));
     sim.restart_client(jack);
-    assert!(sim.run_until(secs(60), |w| letters.iter().all(|l| delivered(w, *l))));
+    assert!(sim.run_until(secs(60), |sim| letters.iter().all(|l| delivered(sim, *l))));
     sim.run_for(millis(500));
     assert_eq!(sim.relay_disk.len(), 0);
     assert!(letters.iter().all(|l| sim.fate(*l).shown == 1));
@@ -231,7 +231,7 @@ fn letter_between_online_members_is_never_written_to_disk() {
     for n in 0..200 {
         let letter = sim.send(tom, "JACK", &format!("letter {n}"));
         let answer = sim.send(jack, "TOM", &format!("answer {n}"));
-        assert!(sim.run_until(secs(1), |w| delivered(w, letter) && delivered(w, answer)));
+        assert!(sim.run_until(secs(1), |sim| delivered(sim, letter) && delivered(sim, answer)));
     }
     sim.run_for(secs(5));
     assert_eq!(sim.relay.core.stats().letters_written, 0);
@@ -246,12 +246,12 @@ fn letter_to_silent_recipient_is_accepted_and_arrives_once() {
     let letter = sim.send(tom, "JACK", "hello");
     sim.run_for(millis(400));
     assert!(!sim.fate(letter).accepted, "it is only in memory");
-    assert!(sim.run_until(millis(300), |w| w.fate(letter).accepted));
+    assert!(sim.run_until(millis(300), |sim| sim.fate(letter).accepted));
     sim.restart_relay(millis(50));
     let next = sim.send(tom, "JACK", "still there?");
-    assert!(sim.run_until(secs(20), |w| w.fate(next).accepted), "{:?}", sim.fate(next));
+    assert!(sim.run_until(secs(20), |sim| sim.fate(next).accepted), "{:?}", sim.fate(next));
     sim.heal();
-    assert!(sim.run_until(secs(60), |w| delivered(w, letter) && delivered(w, next)));
+    assert!(sim.run_until(secs(60), |sim| delivered(sim, letter) && delivered(sim, next)));
     assert_eq!(sim.fate(letter).shown, 1);
     assert_eq!(sim.fate(next).shown, 1);
 }
@@ -273,7 +273,7 @@ fn letter_expires_by_uptime_despite_wall_clock_jump() {
     assert_eq!(sim.relay_disk.len(), 1);
     assert_expired(&sim, letter);
     sim.restart_client(jack);
-    assert!(sim.run_until(secs(10), |w| delivered(w, later)), "{:?}", sim.fate(later));
+    assert!(sim.run_until(secs(10), |sim| delivered(sim, later)), "{:?}", sim.fate(later));
 }
 
 /// The sender is unreachable from before the letter expires until after the restart.
@@ -283,10 +283,10 @@ fn refusal_of_expired_letter_survives_relay_restart() {
     let (mut sim, tom, _) = with_jack_away(Simulation::with_limits(1, limits));
     let letter = leave_letter(&mut sim, tom, "soon too old");
     sim.isolate(tom);
-    assert!(sim.run_until(secs(90), |w| w.relay.core.stats().letters_expired == 1));
+    assert!(sim.run_until(secs(90), |sim| sim.relay.core.stats().letters_expired == 1));
     sim.restart_relay(millis(100));
     sim.heal();
-    assert!(sim.run_until(secs(90), |w| w.fate(letter).end.is_some()), "no refusal arrived");
+    assert!(sim.run_until(secs(90), |sim| sim.fate(letter).end.is_some()), "no refusal arrived");
     assert_expired(&sim, letter);
 }
 
@@ -302,17 +302,22 @@ fn expiry_is_reported_before_later_letter_is_delivered() {
             letter
         });
         sim.isolate(tom);
-        assert!(sim.run_until(secs(30), |w| w.relay.core.stats().letters_expired == 1));
+        assert!(sim.run_until(secs(30), |sim| sim.relay.core.stats().letters_expired == 1));
         sim.restart_client(jack);
-        let shown =
-            |w: &Simulation| shows(w, jack, |e| matches!(e, Event::Letter(l) if l.text == "young enough"));
+        let shown = |sim: &Simulation| {
+            shows(sim, jack, |e| matches!(e, Event::Letter(l) if l.text == "young enough"))
+        };
         assert!(sim.run_until(secs(15), shown));
         sim.run_for(secs(1));
         if restarted {
             sim.restart_relay(millis(100));
         }
         sim.heal();
-        assert!(sim.run_until(secs(90), |w| delivered(w, young) && ended(w, old)), "{:?}", sim.fate(old));
+        assert!(
+            sim.run_until(secs(90), |sim| delivered(sim, young) && ended(sim, old)),
+            "{:?}",
+            sim.fate(old)
+        );
         assert_expired(&sim, old);
     }
 }
@@ -332,7 +337,7 @@ fn letter_stored_during_expiry_query_is_counted_out_once() {
                 sim.send(tom, "JACK", "young")
             })
             .collect();
-        let all = |w: &Simulation| ended(w, old) && others.iter().all(|letter| delivered(w, *letter));
+        let all = |sim: &Simulation| ended(sim, old) && others.iter().all(|letter| delivered(sim, *letter));
         assert!(sim.run_until(secs(30), all), "{early} ms early");
     }
 }
@@ -349,7 +354,7 @@ fn unwanted_letter_is_refused_once_full_disk_has_space() {
     sim.send_command(jack, Command::Screen(BlockLists { others: Some(nobody), ..BlockLists::default() }));
     sim.run_for(millis(4_900));
     assert!(is_online(&sim, jack) && !ended(&sim, letter) && sim.relay_disk.len() == 1);
-    assert!(sim.run_until(secs(2), |w| ended(w, letter)), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(secs(2), |sim| ended(sim, letter)), "{:?}", sim.fate(letter));
     let end = sim.fate(letter).end;
     assert!(matches!(end, Some(LetterEnd::Refused { reason: Reason::Blocked, .. })), "{end:?}");
     assert_eq!(sim.relay_disk.len(), 0);
@@ -359,9 +364,9 @@ fn unwanted_letter_is_refused_once_full_disk_has_space() {
 fn echo_answers_in_capitals() {
     let (mut sim, tom, _) = two_clients(Carriers::Auto);
     let letter = sim.send(tom, "echo", "hello 你好");
-    assert!(sim.run_until(millis(100), |w| delivered(w, letter)));
+    assert!(sim.run_until(millis(100), |sim| delivered(sim, letter)));
     let capitals = |e: &Event| matches!(e, Event::Letter(l) if l.text == "HELLO 你好");
-    assert!(sim.run_until(millis(100), |w| shows(w, tom, capitals)));
+    assert!(sim.run_until(millis(100), |sim| shows(sim, tom, capitals)));
 }
 
 #[test]
@@ -369,7 +374,7 @@ fn longest_letter_arrives_and_longer_one_is_refused() {
     let (mut sim, tom, _) = two_clients(Carriers::Auto);
     let longest = sim.send(tom, "JACK", &"x".repeat(64 * 1024));
     let longer = sim.send(tom, "JACK", &"x".repeat(64 * 1024 + 1));
-    assert!(sim.run_until(secs(2), |w| delivered(w, longest)), "{:?}", sim.fate(longest).end);
+    assert!(sim.run_until(secs(2), |sim| delivered(sim, longest)), "{:?}", sim.fate(longest).end);
     let too_long = LetterEnd::Refused { reason: Reason::TooLong, may_have_arrived: false };
     assert_eq!(sim.fate(longer).end, Some(too_long));
 }

@@ -139,17 +139,17 @@ fn guest_letter_to_absent_member_survives_relay_restart() {
     assert!(sim.guests.tcp_guest(conn).closed);
     sim.run_for(secs(3));
     sim.restart_client(jack);
-    assert!(sim.run_until(secs(5), |w| letters(w, jack).len() == 3), "{:?}", letters(&sim, jack));
+    assert!(sim.run_until(secs(5), |sim| letters(sim, jack).len() == 3), "{:?}", letters(&sim, jack));
     let expected = [(name(1), "by UDP"), (name(2), "by TCP"), (name(2), "and more")];
     assert_eq!(letters(&sim, jack), expected.map(|(who, text)| (who, text.to_owned())));
     let early = sim.send(jack, &name(1), "are you there?");
-    assert!(sim.run_until(secs(5), |w| w.fate(early).end.is_some()));
+    assert!(sim.run_until(secs(5), |sim| sim.fate(early).end.is_some()));
     let unknown = Some(LetterEnd::Refused { reason: Reason::Unknown, may_have_arrived: false });
     assert_eq!(sim.fate(early).end, unknown, "the relay does not know earlier guests");
     sim.send_udp_text(addr(1), "yes");
     sim.run_for(secs(1));
     let letter = sim.send(jack, &name(1), "at last");
-    assert!(sim.run_until(secs(5), |w| w.fate(letter).accepted));
+    assert!(sim.run_until(secs(5), |sim| sim.fate(letter).accepted));
     sim.run_for(secs(1));
     assert_eq!(sim.guests.udp_guest(addr(1)).received, ["at last"]);
     assert_eq!(sim.fate(letter).end, None, "plain text confirms nothing");
@@ -197,7 +197,7 @@ fn broken_guest_connection_is_reported_and_letters_stay() {
     sim.run_for(secs(1));
     assert_eq!(texts_of(&sim, jack, &name(1)), ["one", "[left]"]);
     let letter = sim.send(jack, &name(1), "too late");
-    assert!(sim.run_until(secs(5), |w| w.fate(letter).end.is_some()));
+    assert!(sim.run_until(secs(5), |sim| sim.fate(letter).end.is_some()));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn long_answer_is_fetched_three_datagrams_ahead_despite_loss() {
         }
         let letter = sim.send(jack, &name(1), &text);
         let accepted = |event: &Event| matches!(event, Event::Progress { request, progress: Progress::Accepted, .. } if *request == letter);
-        let notified = |w: &Simulation| w.machines[jack].events.iter().any(|(_, event)| accepted(event));
+        let notified = |sim: &Simulation| sim.machines[jack].events.iter().any(|(_, event)| accepted(event));
         assert!(sim.run_until(secs(5), notified), "the relay has it, however slowly it is fetched");
         for _ in 0..200 {
             sim.send_udp_text(addr(1), "");

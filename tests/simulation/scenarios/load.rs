@@ -24,7 +24,7 @@ fn relay_restart_loses_and_repeats_no_letter() {
         }
         sim.run_for(millis(20));
     }
-    let all = |w: &Simulation| letters.iter().all(|l| ended(w, *l));
+    let all = |sim: &Simulation| letters.iter().all(|l| ended(sim, *l));
     assert!(sim.run_until(secs(90), all), "{:?}", sim.open_letters());
     assert!(is_online(&sim, tom) && is_online(&sim, jack));
     assert!(sim.relay.core.stats().handshakes >= 2, "sessions are established again");
@@ -37,14 +37,14 @@ fn suspended_recipient_does_not_delay_others() {
     let (mut sim, tom, jack) = two_clients(Carriers::Auto);
     let mary = sim.add_client("MARY", Carriers::Auto);
     sim.start(mary);
-    assert!(sim.run_until(secs(2), |w| is_online(w, mary)));
+    assert!(sim.run_until(secs(2), |sim| is_online(sim, mary)));
     sim.machines[jack].node.paused_until = sim.now + secs(600);
     for _ in 0..300 {
         sim.send(tom, "JACK", &"to nobody ".repeat(100));
     }
     for n in 0..20 {
         let letter = sim.send(tom, "MARY", &format!("letter {n}"));
-        assert!(sim.run_until(secs(2), |w| delivered(w, letter)), "{n}: {:?}", sim.fate(letter));
+        assert!(sim.run_until(secs(2), |sim| delivered(sim, letter)), "{n}: {:?}", sim.fate(letter));
     }
 }
 
@@ -55,9 +55,9 @@ fn second_machine_with_same_key_takes_over() {
     let second = sim.add_client_with_key("TOM", Carriers::Auto, key);
     sim.machines[second].node.wall_offset_ms = 5_000;
     sim.start(second);
-    assert!(sim.run_until(secs(3), |w| is_online(w, second)));
+    assert!(sim.run_until(secs(3), |sim| is_online(sim, second)));
     let replaced = |e: &Event| matches!(e, Event::Replaced { .. });
-    assert!(sim.run_until(secs(30), |w| shows(w, tom, replaced)), "the earlier one is notified");
+    assert!(sim.run_until(secs(30), |sim| shows(sim, tom, replaced)), "the earlier one is notified");
     send_and_time(&mut sim, jack, "TOM", secs(1));
     assert!(shows(&sim, second, |e| matches!(e, Event::Letter(_))));
     sim.run_for(secs(120));
@@ -74,7 +74,7 @@ fn sender_above_its_rate_is_slowed_and_loses_nothing() {
         letters.push(sim.send(tom, "JACK", &format!("letter {n}")));
         sim.run_for(millis(1));
     }
-    let all = |w: &Simulation| w.coverage.get(Count::LettersDelivered) == 3_000;
+    let all = |sim: &Simulation| sim.coverage.get(Count::LettersDelivered) == 3_000;
     assert!(sim.run_until(secs(60), all), "{} still wait", sim.open_letters().len());
     assert!(letters.iter().all(|l| delivered(&sim, *l)));
     let took = sim.now.since(start);
@@ -86,7 +86,7 @@ fn order_is_kept_when_letters_in_between_are_refused() {
     let limits = Limits { pair_letters: 4, ..Limits::default() };
     let (mut sim, tom, _) = two_clients_in(Simulation::with_limits(1, limits), Carriers::Auto);
     let letters: Vec<u64> = (0..200).map(|n| sim.send(tom, "JACK", &format!("letter {n}"))).collect();
-    let all = |w: &Simulation| letters.iter().all(|l| ended(w, *l));
+    let all = |sim: &Simulation| letters.iter().all(|l| ended(sim, *l));
     assert!(sim.run_until(secs(60), all), "{} still wait", sim.open_letters().len());
     let full = LetterEnd::Refused { reason: Reason::Full, may_have_arrived: false };
     let refused = letters.iter().filter(|l| sim.fate(**l).end == Some(full)).count();
@@ -100,7 +100,7 @@ fn refusal_lost_in_kill_does_not_become_delivery() {
     let limits = Limits { pair_bytes: 90_000, ..Limits::default() };
     let (mut sim, tom, jack) = with_jack_away(Simulation::with_limits(5, limits));
     let letters = [60_000, 60_000, 10].map(|len| sim.send(tom, "JACK", &"x".repeat(len)));
-    assert!(sim.run_until(secs(1), |w| w.machines[tom].disk.kept.letters.len() == 3));
+    assert!(sim.run_until(secs(1), |sim| sim.machines[tom].disk.kept.letters.len() == 3));
     sim.fill_disk(tom + 1, secs(10));
     sim.run_for(secs(3));
     sim.restart_client(tom);
@@ -108,7 +108,7 @@ fn refusal_lost_in_kill_does_not_become_delivery() {
     // The client sends it again, while there is no more space than before.
     sim.run_for(secs(1));
     sim.restart_client(jack);
-    assert!(sim.run_until(secs(60), |w| w.open_letters().is_empty()), "{:?}", sim.open_letters());
+    assert!(sim.run_until(secs(60), |sim| sim.open_letters().is_empty()), "{:?}", sim.open_letters());
     let ends = letters.map(|letter| sim.fate(letter).end);
     let refused = matches!(ends[1], Some(LetterEnd::Refused { reason: Reason::Full, .. }));
     assert!(
@@ -126,11 +126,11 @@ fn receipt_lost_by_two_killed_processes_is_queried_again() {
         sim.restart_client(jack);
         let receipt = |e: &Event| matches!(e, Event::Progress { progress: Progress::Delivered, .. });
         let notified =
-            |w: &Simulation| w.machines[tom].events.iter().filter(|(_, event)| receipt(event)).count();
-        let is_kept = |w: &Simulation| w.machines[tom].disk.kept.letters.is_empty();
+            |sim: &Simulation| sim.machines[tom].events.iter().filter(|(_, event)| receipt(event)).count();
+        let is_kept = |sim: &Simulation| sim.machines[tom].disk.kept.letters.is_empty();
         for _ in 0..2 {
             let before = notified(&sim);
-            assert!(sim.run_until(secs(10), |w| notified(w) > before || is_kept(w)), "seed {seed}");
+            assert!(sim.run_until(secs(10), |sim| notified(sim) > before || is_kept(sim)), "seed {seed}");
             sim.restart_client(tom);
         }
         assert!(sim.run_until(secs(30), is_kept), "seed {seed}: the receipt was not queried");
@@ -142,11 +142,11 @@ fn member_receives_all_letters_after_udp_hole() {
     let (mut sim, tom, jack) = two_clients(Carriers::Udp);
     sim.machines[jack].down.conditions.udp_hole = true;
     let lost: Vec<u64> = (0..10).map(|n| sim.send(tom, "JACK", &format!("kept {n}"))).collect();
-    assert!(sim.run_until(secs(2), |w| lost.iter().all(|l| w.fate(*l).accepted)));
+    assert!(sim.run_until(secs(2), |sim| lost.iter().all(|l| sim.fate(*l).accepted)));
     sim.heal();
-    assert!(sim.run_until(secs(40), |w| lost.iter().all(|l| delivered(w, *l))));
+    assert!(sim.run_until(secs(40), |sim| lost.iter().all(|l| delivered(sim, *l))));
     let letters: Vec<u64> = (0..10).map(|n| sim.send(tom, "JACK", &format!("found {n}"))).collect();
-    assert!(sim.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
+    assert!(sim.run_until(secs(5), |sim| letters.iter().all(|l| delivered(sim, *l))));
     assert!(is_online(&sim, tom));
 }
 
@@ -163,7 +163,7 @@ fn killed_clients_continue_their_conversations() {
         sim.restart_client(if round % 2 == 0 { tom } else { jack });
         sim.run_for(secs(12));
     }
-    assert!(sim.run_until(secs(90), |w| w.open_letters().is_empty()), "{:?}", sim.open_letters());
+    assert!(sim.run_until(secs(90), |sim| sim.open_letters().is_empty()), "{:?}", sim.open_letters());
     let arrived = sim.oracle.letters.keys().filter(|letter| delivered(&sim, **letter)).count();
     assert!(arrived > 300, "{arrived} of 600");
 }
@@ -177,7 +177,7 @@ fn greedy_sender_does_not_delay_others() {
         let (mut sim, tom, jack) = two_clients_in(Simulation::with_limits(seed, limits), Carriers::Auto);
         let mary = sim.add_client("MARY", Carriers::Auto);
         sim.start(mary);
-        assert!(sim.run_until(secs(2), |w| is_online(w, mary)));
+        assert!(sim.run_until(secs(2), |sim| is_online(sim, mary)));
         let greedy: Vec<u64> =
             (0..300).map(|n| sim.send(tom, "JACK", &format!("{n} ").repeat(1_500))).collect();
         sim.run_for(secs(2));
@@ -194,7 +194,7 @@ fn greedy_sender_does_not_delay_others() {
         }
         let waiting = greedy.iter().filter(|letter| !ended(&sim, **letter)).count();
         assert!(waiting > 50, "seed {seed}: TOM's letters waited: {waiting}");
-        let all = |w: &Simulation| greedy.iter().all(|letter| delivered(w, *letter));
+        let all = |sim: &Simulation| greedy.iter().all(|letter| delivered(sim, *letter));
         assert!(sim.run_until(secs(120), all), "seed {seed}: {} still wait", sim.open_letters().len());
     }
 }

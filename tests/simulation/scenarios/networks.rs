@@ -63,7 +63,7 @@ fn network_change_on_tcp_validates_udp_at_once() {
     let handshakes = sim.relay.core.stats().handshakes;
     hole(&mut sim, tom, false, false);
     change_network(&mut sim, tom, true);
-    assert!(sim.run_until(millis(500), |w| path(w, tom) == Some(Carrier::Udp)), "{:?}", moves(&sim, tom));
+    assert!(sim.run_until(millis(500), |sim| path(sim, tom) == Some(Carrier::Udp)), "{:?}", moves(&sim, tom));
     send_and_time(&mut sim, tom, "JACK", millis(200));
     send_and_time(&mut sim, jack, "TOM", millis(200));
     assert_eq!(sim.relay.core.stats().handshakes, handshakes, "the session needs none");
@@ -79,7 +79,7 @@ fn network_change_on_tcp_without_udp_costs_one_handshake() {
         let start = sim.now;
         change_network(&mut sim, tom, true);
         let letter = if writes { sim.send(tom, "JACK", "x") } else { sim.send(jack, "TOM", "x") };
-        assert!(sim.run_until(secs(4), |w| delivered(w, letter)), "{:?}", sim.fate(letter));
+        assert!(sim.run_until(secs(4), |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
         println!("writes {writes}: on a new connection after {:?}", sim.now.since(start));
         assert!(sim.now.since(start) <= millis(2_000));
         assert!(sim.relay.core.stats().handshakes <= handshakes + 1);
@@ -108,13 +108,13 @@ fn late_abandoned_session_does_not_replace_newer_one() {
     let jack = sim.add_client("JACK", Carriers::Auto);
     sim.machines[tom].pinned = Some(sim.relay.core.public_key());
     sim.start(tom);
-    assert!(sim.run_until(secs(1), |w| w.relay.core.stats().handshakes == 1));
+    assert!(sim.run_until(secs(1), |sim| sim.relay.core.stats().handshakes == 1));
     let until = sim.now + secs(5);
     sim.conns.values_mut().for_each(|conn| conn.side(Side::Relay).stalled_until = until);
     sim.run_for(millis(200));
     sim.send_command(tom, Command::NetworkChanged);
     sim.start(jack);
-    assert!(sim.run_until(secs(4), |w| is_online(w, tom)), "over another connection");
+    assert!(sim.run_until(secs(4), |sim| is_online(sim, tom)), "over another connection");
     sim.run_for(secs(5));
     send_and_time(&mut sim, jack, "TOM", millis(200));
 }
@@ -129,7 +129,7 @@ fn session_end_on_suspect_connection_leaves_no_deadline() {
     sim.restart_relay(secs(10));
     sim.run_for(secs(5));
     assert!(!is_online(&sim, tom), "the relay is down");
-    assert!(sim.run_until(secs(40), |w| is_online(w, tom)));
+    assert!(sim.run_until(secs(40), |sim| is_online(sim, tom)));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn idle_client_reset_by_restarted_relay_reconnects_at_once() {
         sim.event_queue.push(sim.now, event);
     }
     let handshakes = sim.relay.core.stats().handshakes;
-    assert!(sim.run_until(millis(100), |w| w.relay.core.stats().handshakes > handshakes));
+    assert!(sim.run_until(millis(100), |sim| sim.relay.core.stats().handshakes > handshakes));
     sim.run_for(millis(200));
     assert_eq!(sim.relay.core.stats().handshakes, handshakes + 2, "one each: TOM ignores JACK's reset");
     send_and_time(&mut sim, tom, "echo", millis(200));
@@ -183,7 +183,7 @@ fn udp_failure_is_remembered_across_runs_until_validated() {
     assert!(took < millis(200), "TCP is tried at once: {took:?}");
     sim.run_for(secs(10));
     hole(&mut sim, tom, false, false);
-    assert!(sim.run_until(secs(60), |w| path(w, tom) == Some(Carrier::Udp)), "validated");
+    assert!(sim.run_until(secs(60), |sim| path(sim, tom) == Some(Carrier::Udp)), "validated");
     sim.run_for(secs(1));
     assert_eq!(first_letter(&mut sim, tom).1, 0, "a validated path is not suspected");
 }
@@ -251,8 +251,8 @@ fn unreachable_relay_is_reported_within_1_s_or_3_s_if_silent() {
             sim.isolate(tom);
         }
         sim.start(tom);
-        let notified = |w: &Simulation| {
-            shows(w, tom, |e| matches!(e, Event::Unreached { why: said, .. } if *said == why))
+        let notified = |sim: &Simulation| {
+            shows(sim, tom, |e| matches!(e, Event::Unreached { why: said, .. } if *said == why))
         };
         assert!(sim.run_until(most, notified), "{carriers:?}, isolated: {isolated}");
     };
@@ -332,7 +332,7 @@ fn stalled_connection_without_udp_is_replaced_within_10_s() {
         let start = sim.now;
         let out = sim.send(tom, "JACK", "out");
         let back = sim.send(jack, "TOM", "back");
-        assert!(sim.run_until(secs(11), |w| delivered(w, out) && delivered(w, back)));
+        assert!(sim.run_until(secs(11), |sim| delivered(sim, out) && delivered(sim, back)));
         println!("rtt {rtt} ms: off a stalled connection after {:?}", sim.now.since(start));
         assert!(sim.now.since(start) <= secs(10) + millis(3 * rtt));
         assert_eq!(path(&sim, tom), Some(Carrier::Tcp));
@@ -377,7 +377,7 @@ fn each_return_to_udp_except_first_waits_longer() {
         send_and_time(&mut sim, tom, "JACK", secs(5));
         hole(&mut sim, tom, false, false);
         let left: Tick = sim.now;
-        assert!(sim.run_until(secs(700), |w| path(w, tom) == Some(Carrier::Udp)));
+        assert!(sim.run_until(secs(700), |sim| path(sim, tom) == Some(Carrier::Udp)));
         waits.push(sim.now.since(left).as_secs());
         sim.run_for(secs(5));
     }
@@ -388,7 +388,7 @@ fn each_return_to_udp_except_first_waits_longer() {
     send_and_time(&mut sim, tom, "JACK", secs(5));
     hole(&mut sim, tom, false, false);
     assert!(
-        sim.run_until(secs(5), |w| path(w, tom) == Some(Carrier::Udp)),
+        sim.run_until(secs(5), |sim| path(sim, tom) == Some(Carrier::Udp)),
         "ten good minutes reset the count"
     );
 }
@@ -412,7 +412,7 @@ fn failover_soon_after_sign_in_takes_at_most_1500_ms() {
                 }
                 sim.start(client);
             }
-            assert!(sim.run_until(secs(9), |w| is_online(w, tom) && is_online(w, jack)));
+            assert!(sim.run_until(secs(9), |sim| is_online(sim, tom) && is_online(sim, jack)));
             for _ in 0..before {
                 send_and_time(&mut sim, tom, "JACK", secs(2));
             }
@@ -445,7 +445,7 @@ fn stopped_client_has_no_deadline_while_relay_is_silent() {
         };
         sim.send(notified, "JACK", "is there anybody");
         let stops = |e: &Event| matches!(e, Event::Replaced { .. } | Event::NameRefused { .. });
-        assert!(sim.run_until(secs(10), |w| shows(w, notified, stops)));
+        assert!(sim.run_until(secs(10), |sim| shows(sim, notified, stops)));
         (0..sim.machines.len()).for_each(|client| sim.isolate(client));
         sim.run_for(secs(200));
         let due = sim.machines[notified].node.core.next_deadline();

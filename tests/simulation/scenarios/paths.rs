@@ -100,7 +100,7 @@ fn listener_of_live_conversation_fails_over_within_4_s() {
             let (mut sim, _, jack) = conversation(Carriers::Auto, millis(rtt));
             let start = sim.now;
             hole(&mut sim, jack, up, down);
-            assert!(sim.run_until(secs(10), |w| path(w, jack) == Some(Carrier::Tcp)));
+            assert!(sim.run_until(secs(10), |sim| path(sim, jack) == Some(Carrier::Tcp)));
             let took = sim.now.since(start);
             println!("rtt {rtt} ms, up {up}, down {down}: listening end on TCP after {took:?}");
             assert!(took <= secs(4), "{took:?} at {rtt} ms, up {up}, down {down}");
@@ -121,7 +121,7 @@ fn dead_udp_at_minimal_rtt_fails_over_within_500_ms() {
         let took = send_and_time(&mut sim, tom, "JACK", secs(5));
         println!("up {up}, down {down}: delivered after {took:?}");
         assert!((millis(250)..millis(500)).contains(&took) || !up, "{took:?}, up {up}, down {down}");
-        assert!(sim.run_until(millis(500), |w| path(w, tom) == Some(Carrier::Tcp)));
+        assert!(sim.run_until(millis(500), |sim| path(sim, tom) == Some(Carrier::Tcp)));
         assert_eq!(moves(&sim, tom), [(Carrier::Tcp, MoveReason::Silent)]);
         assert_eq!(sim.relay.core.stats().handshakes, handshakes, "the session needs no handshake");
     }
@@ -189,7 +189,7 @@ fn restored_udp_is_validated_and_used_again() {
     send_and_time(&mut sim, tom, "JACK", secs(5));
     hole(&mut sim, tom, false, false);
     let start = sim.now;
-    assert!(sim.run_until(secs(15), |w| path(w, tom) == Some(Carrier::Udp)));
+    assert!(sim.run_until(secs(15), |sim| path(sim, tom) == Some(Carrier::Udp)));
     println!("back on UDP after {:?}", sim.now.since(start));
     assert_eq!(moves(&sim, tom)[1..], [(Carrier::Udp, MoveReason::Proved)]);
     send_and_time(&mut sim, tom, "JACK", millis(100));
@@ -249,7 +249,7 @@ fn udp_that_loses_every_long_packet_is_abandoned() {
         let start = sim.now;
         let out = sim.send(tom, "JACK", &"x".repeat(20_000));
         let back = sim.send(jack, "TOM", &"x".repeat(20_000));
-        let both = |w: &Simulation| delivered(w, out) && delivered(w, back);
+        let both = |sim: &Simulation| delivered(sim, out) && delivered(sim, back);
         assert!(sim.run_until(secs(4), both), "up {up}, down {down}: {:?}", moves(&sim, tom));
         println!("long packets lost, up {up}, down {down}: both delivered after {:?}", sim.now.since(start));
         assert_eq!(path(&sim, tom), Some(Carrier::Tcp));
@@ -291,10 +291,10 @@ fn udp_that_lost_race_is_validated_over_tcp_session() {
     sim.start(jack);
     hole(&mut sim, tom, true, true);
     sim.start(tom);
-    assert!(sim.run_until(secs(2), |w| is_online(w, tom)));
+    assert!(sim.run_until(secs(2), |sim| is_online(sim, tom)));
     assert_eq!(path(&sim, tom), Some(Carrier::Tcp));
     hole(&mut sim, tom, false, false);
-    assert!(sim.run_until(secs(4), |w| path(w, tom) == Some(Carrier::Udp)));
+    assert!(sim.run_until(secs(4), |sim| path(sim, tom) == Some(Carrier::Udp)));
     assert_eq!(moves(&sim, tom), [(Carrier::Udp, MoveReason::Proved)]);
     assert_eq!(sim.relay.core.stats().handshakes, 2, "one for each client");
 }
@@ -315,7 +315,7 @@ fn connection_reset_mid_conversation_loses_no_letter() {
             sim.reset_tcp(ours.expect("the conversation is on TCP"));
         }
     }
-    assert!(sim.run_until(secs(5), |w| letters.iter().all(|l| delivered(w, *l))));
+    assert!(sim.run_until(secs(5), |sim| letters.iter().all(|l| delivered(sim, *l))));
 }
 
 // faults.md: R42
@@ -341,7 +341,7 @@ fn restarted_relay_has_its_sessions_back_within_1_s() {
     let start = sim.now;
     let out = sim.send(tom, "JACK", "hello");
     let back = sim.send(jack, "TOM", "hello");
-    assert!(sim.run_until(secs(1), |w| ended(w, out) && ended(w, back)), "{:?}", sim.fate(out));
+    assert!(sim.run_until(secs(1), |sim| ended(sim, out) && ended(sim, back)), "{:?}", sim.fate(out));
     println!("after a restart: both letters ended after {:?}", sim.now.since(start));
     assert!(sim.relay.core.stats().resets >= 2);
     assert!(!shows(&sim, tom, |e| matches!(e, Event::Lost { .. })));
@@ -356,13 +356,13 @@ fn idle_clients_are_back_within_1_s_of_relay_restart() {
     let mut sim = Simulation::with_limits(3, Limits { all_names_per_hour: None, ..Limits::default() });
     let clients: Vec<usize> = (0..60).map(|n| sim.add_client(&format!("m{n}"), Carriers::Udp)).collect();
     clients.iter().for_each(|client| sim.start(*client));
-    assert!(sim.run_until(secs(10), |w| clients.iter().all(|client| is_online(w, *client))));
+    assert!(sim.run_until(secs(10), |sim| clients.iter().all(|client| is_online(sim, *client))));
     sim.run_for(secs(8));
     assert_eq!(sim.relay_disk.noted(), clients.len());
     sim.restart_relay(Duration::ZERO);
     let start = sim.now;
     let wanted = clients.len() as u64;
-    let back = |w: &Simulation| w.relay.core.stats().handshakes >= wanted;
+    let back = |sim: &Simulation| sim.relay.core.stats().handshakes >= wanted;
     assert!(sim.run_until(secs(1), back), "{:?}", sim.relay.core.stats());
     println!("{wanted} idle clients are back after {:?}", sim.now.since(start));
     sim.run_for(secs(5));
@@ -370,7 +370,7 @@ fn idle_clients_are_back_within_1_s_of_relay_restart() {
     assert_eq!(sim.relay.core.stats().handshakes, wanted, "once each");
     assert_eq!(sim.relay_disk.noted(), clients.len(), "hints of lost sessions are removed");
     let letter = sim.send(clients[0], "m1", "hello");
-    assert!(sim.run_until(secs(1), |w| delivered(w, letter)), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(secs(1), |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
 }
 
 // faults.md: R31
@@ -396,8 +396,8 @@ fn clients_are_back_within_1_s_of_orderly_relay_stop() {
         sim.push_relay_input(PendingInput::Other(stop));
         sim.run_for(millis(5));
         sim.restart_relay(millis(100));
-        let both = |w: &Simulation| is_online(w, tom) && is_online(w, jack);
-        assert!(sim.run_until(millis(50), |w| !is_online(w, tom)), "clients are notified");
+        let both = |sim: &Simulation| is_online(sim, tom) && is_online(sim, jack);
+        assert!(sim.run_until(millis(50), |sim| !is_online(sim, tom)), "clients are notified");
         assert!(sim.run_until(secs(1), both), "{carriers:?}");
         send_and_time(&mut sim, tom, "JACK", millis(200));
     }
@@ -417,7 +417,7 @@ fn client_on_tcp_is_back_soon_after_relay_restart() {
             sim.restart_relay(down);
             let start = sim.now;
             let letter = sim.send(jack, "TOM", "hello");
-            assert!(sim.run_until(secs(30), |w| delivered(w, letter)), "{carriers:?} {down:?}");
+            assert!(sim.run_until(secs(30), |sim| delivered(sim, letter)), "{carriers:?} {down:?}");
             let took = sim.now.since(start + down);
             println!("{carriers:?}: down for {down:?}, back after {took:?}");
             assert!(took < millis(1_500) + down, "{carriers:?}: down for {down:?}, back after {took:?}");
@@ -449,7 +449,7 @@ fn user_moves_conversation_to_tcp_and_back() {
         [(Carriers::Tcp, Carrier::Tcp), (Carriers::Udp, Carrier::Udp), (Carriers::Tcp, Carrier::Tcp)]
     {
         sim.send_command(tom, Command::Carriers(carriers));
-        assert!(sim.run_until(secs(1), |w| path(w, tom) == Some(via)), "{carriers:?}");
+        assert!(sim.run_until(secs(1), |sim| path(sim, tom) == Some(via)), "{carriers:?}");
         assert_eq!(moves(&sim, tom).last(), Some(&(via, MoveReason::Asked)));
         send_and_time(&mut sim, tom, "JACK", millis(200));
         send_and_time(&mut sim, jack, "TOM", millis(200));
@@ -457,7 +457,7 @@ fn user_moves_conversation_to_tcp_and_back() {
         assert_eq!(path(&sim, tom), Some(via), "it is pinned");
     }
     sim.send_command(tom, Command::Carriers(Carriers::Auto));
-    assert!(sim.run_until(secs(4), |w| path(w, tom) == Some(Carrier::Udp)), "UDP is validated");
+    assert!(sim.run_until(secs(4), |sim| path(sim, tom) == Some(Carrier::Udp)), "UDP is validated");
     assert_eq!(sim.relay.core.stats().handshakes, handshakes);
 }
 
@@ -472,7 +472,7 @@ fn carriers_chosen_while_relay_is_silent_are_tried() {
             sim.run_for(chosen_after);
             sim.send_command(tom, Command::Carriers(carriers));
             let letter = sim.send(tom, "JACK", "hello");
-            assert!(sim.run_until(secs(75), |w| delivered(w, letter)), "{carriers:?} {chosen_after:?}");
+            assert!(sim.run_until(secs(75), |sim| delivered(sim, letter)), "{carriers:?} {chosen_after:?}");
         }
     }
 }
@@ -484,7 +484,7 @@ fn client_pinned_to_udp_opens_no_tcp_connection() {
     let letter = sim.send(tom, "JACK", "hello");
     sim.run_for(secs(20));
     hole(&mut sim, tom, false, false);
-    assert!(sim.run_until(secs(20), |w| delivered(w, letter)));
+    assert!(sim.run_until(secs(20), |sim| delivered(sim, letter)));
     assert_eq!(sim.last_conn, 0);
 }
 
@@ -494,7 +494,7 @@ fn long_letter_stays_on_its_slow_connection() {
     sim.conns.values_mut().for_each(|conn| conn.segment_max = 1_460);
     sim.machines[tom].up.conditions.rate = 1_500;
     let letter = sim.send(tom, "JACK", &"x".repeat(60_000));
-    assert!(sim.run_until(secs(120), |w| delivered(w, letter)), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(secs(120), |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
     assert_eq!(sim.last_conn, 2, "one connection for each client");
 }
 
@@ -508,5 +508,5 @@ fn udp_is_validated_at_once_after_suspension() {
     hole(&mut sim, tom, false, false);
     sim.machines[tom].node.paused_until = sim.now + secs(60);
     sim.run_for(secs(60));
-    assert!(sim.run_until(secs(2), |w| path(w, tom) == Some(Carrier::Udp)), "{:?}", moves(&sim, tom));
+    assert!(sim.run_until(secs(2), |sim| path(sim, tom) == Some(Carrier::Udp)), "{:?}", moves(&sim, tom));
 }

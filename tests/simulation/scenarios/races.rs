@@ -34,7 +34,7 @@ fn false_wins(rtt: Duration, thousandths: u64, knows_key: bool) -> (u64, Duratio
             let machine = &sim.machines[tom];
             Some(machine.node.core.peer(&machine.relay)?.path()?.carrier())
         };
-        assert!(sim.run_until(secs(5), |w| path(w).is_some()), "seed {seed}: the relay is reached");
+        assert!(sim.run_until(secs(5), |sim| path(sim).is_some()), "seed {seed}: the relay is reached");
         match path(&sim) {
             Some(Carrier::Tcp) => wins += 1,
             _ => longest = longest.max(sim.now.since(start)),
@@ -76,10 +76,10 @@ fn first_letter_without_key(passed: usize) -> Duration {
     sim.start(tom);
     let letter = sim.send(tom, "echo", "hello");
     if passed > 0 {
-        sim.run_until(secs(5), |w| w.datagrams >= passed as u64);
+        sim.run_until(secs(5), |sim| sim.datagrams >= passed as u64);
         sim.machines[tom].up.conditions.udp_hole = true;
     }
-    assert!(sim.run_until(secs(5), |w| delivered(w, letter)), "{:?}", sim.fate(letter));
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
     sim.now.since(start)
 }
 
@@ -104,16 +104,16 @@ fn false_tcp_win_is_undone_once_udp_is_validated() {
         machine.up.conditions = conditions.clone();
         machine.down.conditions = conditions;
         sim.start(tom);
-        let online = |w: &Simulation| {
-            w.machines[tom].events.iter().find_map(|(_, event)| match event {
+        let online = |sim: &Simulation| {
+            sim.machines[tom].events.iter().find_map(|(_, event)| match event {
                 Event::Online { via, .. } => Some(*via),
                 _ => None,
             })
         };
-        assert!(sim.run_until(secs(20), |w| online(w).is_some()), "seed {seed}");
+        assert!(sim.run_until(secs(20), |sim| online(sim).is_some()), "seed {seed}");
         (online(&sim) == Some(Carrier::Tcp)).then(|| {
-            sim.run_until(secs(15), |w| {
-                let machine = &w.machines[tom];
+            sim.run_until(secs(15), |sim| {
+                let machine = &sim.machines[tom];
                 let path = machine.node.core.peer(&machine.relay).and_then(|peer| peer.path());
                 path.is_some_and(|path| path.carrier() == Carrier::Udp)
             })
@@ -140,7 +140,7 @@ fn late_tcp_attempt_does_not_end_session_being_answered() {
         // Two first messages are lost. The third is answered while the one over TCP is in transit.
         direction.conditions.udp_hole = up;
     }
-    sim.schedule(millis(400), move |w| w.machines[tom].up.conditions.udp_hole = false);
+    sim.schedule(millis(400), move |sim| sim.machines[tom].up.conditions.udp_hole = false);
     let took = send_and_time(&mut sim, tom, "JACK", secs(10));
     let after = sim.relay.core.stats();
     println!("delivered after {took:?}, {} handshakes", after.handshakes - before.handshakes);

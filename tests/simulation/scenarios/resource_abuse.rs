@@ -24,7 +24,7 @@ fn letters_despite_abuse(seed: u64) -> Simulation {
         let letters: Vec<_> = [(tom, "JACK", 20_000), (jack, "TOM", 10)]
             .map(|(from, to, len)| sim.send(from, to, &"letter ".repeat(len / 7)))
             .into();
-        let arrived = sim.run_until(secs(10), |w| letters.iter().all(|letter| delivered(w, *letter)));
+        let arrived = sim.run_until(secs(10), |sim| letters.iter().all(|letter| delivered(sim, *letter)));
         assert!(arrived, "seed {seed}: {:?}", letters.iter().map(|l| sim.fate(*l)).collect::<Vec<_>>());
         sim.run_for(secs(4));
     }

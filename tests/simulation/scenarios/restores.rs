@@ -60,26 +60,26 @@ fn add_members(sim: &mut Simulation) {
 fn schedule_use(sim: &mut Simulation) {
     for _ in 0..40 + sim.rng.below(80) {
         let at = millis(sim.rng.below(SPAN.as_millis() as u64));
-        sim.schedule(at, |w| {
-            let from = w.rng.below(NAMES.len() as u64) as usize;
-            let to = w.rng.below(NAMES.len() as u64) as usize;
-            let many = [1, 1, 1, 8][w.rng.below(4) as usize];
-            (0..many).for_each(|_| _ = w.send(from, NAMES[to], "a letter"));
+        sim.schedule(at, |sim| {
+            let from = sim.rng.below(NAMES.len() as u64) as usize;
+            let to = sim.rng.below(NAMES.len() as u64) as usize;
+            let many = [1, 1, 1, 8][sim.rng.below(4) as usize];
+            (0..many).for_each(|_| _ = sim.send(from, NAMES[to], "a letter"));
         });
     }
     for _ in 0..6 {
         let at = millis(sim.rng.below(SPAN.as_millis() as u64));
         let away = millis(1_000 + sim.rng.below(15_000));
         let client = sim.rng.below(NAMES.len() as u64) as usize;
-        sim.schedule(at, move |w| {
-            set_hole(w, client, true);
-            w.schedule(away, move |w| set_hole(w, client, false));
+        sim.schedule(at, move |sim| {
+            set_hole(sim, client, true);
+            sim.schedule(away, move |sim| set_hole(sim, client, false));
         });
     }
     for _ in 0..sim.rng.below(4) {
         let at = millis(sim.rng.below(SPAN.as_millis() as u64));
         let client = sim.rng.below(NAMES.len() as u64) as usize;
-        sim.schedule(at, move |w| w.restart_client(client));
+        sim.schedule(at, move |sim| sim.restart_client(client));
     }
 }
 
@@ -91,21 +91,21 @@ fn run(seed: u64, met: &mut Met) {
     let backup = Rc::new(RefCell::new(RelayDisk::default()));
     let copy = Rc::clone(&backup);
     let made = millis(2_000 + sim.rng.below(15_000));
-    sim.schedule(made, move |w| *copy.borrow_mut() = w.relay_disk.clone());
+    sim.schedule(made, move |sim| *copy.borrow_mut() = sim.relay_disk.clone());
     let restored = made + millis(sim.rng.below(15_000));
     let lost = Rc::new(RefCell::new(0));
     let count = Rc::clone(&lost);
-    sim.schedule(restored, move |w| {
-        let down = millis(w.rng.below(4_000));
-        *count.borrow_mut() = w.restore_relay(&backup.borrow(), down);
+    sim.schedule(restored, move |sim| {
+        let down = millis(sim.rng.below(4_000));
+        *count.borrow_mut() = sim.restore_relay(&backup.borrow(), down);
     });
     if sim.rng.below(3) == 0 {
         let again = restored + millis(sim.rng.below(12_000));
-        sim.schedule(again, |w| w.restart_relay(millis(500)));
+        sim.schedule(again, |sim| sim.restart_relay(millis(500)));
     }
     sim.run_for(SPAN);
     sim.heal();
-    let ended = sim.run_until(secs(120), |w| w.open_letters().is_empty());
+    let ended = sim.run_until(secs(120), |sim| sim.open_letters().is_empty());
     let open = sim.open_letters();
     assert!(ended, "seed {seed}: no end of {:?}", open.first().map(|letter| sim.fate(*letter)));
     sim.run_for(secs(60));
@@ -141,19 +141,19 @@ fn letter_lost_by_restore_arrives_before_later_one() {
     sim.start(tom);
     sim.start(jack);
     let zero = sim.send(tom, "JACK", "zero");
-    assert!(sim.run_until(secs(5), |w| w.fate(zero).end == Some(LetterEnd::Delivered)));
+    assert!(sim.run_until(secs(5), |sim| sim.fate(zero).end == Some(LetterEnd::Delivered)));
     set_hole(&mut sim, jack, true);
     sim.run_for(secs(60));
     let backup = sim.relay_disk.clone();
     let one = sim.send(tom, "JACK", "one");
-    assert!(sim.run_until(secs(5), |w| w.fate(one).accepted));
+    assert!(sim.run_until(secs(5), |sim| sim.fate(one).accepted));
     assert_eq!(sim.restore_relay(&backup, secs(1)), 1);
     let two = sim.send(tom, "JACK", "two");
-    assert!(sim.run_until(secs(20), |w| w.fate(two).accepted));
+    assert!(sim.run_until(secs(20), |sim| sim.fate(two).accepted));
     assert_eq!(told_lost(&sim, tom), 1);
     assert!(sim.fate(one).accepted, "it is sent again before the second");
     set_hole(&mut sim, jack, false);
-    assert!(sim.run_until(secs(60), |w| w.open_letters().is_empty()));
+    assert!(sim.run_until(secs(60), |sim| sim.open_letters().is_empty()));
     assert!([one, two].iter().all(|letter| sim.fate(*letter).shown == 1));
 }
 
@@ -169,11 +169,11 @@ fn conversation_continues_after_delivered_letters_are_lost() {
     let backup = sim.relay_disk.clone();
     for _ in 0..3 {
         let letter = sim.send(tom, "JACK", "delivered");
-        assert!(sim.run_until(secs(5), |w| w.fate(letter).end == Some(LetterEnd::Delivered)));
+        assert!(sim.run_until(secs(5), |sim| sim.fate(letter).end == Some(LetterEnd::Delivered)));
     }
     assert_eq!(sim.restore_relay(&backup, secs(1)), 0);
     let next = sim.send(tom, "JACK", "the next");
-    assert!(sim.run_until(secs(20), |w| w.fate(next).end == Some(LetterEnd::Delivered)));
+    assert!(sim.run_until(secs(20), |sim| sim.fate(next).end == Some(LetterEnd::Delivered)));
     assert_eq!(told_lost(&sim, tom), 0);
 }
 
@@ -190,10 +190,10 @@ fn restored_relay_uses_no_sequence_number_again() {
     sim.run_for(secs(60));
     let backup = sim.relay_disk.clone();
     let one = sim.send(tom, "JACK", "one");
-    assert!(sim.run_until(secs(5), |w| w.fate(one).accepted));
+    assert!(sim.run_until(secs(5), |sim| sim.fate(one).accepted));
     let before = sim.relay_disk.mail().last_seq;
     sim.restore_relay(&backup, secs(1));
-    assert!(sim.run_until(secs(20), |w| w.fate(one).accepted));
+    assert!(sim.run_until(secs(20), |sim| sim.fate(one).accepted));
     let after = sim.relay_disk.mail().last_seq;
     assert!(after > before + (1 << 39), "{before}, {after}");
 }
