@@ -44,8 +44,8 @@ pub enum Resets {
 pub trait CountedCore: Core {
     /// Number of letters handled so far.
     ///
-    /// A relay reads the letters of a fast sender one by one, by its clock. Most of these turns have
-    /// neither input nor effect, and yet are not idle.
+    /// A relay reads the letters of a fast sender one by one, by its clock. Most of these turns
+    /// have neither input nor effect, and yet are not idle.
     fn handled_letters(&self) -> u64;
 }
 
