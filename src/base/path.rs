@@ -223,6 +223,8 @@ impl fmt::Display for HostPort {
 /// Why a text is not a valid address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPortError {
+    /// No text at all.
+    Empty,
     /// No `:PORT` at the end.
     NoPort,
     /// The port is not a number from 1 to 65535.
@@ -243,6 +245,7 @@ impl HostPortError {
     /// Returns the key of the phrase with the fix.
     pub const fn key(self) -> &'static str {
         match self {
+            HostPortError::Empty => "address-empty",
             HostPortError::NoPort => "address-no-port",
             HostPortError::BadPort => "address-bad-port",
             HostPortError::BadHost => "address-bad-host",
@@ -263,6 +266,9 @@ impl FromStr for HostPort {
     type Err = HostPortError;
 
     fn from_str(text: &str) -> Result<HostPort, HostPortError> {
+        if text.is_empty() {
+            return Err(HostPortError::Empty);
+        }
         if text.contains('：') {
             return Err(HostPortError::FullWidthColon);
         }

@@ -42,6 +42,7 @@ const TYPING: &[Row] = &[
 ];
 
 const MEANING: &[Row] = &[
+    ("[contacts]\nTOM = \"\"", "book-address-empty", 2, 7, "address="),
     ("[contacts]\nTOM = \"127.0.0.1\"", "book-address-no-port", 2, 7, "address=127.0.0.1"),
     ("[contacts]\nTOM = \"h:0\"", "book-address-bad-port", 2, 7, "address=h:0"),
     ("[contacts]\nTOM = \"h:99999\"", "book-address-bad-port", 2, 7, "address=h:99999"),

@@ -391,6 +391,7 @@ pub(super) fn name_mistake(source: SourceText<'_>, error: NameError, name: &str,
 
 const fn address_key(error: HostPortError) -> &'static str {
     match error {
+        HostPortError::Empty => "book-address-empty",
         HostPortError::NoPort => "book-address-no-port",
         HostPortError::BadPort => "book-address-bad-port",
         HostPortError::BadHost => "book-address-bad-host",

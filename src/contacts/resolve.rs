@@ -1,5 +1,7 @@
 //! Resolves the CONTACT of a command line to a member of a relay.
 
+use std::net::IpAddr;
+
 use super::{AddressBook, Contact};
 use crate::base::{Fingerprint, HostPort, HostPortError, Name, Phrase};
 
@@ -38,7 +40,8 @@ impl AddressBook {
         if text.contains('＠') {
             return Err(Phrase::new("contact-full-width-at").with("name", text));
         }
-        if text.parse::<HostPort>().is_ok() {
+        if is_address(text) {
+            parse_address(text)?;
             return Err(Phrase::new("contact-needs-name").with("address", text));
         }
         let name: Name = text.parse().map_err(|error: crate::base::NameError| error.phrase())?;
@@ -84,6 +87,11 @@ impl AddressBook {
     fn known_of(&self, relay: &HostPort) -> (Option<HostPort>, Option<Fingerprint>) {
         self.relay(relay).map_or((None, None), |relay| (relay.tcp.clone(), relay.key))
     }
+}
+
+/// Whether a text that is no name was meant as an address.
+fn is_address(text: &str) -> bool {
+    text.contains([':', '：']) || text.parse::<IpAddr>().is_ok()
 }
 
 fn parse_address(text: &str) -> Result<HostPort, Phrase> {
@@ -150,6 +158,13 @@ JACK = "127.0.0.1:8081"
             ("a b@h:1", "name-space"),
             ("ann＠h:1", r#"contact-full-width-at name="ann＠h:1""#),
             ("127.0.0.1:8081", r#"contact-needs-name address="127.0.0.1:8081""#),
+            ("http://127.0.0.1:8081", r#"address-url address="http://127.0.0.1:8081""#),
+            ("127.0.0.1", r#"address-no-port address="127.0.0.1""#),
+            ("::1", r#"address-no-brackets address="::1""#),
+            ("h:0", r#"address-bad-port address="h:0""#),
+            (":8081", r#"address-bad-host address=":8081""#),
+            ("中继:1", r#"address-not-ascii address="中继:1""#),
+            ("h：1", r#"address-full-width-colon address="h：1""#),
             ("../x", r#"name-bad-character character="/""#),
         ];
         for (text, phrase) in table {

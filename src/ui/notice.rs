@@ -66,7 +66,11 @@ pub fn online_again(relay: &HostPort, via: Carrier) -> Phrase {
 /// Returns why a relay cannot be reached, and what the user can do about it.
 pub fn connect_failure(relay: &HostPort, why: &ConnectFailure) -> Phrase {
     match why {
-        ConnectFailure::NoSuchHost => Phrase::new("relay-no-host"),
+        // Only the interface of a link-local address can be unknown.
+        ConnectFailure::NoSuchHost => match relay.host().split_once('%') {
+            Some((_, zone)) => Phrase::new("relay-no-zone").with("zone", zone),
+            None => Phrase::new("relay-no-host"),
+        },
         ConnectFailure::NoNameServer => Phrase::new("relay-no-name-server"),
         ConnectFailure::NoRoute => Phrase::new("relay-no-route"),
         ConnectFailure::NotPermitted => Phrase::new("relay-not-permitted"),

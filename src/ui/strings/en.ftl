@@ -88,7 +88,8 @@ relays-silent = { $count ->
    *[other] no relay answers at { $relay } and { $count } others; start one: queqiao relay --tcp
 }
 relay-no-tcp = no TCP listener at { $relay }; start the relay with --tcp
-relay-no-host = cannot resolve the host of { $relay }; check its spelling in the address book
+relay-no-host = cannot resolve the host of { $relay }; check its spelling
+relay-no-zone = this machine has no network interface { $zone }; { $relay } cannot be reached through it
 relay-no-name-server = no name server answers for the host of { $relay }; check this machine's network, or use an IP address
 relay-no-route = no route to { $relay }; check the address and this machine's network
 ping-one-carrier = only one of UDP and TCP works to { $relay }; a firewall may drop the other
@@ -154,6 +155,7 @@ name-ask = Your name:{" "}
 
 ## Addresses
 
+address-empty = the address is empty: write HOST:PORT, for example 127.0.0.1:8081
 address-no-port = an address needs a port: HOST:PORT, for example 127.0.0.1:8081
 address-bad-port = the port must be a number from 1 to 65535
 address-bad-host = the host must be an IP address or a host name
@@ -257,6 +259,7 @@ book-colon = { $file }:{ $line }:{ $column }: use = (not :) between name and add
 book-unclosed-quote = { $file }:{ $line }:{ $column }: unclosed quote: add " at the end
 book-no-value = { $file }:{ $line }:{ $column }: { $name } has no address: write { $name } = "HOST:PORT"
 book-syntax = { $file }:{ $line }:{ $column }: not valid TOML: { $why }
+book-address-empty = { $file }:{ $line }:{ $column }: the address is empty: write HOST:PORT, for example 127.0.0.1:8081
 book-address-no-port = { $file }:{ $line }:{ $column }: { $address } has no port: write "{ $address }:8081"
 book-address-bad-port = { $file }:{ $line }:{ $column }: the port of { $address } must be a number from 1 to 65535
 book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } is not HOST:PORT, like 127.0.0.1:8081 or chat.example.org:8081

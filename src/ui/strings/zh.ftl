@@ -79,7 +79,8 @@ refused-nearest = 相近的名字：{ $names }
 relay-silent = { $relay } 上没有中继响应；可用以下命令启动：queqiao relay --tcp
 relays-silent = { $relay } 及另外 { $count } 处没有中继响应；可用以下命令启动：queqiao relay --tcp
 relay-no-tcp = { $relay } 未监听 TCP；启动中继时请加上 --tcp
-relay-no-host = 无法解析 { $relay } 的主机名；请检查通讯录中的拼写
+relay-no-host = 无法解析 { $relay } 的主机名；请检查拼写
+relay-no-zone = 本机没有名为 { $zone } 的网络接口，无法通过它连接 { $relay }
 relay-no-name-server = DNS 没有响应，无法查到 { $relay } 的主机；请检查本机网络，或改用 IP 地址
 relay-no-route = 没有通往 { $relay } 的路由；请检查地址和本机网络
 ping-one-carrier = { $relay } 只在 UDP 和 TCP 之一上有响应；防火墙可能丢弃了另一个
@@ -135,6 +136,7 @@ name-ask = 你的名字：
 
 ## 地址
 
+address-empty = 地址为空：请写“主机:端口”，例如 127.0.0.1:8081
 address-no-port = 地址需要端口：主机:端口，例如 127.0.0.1:8081
 address-bad-port = 端口必须是 1 到 65535 之间的数字
 address-bad-host = 主机必须是 IP 地址或主机名
@@ -232,6 +234,7 @@ book-colon = { $file }:{ $line }:{ $column }: 名字和地址之间请写 =，�
 book-unclosed-quote = { $file }:{ $line }:{ $column }: 引号没有结束：请在末尾补上 "
 book-no-value = { $file }:{ $line }:{ $column }: { $name } 没有地址：请写 { $name } = "主机:端口"
 book-syntax = { $file }:{ $line }:{ $column }: 不是有效的 TOML：{ $why }
+book-address-empty = { $file }:{ $line }:{ $column }: 地址为空：请写“主机:端口”，例如 127.0.0.1:8081
 book-address-no-port = { $file }:{ $line }:{ $column }: { $address } 没有端口：请写 "{ $address }:8081"
 book-address-bad-port = { $file }:{ $line }:{ $column }: { $address } 的端口必须是 1 到 65535 之间的数字
 book-address-bad-host = { $file }:{ $line }:{ $column }: { $address } 不是“主机:端口”的形式，例如 127.0.0.1:8081 或 chat.example.org:8081
