@@ -89,7 +89,7 @@ impl AddressBook {
     }
 }
 
-/// Whether a text that is no name was meant as an address.
+/// Whether a text is meant as an address.
 fn is_address(text: &str) -> bool {
     text.contains([':', '：']) || text.parse::<IpAddr>().is_ok()
 }
