@@ -21,8 +21,9 @@ struct RemoteAddress {
     has_received: bool,
     /// It has sent something since then.
     is_proven: bool,
-    /// The client machine that received data there, perhaps a challenge. It may have moved since.
-    had_data: Option<usize>,
+    /// The client machine that received a response or data there, perhaps a challenge. It may have
+    /// moved since.
+    had_challenge: Option<usize>,
 }
 
 /// The anti-amplification limit (RFC 9000 §8). An attacker that only repeats packets of others gets
@@ -50,8 +51,11 @@ impl AddressLimits {
         self.remotes.get(&addr).filter(|remote| remote.has_received).map(|_| addr).into_iter().collect()
     }
 
-    /// Like [`AddressLimits::provable_addrs`], for a client machine. A datagram with data may also
-    /// answer a challenge received at an address that the machine has left since (RFC 9000 §8.2.3).
+    /// Like [`AddressLimits::provable_addrs`], for a client machine.
+    ///
+    /// A datagram with data may also answer a challenge received at an address that the machine has
+    /// left since (RFC 9000 §8.2.3). If it is sealed with the keys of a response, that response was
+    /// received there (RFC 9000 §8.1).
     pub fn provable_addrs_of_machine(
         &self,
         machine: usize,
@@ -61,7 +65,7 @@ impl AddressLimits {
         let mut proves = self.provable_addrs(addr);
         if is_data(packet) {
             let answered = |(left, remote): (&SocketAddr, &RemoteAddress)| {
-                (remote.had_data == Some(machine) && *left != addr).then_some(*left)
+                (remote.had_challenge == Some(machine) && *left != addr).then_some(*left)
             };
             proves.extend(self.remotes.iter().filter_map(answered));
         }
@@ -83,8 +87,8 @@ impl AddressLimits {
     }
 
     pub fn record_arrival_at_machine(&mut self, addr: SocketAddr, machine: usize, packet: &[u8]) {
-        if is_data(packet) {
-            self.remotes.entry(addr).or_default().had_data = Some(machine);
+        if is_data(packet) || packet.get(1) == Some(&(PacketType::Response as u8)) {
+            self.remotes.entry(addr).or_default().had_challenge = Some(machine);
         }
     }
 
