@@ -8,7 +8,7 @@ use super::nanos::{Nanos, of_micros, since};
 use super::pending_frames::bit;
 use super::recv_stream::InsertResult;
 use super::reply_delay::piggyback_ack_delay;
-use super::sent::{Losses, PacketState};
+use super::sent::{LossThreshold, Losses, PacketState};
 use super::{ExtraFrame, Link, ProtocolViolation, ReceivedPacket};
 use crate::base::{Path, Tick};
 use crate::wire::frame::{Ack, Frame, Frames};
@@ -259,19 +259,23 @@ impl Link {
         });
     }
 
-    /// Detects lost packets, queues their content again and adapts the window. Not on TCP, which
-    /// loses nothing itself.
+    /// Detects lost packets and queues their content again. On UDP it also adapts the window.
     fn detect_losses(&mut self, now: Tick) {
         self.current.loss_at = None;
-        if self.current.is_udp() && self.sent.outstanding() > 0 {
+        if self.sent.outstanding() > 0 {
             let Link { sent, pending, current: at, .. } = self;
-            let loss_delay = at.rtt.loss_delay();
-            let loss_window = &mut at.loss_window;
-            let losses = sent.detect_lost(now, loss_delay, |sent| {
-                loss_window.handle_lost(sent.size);
-                pending.retransmit(sent);
-            });
-            self.handle_losses(now, losses);
+            if at.is_udp() {
+                let threshold = LossThreshold::udp(at.rtt.loss_delay());
+                let loss_window = &mut at.loss_window;
+                let losses = sent.detect_lost(now, threshold, |sent| {
+                    loss_window.handle_lost(sent.size);
+                    pending.retransmit(sent);
+                });
+                self.handle_losses(now, losses);
+            } else {
+                let losses = sent.detect_lost(now, LossThreshold::TCP, |sent| pending.retransmit(sent));
+                self.stats.packets_lost += losses.count;
+            }
         }
         let rtt = &self.current.rtt;
         self.sent.forget(|| now - Duration::from_nanos(LOST_REMEMBERED_PTOS * rtt.pto()));

@@ -12,8 +12,26 @@ use crate::wire::frame::StreamId;
 /// Maximum packets remembered. Beyond it the oldest counts as lost, so that a peer that leaves gaps
 /// in its acks costs bounded memory.
 pub const RECORDS_MAX: usize = 4096;
-/// Later packets that declare one lost (RFC 9002 §6.1.1).
-const PACKET_THRESHOLD: u64 = 3;
+/// How far behind an acknowledged packet another one counts as lost (RFC 9002 §6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossThreshold {
+    /// Later packets that were sent on the same path.
+    packets: u64,
+    /// Time since it was sent.
+    delay: Nanos,
+}
+
+impl LossThreshold {
+    /// The threshold on UDP: three packets (RFC 9002 §6.1.1), or the delay.
+    pub const fn udp(delay: Nanos) -> LossThreshold {
+        LossThreshold { packets: 3, delay }
+    }
+
+    /// The threshold on TCP, which keeps the order: one packet. The other end did not understand
+    /// the lost one, because a bit had flipped that TCP's checksum does not show.
+    pub const TCP: LossThreshold = LossThreshold { packets: 1, delay: 0 };
+}
+
 /// Records for which memory is kept when nothing is outstanding: six initial windows.
 const IDLE_RECORDS_MAX: usize = 64;
 
@@ -194,9 +212,14 @@ impl SentPackets {
         }
     }
 
-    /// Declares packets lost that are three places or `loss_delay` behind a later acknowledged
-    /// packet of the same stay. Calls `each` with the packets whose content must be sent again.
-    pub fn detect_lost(&mut self, now: Tick, loss_delay: Nanos, mut each: impl FnMut(&SentPacket)) -> Losses {
+    /// Declares packets lost that are behind a later acknowledged packet of the same stay by the
+    /// threshold. Calls `each` with the packets whose content must be sent again.
+    pub fn detect_lost(
+        &mut self,
+        now: Tick,
+        threshold: LossThreshold,
+        mut each: impl FnMut(&SentPacket),
+    ) -> Losses {
         let mut losses = Losses::default();
         let Some(largest) = self.largest_acked_path_number.filter(|_| self.outstanding > 0) else {
             return losses;
@@ -217,8 +240,8 @@ impl SentPackets {
                 continue;
             }
             if sent.state == PacketState::Outstanding {
-                let due = after(sent.at, loss_delay);
-                if path_number + PACKET_THRESHOLD > largest && due > now {
+                let due = after(sent.at, threshold.delay);
+                if path_number + threshold.packets > largest && due > now {
                     losses.next_at = losses.next_at.or(Some(due));
                     continue;
                 }
@@ -312,11 +335,11 @@ mod tests {
     fn three_later_packets_or_enough_time_declare_loss() {
         let mut packets = sent(6);
         packets.ack(4..5, |_, _, _| ());
-        let losses = packets.detect_lost(at(5), LONG, |_| ());
+        let losses = packets.detect_lost(at(5), LossThreshold::udp(LONG), |_| ());
         assert_eq!(losses.count, 2);
         assert_eq!(losses.newest, Some(at(1)));
         assert_eq!(losses.next_at, Some(after(at(2), LONG)));
-        assert_eq!(packets.detect_lost(after(at(2), LONG), LONG, |_| ()).count, 1);
+        assert_eq!(packets.detect_lost(after(at(2), LONG), LossThreshold::udp(LONG), |_| ()).count, 1);
         assert_eq!(packets.outstanding(), 2);
         assert_eq!(packets.in_flight(), 200);
     }
@@ -326,11 +349,11 @@ mod tests {
         let mut packets = sent(1);
         (0..5).for_each(|_| assert!(packets.push_elsewhere(at(1)).is_none()));
         packets.ack(1..6, |_, _, here| assert!(!here));
-        assert_eq!(packets.detect_lost(at(99_999), LONG, |_| ()), Losses::default());
+        assert_eq!(packets.detect_lost(at(99_999), LossThreshold::udp(LONG), |_| ()), Losses::default());
         packets.abandon_all(|_| ());
         packets.push(packet(2));
         packets.ack(6..7, |_, _, here| assert!(here));
-        assert_eq!(packets.detect_lost(at(99_999), LONG, |_| ()).count, 0);
+        assert_eq!(packets.detect_lost(at(99_999), LossThreshold::udp(LONG), |_| ()).count, 0);
     }
 
     /// Of three lost packets, one was repeated in a probe. Only two are sent again.
@@ -340,7 +363,7 @@ mod tests {
         assert!(packets.copy_oldest(|oldest| assert_eq!(oldest.at, at(0))));
         packets.ack(5..6, |_, _, _| ());
         let mut again = 0;
-        assert_eq!(packets.detect_lost(at(6), LONG, |_| again += 1).count, 3);
+        assert_eq!(packets.detect_lost(at(6), LossThreshold::udp(LONG), |_| again += 1).count, 3);
         assert_eq!(again, 2);
     }
 

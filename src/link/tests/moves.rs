@@ -37,6 +37,24 @@ fn everything_arrives_once_in_order_on_tcp() {
     assert!(world.ends.iter().all(|end| end.link.stats().stream_bytes_resent == 0));
 }
 
+/// TCP's checksum has missed a flipped bit, and the other end dropped the packet. The ack of the
+/// next one shows that, or the ack of a probe.
+#[test]
+fn packet_damaged_on_tcp_is_sent_again() {
+    for next in [Some(b"next"), None] {
+        let mut world = World::new(1, TCP, CALM);
+        world.send(0, Chat, b"damaged");
+        world.flush();
+        world.clear_wire();
+        next.into_iter().for_each(|next| world.send(0, Chat, next));
+        world.run(if next.is_some() { ms(200) } else { ms(3_200) });
+        let expected: Vec<_> = std::iter::once(b"damaged".to_vec()).chain(next.map(|n| n.to_vec())).collect();
+        assert_eq!(world.ends[1].got[1], expected);
+        assert_eq!(world.ends[0].link.stats().packets_lost, 1);
+        world.assert_quiet();
+    }
+}
+
 /// Nothing is sent for a minute without a path. After the move both messages arrive.
 #[test]
 fn broken_connection_stalls_link_until_move_then_resends_all() {
