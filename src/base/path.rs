@@ -55,9 +55,9 @@ pub enum Path {
 impl Path {
     /// Returns the path between `peer` and our UDP socket.
     ///
-    /// `asked` is the local address that the other end sends to, if answers must come from it.
+    /// `local_ip` is the local address that the other end sends to, if answers must come from it.
     pub fn udp(peer: SocketAddr, local: Option<IpAddr>) -> Path {
-        let pair = local.and_then(|asked| AddrPair::new(peer, asked));
+        let pair = local.and_then(|local_ip| AddrPair::new(peer, local_ip));
         pair.map_or(Path::Udp(peer), Path::UdpAt)
     }
 
@@ -390,12 +390,12 @@ mod tests {
 
     #[test]
     fn path_with_address_pair_round_trips() {
-        for (peer, asked) in [("192.0.2.7:9", "198.51.100.1"), ("[2001:db8::1]:9", "2001:db8::2")] {
+        for (peer, local_ip) in [("192.0.2.7:9", "198.51.100.1"), ("[2001:db8::1]:9", "2001:db8::2")] {
             let peer: SocketAddr = peer.parse().unwrap();
-            let asked: IpAddr = asked.parse().unwrap();
-            let path = Path::udp(peer, Some(asked));
+            let local_ip: IpAddr = local_ip.parse().unwrap();
+            let path = Path::udp(peer, Some(local_ip));
             assert_eq!(path.udp_peer(), Some(peer));
-            assert_eq!(path.local_ip(), Some(asked));
+            assert_eq!(path.local_ip(), Some(local_ip));
             assert_eq!(path.carrier(), Carrier::Udp);
             assert_eq!(Path::udp(peer, None), Path::Udp(peer));
         }

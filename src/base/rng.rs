@@ -68,20 +68,20 @@ impl Drop for Rng {
 pub struct RngState {
     seed: [u8; 32],
     /// 32-bit words drawn so far.
-    drawn: u64,
+    words_drawn: u64,
 }
 
 impl RngState {
     /// Saves the current state of the stream.
     pub fn new(rng: &Rng) -> RngState {
-        let drawn = u64::try_from(rng.0.get_word_pos()).expect("no stream reaches 2⁶⁴ words");
-        RngState { seed: rng.0.get_seed(), drawn }
+        let words_drawn = u64::try_from(rng.0.get_word_pos()).expect("no stream reaches 2⁶⁴ words");
+        RngState { seed: rng.0.get_seed(), words_drawn }
     }
 
     /// Returns the next number of the stream.
     pub fn next_u64(&mut self) -> u64 {
         let mut rng = ChaCha20Rng::from_seed(self.seed);
-        rng.set_word_pos(self.drawn.into());
+        rng.set_word_pos(self.words_drawn.into());
         let mut rng = Rng(rng);
         let number = rng.next_u64();
         *self = RngState::new(&rng);
@@ -91,12 +91,12 @@ impl RngState {
     /// Appends the state to packed state.
     pub fn pack(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(&self.seed);
-        pack_number(into, self.drawn);
+        pack_number(into, self.words_drawn);
     }
 
     /// Reads a packed state.
     pub fn unpack(from: &mut Unpacker<'_>) -> RngState {
-        RngState { seed: from.bytes(), drawn: from.number() }
+        RngState { seed: from.bytes(), words_drawn: from.number() }
     }
 }
 

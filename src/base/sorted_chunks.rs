@@ -43,11 +43,11 @@ impl<T: Copy> SortedChunks<T> {
         };
         let at = self.chunk_of(&order).min(last);
         let chunk = &mut self.chunks[at];
-        let Err(place) = chunk.binary_search_by(&order) else { return };
+        let Err(index) = chunk.binary_search_by(&order) else { return };
         if chunk.len() == chunk.capacity() {
             chunk.reserve_exact(ROOM);
         }
-        chunk.insert(place, value);
+        chunk.insert(index, value);
         if chunk.len() > CHUNK_MAX {
             let behind = chunk.split_off(CHUNK_MAX / 2);
             chunk.shrink_to_fit();
@@ -59,8 +59,8 @@ impl<T: Copy> SortedChunks<T> {
     pub fn remove(&mut self, order: impl Fn(&T) -> Ordering) {
         let at = self.chunk_of(&order);
         let Some(chunk) = self.chunks.get_mut(at) else { return };
-        let Ok(place) = chunk.binary_search_by(&order) else { return };
-        chunk.remove(place);
+        let Ok(index) = chunk.binary_search_by(&order) else { return };
+        chunk.remove(index);
         if chunk.is_empty() {
             self.chunks.remove(at);
         }

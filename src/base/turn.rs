@@ -15,21 +15,22 @@ pub const TURN_INPUTS_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// Selects rows by place.
+/// Selects rows by sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeqFilter {
-    /// Rows at higher places than this one.
+    /// Rows with higher numbers than this one.
     After(u64),
-    /// Rows at these places, in ascending order.
+    /// Rows with these numbers, in ascending order.
     At(Vec<u64>),
 }
 
-/// Selects rows of one owner, or of all owners, in the order of their places ([`Effect::Load`]).
+/// Selects rows of one owner, or of all owners, in the order of their sequence numbers
+/// ([`Effect::Load`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Owner of the rows; `None` for all owners.
     pub owner: Option<Name>,
-    /// Places of the rows.
+    /// Sequence numbers of the rows.
     pub filter: SeqFilter,
     /// Bytes after which no further row is read. The result exceeds this by at most one row.
     pub bytes_max: usize,
@@ -40,7 +41,7 @@ pub struct Query {
 pub struct Row {
     /// Its owner.
     pub owner: Name,
-    /// Its place among all rows, chosen by the core in ascending order.
+    /// Its sequence number among all rows, chosen by the core in ascending order.
     pub seq: u64,
     /// When it was stored, on a clock that belongs to the core.
     pub stored_at: u64,
@@ -251,10 +252,10 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
 
-    /// Records its inputs, and wants to flush after `most` of them.
+    /// Records its inputs, and wants to flush after `flush_after` of them.
     struct Counter {
-        most: usize,
-        taken: Vec<u32>,
+        flush_after: usize,
+        inputs_taken: Vec<u32>,
         flushes: usize,
     }
 
@@ -264,17 +265,17 @@ mod tests {
         type Event = ();
 
         fn handle_time(&mut self, _: Now, _: &mut Outputs<(), ()>) {
-            self.taken.clear();
+            self.inputs_taken.clear();
         }
 
         fn handle(&mut self, _: Now, input: Input<'_, u32>, _: &mut Outputs<(), ()>) {
             if let Input::Command(number) = input {
-                self.taken.push(number);
+                self.inputs_taken.push(number);
             }
         }
 
         fn wants_flush(&self) -> bool {
-            self.taken.len() >= self.most
+            self.inputs_taken.len() >= self.flush_after
         }
 
         fn flush(&mut self, _: Now, _: &mut Outputs<(), ()>) {
@@ -293,16 +294,18 @@ mod tests {
     }
 
     /// Returns the number of inputs of each turn until all are handled.
-    fn turns(most: usize, inputs: u32) -> Vec<usize> {
-        let mut core = Counter { most, taken: Vec::new(), flushes: 0 };
+    fn turns(flush_after: usize, inputs: u32) -> Vec<usize> {
+        let mut core = Counter { flush_after, inputs_taken: Vec::new(), flushes: 0 };
         let mut inbox = (0..inputs).collect();
         let mut out = Outputs::default();
         let mut next = 0;
         let mut lens = Vec::new();
         while !VecDeque::is_empty(&inbox) {
             turn(&mut core, Now::default(), &mut inbox, &mut out);
-            assert!(core.taken.iter().all(|number| std::mem::replace(&mut next, number + 1) == *number));
-            lens.push(core.taken.len());
+            assert!(
+                core.inputs_taken.iter().all(|number| std::mem::replace(&mut next, number + 1) == *number)
+            );
+            lens.push(core.inputs_taken.len());
             assert_eq!(core.flushes, lens.len(), "one flush ends each turn");
         }
         lens

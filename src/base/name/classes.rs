@@ -230,9 +230,9 @@ mod tests {
         for letter in replacements.0.keys() {
             classes.entry(replacements.apply(&[*letter]).iter().collect()).or_default().push(*letter);
         }
-        let have: BTreeMap<String, String> =
+        let table_rows: BTreeMap<String, String> =
             CLASSES.iter().map(|(class, letters)| (class.to_string(), letters.to_string())).collect();
         let table: String = classes.iter().map(|row| format!("    {row:?},\n")).collect();
-        assert!(have == classes, "the table is\n{table}");
+        assert!(table_rows == classes, "the table is\n{table}");
     }
 }

@@ -218,15 +218,15 @@ impl<'a> LooksMatcher<'a> {
     fn is_possible_in(&self, steps: &mut usize) -> bool {
         let start = MatchState { mine: 0, theirs: 0, ahead: &[], is_mine: true };
         // Different choices of looks lead to the same state: follow each state only once.
-        let mut seen = BTreeSet::from([start]);
+        let mut visited = BTreeSet::from([start]);
         let mut open = vec![start];
-        while let Some(place) = open.pop() {
+        while let Some(state) = open.pop() {
             *steps += 1;
-            if self.is_end(place) {
+            if self.is_end(state) {
                 return true;
             }
-            self.each_next(place, |next| {
-                if seen.insert(next) {
+            self.each_next(state, |next| {
+                if visited.insert(next) {
                     open.push(next);
                 }
             });
@@ -234,30 +234,30 @@ impl<'a> LooksMatcher<'a> {
         false
     }
 
-    fn is_end(&self, place: MatchState) -> bool {
-        if place.theirs < self.theirs.len() {
+    fn is_end(&self, state: MatchState) -> bool {
+        if state.theirs < self.theirs.len() {
             return false;
         }
-        let is_even = place.ahead.is_empty();
+        let is_even = state.ahead.is_empty();
         // All of `theirs` is read. If it is ahead, `mine` must still match its rest.
-        let is_prefix = self.is_beginning && (is_even || place.is_mine);
-        is_prefix || is_even && place.mine == self.mine.len()
+        let is_prefix = self.is_beginning && (is_even || state.is_mine);
+        is_prefix || is_even && state.mine == self.mine.len()
     }
 
     /// Reads one character of the text that is behind, and reports every state that this leads to.
-    fn each_next(&self, place: MatchState<'a>, mut take: impl FnMut(MatchState<'a>)) {
-        let ahead = place.ahead;
+    fn each_next(&self, state: MatchState<'a>, mut take: impl FnMut(MatchState<'a>)) {
+        let ahead = state.ahead;
         // If neither is ahead, the order does not matter; `mine` first keeps the states few.
-        let reads_mine = if ahead.is_empty() { place.mine < self.mine.len() } else { !place.is_mine };
-        let mut next = place;
+        let reads_mine = if ahead.is_empty() { state.mine < self.mine.len() } else { !state.is_mine };
+        let mut next = state;
         let looks = match reads_mine {
             true => {
                 next.mine += 1;
-                self.mine.get(place.mine)
+                self.mine.get(state.mine)
             }
             false => {
                 next.theirs += 1;
-                self.theirs.get(place.theirs)
+                self.theirs.get(state.theirs)
             }
         };
         for look in looks.into_iter().flatten() {

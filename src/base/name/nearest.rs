@@ -11,22 +11,26 @@ use super::{Looks, Name};
 const FOLDED_MAX: usize = Name::BYTES_MAX;
 
 impl Name {
-    /// Returns up to `most` candidates that `wanted` may have meant, nearest first.
+    /// Returns up to `count_max` candidates that `wanted` may have meant, nearest first.
     ///
     /// Near means looking alike ([`Name::looks_like`]) or near by [`Folded::distance`]. `wanted`
     /// need not be a valid name; a text longer than any name is near to no candidate. Compares with
     /// every candidate, which suits address books. A relay has an index.
-    pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a Name>, most: usize) -> Vec<Name> {
-        let Some(want) = Folded::new(wanted) else { return Vec::new() };
+    pub fn nearest<'a>(
+        wanted: &str,
+        candidates: impl Iterator<Item = &'a Name>,
+        count_max: usize,
+    ) -> Vec<Name> {
+        let Some(folded) = Folded::new(wanted) else { return Vec::new() };
         let looks = Looks::new(wanted);
         let distance = |name: &Name| match name.looks().matches(&looks) {
             true => Some(0),
-            false => want.distance(&Folded::new(name.as_str())?),
+            false => folded.distance(&Folded::new(name.as_str())?),
         };
-        let mut near: Vec<(usize, &Name)> =
+        let mut matches: Vec<(usize, &Name)> =
             candidates.filter_map(|name| Some((distance(name)?, name))).collect();
-        near.sort();
-        near.into_iter().take(most).map(|(_, name)| name.clone()).collect()
+        matches.sort();
+        matches.into_iter().take(count_max).map(|(_, name)| name.clone()).collect()
     }
 }
 
@@ -62,20 +66,20 @@ impl Folded {
         &self.chars[..self.len]
     }
 
-    /// Returns how many edits `have` is away from this wanted text; `None` if it is too far.
+    /// Returns how many edits `candidate` is away from this wanted text; `None` if it is too far.
     ///
     /// Near means at most one character in three changed, added, removed or swapped (optimal string
     /// alignment), or a prefix. Thus one wrong character in a Chinese name of three is near.
-    pub fn distance(&self, have: &Folded) -> Option<usize> {
-        let want = self.chars();
-        let have = have.chars();
+    pub fn distance(&self, candidate: &Folded) -> Option<usize> {
+        let wanted = self.chars();
+        let candidate = candidate.chars();
         // The shortest Chinese names have two characters: allow one difference although half then
         // differs.
-        let allowed = (want.len().max(have.len()) / 3).max(usize::from(want.len() > 1));
-        if !want.is_empty() && have.starts_with(want) {
-            return Some(have.len() - want.len());
+        let allowed = (wanted.len().max(candidate.len()) / 3).max(usize::from(wanted.len() > 1));
+        if !wanted.is_empty() && candidate.starts_with(wanted) {
+            return Some(candidate.len() - wanted.len());
         }
-        alignment(want, have, allowed)
+        alignment(wanted, candidate, allowed)
     }
 }
 
@@ -83,8 +87,8 @@ impl Folded {
 ///
 /// Takes time for the product of both lengths at most; stops early when every alignment is too
 /// long.
-fn alignment(want: &[char], have: &[char], allowed: usize) -> Option<usize> {
-    if want.len().abs_diff(have.len()) > allowed {
+fn alignment(wanted: &[char], candidate: &[char], allowed: usize) -> Option<usize> {
+    if wanted.len().abs_diff(candidate.len()) > allowed {
         return None;
     }
     // A cell is at most the longer length, which fits into a byte.
@@ -92,28 +96,28 @@ fn alignment(want: &[char], have: &[char], allowed: usize) -> Option<usize> {
     for (cell, at) in rows[0].iter_mut().zip(0_u8..) {
         *cell = at;
     }
-    for (at, c) in want.iter().enumerate() {
+    for (at, c) in wanted.iter().enumerate() {
         // Three rows rotate: the one being filled, the one above it, and the one above that.
         let [above2, above, row] = [(at + 2) % 3, at % 3, (at + 1) % 3];
         rows[row][0] = (at + 1) as u8;
-        let mut least = rows[row][0];
-        for (place, other) in have.iter().enumerate() {
-            let changed = rows[above][place] + u8::from(c != other);
-            let mut cell = changed.min(rows[above][place + 1] + 1).min(rows[row][place] + 1);
-            if at > 0 && place > 0 && *c == have[place - 1] && want[at - 1] == *other {
-                cell = cell.min(rows[above2][place - 1] + 1);
+        let mut row_min = rows[row][0];
+        for (column, other) in candidate.iter().enumerate() {
+            let changed = rows[above][column] + u8::from(c != other);
+            let mut cell = changed.min(rows[above][column + 1] + 1).min(rows[row][column] + 1);
+            if at > 0 && column > 0 && *c == candidate[column - 1] && wanted[at - 1] == *other {
+                cell = cell.min(rows[above2][column - 1] + 1);
             }
-            rows[row][place + 1] = cell;
-            least = least.min(cell);
+            rows[row][column + 1] = cell;
+            row_min = row_min.min(cell);
         }
         // A swap continues from two rows above, whose minimum may be one less than that of the row
         // above.
-        if usize::from(least) > allowed + 1 {
+        if usize::from(row_min) > allowed + 1 {
             return None;
         }
     }
-    let far = usize::from(rows[want.len() % 3][have.len()]);
-    (far <= allowed).then_some(far)
+    let distance = usize::from(rows[wanted.len() % 3][candidate.len()]);
+    (distance <= allowed).then_some(distance)
 }
 
 #[cfg(test)]
