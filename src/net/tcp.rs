@@ -186,7 +186,7 @@ impl Conn {
             return;
         }
         self.deframer.push(bytes);
-        if self.deframer.begun() && !self.greeted {
+        if self.deframer.has_begun() && !self.greeted {
             self.greet();
         }
     }

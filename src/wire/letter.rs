@@ -65,12 +65,12 @@ const GUEST_EVENTS: [(GuestEvent, u64, &str); 3] =
 impl GuestEvent {
     /// Returns the word that scripts read and that is stored on disk.
     pub fn word(self) -> &'static str {
-        GUEST_EVENTS.iter().find(|known| known.0 == self).expect("every note is in the table").2
+        GUEST_EVENTS.iter().find(|entry| entry.0 == self).expect("every event is in the table").2
     }
 
     /// Returns the event of this word.
     pub fn from_word(word: &str) -> Option<GuestEvent> {
-        GUEST_EVENTS.iter().find(|known| known.2 == word).map(|known| known.0)
+        GUEST_EVENTS.iter().find(|entry| entry.2 == word).map(|entry| entry.0)
     }
 
     /// Whether this comes from the relay and not from a member.
@@ -98,7 +98,8 @@ impl LetterBody {
 
     /// Encodes an event in the conversation with a guest.
     pub fn from_guest_event(event: GuestEvent) -> LetterBody {
-        let event = GUEST_EVENTS.iter().find(|known| known.0 == event).expect("every note is in the table").1;
+        let event =
+            GUEST_EVENTS.iter().find(|entry| entry.0 == event).expect("every event is in the table").1;
         let mut bytes = Vec::new();
         minicbor::encode(GuestBody { event }, &mut bytes).expect("writing to memory cannot fail");
         LetterBody { kind: KIND_GUEST, body: bytes.into() }
@@ -176,7 +177,7 @@ pub fn decode_text(body: &[u8]) -> Result<(String, Option<Wall>), BodyError> {
 
 fn decode_guest_event(body: &[u8]) -> Result<GuestEvent, BodyError> {
     let body: GuestBody = minicbor::decode(body).map_err(|_| BodyError)?;
-    GUEST_EVENTS.iter().find(|known| known.1 == body.event).map(|known| known.0).ok_or(BodyError)
+    GUEST_EVENTS.iter().find(|entry| entry.1 == body.event).map(|entry| entry.0).ok_or(BodyError)
 }
 
 #[cfg(test)]

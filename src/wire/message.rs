@@ -249,7 +249,7 @@ pub enum ToRelay<'a> {
         outbox: OutboxId,
         /// The last letter known as accepted and not as delivered, or 0.
         accepted: u64,
-        /// The client knows what became of every letter up to this one.
+        /// The client knows the outcome of every letter up to this one.
         settled: u64,
     },
     /// The client knows that this letter was refused; the relay need not repeat it.

@@ -105,7 +105,7 @@ impl Deframer {
     }
 
     /// Whether the other side's magic byte has arrived.
-    pub const fn begun(&self) -> bool {
+    pub const fn has_begun(&self) -> bool {
         !matches!(self.state, State::Greeting(_) | State::Broken(RecordError::NoMagic))
     }
 
@@ -253,7 +253,7 @@ mod tests {
         {
             let mut deframer = Deframer::for_relay();
             deframer.push(stream);
-            assert!(!deframer.begun());
+            assert!(!deframer.has_begun());
             assert_eq!(deframer.has_packet(), Err(RecordError::NoMagic));
             deframer.push(&[MAGIC, 0, 1, 1]);
             assert_eq!(deframer.next_packet(), Err(RecordError::NoMagic), "an ended stream stays ended");

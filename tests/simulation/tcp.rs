@@ -272,7 +272,7 @@ impl Socket {
             return;
         }
         self.deframer.push(bytes);
-        if self.deframer.begun() && !self.magic_sent {
+        if self.deframer.has_begun() && !self.magic_sent {
             self.magic_sent = true;
             self.queue.push_back(MAGIC);
         }

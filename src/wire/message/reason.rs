@@ -51,8 +51,8 @@ impl Reason {
     ///
     /// `unsupported`, for example, or `reason-12` for a reason that this version does not know.
     pub fn word(self) -> Cow<'static, str> {
-        let known = REASONS.iter().find(|known| known.0 == self);
-        known.map_or_else(|| format!("{OTHER_REASON}{}", self.code()).into(), |known| known.2.into())
+        let entry = REASONS.iter().find(|entry| entry.0 == self);
+        entry.map_or_else(|| format!("{OTHER_REASON}{}", self.code()).into(), |entry| entry.2.into())
     }
 
     /// Returns the reason for a word stored on disk.
@@ -64,13 +64,13 @@ impl Reason {
 
     /// Returns the reason for this word; `None` if no reason has it.
     pub fn from_word(word: &str) -> Option<Reason> {
-        let known = REASONS.iter().find(|known| known.2 == word).map(|known| known.0);
-        known.or_else(|| Some(Reason::from_code(word.strip_prefix(OTHER_REASON)?.parse().ok()?)))
+        let reason = REASONS.iter().find(|entry| entry.2 == word).map(|entry| entry.0);
+        reason.or_else(|| Some(Reason::from_code(word.strip_prefix(OTHER_REASON)?.parse().ok()?)))
     }
 
     /// Returns every word that [`Reason::from_word`] knows without a number.
     pub fn known_words() -> impl Iterator<Item = &'static str> {
-        REASONS.iter().map(|known| known.2)
+        REASONS.iter().map(|entry| entry.2)
     }
 
     /// Whether a recipient may refuse a letter for this reason.
@@ -121,7 +121,7 @@ impl Reason {
     pub fn code(self) -> u8 {
         match self {
             Reason::Other(code) => code,
-            known => REASONS.iter().find(|r| r.0 == known).expect("every reason is in the table").1,
+            reason => REASONS.iter().find(|r| r.0 == reason).expect("every reason is in the table").1,
         }
     }
 
