@@ -268,16 +268,16 @@ mod tests {
         for n in 0..60_000u64 {
             let micros = n * 500;
             door.knock(micros, &format!("10.{}.{}.1:4000", n * 7 % 1_000 / 250, n * 7 % 250));
-            for (who, tries) in tries.iter_mut().enumerate().filter(|(_, tries)| **tries < 100) {
-                let first = 20_000_000 + who as u64 * 700_000;
+            for (source, tries) in tries.iter_mut().enumerate().filter(|(_, tries)| **tries < 100) {
+                let first = 20_000_000 + source as u64 * 700_000;
                 let again = first + 2_000_000 + *tries * 250_000;
-                let from = format!("11.0.{who}.1:4000");
+                let from = format!("11.0.{source}.1:4000");
                 if micros == first {
-                    assert!(door.knock(micros + 7, &from).is_some(), "newcomer {who}");
+                    assert!(door.knock(micros + 7, &from).is_some(), "newcomer {source}");
                 } else if micros == again {
                     let is_in = door.knock(micros + 7, &from).is_some();
                     *tries += if is_in { 100 } else { 1 };
-                    assert!(*tries < 5 || is_in, "newcomer {who} waits for its second handshake");
+                    assert!(*tries < 5 || is_in, "newcomer {source} waits for its second handshake");
                 }
             }
         }
@@ -317,10 +317,10 @@ mod tests {
             while !out.is_empty() {
                 // Each tries once in two seconds, at its own moment.
                 micros += 2_000;
-                let place = (micros / 2_000 * 7 % 1_000).min(out.len() as u64 - 1) as usize;
-                let client = out[place];
+                let index = (micros / 2_000 * 7 % 1_000).min(out.len() as u64 - 1) as usize;
+                let client = out[index];
                 if let Some(source) = door.knock(micros, &format!("192.0.2.1:{}", 1_000 + client)) {
-                    out.swap_remove(place);
+                    out.swap_remove(index);
                     let key = PublicKey(std::array::from_fn(|i| client.to_be_bytes()[i % 8]));
                     if known {
                         door.gate.exempt_known_key(at(micros), source, &key);

@@ -53,11 +53,11 @@ impl CookieKey {
         let mut sealed = [0; COOKIE_SEALED_LEN];
         let (body, tag) = sealed.split_at_mut(MAC_LEN);
         body.copy_from_slice(&cookie.0);
-        let made = self
+        let tag_bytes = self
             .cipher()
             .encrypt_in_place_detached(XNonce::from_slice(nonce), mac1, body)
             .expect("16 bytes are far below the cipher's limit");
-        tag.copy_from_slice(&made);
+        tag.copy_from_slice(&tag_bytes);
         sealed
     }
 

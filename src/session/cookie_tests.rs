@@ -116,21 +116,21 @@ fn cookie_for_other_address_or_relay_is_ignored() {
 // faults.md: R8
 #[test]
 fn cookie_is_valid_for_60_to_120_s() {
-    for (asked, used, lives) in
+    for (issued, used, is_valid) in
         [(0, 60, true), (0, 119, true), (0, 120, false), (59, 118, true), (59, 120, false)]
     {
         let mut relay = responder(1);
         flood(&mut relay, at(0));
         cookie_for(&mut relay, at(0), udp(AWAY, 1), &initiator(1, Carrier::Udp));
-        flood(&mut relay, at(asked));
+        flood(&mut relay, at(issued));
         let mut client = initiator(2, Carrier::Udp);
-        let cookie = cookie_for(&mut relay, at(asked), udp(HOME, 1), &client);
+        let cookie = cookie_for(&mut relay, at(issued), udp(HOME, 1), &client);
         client.handle_cookie(&cookie).unwrap();
         flood(&mut relay, at(used));
-        match lives {
+        match is_valid {
             true => {
                 let outcome = give(&mut relay, at(used), udp(HOME, 1), client.packet()).0;
-                assert!(matches!(outcome, InitOutcome::Pending(_)), "{asked} {used} {outcome:?}");
+                assert!(matches!(outcome, InitOutcome::Pending(_)), "{issued} {used} {outcome:?}");
             }
             false => assert_silent(&mut relay, at(used), udp(HOME, 1), client.packet()),
         }

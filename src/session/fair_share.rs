@@ -40,17 +40,17 @@ const PART_BITS: u32 = 16;
 const STEPS: u32 = 16_384;
 /// The remainder after 1, 2, 4, … steps, in units of 2⁻³². After all of them together, 64 times the
 /// budget's time, nothing remains.
-const LEFT: [u64; 20] = left();
+const DECAY: [u64; 20] = decay_factors();
 
-const fn left() -> [u64; 20] {
+const fn decay_factors() -> [u64; 20] {
     // e^(-1/16384)
-    let mut left = [4_294_705_160; 20];
+    let mut decay_factors = [4_294_705_160; 20];
     let mut at = 1;
-    while at < left.len() {
-        left[at] = (left[at - 1] * left[at - 1]) >> 32;
+    while at < decay_factors.len() {
+        decay_factors[at] = (decay_factors[at - 1] * decay_factors[at - 1]) >> 32;
         at += 1;
     }
-    left
+    decay_factors
 }
 
 /// The amount that all sources together may use.
@@ -158,11 +158,11 @@ impl FairShare {
         let is_new = self.is_new_at(step, &networks);
         let used = self.all.at(step);
         let parts_max = parts(self.budget.capacity);
-        let left = parts_max.saturating_sub(used);
+        let remaining = parts_max.saturating_sub(used);
         let parts = parts(cost);
-        let mut room = left.saturating_mul(self.alpha).min(parts_max);
+        let mut room = remaining.saturating_mul(self.alpha).min(parts_max);
         let reserved = if is_new { 0 } else { self.burst_reserved_from(step, &networks, cost) };
-        if parts > left || !self.is_within_rate(now, cost, reserved) {
+        if parts > remaining || !self.is_within_rate(now, cost, reserved) {
             return false;
         }
         for (level, network) in networks.iter().enumerate() {
@@ -244,12 +244,12 @@ impl FairShare {
     fn burst_reserved_from(&self, step: u64, networks: &Networks, cost: u32) -> u32 {
         let used = networks[0].map_or(0, |network| self.used(0, network, step));
         let used = log2(used / parts(cost).max(1));
-        let most = log2((self.budget.capacity / cost.max(1)).into());
+        let levels_max = log2((self.budget.capacity / cost.max(1)).into());
         let for_new = self.burst_reserved / 2;
-        for_new + (u64::from(self.burst_reserved - for_new) * used.min(most) / most.max(1)) as u32
+        for_new + (u64::from(self.burst_reserved - for_new) * used.min(levels_max) / levels_max.max(1)) as u32
     }
 
-    /// Whether `cost` may be used at once now, if `kept` of the burst is for others.
+    /// Whether `cost` may be used at once now, if `reserved` of the burst is for others.
     fn is_within_rate(&self, now: Tick, cost: u32, reserved: u32) -> bool {
         let burst = self.time_of(self.budget.burst.saturating_sub(reserved));
         self.full_at.since(now) + self.time_of(cost) <= burst
@@ -289,9 +289,9 @@ impl FairShare {
     fn find_or_insert(&mut self, level: usize, network: u64, step: u64) -> &mut NetworkEntry {
         let entries = &mut self.levels[level][entry_range(network)];
         let at = entries.iter().position(|entry| entry.network == network).unwrap_or_else(|| {
-            let least = (0..WAYS).min_by_key(|at| entries[*at].usage.at(step)).unwrap_or(0);
-            entries[least] = NetworkEntry { network, usage: Usage::default() };
-            least
+            let least_used = (0..WAYS).min_by_key(|at| entries[*at].usage.at(step)).unwrap_or(0);
+            entries[least_used] = NetworkEntry { network, usage: Usage::default() };
+            least_used
         });
         &mut entries[at]
     }
@@ -323,11 +323,11 @@ impl Usage {
     /// Returns the usage left at a step.
     fn at(self, step: u64) -> u64 {
         let steps = step.saturating_sub(self.step);
-        if steps >> LEFT.len() > 0 {
+        if steps >> DECAY.len() > 0 {
             return 0;
         }
-        let fell = (0..LEFT.len()).filter(|bit| steps >> bit & 1 == 1);
-        fell.fold(self.parts, |parts, bit| ((u128::from(parts) * u128::from(LEFT[bit])) >> 32) as u64)
+        let set_bits = (0..DECAY.len()).filter(|bit| steps >> bit & 1 == 1);
+        set_bits.fold(self.parts, |parts, bit| ((u128::from(parts) * u128::from(DECAY[bit])) >> 32) as u64)
     }
 
     fn add(&mut self, step: u64, parts: u64) {

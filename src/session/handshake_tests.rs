@@ -68,9 +68,9 @@ fn established(answered: Result<ResponseOutcome, HandshakeError>) -> Established
 fn drop_of(relay: &mut Responder, path: Path, init: &[u8]) -> Option<InitRejection> {
     let mut out = Vec::new();
     match relay.handle_init(Tick::ZERO, path, SOURCE, init, &mut out) {
-        InitOutcome::Rejected(why) => {
+        InitOutcome::Rejected(rejection) => {
             assert!(out.is_empty(), "silent");
-            Some(why)
+            Some(rejection)
         }
         _ => None,
     }
@@ -249,8 +249,11 @@ fn every_flipped_bit_of_init_is_dropped_by_mac1_or_earlier() {
     for bit in 0..(HANDSHAKE_LEN - MAC_LEN) * 8 {
         let mut bad = client.packet().to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
-        let why = drop_of(&mut relay, udp(1), &bad);
-        assert!(matches!(why, Some(InitRejection::Mac1 | InitRejection::Malformed(_))), "bit {bit}: {why:?}");
+        let rejection = drop_of(&mut relay, udp(1), &bad);
+        assert!(
+            matches!(rejection, Some(InitRejection::Mac1 | InitRejection::Malformed(_))),
+            "bit {bit}: {rejection:?}"
+        );
     }
 }
 

@@ -1,14 +1,14 @@
 //! A hash table for random numbers.
 //!
-//! The number itself is the hash. A look-up touches one place of memory, and not one per level of a
+//! The number itself is the hash. A look-up touches one memory location, and not one per level of a
 //! tree.
 
 use std::num::NonZeroU32;
 
-/// Maximum share of taken places before the table doubles, in eighths: linear probing slows down
+/// Maximum share of taken slots before the table doubles, in eighths: linear probing slows down
 /// beyond 7/8.
 const FULL_EIGHTHS: usize = 7;
-/// Places of the first table: 16, small for a client with one session.
+/// Slots of the first table: 16, small for a client with one session.
 const SLOTS_MIN: usize = 16;
 
 /// Values by number: open addressing with linear probing.
@@ -17,7 +17,7 @@ const SLOTS_MIN: usize = 16;
 /// collide.
 #[derive(Debug)]
 pub(super) struct IndexTable<T> {
-    /// The number and the value of each taken place. The length is a power of two, or 0.
+    /// The number and the value of each taken slot. The length is a power of two, or 0.
     slots: Vec<Option<(NonZeroU32, T)>>,
     len: usize,
 }
@@ -39,7 +39,7 @@ impl<T> IndexTable<T> {
         (slot + 1) & (self.slots.len() - 1)
     }
 
-    /// Returns the place of a number, or as error the free place where it belongs.
+    /// Returns the slot of a number, or as error the free slot where it belongs.
     fn slot(&self, number: NonZeroU32) -> Result<usize, usize> {
         let mut slot = self.home(number);
         loop {
@@ -79,25 +79,25 @@ impl<T> IndexTable<T> {
 
     fn grow(&mut self) {
         let len = (self.slots.len() * 2).max(SLOTS_MIN);
-        let mut places = Vec::with_capacity(len);
-        places.resize_with(len, || None);
-        for (number, value) in std::mem::replace(&mut self.slots, places).into_iter().flatten() {
+        let mut slots = Vec::with_capacity(len);
+        slots.resize_with(len, || None);
+        for (number, value) in std::mem::replace(&mut self.slots, slots).into_iter().flatten() {
             self.put(number, value);
         }
     }
 
     /// Removes and returns a value.
     pub(super) fn remove(&mut self, number: u32) -> Option<T> {
-        let mut hole = self.find(number)?;
-        let (_, value) = self.slots[hole].take()?;
+        let mut free = self.find(number)?;
+        let (_, value) = self.slots[free].take()?;
         let mask = self.slots.len() - 1;
         // Entries that probing has pushed past the hole move up, so that no search ends too early.
-        let mut next = self.next(hole);
+        let mut next = self.next(free);
         while let Some((number, _)) = &self.slots[next] {
             let from_home = next.wrapping_sub(self.home(*number)) & mask;
-            if from_home >= next.wrapping_sub(hole) & mask {
-                self.slots[hole] = self.slots[next].take();
-                hole = next;
+            if from_home >= next.wrapping_sub(free) & mask {
+                self.slots[free] = self.slots[next].take();
+                free = next;
             }
             next = self.next(next);
         }

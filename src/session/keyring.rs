@@ -307,9 +307,9 @@ impl Keyring {
 
     /// Forgets old keys whose time is over.
     pub fn handle_time(&mut self, now: Tick) {
-        let over = |previous: &mut Previous| previous.until.is_some_and(|until| until <= now);
+        let is_expired = |previous: &mut Previous| previous.until.is_some_and(|until| until <= now);
         if let Some(KeyChange { previous, freed, .. }) = self.key_change.get_allocated_mut()
-            && let Some(previous) = previous.take_if(over)
+            && let Some(previous) = previous.take_if(is_expired)
         {
             freed.push(previous.keys.local_index);
         }

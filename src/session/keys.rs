@@ -94,7 +94,7 @@ impl Keys {
 
     /// Whether a RESET of `index` with `token` can only come from the other end.
     pub fn is_reset(&self, index: u32, token: &[u8; RESET_TOKEN_LEN]) -> bool {
-        index == self.remote_index && self.reset.is_some_and(|known| known.is(token))
+        index == self.remote_index && self.reset.is_some_and(|expected| expected.is(token))
     }
 
     /// Seals in place the packet that begins at `packet_start` of `buf`: 16 bytes reserved for its

@@ -14,7 +14,7 @@ use crate::base::{Carrier, Path, Rng, RngState, Tick, Unpacker, pack_number, pac
 
 /// Maximum paths remembered per session: two carriers, each before and after a change of address.
 /// At the bound the path whose newest packet has the lowest number is forgotten, unvalidated ones
-/// first. The current path and those of a pending doubt are never forgotten.
+/// first. The current path and those of a pending migration are never forgotten.
 pub const PATHS_MAX: usize = 4;
 /// Maximum length of a packet with a challenge or its response, in bytes. It is never padded, so
 /// that the first packet from a new address already allows one.
@@ -136,7 +136,7 @@ impl PathSet {
             return None;
         }
         self.highest = self.highest.max(Some(number));
-        // The common case: same path, no doubt. A leading end never follows.
+        // The common case: same path, no migration. A leading end never follows.
         let stays = self.current == Some(path) && self.migration.is_none();
         if stays || self.policy == PathPolicy::Lead {
             return None;
@@ -172,7 +172,7 @@ impl PathSet {
     }
 
     /// Ends challenges whose result is not needed: all but those of an unvalidated current path and
-    /// of a pending doubt.
+    /// of a pending migration.
     fn forget_challenges(&mut self) {
         let current = self.current;
         let trial = self.migration.as_deref();
@@ -316,11 +316,11 @@ impl PathSet {
 
     /// Restores paths written by [`PathSet::pack`].
     pub fn unpack(from: &mut Unpacker<'_>) -> PathSet {
-        let (many, is_cautious) = unpack_head(from);
-        let entries = (0..many).map(|_| {
+        let (count, is_cautious) = unpack_head(from);
+        let entries = (0..count).map(|_| {
             let path = from.path();
-            let heard = from.number();
-            PathEntry { validated: true, highest_number: heard, ..PathEntry::new(path) }
+            let highest_number = from.number();
+            PathEntry { validated: true, highest_number, ..PathEntry::new(path) }
         });
         let entries: SmallVec<[PathEntry; 1]> = entries.collect();
         let current = entries.first().map(|entry| entry.path);
@@ -346,12 +346,12 @@ impl PathSet {
 
     /// Returns the current path of packed paths, and reads to their end.
     pub fn skip(from: &mut Unpacker<'_>) -> Path {
-        let (many, _) = unpack_head(from);
+        let (count, _) = unpack_head(from);
         let current = from.path();
-        let _heard = from.number();
-        for _ in 1..many {
+        let _highest_number = from.number();
+        for _ in 1..count {
             let _path = from.path();
-            let _heard = from.number();
+            let _highest_number = from.number();
         }
         let _highest = from.number();
         let _rng = RngState::unpack(from);
@@ -380,7 +380,7 @@ impl PathSet {
             return &mut self.entries[at];
         }
         if self.entries.len() == PATHS_MAX {
-            // The way back of a doubt must survive a flood of addresses.
+            // The previous path of a migration must survive a flood of addresses.
             let current = self.current;
             let trial = self.migration.as_deref();
             let in_use = |path| Some(path) == current || trial.is_some_and(|trial| trial.involves(path));
@@ -394,7 +394,7 @@ impl PathSet {
     }
 }
 
-/// Returns how many paths were packed, and whether they are wary.
+/// Returns how many paths were packed, and whether the set is cautious.
 fn unpack_head(from: &mut Unpacker<'_>) -> (u64, bool) {
     let head = from.number();
     (head >> 1, head & 1 == 1)
@@ -451,7 +451,7 @@ mod tests {
         Duration::from_millis(100)
     }
 
-    fn heard(
+    fn receive(
         paths: &mut PathSet,
         millis: u64,
         (path, number, len): (Path, u64, usize),
@@ -468,21 +468,21 @@ mod tests {
 
     fn follow() -> PathSet {
         let mut paths = PathSet::new(at(0), udp(1), true, PathPolicy::Follow, Rng::from_seed([1; 32]));
-        assert_eq!(heard(&mut paths, 0, (udp(1), 0, 100), true), None);
+        assert_eq!(receive(&mut paths, 0, (udp(1), 0, 100), true), None);
         paths
     }
 
     #[test]
     fn highest_non_probing_packet_selects_path() {
         let mut paths = follow();
-        assert_eq!(heard(&mut paths, 0, (udp(2), 5, 100), false), None, "a probe does not move it");
+        assert_eq!(receive(&mut paths, 0, (udp(2), 5, 100), false), None, "a probe does not move it");
         assert_eq!(paths.current(), Some(udp(1)));
         let change = PathChange { from: Some(udp(1)), to: udp(2) };
-        assert_eq!(heard(&mut paths, 0, (udp(2), 6, 100), true), Some(change));
-        assert_eq!(heard(&mut paths, 0, (udp(1), 4, 100), true), None, "an older packet does not move it");
-        assert_eq!(heard(&mut paths, 0, (udp(1), 6, 100), true), None, "nor does an equal number");
+        assert_eq!(receive(&mut paths, 0, (udp(2), 6, 100), true), Some(change));
+        assert_eq!(receive(&mut paths, 0, (udp(1), 4, 100), true), None, "an older packet does not move it");
+        assert_eq!(receive(&mut paths, 0, (udp(1), 6, 100), true), None, "nor does an equal number");
         assert_eq!(paths.current(), Some(udp(2)));
-        assert!(heard(&mut paths, 0, (TCP, 7, 100), true).is_some());
+        assert!(receive(&mut paths, 0, (TCP, 7, 100), true).is_some());
         assert_eq!(paths.current(), Some(TCP));
         assert_eq!(paths.allowance(TCP), usize::MAX);
     }
@@ -492,7 +492,7 @@ mod tests {
         let mut paths = follow();
         assert_eq!(paths.allowance(udp(1)), usize::MAX);
         assert_eq!(paths.allowance(udp(2)), 0, "unknown");
-        heard(&mut paths, 0, (udp(2), 1, 100), true);
+        receive(&mut paths, 0, (udp(2), 1, 100), true);
         let allowance = 300 - CHALLENGE_PACKET_MAX;
         assert_eq!(paths.allowance(udp(2)), allowance);
         paths.note_sent(udp(2), allowance);
@@ -512,7 +512,7 @@ mod tests {
     #[test]
     fn smallest_packet_from_new_address_allows_challenge_at_once() {
         let mut paths = follow();
-        heard(&mut paths, 7, (udp(2), 1, 33), true);
+        receive(&mut paths, 7, (udp(2), 1, 33), true);
         assert_eq!(paths.next_deadline(), Some(at(7)));
         assert!(challenge(&mut paths, 7, udp(2)).is_some());
     }
@@ -520,7 +520,7 @@ mod tests {
     #[test]
     fn challenge_is_repeated_with_backoff_while_path_is_in_use() {
         let mut paths = PathSet::new(at(0), udp(1), false, PathPolicy::Follow, Rng::from_seed([1; 32]));
-        heard(&mut paths, 0, (udp(2), 1, 10_000), true);
+        receive(&mut paths, 0, (udp(2), 1, 10_000), true);
         let mut sent = Vec::new();
         let mut now = at(0);
         while now < at(30_000) {
@@ -541,13 +541,13 @@ mod tests {
     #[test]
     fn flood_of_challenges_leaves_one_response_per_path() {
         let mut paths = follow();
-        heard(&mut paths, 0, (udp(2), 1, 50), false);
+        receive(&mut paths, 0, (udp(2), 1, 50), false);
         for flood in 0..1000u64 {
             paths.handle_challenge(udp(2), flood.to_be_bytes());
         }
         paths.handle_challenge(udp(1), [9; 8]);
-        let owed = [paths.next_response(), paths.next_response(), paths.next_response()];
-        assert_eq!(owed, [Some((udp(1), [9; 8])), Some((udp(2), 999u64.to_be_bytes())), None]);
+        let responses = [paths.next_response(), paths.next_response(), paths.next_response()];
+        assert_eq!(responses, [Some((udp(1), [9; 8])), Some((udp(2), 999u64.to_be_bytes())), None]);
         paths.note_sent(udp(2), 140);
         paths.handle_challenge(udp(2), [1; 8]);
         assert_eq!(paths.next_response(), None, "the amplification limit is reached");
@@ -557,12 +557,12 @@ mod tests {
     fn hopping_client_is_followed_in_bounded_memory() {
         let mut paths = follow();
         for hop in 1..1000 {
-            assert!(heard(&mut paths, 0, (udp(hop + 1), hop.into(), 100), true).is_some());
+            assert!(receive(&mut paths, 0, (udp(hop + 1), hop.into(), 100), true).is_some());
             assert!(paths.entries.len() <= PATHS_MAX);
             assert_eq!(paths.allowance(udp(hop + 1)), 300 - CHALLENGE_PACKET_MAX);
         }
         for probe in 2000..3000 {
-            assert_eq!(heard(&mut paths, 0, (udp(probe), probe.into(), 100), false), None);
+            assert_eq!(receive(&mut paths, 0, (udp(probe), probe.into(), 100), false), None);
         }
         assert_eq!(paths.current(), Some(udp(1000)), "probes never evict the current path");
         assert!(paths.allowance(udp(1000)) > 0);
@@ -571,15 +571,15 @@ mod tests {
     #[test]
     fn closed_path_is_replaced_by_validated_one() {
         let mut paths = follow();
-        heard(&mut paths, 0, (udp(2), 1, 100), false);
-        heard(&mut paths, 0, (TCP, 2, 100), true);
+        receive(&mut paths, 0, (udp(2), 1, 100), false);
+        receive(&mut paths, 0, (TCP, 2, 100), true);
         assert_eq!(paths.close(TCP), Some(PathChange { from: None, to: udp(1) }));
         assert_eq!(paths.close(udp(1)), None);
         assert_eq!(paths.current(), None);
         assert_eq!(paths.allowance(TCP), 0);
         let change = PathChange { from: None, to: udp(2) };
         assert_eq!(
-            heard(&mut paths, 0, (udp(2), 1, 100), true),
+            receive(&mut paths, 0, (udp(2), 1, 100), true),
             Some(change),
             "any path is better than none"
         );
@@ -590,7 +590,7 @@ mod tests {
     fn leading_end_moves_by_its_own_choice_only() {
         let mut paths = PathSet::new(at(0), udp(1), false, PathPolicy::Lead, Rng::from_seed([1; 32]));
         assert_eq!(paths.allowance(udp(1)), usize::MAX);
-        assert_eq!(heard(&mut paths, 0, (udp(2), 9, 100), true), None);
+        assert_eq!(receive(&mut paths, 0, (udp(2), 9, 100), true), None);
         assert_eq!(paths.select(at(0), TCP), Some(PathChange { from: Some(udp(1)), to: TCP }));
         assert_eq!(paths.select(at(0), TCP), None);
         assert_eq!(paths.close(TCP), None);

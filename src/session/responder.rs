@@ -93,7 +93,7 @@ pub struct PendingSession {
     pub client: PublicKey,
     /// Its request.
     pub payload: InitPayload,
-    /// The path it asked on, which the response is sent on.
+    /// The path of the request, which the response is sent on.
     pub path: Path,
     source: Source,
     remote_index: u32,

@@ -54,7 +54,7 @@ impl MigrationTrial {
 
 impl PathSet {
     /// Handles a non-probing packet with the highest number so far, on a path other than the
-    /// current one or during a doubt.
+    /// current one or during a migration.
     pub(super) fn begin_migration(
         &mut self,
         now: Tick,
@@ -64,15 +64,15 @@ impl PathSet {
         if self.is_validated(path) {
             return self.finish_migration(now, path);
         }
-        // During a doubt the way back stays the same, whichever addresses follow.
+        // During a migration the previous path stays the same, whichever addresses follow.
         let previous = self.migration.as_ref().map(|trial| trial.previous);
         // No validated path to fall back to: follow at once.
         let Some(previous) = previous.or(self.current.filter(|path| self.is_validated(*path))) else {
             return Some(self.switch_to(now, path));
         };
         let is_home = self.current == Some(previous);
-        // A session on trial or wary changes the address it tests; the time of the trial does not
-        // start again.
+        // During a trial, or if cautious, the tested address changes. The time of the trial does
+        // not start again.
         match &mut self.migration {
             Some(trial) if !is_home || self.is_cautious => trial.candidate = path,
             _ => {
@@ -176,7 +176,7 @@ impl PathSet {
         Some(self.switch_to(now, trial.previous))
     }
 
-    /// Ends the doubt: `path` is validated and carried the newest packet.
+    /// Ends the migration: `path` is validated and carried the newest packet.
     fn finish_migration(&mut self, now: Tick, path: Path) -> Option<PathChange> {
         self.migration = None;
         let moves = self.policy == PathPolicy::Follow && self.current != Some(path);
@@ -190,8 +190,8 @@ impl PathSet {
     fn hasten_challenge(&mut self, now: Tick, path: Path) {
         let challenge = self.find_mut(path).and_then(|entry| entry.challenge.as_mut());
         if let Some(challenge) = challenge {
-            let soon = challenge.sent.map_or(now, |sent| sent + CHALLENGE_WAIT_MIN).max(now);
-            challenge.due = challenge.due.min(soon);
+            let earliest = challenge.sent.map_or(now, |sent| sent + CHALLENGE_WAIT_MIN).max(now);
+            challenge.due = challenge.due.min(earliest);
         }
     }
 }
@@ -225,12 +225,12 @@ mod tests {
             let rng = Rng::from_seed([1; 32]);
             let mut scene =
                 Scene { paths: PathSet::new(at(0), HOME, true, PathPolicy::Follow, rng), next: 0 };
-            assert_eq!(scene.hears(0, HOME), HOME);
+            assert_eq!(scene.receive(0, HOME), HOME);
             scene
         }
 
         /// Handles the first arrival of a packet on `path`. Returns the path in use then.
-        fn hears(&mut self, millis: u64, path: Path) -> Path {
+        fn receive(&mut self, millis: u64, path: Path) -> Path {
             self.paths.handle_received(at(millis), path, self.next, 60, true, || Duration::from_millis(50));
             self.next += 1;
             self.paths.current().unwrap()
@@ -240,11 +240,11 @@ mod tests {
             std::iter::from_fn(|| self.paths.next_challenge(at(millis))).collect()
         }
 
-        /// Sends challenges at `sent`, and handles the response to that of `path` at `came`.
-        fn answers(&mut self, sent: u64, path: Path, came: u64) -> Path {
+        /// Sends challenges at `sent`, and handles the response to that of `path` at `received`.
+        fn respond(&mut self, sent: u64, path: Path, received: u64) -> Path {
             let challenges = self.challenges(sent);
             let (_, data) = challenges.iter().find(|(challenged, _)| *challenged == path).unwrap();
-            self.paths.handle_response(at(came), *data);
+            self.paths.handle_response(at(received), *data);
             self.paths.current().unwrap()
         }
 
@@ -264,16 +264,16 @@ mod tests {
     #[test]
     fn faster_copies_cost_one_round_trip() {
         let mut scene = Scene::new();
-        assert_eq!(scene.hears(1_000, away(1)), away(1));
-        assert_eq!(scene.answers(1_000, HOME, 1_040), away(1));
+        assert_eq!(scene.receive(1_000, away(1)), away(1));
+        assert_eq!(scene.respond(1_000, HOME, 1_040), away(1));
         assert_eq!(scene.is_at(1_079), away(1), "it has as long as the old path took");
         assert_eq!(scene.is_at(1_080), HOME);
         for n in 1..100 {
-            assert_eq!(scene.hears(1_080 + n, away(n as u16 % 9)), HOME);
+            assert_eq!(scene.receive(1_080 + n, away(n as u16 % 9)), HOME);
         }
         assert_eq!(scene.paths.allowance(HOME), usize::MAX);
         assert!(scene.paths.entries.len() <= PATHS_MAX);
-        assert_eq!(scene.hears(1_200, HOME), HOME);
+        assert_eq!(scene.receive(1_200, HOME), HOME);
         assert!(scene.paths.may_hibernate());
     }
 
@@ -281,10 +281,10 @@ mod tests {
     #[test]
     fn path_without_allowance_yields_once_old_one_answers() {
         let mut scene = Scene::new();
-        scene.hears(1_000, away(1));
+        scene.receive(1_000, away(1));
         scene.paths.note_sent(away(1), 120);
         assert_eq!(scene.paths.handle_stuck(at(1_000), 80), None, "the old path may be gone");
-        scene.answers(1_000, HOME, 1_040);
+        scene.respond(1_000, HOME, 1_040);
         let change = PathChange { from: Some(away(1)), to: HOME };
         assert_eq!(scene.paths.handle_stuck(at(1_040), 80), Some(change));
         assert_eq!(scene.paths.handle_stuck(at(1_040), 80), None);
@@ -293,11 +293,11 @@ mod tests {
     #[test]
     fn address_validated_in_time_is_kept() {
         let mut scene = Scene::new();
-        scene.hears(1_000, away(1));
+        scene.receive(1_000, away(1));
         let challenges = scene.challenges(1_000);
-        let mut asked: Vec<_> = challenges.iter().map(|(path, _)| *path).collect();
-        asked.sort();
-        assert_eq!(asked, [HOME, away(1)], "both are challenged");
+        let mut challenged: Vec<_> = challenges.iter().map(|(path, _)| *path).collect();
+        challenged.sort();
+        assert_eq!(challenged, [HOME, away(1)], "both are challenged");
         for (path, data) in challenges {
             assert_eq!(scene.paths.handle_response(at(1_040), data), None, "{path:?}");
         }
@@ -310,14 +310,14 @@ mod tests {
     #[test]
     fn silence_for_three_ptos_leads_back() {
         let mut scene = Scene::new();
-        scene.hears(1_000, away(1));
+        scene.receive(1_000, away(1));
         let until = 1_000 + 3 * PTO_MIN.as_millis() as u64;
         scene.challenges(1_000);
         assert_eq!(scene.is_at(until - 1), away(1));
         assert_eq!(scene.is_at(until), HOME);
-        assert_eq!(scene.hears(until + 1, away(1)), away(1), "the old path was silent");
+        assert_eq!(scene.receive(until + 1, away(1)), away(1), "the old path was silent");
         assert_eq!(scene.is_at(2 * until), HOME);
-        assert_eq!(scene.answers(2 * until, away(1), 2 * until + 40), away(1));
+        assert_eq!(scene.respond(2 * until, away(1), 2 * until + 40), away(1));
         assert!(scene.paths.may_hibernate());
     }
 
@@ -325,26 +325,26 @@ mod tests {
     #[test]
     fn wary_end_moves_only_to_validated_path() {
         let mut scene = Scene::new();
-        scene.hears(1_000, away(1));
-        scene.answers(1_000, HOME, 1_040);
+        scene.receive(1_000, away(1));
+        scene.respond(1_000, HOME, 1_040);
         assert_eq!(scene.is_at(2_000), HOME);
-        assert_eq!(scene.hears(3_000, away(2)), HOME);
-        assert_eq!(scene.answers(3_000, away(2), 3_040), away(2));
-        assert_eq!(scene.hears(4_000, away(3)), away(3), "it is not wary any more");
+        assert_eq!(scene.receive(3_000, away(2)), HOME);
+        assert_eq!(scene.respond(3_000, away(2), 3_040), away(2));
+        assert_eq!(scene.receive(4_000, away(3)), away(3), "it is not wary any more");
     }
 
     /// The interval between two challenges may have grown to any length.
     #[test]
     fn packet_from_doubtful_address_hastens_its_challenge() {
         let mut scene = Scene::new();
-        scene.hears(0, away(1));
-        scene.answers(0, HOME, 40);
+        scene.receive(0, away(1));
+        scene.respond(0, HOME, 40);
         scene.is_at(80);
         for millis in (400..40_000).step_by(400) {
-            scene.hears(millis, away(1));
+            scene.receive(millis, away(1));
             assert_eq!(scene.challenges(millis).len(), 1, "at {millis}");
             scene.paths.note_sent(away(1), 64);
-            scene.hears(millis + 1, away(1));
+            scene.receive(millis + 1, away(1));
             assert_eq!(scene.challenges(millis + 1), [], "at {millis}");
         }
     }
@@ -354,23 +354,23 @@ mod tests {
     fn way_back_is_remembered_while_others_are_forgotten() {
         let mut scene = Scene::new();
         for port in 1..100 {
-            assert_eq!(scene.hears(1_000, away(port)), away(port));
+            assert_eq!(scene.receive(1_000, away(port)), away(port));
         }
-        assert_eq!(scene.answers(1_000, HOME, 1_010), away(99));
+        assert_eq!(scene.respond(1_000, HOME, 1_010), away(99));
         assert_eq!(scene.is_at(1_020), HOME);
     }
 
     #[test]
     fn closed_connection_is_no_way_back() {
         let mut scene = Scene::new();
-        scene.hears(500, TCP);
-        assert_eq!(scene.hears(1_000, away(1)), away(1), "a copy from TCP");
+        scene.receive(500, TCP);
+        assert_eq!(scene.receive(1_000, away(1)), away(1), "a copy from TCP");
         assert_eq!(scene.paths.close(TCP), None);
         assert_eq!(scene.is_at(9_000), away(1));
-        scene.hears(9_500, HOME);
-        scene.hears(10_000, TCP);
-        scene.hears(10_500, away(2));
-        assert_eq!(scene.answers(10_500, TCP, 10_550), away(2));
+        scene.receive(9_500, HOME);
+        scene.receive(10_000, TCP);
+        scene.receive(10_500, away(2));
+        assert_eq!(scene.respond(10_500, TCP, 10_550), away(2));
         assert_eq!(scene.is_at(10_600), TCP);
     }
 
@@ -387,7 +387,7 @@ mod tests {
             }
             scene.paths.handle_handshake_elsewhere(new, !is_fresh);
             assert_eq!(scene.paths.current(), Some(begun), "only its packets confirm it");
-            scene.hears(10, if copied { away(1) } else { new });
+            scene.receive(10, if copied { away(1) } else { new });
             scene.paths.handle_confirmed(at(10));
             assert_eq!(scene.is_at(11), new);
             assert_eq!(scene.paths.allowance(new), usize::MAX);
@@ -398,14 +398,14 @@ mod tests {
     #[test]
     fn wariness_survives_hibernation() {
         let mut scene = Scene::new();
-        scene.hears(1_000, away(1));
-        scene.answers(1_000, HOME, 1_040);
+        scene.receive(1_000, away(1));
+        scene.respond(1_000, HOME, 1_040);
         scene.is_at(2_000);
-        scene.hears(2_000, HOME);
+        scene.receive(2_000, HOME);
         let mut bytes = Vec::new();
         scene.paths.pack(&mut bytes);
         scene.paths = PathSet::unpack(&mut crate::base::Unpacker::new(&bytes));
         assert_eq!(PathSet::skip(&mut crate::base::Unpacker::new(&bytes)), HOME);
-        assert_eq!(scene.hears(3_000, away(2)), HOME);
+        assert_eq!(scene.receive(3_000, away(2)), HOME);
     }
 }
