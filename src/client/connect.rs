@@ -287,7 +287,7 @@ impl RelayConnection {
     /// network.
     fn is_left_behind(&mut self, now: Tick) -> bool {
         let doubted = self.connector.suspected.take_if(|doubted| doubted.1 <= now);
-        let heard = self.peer.as_ref().map(|peer| peer.link().last_heard());
+        let heard = self.peer.as_ref().map(|peer| peer.link().last_received());
         doubted.zip(heard).is_some_and(|((since, _), heard)| heard <= since)
     }
 
@@ -342,7 +342,7 @@ impl RelayConnection {
         reason: ConnectReason,
         out: &mut Out,
     ) {
-        if self.peer.as_ref().is_some_and(|peer| now.tick.since(peer.link().last_heard()) >= FORGOTTEN_AFTER)
+        if self.peer.as_ref().is_some_and(|peer| now.tick.since(peer.link().last_received()) >= FORGOTTEN_AFTER)
         {
             self.drop_peer(now.tick, ctx, out);
         }

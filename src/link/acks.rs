@@ -31,7 +31,7 @@ pub struct Acks {
 }
 
 impl Acks {
-    /// Records the number of a packet with the request `asks`. The ack may wait for `max_delay`.
+    /// Records the number of a packet with this `urgency`. The ack may wait for `max_delay`.
     ///
     /// Returns whether the number is the next one.
     pub fn handle_number(
@@ -58,14 +58,14 @@ impl Acks {
         let idle = self.last_ack_eliciting.is_none_or(|last| since(now, last) > max_delay);
         self.last_ack_eliciting = Some(now);
         self.ack_eliciting_count += 1;
-        let (most, waits) = match ack_delay {
+        let (packets_max, may_wait) = match ack_delay {
             AckDelay::Normal => (PACKETS_PER_ACK, !idle),
             AckDelay::Piggyback => (PACKETS_PER_ACK_PIGGYBACK, true),
         };
         self.immediate |= !in_order
-            || self.ack_eliciting_count >= most
+            || self.ack_eliciting_count >= packets_max
             || urgency == AckUrgency::Immediate
-            || urgency == AckUrgency::ImmediateIfIdle && !waits;
+            || urgency == AckUrgency::ImmediateIfIdle && !may_wait;
         self.deadline = self.deadline.or(Some(after(now, max_delay)));
         in_order
     }
@@ -120,9 +120,9 @@ impl Acks {
 
     /// Advances time. Returns whether an ack has just reached its maximum delay.
     pub fn handle_time(&mut self, now: Tick) -> bool {
-        let over = !self.immediate && self.deadline.is_some_and(|deadline| deadline <= now);
-        self.immediate |= over;
-        over
+        let expired = !self.immediate && self.deadline.is_some_and(|deadline| deadline <= now);
+        self.immediate |= expired;
+        expired
     }
 
     /// Whether an ack must leave now, alone if necessary.
@@ -192,19 +192,19 @@ mod tests {
 
     fn seen(numbers: &[(u64, AckUrgency)]) -> Acks {
         let mut acks = Acks::default();
-        for (turn, (number, urgency)) in numbers.iter().enumerate() {
-            acks.handle_number(*number, at(turn as u64), *urgency, DELAY, AckDelay::Normal);
+        for (index, (number, urgency)) in numbers.iter().enumerate() {
+            acks.handle_number(*number, at(index as u64), *urgency, DELAY, AckDelay::Normal);
         }
         acks
     }
 
     #[test]
     fn every_second_packet_is_acked_at_once_single_one_delayed() {
-        let mut one = seen(&[(0, AckUrgency::Delayed)]);
-        assert!(!one.is_due());
-        assert_eq!(one.next_deadline(), Some(at(25)));
-        one.handle_time(at(25));
-        assert!(one.is_due() && one.next_deadline().is_none());
+        let mut acks = seen(&[(0, AckUrgency::Delayed)]);
+        assert!(!acks.is_due());
+        assert_eq!(acks.next_deadline(), Some(at(25)));
+        acks.handle_time(at(25));
+        assert!(acks.is_due() && acks.next_deadline().is_none());
         assert!(seen(&[(0, AckUrgency::Delayed), (1, AckUrgency::Delayed)]).is_due());
     }
 

@@ -11,18 +11,18 @@ pub const IDLE_CAPACITY_MAX: usize = 16 * 1024;
 pub struct ByteQueue {
     bytes: Vec<u8>,
     /// Number of consumed bytes at the front.
-    gone: usize,
+    consumed: usize,
 }
 
 impl ByteQueue {
     /// Returns the content.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.gone..]
+        &self.bytes[self.consumed..]
     }
 
     /// Returns the number of bytes in the queue.
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.gone
+        self.bytes.len() - self.consumed
     }
 
     /// Whether the queue is empty.
@@ -38,16 +38,16 @@ impl ByteQueue {
     /// Removes the first `count` bytes. There must be this many.
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.len(), "only queued bytes can be consumed");
-        self.gone += count;
-        if self.gone == self.bytes.len() {
+        self.consumed += count;
+        if self.consumed == self.bytes.len() {
             self.bytes.clear();
-            self.gone = 0;
+            self.consumed = 0;
             if self.bytes.capacity() > IDLE_CAPACITY_MAX {
                 self.bytes.shrink_to(IDLE_CAPACITY_MAX);
             }
-        } else if self.gone >= self.len() {
-            self.bytes.drain(..self.gone);
-            self.gone = 0;
+        } else if self.consumed >= self.len() {
+            self.bytes.drain(..self.consumed);
+            self.consumed = 0;
         }
     }
 
@@ -78,7 +78,7 @@ mod tests {
                 prop_assert_eq!(queue.as_slice(), &model[..]);
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
-                prop_assert!(queue.gone < queue.len().max(1));
+                prop_assert!(queue.consumed < queue.len().max(1));
             }
         }
     }

@@ -217,12 +217,12 @@ mod tests {
         path.window = WINDOW_MAX;
         let at_once = |path: &Congestion, now: Tick| {
             let mut path = path.clone();
-            let mut many = 0;
+            let mut acked = 0;
             while path.pause(now, UDP_PACKET_MAX, rtt).is_none() {
                 path.handle_sent(now, UDP_PACKET_MAX, rtt);
-                many += 1;
+                acked += 1;
             }
-            many
+            acked
         };
         assert_eq!(at_once(&path, at(500)), 54);
         assert_eq!(at_once(&path, at(2_000)), 10);

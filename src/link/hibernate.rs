@@ -50,10 +50,10 @@ impl Link {
         self.incoming.iter().for_each(|stream| stream.pack(into));
         self.current.pack(into);
         pack_number(into, self.remembered.len() as u64);
-        self.remembered.iter().for_each(|left| left.pack(into));
+        self.remembered.iter().for_each(|state| state.pack(into));
         pack_number(into, self.ack_delay);
         pack_number(into, self.peer_ack_delay_from);
-        pack_tick(into, self.last_heard);
+        pack_tick(into, self.last_received);
         pack_tick(into, self.last_ack_eliciting_sent);
         self.stats.pack(into);
     }
@@ -80,7 +80,7 @@ impl Link {
             progress: 0,
             ack_delay: from.number(),
             peer_ack_delay_from: from.number(),
-            last_heard: keep_alives.last().unwrap_or(Tick::ZERO).max(from.tick()),
+            last_received: keep_alives.last().unwrap_or(Tick::ZERO).max(from.tick()),
             last_ack_eliciting_sent: from.tick(),
             stats: Stats::unpack(from).and(keep_alives),
         }

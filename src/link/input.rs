@@ -53,9 +53,9 @@ impl Link {
             return Ok(received);
         }
         self.stats.packets_received += 1;
-        self.last_heard = now;
+        self.last_received = now;
         if path == self.current.path {
-            self.current.heard = Some(now);
+            self.current.last_received = Some(now);
             self.current.loss_window.handle_number(number);
         }
         let mut urgency = AckUrgency::None;
@@ -204,10 +204,10 @@ impl Link {
         }
         // No sample without a newly acknowledged packet that requests an ack (RFC 9002 §5.1), nor
         // across a suspension.
-        let is_telling = |(at, _): &(Tick, usize)| {
-            progress.outstanding && self.current.woken_at.is_none_or(|woke| woke <= *at)
+        let is_valid_sample = |(at, _): &(Tick, usize)| {
+            progress.outstanding && self.current.woken_at.is_none_or(|woken_at| woken_at <= *at)
         };
-        if let Some((sent_at, size)) = progress.largest_sent.filter(is_telling) {
+        if let Some((sent_at, size)) = progress.largest_sent.filter(is_valid_sample) {
             self.current.handle_sample(since(now, sent_at), size, of_micros(ack.delay_us));
         }
         if progress.outstanding {
@@ -235,14 +235,14 @@ impl Link {
     ) {
         let Link { sent, pending, acks, current: at, stats, progress: link_progress, .. } = self;
         let in_flight = sent.in_flight();
-        sent.ack(*range.start()..*range.end() + 1, |number, sent, here| {
+        sent.ack(*range.start()..*range.end() + 1, |number, sent, on_current_path| {
             if let Some(through) = sent.ack_through {
                 acks.forget_through(through);
             }
             pending.handle_acked(sent, now);
             *link_progress += u64::from(!sent.ranges.is_empty());
             if number == largest
-                && here
+                && on_current_path
                 && matches!(sent.state, PacketState::Outstanding | PacketState::NonEliciting)
             {
                 progress.largest_sent = Some((sent.at, sent.size));

@@ -74,10 +74,10 @@ impl LossWindow {
 
     fn has_lost_most(&self) -> bool {
         let Some((first, highest)) = self.number_range else { return false };
-        let judged = (highest - first + 1).min(RECEIVED_WINDOW).saturating_sub(REORDER_MAX) as u32;
-        let missing = !(self.received >> REORDER_MAX) & ((1 << judged) - 1);
+        let judged_count = (highest - first + 1).min(RECEIVED_WINDOW).saturating_sub(REORDER_MAX) as u32;
+        let missing = !(self.received >> REORDER_MAX) & ((1 << judged_count) - 1);
         let in_row = missing & missing >> 1 & missing >> 2 & missing >> 3 != 0;
-        in_row || judged >= SAMPLES_MIN && missing.count_ones() * 2 > judged
+        in_row || judged_count >= SAMPLES_MIN && missing.count_ones() * 2 > judged_count
     }
 }
 

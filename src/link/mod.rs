@@ -208,7 +208,7 @@ pub struct Link {
     ack_delay: Nanos,
     /// Number of the packet with the newest announcement of the other end's ack delay.
     peer_ack_delay_from: u64,
-    last_heard: Tick,
+    last_received: Tick,
     /// When a packet that requests an ack was last built.
     last_ack_eliciting_sent: Tick,
     stats: Stats,
@@ -238,7 +238,7 @@ impl Link {
             keep_alive: params.is_client.then_some(KEEP_ALIVE - jitter_max / 2 + jitter),
             ack_delay: MAX_ACK_DELAY,
             peer_ack_delay_from: 0,
-            last_heard: now,
+            last_received: now,
             last_ack_eliciting_sent: now,
             stats: Stats::default(),
         }
@@ -258,10 +258,10 @@ impl Link {
     /// control, so that receipts never wait behind letters.
     pub fn room(&self, stream: StreamId) -> usize {
         let all = UNACKED_MAX.saturating_sub(self.unacked_bytes());
-        let others = self.pending.unacked(StreamId::Chat) + self.pending.unacked(StreamId::Bulk);
+        let shared = self.pending.unacked(StreamId::Chat) + self.pending.unacked(StreamId::Bulk);
         let room = match stream {
             StreamId::Control => all,
-            _ => all.min((UNACKED_MAX - CONTROL_RESERVED).saturating_sub(others)),
+            _ => all.min((UNACKED_MAX - CONTROL_RESERVED).saturating_sub(shared)),
         };
         room.saturating_sub(MESSAGE_HEAD_MAX).min(MESSAGE_MAX[stream.index()])
     }
@@ -345,14 +345,14 @@ impl Link {
     }
 
     /// Returns when an authentic packet was last received.
-    pub fn last_heard(&self) -> Tick {
-        self.last_heard
+    pub fn last_received(&self) -> Tick {
+        self.last_received
     }
 
     /// Returns the time of the last received packet, or of the last built packet that requests an
     /// ack if that was later.
     pub fn idle_since(&self) -> Tick {
-        self.last_heard.max(self.last_ack_eliciting_sent)
+        self.last_received.max(self.last_ack_eliciting_sent)
     }
 
     /// Returns the number of the next packet.
@@ -479,13 +479,13 @@ impl Link {
             return;
         }
         self.leave_path();
-        let known = self
+        let remembered = self
             .remembered
             .iter()
-            .position(|left| left.path == path)
-            .map(|place| self.remembered.remove(place));
-        let next = match known {
-            Some(known) => known.renewed(path, now),
+            .position(|state| state.path == path)
+            .map(|index| self.remembered.remove(index));
+        let next = match remembered {
+            Some(remembered) => remembered.renewed(path, now),
             None if self.current.differs_by_port_only(path) => self.current.renewed(path, now),
             None => PathState::new(path, now, INITIAL_RTT),
         };
@@ -513,7 +513,7 @@ impl Link {
     /// Handles the permanent loss of a path. If it was the current one, nothing is sent until
     /// [`Link::move_to`], which retransmits everything unacknowledged.
     pub fn handle_path_lost(&mut self, path: Path) {
-        self.remembered.retain(|left| left.path != path);
+        self.remembered.retain(|state| state.path != path);
         if path == self.current.path {
             self.leave_path();
             self.stranded = true;

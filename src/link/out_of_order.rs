@@ -59,20 +59,20 @@ impl OutOfOrder {
     }
 
     /// Returns the index of the first run that ends after `number`.
-    fn place(&self, number: u64) -> usize {
+    fn index_after(&self, number: u64) -> usize {
         self.runs.partition_point(|run| run.end() <= number)
     }
 
     /// Whether the bytes of `piece`, which begins at `start`, agree with those held.
     pub fn is_consistent(&self, start: u64, data: &[u8]) -> bool {
         let end = start + data.len() as u64;
-        let runs = self.runs[self.place(start)..].iter().take_while(|run| run.start < end);
+        let runs = self.runs[self.index_after(start)..].iter().take_while(|run| run.start < end);
         runs.into_iter().all(|run| {
             let from = start.max(run.start);
             let to = end.min(run.end());
-            let ours = (from - run.start) as usize..(to - run.start) as usize;
-            let theirs = (from - start) as usize..(to - start) as usize;
-            run.bytes[ours] == data[theirs]
+            let held = (from - run.start) as usize..(to - run.start) as usize;
+            let new = (from - start) as usize..(to - start) as usize;
+            run.bytes[held] == data[new]
         })
     }
 
@@ -131,7 +131,7 @@ impl OutOfOrder {
     /// All bytes before `end` have been received.
     pub fn drain_contiguous(&mut self, end: u64, into: &mut Vec<u8>) {
         let mut end = end;
-        let mut gone = 0;
+        let mut drained = 0;
         for run in &self.runs {
             if run.start > end {
                 break;
@@ -140,9 +140,9 @@ impl OutOfOrder {
                 into.extend_from_slice(&run.bytes[(end - run.start) as usize..]);
                 end = run.end();
             }
-            gone += 1;
+            drained += 1;
         }
-        self.cost -= self.runs.drain(..gone).map(|run| run.cost()).sum::<usize>();
+        self.cost -= self.runs.drain(..drained).map(|run| run.cost()).sum::<usize>();
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn runs_of_one_byte_are_counted_and_bounded() {
         let mut out_of_order = OutOfOrder::EMPTY;
-        assert!((0..RUNS_MAX as u64).all(|place| out_of_order.insert(place * 2, &[1], ROOM)));
+        assert!((0..RUNS_MAX as u64).all(|index| out_of_order.insert(index * 2, &[1], ROOM)));
         assert!(!out_of_order.insert(9_000, &[1], ROOM));
         assert!(out_of_order.cost() >= RUNS_MAX * RUN_COST);
         assert!(
@@ -196,10 +196,10 @@ mod tests {
         ) {
             let mut out_of_order = OutOfOrder::EMPTY;
             let mut model = BTreeMap::new();
-            let mut gone = 0;
+            let mut drained = 0;
             for (start, len, leaves) in steps {
-                let start = start + gone;
-                let data: Vec<u8> = (start..).take(len).map(|place| place as u8).collect();
+                let start = start + drained;
+                let data: Vec<u8> = (start..).take(len).map(|position| position as u8).collect();
                 prop_assert!(out_of_order.is_consistent(start, &data));
                 if out_of_order.insert(start, &data, ROOM) {
                     model.extend((start..).zip(data.clone()));
@@ -216,11 +216,11 @@ mod tests {
                     let mut left = Vec::new();
                     let from = start;
                     out_of_order.drain_contiguous(from, &mut left);
-                    gone = from + left.len() as u64;
-                    prop_assert!(left.iter().zip(from..).all(|(byte, place)| *byte == place as u8));
-                    model.retain(|place, _| *place >= gone);
+                    drained = from + left.len() as u64;
+                    prop_assert!(left.iter().zip(from..).all(|(byte, position)| *byte == position as u8));
+                    model.retain(|position, _| *position >= drained);
                     prop_assert_eq!(&out_of_order.bytes(), &model);
-                    prop_assert!(!model.contains_key(&gone));
+                    prop_assert!(!model.contains_key(&drained));
                 }
             }
         }

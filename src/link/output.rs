@@ -156,7 +156,7 @@ impl Link {
 
     /// Returns the maximum length of a probe, in bytes of frames; unlimited if no probe is due.
     ///
-    /// A probe takes the place of an earlier packet in flight. A series of small packets repeated
+    /// A probe replaces an earlier packet in flight. A series of small packets repeated
     /// as full ones would exceed the window.
     fn probe_room(&self) -> usize {
         if self.current.probes == 0 || !self.current.is_udp() {
@@ -168,7 +168,7 @@ impl Link {
     }
 
     /// Whether TCP has enough to send. Nothing new is built then, not even acks, because a later
-    /// ack says more.
+    /// ack covers more.
     fn is_full(&self, tcp_unsent: usize) -> bool {
         !self.current.is_udp() && tcp_unsent >= TCP_UNSENT_MAX
     }

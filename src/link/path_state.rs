@@ -51,7 +51,7 @@ pub struct PathState {
     /// When the pacer allows the next packet.
     pub paced_until: Option<Tick>,
     /// When a packet last arrived on the path.
-    pub heard: Option<Tick>,
+    pub last_received: Option<Tick>,
     /// Losses on the path.
     pub loss_window: LossWindow,
     /// Maximum length of a TCP record, in bytes.
@@ -74,7 +74,7 @@ impl PathState {
             silent_since: now,
             loss_at: None,
             paced_until: None,
-            heard: None,
+            last_received: None,
             loss_window: LossWindow::default(),
             record_max: RECORD_MIN,
             woken_at: None,

@@ -60,8 +60,9 @@ impl PendingFrames {
 
     /// Whether nothing is queued, in flight or awaited.
     pub fn is_idle(&self) -> bool {
-        let owes = self.pending_credits != 0 || self.ping_pending || self.pong_awaited || self.pong.is_some();
-        !owes && self.streams.iter().all(SendStream::is_idle)
+        let has_pending =
+            self.pending_credits != 0 || self.ping_pending || self.pong_awaited || self.pong.is_some();
+        !has_pending && self.streams.iter().all(SendStream::is_idle)
     }
 
     /// Whether anything must leave as soon as it may.

@@ -45,7 +45,7 @@ impl RangeSet {
     }
 
     /// Returns the index of the first range that ends at or after `number`.
-    fn place(&self, number: u64) -> usize {
+    fn index_of(&self, number: u64) -> usize {
         match self.0.last() {
             Some(last) if number > last.end => self.0.len(),
             _ => self.0.partition_point(|range| range.end < number),
@@ -55,12 +55,12 @@ impl RangeSet {
     /// Whether the set contains `number`.
     #[cfg(test)]
     pub fn contains(&self, number: u64) -> bool {
-        self.0.get(self.place(number + 1)).is_some_and(|range| range.contains(&number))
+        self.0.get(self.index_of(number + 1)).is_some_and(|range| range.contains(&number))
     }
 
     /// Returns the parts of `range` that are in the set, lowest first.
     pub fn overlaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        let from = self.place(range.start);
+        let from = self.index_of(range.start);
         self.0[from..]
             .iter()
             .take_while({
@@ -83,7 +83,7 @@ impl RangeSet {
             last.end = range.end;
             return;
         }
-        let from = self.place(range.start);
+        let from = self.index_of(range.start);
         let touching = self.0[from..].iter().take_while(|held| held.start <= range.end).count();
         if touching == 0 {
             self.0.insert(from, range);
@@ -108,7 +108,7 @@ impl RangeSet {
             }
             _ => return,
         }
-        let mut at = self.place(range.start);
+        let mut at = self.index_of(range.start);
         while let Some(held) = self.0.get_mut(at) {
             if held.start >= range.end || range.is_empty() {
                 return;

@@ -144,10 +144,10 @@ impl RecvStream {
             return InsertResult::Accepted;
         }
         let others = gapped.held - self.out_of_order.cost();
-        let kept = self.out_of_order.insert(offset, data, gapped.max.saturating_sub(gapped.held));
+        let inserted = self.out_of_order.insert(offset, data, gapped.max.saturating_sub(gapped.held));
         self.out_of_order.shrink();
         gapped.held = others + self.out_of_order.cost();
-        if kept { InsertResult::Accepted } else { InsertResult::Refused }
+        if inserted { InsertResult::Accepted } else { InsertResult::Refused }
     }
 
     /// Moves bytes whose gap has closed to those without a gap.

@@ -15,8 +15,8 @@ const WEIGHT: u64 = 8;
 /// Maximum delay of an ack in round trips, so that a near peer's probe timer stays short.
 const ROUND_TRIPS_MAX: u64 = 4;
 
-/// Returns the shortest increased delay that is announced if acks are piggybacked and `told` is the
-/// announced delay.
+/// Returns the shortest increased delay to announce for piggybacked acks, given the delay that was
+/// announced before.
 pub const fn piggyback_ack_delay(announced: Nanos) -> Nanos {
     announced * 5 / 4
 }
@@ -68,8 +68,8 @@ impl ReplyDelay {
     /// `None` if a reply within this time is unlikely.
     pub fn expected(&self, rtt: Nanos) -> Option<Nanos> {
         let longest = (rtt * ROUND_TRIPS_MAX).clamp(GRANULARITY, MAX_ACK_DELAY);
-        let hopeful = self.average * 3 / 2 <= longest;
-        hopeful.then(|| (self.average * 2).clamp(GRANULARITY, longest))
+        let is_likely = self.average * 3 / 2 <= longest;
+        is_likely.then(|| (self.average * 2).clamp(GRANULARITY, longest))
     }
 }
 
@@ -82,14 +82,14 @@ mod tests {
     }
 
     fn after(answers: &[u64]) -> ReplyDelay {
-        let mut some = ReplyDelay::default();
+        let mut delay = ReplyDelay::default();
         let mut now = Tick::ZERO;
         for millis in answers {
-            some.handle_request(now);
+            delay.handle_request(now);
             now = now + Duration::from_millis(*millis);
-            some.handle_reply(now);
+            delay.handle_reply(now);
         }
-        some
+        delay
     }
 
     #[test]
@@ -108,11 +108,11 @@ mod tests {
 
     #[test]
     fn dialogue_ends_when_replies_stop() {
-        let mut some = after(&[1; 40]);
+        let mut delay = after(&[1; 40]);
         let mut waits = 0;
-        while some.expected(ms(20)).is_some() {
-            some.handle_request(Tick::ZERO);
-            some.handle_no_reply();
+        while delay.expected(ms(20)).is_some() {
+            delay.handle_request(Tick::ZERO);
+            delay.handle_no_reply();
             waits += 1;
         }
         assert!((2..=6).contains(&waits), "{waits}");

@@ -142,10 +142,10 @@ impl SendStream {
         let mut from = range.start.max(self.base);
         let Gaps { acked, lost } = &mut *self.gaps;
         let mut any = false;
-        for held in acked.overlaps(from..range.end.max(from)) {
-            any |= from < held.start;
-            lost.insert(from..held.start);
-            from = held.end;
+        for range in acked.overlaps(from..range.end.max(from)) {
+            any |= from < range.start;
+            lost.insert(from..range.start);
+            from = range.end;
         }
         any |= from < range.end;
         lost.insert(from..range.end.max(from));

@@ -74,7 +74,7 @@ pub struct SentPacket {
     /// Whether a probe carries the same content, so that its loss does not cause another
     /// transmission.
     copied: bool,
-    /// The stay on a path that it belongs to, and its place there; `None` if it went to another
+    /// The path epoch that it belongs to, and its number there; `None` if it went to another
     /// path.
     path_number: Option<(u32, u64)>,
 }
@@ -199,8 +199,8 @@ impl SentPackets {
             if sent.state == PacketState::Acked {
                 continue;
             }
-            let here = sent.path_number.filter(|(epoch, _)| *epoch == self.path_epoch);
-            each(number, sent, here.is_some());
+            let current_path_number = sent.path_number.filter(|(epoch, _)| *epoch == self.path_epoch);
+            each(number, sent, current_path_number.is_some());
             if sent.state == PacketState::Outstanding {
                 self.outstanding -= 1;
                 self.in_flight -= sent.in_flight();
@@ -208,7 +208,7 @@ impl SentPackets {
             sent.state = PacketState::Acked;
             sent.ranges.clear();
             self.largest_acked_path_number =
-                self.largest_acked_path_number.max(here.map(|(_, path_number)| path_number));
+                self.largest_acked_path_number.max(current_path_number.map(|(_, path_number)| path_number));
         }
     }
 
@@ -240,9 +240,9 @@ impl SentPackets {
                 continue;
             }
             if sent.state == PacketState::Outstanding {
-                let due = after(sent.at, threshold.delay);
-                if path_number + threshold.packets > largest && due > now {
-                    losses.next_at = losses.next_at.or(Some(due));
+                let lost_at = after(sent.at, threshold.delay);
+                if path_number + threshold.packets > largest && lost_at > now {
+                    losses.next_at = losses.next_at.or(Some(lost_at));
                     continue;
                 }
                 sent.state = PacketState::Lost;
@@ -264,7 +264,7 @@ impl SentPackets {
     /// Calls `each` with the oldest outstanding packet whose content no probe carries yet. Returns
     /// `false` if there is none.
     ///
-    /// The probe takes its place in flight, so that a long series of probes on a dead path does not
+    /// The probe replaces it in flight, so that a long series of probes on a dead path does not
     /// fill the window.
     pub fn copy_oldest(&mut self, each: impl FnOnce(&SentPacket)) -> bool {
         let Some(oldest) = self.records.iter_mut().find(|sent| sent.is_to_be_copied()) else { return false };
@@ -296,12 +296,12 @@ impl SentPackets {
 
     /// Forgets settled packets from the front, and those lost before `lost_before`.
     pub fn forget(&mut self, lost_before: impl Fn() -> Tick) {
-        let settled = |sent: &SentPacket| match sent.state {
+        let is_settled = |sent: &SentPacket| match sent.state {
             PacketState::Outstanding => false,
             PacketState::NonEliciting | PacketState::Acked => true,
             PacketState::Lost | PacketState::Abandoned => sent.at < lost_before(),
         };
-        while self.records.front().is_some_and(settled) {
+        while self.records.front().is_some_and(is_settled) {
             self.records.pop_front();
             self.first += 1;
         }
@@ -348,11 +348,11 @@ mod tests {
     fn packets_on_other_or_earlier_paths_declare_no_loss() {
         let mut packets = sent(1);
         (0..5).for_each(|_| assert!(packets.push_elsewhere(at(1)).is_none()));
-        packets.ack(1..6, |_, _, here| assert!(!here));
+        packets.ack(1..6, |_, _, on_current_path| assert!(!on_current_path));
         assert_eq!(packets.detect_lost(at(99_999), LossThreshold::udp(LONG), |_| ()), Losses::default());
         packets.abandon_all(|_| ());
         packets.push(packet(2));
-        packets.ack(6..7, |_, _, here| assert!(here));
+        packets.ack(6..7, |_, _, on_current_path| assert!(on_current_path));
         assert_eq!(packets.detect_lost(at(99_999), LossThreshold::udp(LONG), |_| ()).count, 0);
     }
 

@@ -261,8 +261,8 @@ fn late_timers_count_once_and_not_as_path_silence() {
     world.weather.loss = 100;
     world.send(0, Chat, b"is anybody there?");
     world.flush();
-    let asked = world.now;
-    assert_eq!(world.ends[0].link.silent_since(), asked);
+    let sent_at = world.now;
+    assert_eq!(world.ends[0].link.silent_since(), sent_at);
     for late in [ms(0), ms(300), ms(50)] {
         let link = &mut world.ends[0].link;
         let before = link.silent_since();
@@ -275,7 +275,7 @@ fn late_timers_count_once_and_not_as_path_silence() {
     }
     world.weather.loss = 0;
     world.run(ms(2_000));
-    assert!(world.ends[0].link.silent_since() > asked + ms(350), "the probe was answered");
+    assert!(world.ends[0].link.silent_since() > sent_at + ms(350), "the probe was answered");
     world.assert_quiet();
 }
 

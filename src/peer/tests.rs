@@ -98,17 +98,17 @@ fn first_non_probing_packet_moves_session() {
 fn closed_end_repeats_close_with_growing_intervals() {
     let (mut client, mut relay) = pair();
     relay.close(3, "replaced");
-    let mut told = Vec::new();
-    for heard in 0..20 {
+    let mut answered = Vec::new();
+    for number in 0..20 {
         if !flushed(&mut relay).effects.is_empty() {
-            told.push(heard);
+            answered.push(number);
         }
         relay.handle_unsent(at(1), udp(1), 0);
         assert!(flushed(&mut relay).effects.is_empty(), "nothing was received");
         client.send_ping();
         deliver(&flushed(&mut client), &mut relay, None);
     }
-    assert_eq!(told, [0, 1, 2, 4, 8, 16]);
+    assert_eq!(answered, [0, 1, 2, 4, 8, 16]);
 }
 
 /// An unvalidated address is sent at most three times the bytes received from it, CLOSE included.
@@ -116,23 +116,23 @@ fn closed_end_repeats_close_with_growing_intervals() {
 fn close_is_sent_once_new_address_has_sent_enough() {
     let (mut client, mut relay) = pair();
     let sent = |out: &Out| out.bytes.len();
-    let mut came = 0;
-    let mut told = Vec::new();
+    let mut received = 0;
+    let mut sent_lens = Vec::new();
     for round in 0..3 {
         client.send_ping();
         let out = flushed(&mut client);
-        came += sent(&out);
+        received += sent(&out);
         deliver(&out, &mut relay, Some(udp(2)));
         let mut lens = vec![sent(&flushed(&mut relay))];
         if round == 0 {
             relay.close(7, "a reason that does not fit into the allowance that is left");
             lens.push(sent(&flushed(&mut relay)));
         }
-        told.extend(lens);
-        let went: usize = told.iter().sum();
-        assert!(went <= 3 * came, "{told:?} for {came}");
+        sent_lens.extend(lens);
+        let sent_total: usize = sent_lens.iter().sum();
+        assert!(sent_total <= 3 * received, "{sent_lens:?} for {received}");
     }
-    assert!(told[0] > 0 && told[1] == 0 && told[2] > 0, "{told:?} for {came}");
+    assert!(sent_lens[0] > 0 && sent_lens[1] == 0 && sent_lens[2] > 0, "{sent_lens:?} for {received}");
 }
 
 /// Asserts that the second of two ends sends as much as the first, packet by packet. Returns its
@@ -154,7 +154,7 @@ fn packed(peer: &Peer) -> Vec<u8> {
 }
 
 /// Returns both ends after a few messages in both directions.
-fn talked() -> (Peer, Peer) {
+fn pair_after_exchange() -> (Peer, Peer) {
     let (mut client, mut relay) = pair();
     for round in 0..3 {
         client.send(StreamId::Chat, &[&[round; 300]]).unwrap();
@@ -177,7 +177,7 @@ fn talked() -> (Peer, Peer) {
 /// not packed.
 #[test]
 fn hibernated_peer_is_small_and_resumes_unchanged() {
-    let (mut client, mut relay) = talked();
+    let (mut client, mut relay) = pair_after_exchange();
     let bytes = packed(&relay);
     assert!(bytes.len() <= 240, "{} bytes", bytes.len());
     let mut from = crate::base::Unpacker::new(&bytes);
@@ -219,7 +219,7 @@ fn packet_sent_before_hibernation_is_not_opened_after_it() {
 
 #[test]
 fn busy_peer_does_not_hibernate() {
-    let (mut client, mut relay) = talked();
+    let (mut client, mut relay) = pair_after_exchange();
     assert!(!client.may_hibernate(), "it keeps the session alive");
     let mut out = Out::default();
     client.send_ping();
@@ -227,10 +227,10 @@ fn busy_peer_does_not_hibernate() {
     deliver(&out, &mut relay, Some(udp(2)));
     flushed(&mut relay);
     assert!(!relay.may_hibernate(), "an address is not validated");
-    let (_, mut relay) = talked();
+    let (_, mut relay) = pair_after_exchange();
     relay.renew(at(5), Keys::new(9, 9, [9; 32], [9; 32]));
     assert!(!relay.may_hibernate(), "keys wait");
-    let (_, mut relay) = talked();
+    let (_, mut relay) = pair_after_exchange();
     relay.close(0, "");
     assert!(!relay.may_hibernate());
 }
@@ -251,7 +251,7 @@ fn beats_of(
 /// A packed peer that answers keep-alives is compared with one that is unpacked for each.
 #[test]
 fn hibernated_peer_answers_keep_alive_as_awake_one() {
-    let (mut client, relay) = talked();
+    let (mut client, relay) = pair_after_exchange();
     let mut keep_alives = KeepAliveCount::default();
     let asleep = packed(&relay);
     let mut waking = asleep.clone();
@@ -280,7 +280,7 @@ fn hibernated_peer_answers_keep_alive_as_awake_one() {
         waking = packed(&woken);
         let again = Peer::unpack(&mut crate::base::Unpacker::new(&asleep), keep_alives);
         assert_eq!(packed(&again), waking);
-        assert_eq!(again.link().last_heard(), now);
+        assert_eq!(again.link().last_received(), now);
         deliver(&answer, &mut client, None);
         assert_eq!(client.link().unprobed_since(), Some(now), "the keep-alive is acknowledged");
     }
@@ -288,7 +288,7 @@ fn hibernated_peer_answers_keep_alive_as_awake_one() {
 
 #[test]
 fn other_packet_wakes_hibernated_peer() {
-    let (mut client, relay) = talked();
+    let (mut client, relay) = pair_after_exchange();
     let asleep = packed(&relay);
     let none = KeepAliveCount::default();
     let answered = |bytes: &[u8], path| beats_of(&asleep, none, at(1), path, bytes).0;
@@ -308,14 +308,14 @@ fn other_packet_wakes_hibernated_peer() {
         "a packet was lost before"
     );
 
-    let (mut client, _) = talked();
+    let (mut client, _) = pair_after_exchange();
     client.send(StreamId::Chat, &[b"short"]).unwrap();
     client.send_ping();
     assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), HibernatedOutcome::Wake, "a letter");
-    let (mut client, _) = talked();
+    let (mut client, _) = pair_after_exchange();
     client.send(StreamId::Chat, &[&[7; 500]]).unwrap();
     assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), HibernatedOutcome::Wake, "a long one");
-    let (mut client, _) = talked();
+    let (mut client, _) = pair_after_exchange();
     client.close(0, "");
     assert_eq!(answered(&flushed(&mut client).bytes, udp(1)), HibernatedOutcome::Wake, "a CLOSE");
 }

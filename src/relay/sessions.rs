@@ -215,7 +215,7 @@ impl Session {
 
     #[inline]
     fn deadline(&self, now: Tick) -> Option<Tick> {
-        let heard = self.peer.link().last_heard();
+        let heard = self.peer.link().last_received();
         if let Some(until) = self.closing_until {
             return Some(until);
         }

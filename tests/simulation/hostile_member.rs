@@ -218,7 +218,7 @@ fn step_online(sim: &mut Simulation, member: &mut HostileMember, mut peer: Box<P
         }
     }
     peer.handle_time(now);
-    if now.since(peer.link().last_heard()) > RESPONSE_TIMEOUT * 5 {
+    if now.since(peer.link().last_received()) > RESPONSE_TIMEOUT * 5 {
         return HostileState::Offline;
     }
     let mut ignored = Vec::new();

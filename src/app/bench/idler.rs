@@ -172,7 +172,7 @@ impl Idler {
     /// Whether it is signed in and has received a packet since `since`.
     pub(super) fn is_alive(&self, since: Tick) -> bool {
         match &self.state {
-            IdlerState::Connected { peer, online } => *online && peer.link().last_heard() >= since,
+            IdlerState::Connected { peer, online } => *online && peer.link().last_received() >= since,
             _ => false,
         }
     }

@@ -79,7 +79,7 @@ impl HibernatedSession {
     /// Packs a session that may hibernate, using `scratch` as a buffer.
     fn new(session: &mut Session, member: MemberId, scratch: &mut Vec<u8>) -> HibernatedSession {
         scratch.clear();
-        let keep_alives = KeepAliveCount { count: 0, last: session.peer.link().last_heard() };
+        let keep_alives = KeepAliveCount { count: 0, last: session.peer.link().last_received() };
         let header = HibernatedHeader {
             keep_alives,
             scheduled: session.scheduled,

@@ -193,7 +193,7 @@ impl Relay {
             self.deadlines.set(Timer::Session(slot), Some(later), &mut session.scheduled);
             return;
         }
-        let silent = now.tick.since(session.peer.link().last_heard());
+        let silent = now.tick.since(session.peer.link().last_received());
         let unconfirmed = !session.peer.is_confirmed() && now.tick.since(session.opened) >= UNCONFIRMED_FOR;
         let closed = session.closing_until.is_some_and(|until| until <= now.tick);
         if closed || unconfirmed || (session.closing_until.is_none() && silent >= FORGOTTEN_AFTER) {
