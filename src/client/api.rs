@@ -183,7 +183,7 @@ pub enum Record {
         /// Time of writing.
         written: Wall,
         /// Kind and body in the form that is sent, now and in every repetition.
-        made: LetterBody,
+        encoded: LetterBody,
     },
     /// Progress of a conversation's letters: watermarks, which only rise. Retried.
     Reached {

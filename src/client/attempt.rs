@@ -118,11 +118,11 @@ impl ConnectAttempt {
     }
 
     /// Sends the next packet to `path` too: the relay has answered from there.
-    pub(super) fn go_on_at(&mut self, path: Path) {
+    pub(super) fn continue_on(&mut self, path: Path) {
         if let Path::Udp(addr) = path
-            && let Some(turn) = self.addrs.iter().position(|known| *known == addr)
+            && let Some(index) = self.addrs.iter().position(|candidate| *candidate == addr)
         {
-            self.addr_index = turn;
+            self.addr_index = index;
         }
     }
 
@@ -176,7 +176,7 @@ impl ConnectAttempt {
         let again = initiator.handle_cookie(bytes) == Ok(true) && self.sent < SCHEDULE_MS.len();
         if again {
             self.next_at = now;
-            self.go_on_at(path);
+            self.continue_on(path);
         }
         again
     }
@@ -189,8 +189,8 @@ impl ConnectAttempt {
     /// Whether the key should be queried along with the handshake. On TCP each packet is sent once,
     /// so the query is sent at once.
     pub(super) fn should_query_key(&self) -> bool {
-        let asks = self.carrier == Carrier::Tcp || self.sent > CHECK_KEY_FROM;
-        asks && matches!(self.stage, AttemptStage::Handshaking(_, None))
+        let may_query = self.carrier == Carrier::Tcp || self.sent > CHECK_KEY_FROM;
+        may_query && matches!(self.stage, AttemptStage::Handshaking(_, None))
     }
 
     /// Sends the stage's packets.
@@ -389,7 +389,7 @@ mod tests {
         for (from, next) in
             [("127.0.0.1:3", "127.0.0.1:3"), ("127.0.0.1:2", "127.0.0.1:2"), ("[::1]:9", "127.0.0.1:3")]
         {
-            attempt.go_on_at(udp(from));
+            attempt.continue_on(udp(from));
             let query = KeyQuery::new(Carrier::Udp, &mut rng);
             attempt.enter(start, AttemptStage::Querying(query));
             assert_eq!(attempt.next_action(start, &mut rng), AttemptAction::Send(udp(next)), "after {from}");

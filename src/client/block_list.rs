@@ -68,7 +68,7 @@ impl BlockList {
 fn put(list: &[Name], kind: u8, messages: &mut VecDeque<Vec<u8>>) {
     let mut flags = kind | BLOCK_LIST_FIRST;
     let mut names = Vec::new();
-    let mut say = |flags: u8, names: &mut Vec<u8>| {
+    let mut push_part = |flags: u8, names: &mut Vec<u8>| {
         let mut message = Vec::new();
         ToRelay::BlockList { flags, names: NameList::new(names) }.encode(&mut message);
         names.clear();
@@ -76,12 +76,12 @@ fn put(list: &[Name], kind: u8, messages: &mut VecDeque<Vec<u8>>) {
     };
     for name in list.iter().take(BLOCK_LIST_MAX) {
         if names.len() >= PART_BYTES {
-            say(flags, &mut names);
+            push_part(flags, &mut names);
             flags = kind;
         }
         NameList::put(&mut names, name.as_str());
     }
-    say(flags | BLOCK_LIST_LAST, &mut names);
+    push_part(flags | BLOCK_LIST_LAST, &mut names);
 }
 
 #[cfg(test)]

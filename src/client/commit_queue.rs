@@ -119,8 +119,8 @@ impl CommitQueue {
             Record::RefusalShown { .. } => RecordState::Delayed(self.now + DELAYED_FOR),
             _ => RecordState::Queued,
         };
-        if let RecordState::Delayed(due) = state {
-            self.delayed_at.get_or_insert(due);
+        if let RecordState::Delayed(at) = state {
+            self.delayed_at.get_or_insert(at);
         }
         self.entries.push_back(PendingRecord { record, state, seq: self.pushed });
     }
@@ -172,8 +172,8 @@ impl CommitQueue {
 
     /// Handles the store's answer for a record.
     pub(super) fn handle_committed(&mut self, now: Now, ticket: Ticket, durable: bool) {
-        let mine = |entry: &&mut PendingRecord| entry.state == RecordState::Submitted(ticket);
-        let Some(entry) = self.entries.iter_mut().find(mine) else { return };
+        let is_of_ticket = |entry: &&mut PendingRecord| entry.state == RecordState::Submitted(ticket);
+        let Some(entry) = self.entries.iter_mut().find(is_of_ticket) else { return };
         self.submitted -= 1;
         entry.state = if durable { RecordState::Durable } else { RecordState::Failed };
         self.returned += usize::from(entry.is_returned());
@@ -188,9 +188,9 @@ impl CommitQueue {
         if self.delayed_at.take_if(|at| *at <= now.tick).is_some() {
             for entry in &mut self.entries {
                 match entry.state {
-                    RecordState::Delayed(due) if due <= now.tick => entry.state = RecordState::Queued,
-                    RecordState::Delayed(due) => {
-                        self.delayed_at.get_or_insert(due);
+                    RecordState::Delayed(at) if at <= now.tick => entry.state = RecordState::Queued,
+                    RecordState::Delayed(at) => {
+                        self.delayed_at.get_or_insert(at);
                     }
                     _ => {}
                 }
@@ -255,7 +255,7 @@ mod tests {
         "JACK".parse().unwrap()
     }
 
-    fn shown(number: u64) -> Record {
+    fn refusal_shown(number: u64) -> Record {
         let id = LetterId { outbox: OutboxId(1), number };
         Record::Shown { relay: relay(), from: name(), id, read: true }
     }
@@ -270,7 +270,7 @@ mod tests {
             request: number,
             text: String::new(),
             written: Wall(0),
-            made: LetterBody::default(),
+            encoded: LetterBody::default(),
         }
     }
 
@@ -288,15 +288,15 @@ mod tests {
     fn records_settle_in_order_whatever_order_store_answers_in() {
         let mut queue = CommitQueue::new(true);
         let mut counter = HandshakeCounter::new(0);
-        (1..=3).for_each(|n| queue.push(shown(n)));
+        (1..=3).for_each(|n| queue.push(refusal_shown(n)));
         assert_eq!(queue.next_outcome(), None);
         let tickets = handed(&mut queue, &mut counter);
         assert_eq!(handed(&mut queue, &mut counter), [], "each is submitted once");
         queue.handle_committed(now(0), tickets[1], true);
         assert_eq!(queue.next_outcome(), None);
         queue.handle_committed(now(0), tickets[0], true);
-        assert_eq!(queue.next_outcome(), Some((shown(1), true)));
-        assert_eq!(queue.next_outcome(), Some((shown(2), true)));
+        assert_eq!(queue.next_outcome(), Some((refusal_shown(1), true)));
+        assert_eq!(queue.next_outcome(), Some((refusal_shown(2), true)));
         assert_eq!(queue.next_outcome(), None);
     }
 
@@ -305,13 +305,13 @@ mod tests {
     fn full_queue_resumes_reading_once_record_settles() {
         let mut queue = CommitQueue::new(true);
         let mut counter = HandshakeCounter::new(0);
-        (1..RECORDS_MAX as u64).for_each(|n| queue.push(shown(n)));
+        (1..RECORDS_MAX as u64).for_each(|n| queue.push(refusal_shown(n)));
         assert!(queue.has_room() && queue.has_room_for_control());
-        queue.push(shown(0));
+        queue.push(refusal_shown(0));
         assert!(!queue.has_room() && !queue.has_room_for_control());
         let tickets = handed(&mut queue, &mut counter);
         queue.handle_committed(now(0), tickets[0], true);
-        assert_eq!(queue.next_outcome(), Some((shown(1), true)));
+        assert_eq!(queue.next_outcome(), Some((refusal_shown(1), true)));
         assert!(queue.has_room() && queue.has_room_for_control());
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let mut queue = CommitQueue::new(true);
         let mut counter = HandshakeCounter::new(0);
         queue.push(written(1));
-        queue.push(shown(2));
+        queue.push(refusal_shown(2));
         for ticket in handed(&mut queue, &mut counter) {
             queue.handle_committed(now(0), ticket, false);
         }
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(queue.next_deadline(), None);
         let tickets = handed(&mut queue, &mut counter);
         queue.handle_committed(now(1), tickets[0], true);
-        assert_eq!(queue.next_outcome(), Some((shown(2), true)));
+        assert_eq!(queue.next_outcome(), Some((refusal_shown(2), true)));
         assert!(queue.is_empty());
     }
 
@@ -340,7 +340,9 @@ mod tests {
     fn failed_letter_returns_past_records_held_up() {
         let mut queue = CommitQueue::new(true);
         let mut counter = HandshakeCounter::new(0);
-        [shown(1), written(1), shown(2), written(2)].into_iter().for_each(|record| queue.push(record));
+        [refusal_shown(1), written(1), refusal_shown(2), written(2)]
+            .into_iter()
+            .for_each(|record| queue.push(record));
         let tickets = handed(&mut queue, &mut counter);
         [0, 1, 3].into_iter().for_each(|n| queue.handle_committed(now(0), tickets[n], false));
         assert_eq!(queue.next_outcome(), Some((written(1), false)));
@@ -353,8 +355,8 @@ mod tests {
         let tickets = handed(&mut queue, &mut counter);
         assert_eq!(tickets.len(), 1);
         queue.handle_committed(now(1), tickets[0], true);
-        assert_eq!(queue.next_outcome(), Some((shown(1), true)));
-        assert_eq!(queue.next_outcome(), Some((shown(2), true)));
+        assert_eq!(queue.next_outcome(), Some((refusal_shown(1), true)));
+        assert_eq!(queue.next_outcome(), Some((refusal_shown(2), true)));
         assert!(queue.is_empty());
         assert_eq!(queue.commit_progress(), CommitProgress { pushed: 4, settled: 4 });
     }
@@ -363,7 +365,7 @@ mod tests {
     fn store_gets_at_most_its_limit() {
         let mut queue = CommitQueue::new(true);
         let mut counter = HandshakeCounter::new(0);
-        (0..3_000).for_each(|n| queue.push(shown(n)));
+        (0..3_000).for_each(|n| queue.push(refusal_shown(n)));
         let tickets = handed(&mut queue, &mut counter);
         assert_eq!(tickets.len(), SUBMITTED_MAX);
         queue.handle_committed(now(0), tickets[0], true);

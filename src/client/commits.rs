@@ -26,10 +26,10 @@ impl Client {
         if self.ctx.facts.handle_committed(now.tick, ticket, durable) {
             return;
         }
-        let had_room = self.ctx.commit_queue.has_room();
+        let had_capacity = self.ctx.commit_queue.has_room();
         self.ctx.commit_queue.handle_committed(now, ticket, durable);
         self.handle_commits(now, out);
-        if !had_room && self.ctx.commit_queue.has_room() {
+        if !had_capacity && self.ctx.commit_queue.has_room() {
             let change = |connection: &mut RelayConnection| connection.read(now, &mut self.ctx, out);
             self.connections.each_of(|connection| connection.peer.is_some(), change);
         }
@@ -87,8 +87,8 @@ impl Client {
 
     /// Returns the letters of an outbox that was an old copy, after its replacement became durable.
     pub(super) fn handle_old_copy_recorded(&mut self, now: Now, relay: &HostPort, out: &mut Out) {
-        let given_back = self.mail(relay).outbox.take_returned();
-        for (to, refusal) in given_back.into_iter().filter(|_| !self.holds_refusals) {
+        let returned = self.mail(relay).outbox.take_returned();
+        for (to, refusal) in returned.into_iter().filter(|_| !self.holds_refusals) {
             self.ctx.commit_queue.push(refusal_shown_record(relay, &to, refusal.id));
             out.show(refused_event(to, refusal));
         }

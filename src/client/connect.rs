@@ -85,7 +85,7 @@ pub(super) struct Connector {
     tcp: Addresses,
     /// When the next TCP connection opens.
     tcp_at: Option<Tick>,
-    tell_silence_at: Option<Tick>,
+    report_silence_at: Option<Tick>,
     causes: RoundCauses,
     /// A key that the relay has shown and not proved.
     unproven_key: Option<PublicKey>,
@@ -105,7 +105,7 @@ pub(super) struct Connector {
     /// network.
     suspected: Option<(Tick, Tick)>,
     /// When the present session began.
-    begun: Tick,
+    session_began: Tick,
     /// Consecutive sessions that ended soon after they began.
     early_ends: u32,
     /// Pauses between handshakes after lost sessions.
@@ -123,7 +123,7 @@ impl Connector {
 
     /// Handles the end of a session. After several short sessions the pause grows as with failures.
     pub(super) fn handle_session_ended(&mut self, now: Tick, rng: &mut Rng) {
-        let early = now.since(self.begun) < BACKOFF_MAX;
+        let early = now.since(self.session_began) < BACKOFF_MAX;
         self.failures = self.failures.max(self.early_ends);
         self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
         self.back_off(now, rng);
@@ -178,7 +178,7 @@ impl Connector {
 
     /// Shortens the time until the relay is reported as silent: one carrier was refused.
     fn report_silence_soon(&mut self, now: Tick) {
-        if let Some(at) = &mut self.tell_silence_at {
+        if let Some(at) = &mut self.report_silence_at {
             *at = (*at).min(self.since + SILENT_AND_REFUSED).max(now + Duration::from_micros(1));
         }
     }
@@ -194,7 +194,7 @@ impl Connector {
         self.reason = None;
         self.tcp_at = None;
         self.dial_request = None;
-        self.tell_silence_at = None;
+        self.report_silence_at = None;
     }
 
     /// Returns the known UDP addresses of the relay.
@@ -213,14 +213,14 @@ impl Connector {
         &mut self,
         now: Tick,
         path: Path,
-        why: PathError,
+        error: PathError,
         carriers: Carriers,
     ) -> bool {
         let Path::Udp(addr) = path else { return false };
         if !self.udp_addrs().contains(&addr) {
             return false;
         }
-        self.causes.record(Carrier::Udp, addr, why);
+        self.causes.record(Carrier::Udp, addr, error);
         if carriers == Carriers::Udp {
             self.report_silence_soon(now);
         }
@@ -236,8 +236,9 @@ impl Connector {
         // A round begins after both pauses.
         let paused = self.next_round_at.max(self.loss_backoff.next_deadline());
         let paused = paused.filter(|_| self.reason.is_none() && self.pace_request.is_none());
-        let doubted = self.suspected.map(|(_, until)| until);
-        attempts.chain([paused, self.tcp_at, self.tell_silence_at, doubted].into_iter().flatten()).min()
+        let suspect_until = self.suspected.map(|(_, until)| until);
+        let deadlines = [paused, self.tcp_at, self.report_silence_at, suspect_until];
+        attempts.chain(deadlines.into_iter().flatten()).min()
     }
 }
 
@@ -254,8 +255,8 @@ impl RelayConnection {
 
     /// Whether packets for the relay leave on this path.
     pub(super) fn has_path(&self, path: Path) -> bool {
-        let tries = matches!(path, Path::Udp(addr) if self.connector.udp_addrs().contains(&addr));
-        tries || self.peer.as_ref().and_then(Peer::path) == Some(path)
+        let is_trying = matches!(path, Path::Udp(addr) if self.connector.udp_addrs().contains(&addr));
+        is_trying || self.peer.as_ref().and_then(Peer::path) == Some(path)
     }
 
     /// Does all connection work that is due.
@@ -265,8 +266,8 @@ impl RelayConnection {
             && (reason != ConnectReason::Initial || self.may_begin(now.tick, ctx))
         {
             match self.key_contradiction() {
-                Some(why) => {
-                    self.tell_unreached(why, out);
+                Some(failure) => {
+                    self.report_unreached(failure, out);
                     self.connector.back_off(now.tick, &mut ctx.rng);
                 }
                 None => self.begin_round(now, ctx, reason, out),
@@ -276,9 +277,9 @@ impl RelayConnection {
             self.connector.tcp_at = None;
             self.open_tcp(now.tick, ctx, out);
         }
-        if self.connector.tell_silence_at.is_some_and(|at| at <= now.tick) {
-            self.connector.tell_silence_at = None;
-            self.tell_unreached(self.connector.cause_of_silence(ctx.carriers), out);
+        if self.connector.report_silence_at.is_some_and(|at| at <= now.tick) {
+            self.connector.report_silence_at = None;
+            self.report_unreached(self.connector.cause_of_silence(ctx.carriers), out);
         }
         self.drive_attempts(now, ctx, out);
     }
@@ -286,9 +287,9 @@ impl RelayConnection {
     /// Whether a suspect TCP path stayed silent until its deadline: it belongs to a previous
     /// network.
     fn is_left_behind(&mut self, now: Tick) -> bool {
-        let doubted = self.connector.suspected.take_if(|doubted| doubted.1 <= now);
-        let heard = self.peer.as_ref().map(|peer| peer.link().last_received());
-        doubted.zip(heard).is_some_and(|((since, _), heard)| heard <= since)
+        let suspected = self.connector.suspected.take_if(|suspected| suspected.1 <= now);
+        let last_received = self.peer.as_ref().map(|peer| peer.link().last_received());
+        suspected.zip(last_received).is_some_and(|((since, _), last_received)| last_received <= since)
     }
 
     fn connect_reason(&mut self, now: Tick) -> Option<ConnectReason> {
@@ -342,8 +343,8 @@ impl RelayConnection {
         reason: ConnectReason,
         out: &mut Out,
     ) {
-        if self.peer.as_ref().is_some_and(|peer| now.tick.since(peer.link().last_received()) >= FORGOTTEN_AFTER)
-        {
+        let is_forgotten = |peer: &Peer| now.tick.since(peer.link().last_received()) >= FORGOTTEN_AFTER;
+        if self.peer.as_ref().is_some_and(is_forgotten) {
             self.drop_peer(now.tick, ctx, out);
         }
         let connector = &mut self.connector;
@@ -360,7 +361,7 @@ impl RelayConnection {
             connector.attempts.push(attempt);
             return;
         }
-        connector.tell_silence_at = Some(now.tick + SILENT);
+        connector.report_silence_at = Some(now.tick + SILENT);
         let udp = look_up(&self.config.addr, out);
         let tcp = match &self.config.tcp {
             Some(tcp) => look_up(tcp, out),
@@ -402,7 +403,7 @@ impl RelayConnection {
         let use_udp = ctx.carriers != Carriers::Tcp && !udp.all().is_empty();
         let use_tcp = ctx.carriers != Carriers::Udp && !tcp.all().is_empty();
         if !use_udp && !use_tcp {
-            self.tell_unreached(self.connector.causes.of_host(), out);
+            self.report_unreached(self.connector.causes.of_host(), out);
             return self.connector.back_off(now.tick, &mut ctx.rng);
         }
         if use_udp {
@@ -471,7 +472,7 @@ impl RelayConnection {
         now: Now,
         ctx: &mut ClientContext,
         conn: ConnId,
-        why: PathError,
+        error: PathError,
         out: &mut Out,
     ) {
         ctx.conns.remove(&conn);
@@ -484,8 +485,8 @@ impl RelayConnection {
                 self.connector.loss_backoff.record_loss(now.tick, &mut ctx.rng);
             }
         }
-        if let Some(place) = self.connector.attempts.iter().position(|a| a.conn() == Some(conn)) {
-            self.handle_attempt_closed(now, ctx, place, why, out);
+        if let Some(index) = self.connector.attempts.iter().position(|a| a.conn() == Some(conn)) {
+            self.handle_attempt_closed(now, ctx, index, error, out);
         }
         if !self.stopped {
             self.drive(now, ctx, out);
@@ -496,14 +497,14 @@ impl RelayConnection {
         &mut self,
         now: Now,
         ctx: &mut ClientContext,
-        place: usize,
-        why: PathError,
+        index: usize,
+        error: PathError,
         out: &mut Out,
     ) {
-        let attempt = self.connector.attempts.remove(place);
+        let attempt = self.connector.attempts.remove(index);
         self.free_attempt(now.tick, ctx, &attempt);
         if let Some(addr) = attempt.addr() {
-            self.connector.causes.record(Carrier::Tcp, addr, why);
+            self.connector.causes.record(Carrier::Tcp, addr, error);
         }
         let is_rekey = self.connector.reason == Some(ConnectReason::Rekey);
         if self.connector.tcp.has_more() && !is_rekey {
@@ -513,9 +514,9 @@ impl RelayConnection {
         if self.connector.attempts.iter().any(|other| other.carrier == Carrier::Tcp) {
             return;
         }
-        if why == PathError::Refused {
+        if error == PathError::Refused {
             if ctx.carriers == Carriers::Tcp {
-                self.tell_unreached(ConnectFailure::NoTcpListener, out);
+                self.report_unreached(ConnectFailure::NoTcpListener, out);
             } else {
                 self.connector.report_silence_soon(now.tick);
             }
@@ -531,12 +532,12 @@ impl RelayConnection {
 
     /// Advances each attempt as far as possible.
     pub(super) fn drive_attempts(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
-        let mut place = 0;
-        while place < self.connector.attempts.len() {
-            self.make_ready(now, ctx, place, out);
-            let attempt = &mut self.connector.attempts[place];
+        let mut index = 0;
+        while index < self.connector.attempts.len() {
+            self.make_ready(now, ctx, index, out);
+            let attempt = &mut self.connector.attempts[index];
             match attempt.next_action(now.tick, &mut ctx.rng) {
-                AttemptAction::Wait => place += 1,
+                AttemptAction::Wait => index += 1,
                 AttemptAction::Send(path) => {
                     if attempt.should_query_key()
                         && let AttemptStage::Handshaking(_, check) = &mut attempt.stage
@@ -546,7 +547,7 @@ impl RelayConnection {
                     attempt.send(path, out);
                 }
                 AttemptAction::GiveUp => {
-                    let attempt = self.connector.attempts.remove(place);
+                    let attempt = self.connector.attempts.remove(index);
                     self.free_attempt(now.tick, ctx, &attempt);
                     if let Some(conn) =
                         attempt.conn().filter(|_| self.connector.reason != Some(ConnectReason::Rekey))
@@ -571,12 +572,12 @@ impl RelayConnection {
         &mut self,
         now: Tick,
         ctx: &mut ClientContext,
-        kept: Option<ConnId>,
+        kept_conn: Option<ConnId>,
         out: &mut Out,
     ) {
         for attempt in std::mem::take(&mut self.connector.attempts) {
             self.free_attempt(now, ctx, &attempt);
-            if let Some(conn) = attempt.conn().filter(|conn| Some(*conn) != kept) {
+            if let Some(conn) = attempt.conn().filter(|conn| Some(*conn) != kept_conn) {
                 close_conn(ctx, conn, out);
             }
         }
@@ -591,9 +592,9 @@ impl RelayConnection {
 
 /// Returns a host's addresses if it is a literal address; otherwise requests a look-up.
 fn look_up(host: &HostPort, out: &mut Out) -> Option<Vec<SocketAddr>> {
-    let known = host.as_socket_addr().map(|addr| vec![addr]);
-    if known.is_none() {
+    let addrs = host.as_socket_addr().map(|addr| vec![addr]);
+    if addrs.is_none() {
         out.effects.push(Effect::LookUp(host.clone()));
     }
-    known
+    addrs
 }

@@ -84,24 +84,24 @@ mod tests {
         ("TOM".parse().unwrap(), OutboxId(outbox))
     }
 
-    fn owed(declined: &mut Declined) -> Vec<(u64, u64)> {
-        let mut owed = Vec::new();
+    fn unsent(declined: &mut Declined) -> Vec<(u64, u64)> {
+        let mut unsent = Vec::new();
         while let Some((_, outbox, number, reason)) = declined.next() {
             assert_eq!(reason, Reason::Full);
-            owed.push((outbox.0, number));
+            unsent.push((outbox.0, number));
             declined.mark_sent();
         }
-        owed
+        unsent
     }
 
     #[test]
     fn refusal_is_sent_once_and_again_if_letter_is_repeated() {
         let mut declined = Declined::default();
         declined.add(key(1), 7, Reason::Full);
-        assert_eq!(owed(&mut declined), [(1, 7)]);
+        assert_eq!(unsent(&mut declined), [(1, 7)]);
         assert!(!declined.repeat(&key(1), 8) && !declined.repeat(&key(2), 7));
         assert!(declined.repeat(&key(1), 7) && declined.repeat(&key(1), 7));
-        assert_eq!(owed(&mut declined), [(1, 7)]);
+        assert_eq!(unsent(&mut declined), [(1, 7)]);
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         (0..=REFUSALS_REMEMBERED as u64)
             .for_each(|number| declined.add(key(number % 3), number, Reason::Full));
         assert!(!declined.repeat(&key(0), 0) && declined.repeat(&key(1), 1));
-        assert_eq!(owed(&mut declined).len(), REFUSALS_REMEMBERED);
+        assert_eq!(unsent(&mut declined).len(), REFUSALS_REMEMBERED);
         assert_eq!(declined.order.len(), REFUSALS_REMEMBERED);
     }
 }

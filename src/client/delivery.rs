@@ -26,11 +26,11 @@ pub(super) struct Unsupported {
 impl Unsupported {
     /// Whether to notify the user of another such letter.
     pub(super) fn may_report(&mut self, now: Tick) -> bool {
-        let tells = self.reported_at.is_none_or(|told| now.since(told) >= REPORT_EVERY);
-        if tells {
+        let may_report = self.reported_at.is_none_or(|last| now.since(last) >= REPORT_EVERY);
+        if may_report {
             self.reported_at = Some(now);
         }
-        tells
+        may_report
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn guest_notes_are_accepted_from_relay_only() {
         let [guest, member] = ["guest-127.0.0.1-9", "TOM"].map(|name| name.parse::<Name>().unwrap());
-        let read = |from: &Name, made: LetterBody| decode_letter(from, made.kind, &made.body);
+        let read = |from: &Name, encoded: LetterBody| decode_letter(from, encoded.kind, &encoded.body);
         for note in [GuestEvent::Ended, GuestEvent::Left] {
             assert_eq!(read(&guest, LetterBody::from_guest_event(note)), Some((String::new(), Some(note))));
             assert_eq!(read(&member, LetterBody::from_guest_event(note)), None);
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn user_is_notified_once_per_minute() {
         let mut unsupported = Unsupported::default();
-        let told: Vec<u64> = (0..=180)
+        let reported: Vec<u64> = (0..=180)
             .filter(|second| unsupported.may_report(Tick::from_micros(second * 1_000_000)))
             .collect();
-        assert_eq!(told, [0, 60, 120, 180]);
+        assert_eq!(reported, [0, 60, 120, 180]);
     }
 }

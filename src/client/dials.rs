@@ -76,14 +76,14 @@ impl Dials {
     /// Requests a connection while `open` of them are open. Returns the position in the queue;
     /// `None` if it may be opened at once.
     pub(super) fn request(&mut self, open: usize, rank: Rank, relay: &HostPort) -> Option<DialRequest> {
-        let is_first = self.waiting.first().is_none_or(|(turn, _)| turn.rank > rank);
+        let is_first = self.waiting.first().is_none_or(|(waiting, _)| waiting.rank > rank);
         if is_first && open < rank.conns_max() {
             return None;
         }
         self.requests += 1;
-        let turn = DialRequest { rank, number: self.requests };
-        self.waiting.insert((turn, relay.clone()));
-        Some(turn)
+        let waiting = DialRequest { rank, number: self.requests };
+        self.waiting.insert((waiting, relay.clone()));
+        Some(waiting)
     }
 
     /// Returns the first entry of the queue.
@@ -92,16 +92,16 @@ impl Dials {
     }
 
     /// Makes a waiting relay urgent.
-    pub(super) fn raise(&mut self, turn: &mut DialRequest, relay: &HostPort) {
-        if self.waiting.remove(&(*turn, relay.clone())) {
-            turn.rank = Rank::Urgent;
-            self.waiting.insert((*turn, relay.clone()));
+    pub(super) fn raise(&mut self, request: &mut DialRequest, relay: &HostPort) {
+        if self.waiting.remove(&(*request, relay.clone())) {
+            request.rank = Rank::Urgent;
+            self.waiting.insert((*request, relay.clone()));
         }
     }
 
     /// Removes a round from the queue.
-    pub(super) fn cancel(&mut self, turn: DialRequest, relay: &HostPort) {
-        self.waiting.remove(&(turn, relay.clone()));
+    pub(super) fn cancel(&mut self, request: DialRequest, relay: &HostPort) {
+        self.waiting.remove(&(request, relay.clone()));
     }
 
     /// Registers a connection that a round has opened.
@@ -208,21 +208,21 @@ mod tests {
     #[test]
     fn urgent_relay_waits_for_no_other_and_keeps_its_connection() {
         let mut dials = full(Rank::First);
-        let mut turn = dials.request(CONNS_MAX, Rank::First, &relay(900)).unwrap();
+        let mut request = dials.request(CONNS_MAX, Rank::First, &relay(900)).unwrap();
         assert_eq!(dials.request(CONNS_MAX, Rank::Urgent, &relay(901)), None);
         dials.begin(NOW, conn(901), Rank::Urgent, &relay(901));
         dials.hold(conn(0));
         let late = NOW + Duration::from_secs(8);
         assert_eq!(dials.next(late, CONNS_MAX + 1), Some(DialAction::Yield(relay(1), conn(1))));
-        dials.raise(&mut turn, &relay(900));
+        dials.raise(&mut request, &relay(900));
         assert_eq!(dials.next(late, CONNS_MAX + 1), Some(DialAction::Open(relay(900))));
     }
 
     #[test]
     fn forgotten_relay_gets_no_turn() {
         let mut dials = full(Rank::Again);
-        let turn = dials.request(CONNS_MAX, Rank::First, &relay(900)).unwrap();
-        dials.cancel(turn, &relay(900));
+        let request = dials.request(CONNS_MAX, Rank::First, &relay(900)).unwrap();
+        dials.cancel(request, &relay(900));
         assert_eq!(dials.next(NOW, 0), None);
         assert_eq!(dials.next_deadline(), None);
     }

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::base::{PublicKey, Wall};
 
-    fn given(out: &mut Outputs<Record, Event>) -> Vec<(Ticket, Record)> {
+    fn submitted(out: &mut Outputs<Record, Event>) -> Vec<(Ticket, Record)> {
         let take = |effect| match effect {
             Effect::Persist(ticket, record) => (ticket, record),
             other => panic!("{other:?}"),
@@ -140,7 +140,7 @@ mod tests {
         for record in [udp(1), pin(), udp(2)] {
             facts.submit(record, &mut counter, &mut out);
         }
-        let tickets: Vec<Ticket> = given(&mut out).into_iter().map(|(ticket, _)| ticket).collect();
+        let tickets: Vec<Ticket> = submitted(&mut out).into_iter().map(|(ticket, _)| ticket).collect();
         assert!(!facts.handle_committed(at(0), tickets[0], false), "a newer record replaced it");
         assert!(
             facts.handle_committed(at(0), tickets[1], false)
@@ -150,7 +150,7 @@ mod tests {
         for _ in 0..8 {
             let next = facts.next_deadline().unwrap();
             facts.handle_time(next, &mut counter, &mut out);
-            let again = given(&mut out);
+            let again = submitted(&mut out);
             let records: Vec<Record> = again.iter().map(|(_, record)| record.clone()).collect();
             assert_eq!(records, [pin(), udp(2)], "one of each, however long it takes");
             again.iter().for_each(|(ticket, _)| assert!(facts.handle_committed(next, *ticket, false)));
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60]);
         facts.forget_pin(&relay());
         facts.handle_time(facts.next_deadline().unwrap(), &mut counter, &mut out);
-        let again = given(&mut out);
+        let again = submitted(&mut out);
         assert_eq!(again.len(), 1, "the user has decided on the key");
         assert!(facts.handle_committed(at(999), again[0].0, true));
         assert_eq!(facts.next_deadline(), None);

@@ -55,7 +55,7 @@ impl HandshakeCounter {
     /// Handles a commit. Returns `true` if a counter may be available now. After a failure the next
     /// call of [`HandshakeCounter::next`] requests the limit again.
     pub(super) fn handle_committed(&mut self, ticket: Ticket, durable: bool) -> bool {
-        let Some((_, mark)) = self.pending.take_if(|asked| asked.0 == ticket) else { return false };
+        let Some((_, mark)) = self.pending.take_if(|pending| pending.0 == ticket) else { return false };
         if durable {
             self.durable = mark;
         }
@@ -67,7 +67,7 @@ impl HandshakeCounter {
 mod tests {
     use super::*;
 
-    fn asked(out: &mut Outputs<Record, Event>) -> Option<(Ticket, u64)> {
+    fn requested(out: &mut Outputs<Record, Event>) -> Option<(Ticket, u64)> {
         match out.effects.pop() {
             Some(Effect::Persist(ticket, Record::Counter(mark))) => Some((ticket, mark)),
             _ => None,
@@ -79,9 +79,9 @@ mod tests {
         let mut out = Outputs::default();
         let mut counter = HandshakeCounter::new(0);
         assert_eq!(counter.next(Wall(5), &mut out), None);
-        let (ticket, mark) = asked(&mut out).unwrap();
+        let (ticket, mark) = requested(&mut out).unwrap();
         assert_eq!(counter.next(Wall(5), &mut out), None);
-        assert_eq!(asked(&mut out), None, "requested once");
+        assert_eq!(requested(&mut out), None, "requested once");
         assert!(!counter.handle_committed(Ticket(99), true));
         assert!(counter.handle_committed(ticket, true));
         assert_eq!(counter.next(Wall(5), &mut out), Some(5_000));
@@ -89,7 +89,7 @@ mod tests {
 
         let mut after_restart = HandshakeCounter::new(mark);
         assert_eq!(after_restart.next(Wall(0), &mut out), None);
-        let (ticket, _) = asked(&mut out).unwrap();
+        let (ticket, _) = requested(&mut out).unwrap();
         after_restart.handle_committed(ticket, true);
         assert_eq!(after_restart.next(Wall(0), &mut out), Some(mark + 1), "the clock jumped back");
     }
@@ -99,7 +99,7 @@ mod tests {
         let mut out = Outputs::default();
         let mut counter = HandshakeCounter::new(0);
         counter.next(Wall(u64::MAX), &mut out);
-        let (ticket, mark) = asked(&mut out).unwrap();
+        let (ticket, mark) = requested(&mut out).unwrap();
         counter.handle_committed(ticket, true);
         assert_eq!(counter.next(Wall(u64::MAX), &mut out), Some(CLOCK_MAX));
         assert_eq!(counter.next(Wall(5), &mut out), Some(CLOCK_MAX + 1));

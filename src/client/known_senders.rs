@@ -13,7 +13,7 @@ use super::strangers::{Contacts, is_stranger};
 /// Known members, by relay.
 #[derive(Debug, Default)]
 pub(super) struct KnownSenders {
-    me: Option<Name>,
+    own_name: Option<Name>,
     contacts: ContactSet,
     written_to: Contacts,
 }
@@ -28,8 +28,8 @@ pub(super) struct ContactSet {
 
 impl KnownSenders {
     /// Creates the set from the stored members `written_to`.
-    pub(super) fn new(me: Option<Name>, written_to: Contacts) -> KnownSenders {
-        KnownSenders { me, contacts: ContactSet::default(), written_to }
+    pub(super) fn new(own_name: Option<Name>, written_to: Contacts) -> KnownSenders {
+        KnownSenders { own_name, contacts: ContactSet::default(), written_to }
     }
 
     /// Whether this member of this relay is known.
@@ -40,17 +40,18 @@ impl KnownSenders {
     fn is_known_by(&self, book: &ContactSet, relay: &HostPort, member: &Name) -> bool {
         let Some(contacts) = &book.contacts else { return true };
         let is_in = |list: &Contacts| list.get(relay).is_some_and(|names| names.contains(member));
-        let is_known = !is_stranger(contacts, self.me.as_ref(), relay, member) || is_in(&self.written_to);
+        let is_known =
+            !is_stranger(contacts, self.own_name.as_ref(), relay, member) || is_in(&self.written_to);
         is_known && !is_in(&book.blocked)
     }
 
     /// Records that the user writes to this member. Returns `true` if that makes it known.
     fn record_written_to(&mut self, relay: &HostPort, member: &Name) -> bool {
-        let knew = self.is_known(relay, member);
+        let was_known = self.is_known(relay, member);
         if !self.written_to.get(relay).is_some_and(|names| names.contains(member)) {
             self.written_to.entry(relay.clone()).or_default().insert(member.clone());
         }
-        !knew && self.is_known(relay, member)
+        !was_known && self.is_known(relay, member)
     }
 
     /// Replaces the address book. Returns the previous one.
@@ -74,8 +75,10 @@ impl RelayConnection {
     /// Handles a change of the address book from `before`.
     pub(super) fn handle_contacts(&mut self, before: &ContactSet, ctx: &ClientContext) {
         let relay = &self.config.addr;
-        let known = &ctx.known_senders;
-        let is_new = |from: &Name| known.is_known(relay, from) && !known.is_known_by(before, relay, from);
+        let known_senders = &ctx.known_senders;
+        let is_new = |from: &Name| {
+            known_senders.is_known(relay, from) && !known_senders.is_known_by(before, relay, from)
+        };
         self.mail.received.queue_reads(is_new);
     }
 }

@@ -1,4 +1,5 @@
-//! Marks of one relay's outbox. They let the relay tell this copy of the outbox from an older one.
+//! Marks of one relay's outbox, by which the relay distinguishes this copy of the outbox from an
+//! older one.
 //!
 //! A client increments the mark at start and before each sign-in. Letters are numbered under the
 //! last mark, and both become durable together. A sign-in carries a durable mark and a random

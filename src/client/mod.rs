@@ -106,10 +106,10 @@ impl Client {
     /// Creates a client without relays. It connects on [`Command::Relays`].
     pub fn new(config: Config) -> Client {
         let mut persisted = config.persisted;
-        let held = persisted.as_mut().map(|persisted| std::mem::take(&mut persisted.held));
+        let holdings = persisted.as_mut().map(|persisted| std::mem::take(&mut persisted.holdings));
         let written_to = persisted.as_mut().map(|persisted| std::mem::take(&mut persisted.written_to));
         let ctx = ClientContext {
-            strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), held),
+            strangers: Strangers::new(config.strangers_bytes_max, config.name.clone(), holdings),
             known_senders: KnownSenders::new(config.name.clone(), written_to.unwrap_or_default()),
             unsupported: Unsupported::default(),
             identity: Identity::from_private(config.private_key),
@@ -160,7 +160,7 @@ impl Client {
             self.mail(&relay).outbox.restore_refusal(to, id, refusal);
         }
         let mut senders: Vec<_> = persisted.senders.into_iter().collect();
-        senders.sort_by_key(|(_, sender)| sender.heard);
+        senders.sort_by_key(|(_, sender)| sender.last_received);
         for ((relay, from, outbox), sender) in senders {
             self.mail(&relay).received.restore(from, outbox, sender);
         }
@@ -181,9 +181,9 @@ impl Client {
                 let outboxes = &mut self.outboxes;
                 let mail = || {
                     let persisted = outboxes.remove(relay);
-                    let PersistedOutbox { id, mark, sign_ins: said } =
+                    let PersistedOutbox { id, mark, sign_ins } =
                         persisted.unwrap_or(PersistedOutbox { id: own, ..PersistedOutbox::default() });
-                    let outbox = Outbox::new(id, id.for_relay(relay), Marks::new(mark, said), floor);
+                    let outbox = Outbox::new(id, id.for_relay(relay), Marks::new(mark, sign_ins), floor);
                     RelayMail { outbox, received: ReceivedIndex::default() }
                 };
                 self.parked.entry(relay.clone()).or_insert_with(mail)
@@ -258,9 +258,9 @@ impl Client {
                     connection.handle_contacts(&before, &self.ctx);
                 });
             }
-            Command::Held(held) => {
+            Command::Held(holdings) => {
                 let ClientContext { strangers, commit_queue, .. } = &mut self.ctx;
-                strangers.set_held(held, commit_queue.pending_incoming());
+                strangers.set_held(holdings, commit_queue.pending_incoming());
             }
             Command::Carriers(carriers) => {
                 self.ctx.carriers = carriers;
@@ -305,11 +305,11 @@ impl Client {
     }
 
     fn set_relays(&mut self, now: Now, configs: Vec<RelayConfig>, out: &mut Out) {
-        let wanted: BTreeMap<_, _> =
+        let configs_by_addr: BTreeMap<_, _> =
             configs.into_iter().map(|config| (config.addr.clone(), config)).collect();
-        let gone: Vec<_> =
-            self.connections.keys().filter(|addr| !wanted.contains_key(*addr)).cloned().collect();
-        for addr in gone {
+        let removed: Vec<_> =
+            self.connections.keys().filter(|addr| !configs_by_addr.contains_key(*addr)).cloned().collect();
+        for addr in removed {
             if let Some(mut connection) = self.connections.remove(&addr) {
                 connection.leave(now, &mut self.ctx, out);
                 connection.mail.outbox.handle_session_lost();
@@ -317,7 +317,7 @@ impl Client {
                 self.parked.insert(addr, connection.mail);
             }
         }
-        for (addr, config) in wanted {
+        for (addr, config) in configs_by_addr {
             match self.connections.get_mut(&addr) {
                 Some(connection) => {
                     connection.config.tcp = config.tcp;
@@ -329,7 +329,7 @@ impl Client {
                     let mut connection = RelayConnection::new(config, mail);
                     connection.recall_udp(now.wall, self.udp_failed.remove(&addr));
                     if !self.holds_refusals {
-                        connection.tell_old_refusals(&mut self.ctx.commit_queue, out);
+                        connection.report_old_refusals(&mut self.ctx.commit_queue, out);
                     }
                     connection.drive(now, &mut self.ctx, out);
                     self.connections.insert(addr, connection);
@@ -344,9 +344,9 @@ impl Client {
             Ok(Packet::Data { receiver, .. }) => {
                 let relay = ctx.indexes.get(receiver).cloned();
                 let connection = relay.and_then(|relay| self.connections.get_mut(&relay));
-                let taken =
+                let is_accepted =
                     connection.is_some_and(|connection| connection.handle_data(now, ctx, path, bytes, out));
-                if !taken {
+                if !is_accepted {
                     self.close_on_garbage(now, path, out);
                 }
             }
@@ -428,9 +428,9 @@ impl Core for Client {
                     connection.handle_opened(now, ctx, conn, out);
                 }
             }
-            Input::PathClosed(path, why) => {
+            Input::PathClosed(path, error) => {
                 if let Some((connection, ctx, conn)) = self.connection_of_path(path) {
-                    connection.handle_path_closed(now, ctx, conn, why, out);
+                    connection.handle_path_closed(now, ctx, conn, error, out);
                 }
             }
             Input::Unsent(path, bytes) => {
@@ -455,9 +455,9 @@ impl Core for Client {
             }
             Input::Committed(ticket) => self.handle_committed(now, ticket, true, out),
             Input::NotCommitted(ticket) => self.handle_committed(now, ticket, false, out),
-            Input::SendRefused(path, why) => {
+            Input::SendRefused(path, error) => {
                 let change = |connection: &mut RelayConnection| {
-                    connection.handle_send_refused(now, &mut self.ctx, path, why, out)
+                    connection.handle_send_refused(now, &mut self.ctx, path, error, out)
                 };
                 self.connections.each_of(|connection| connection.has_path(path), change);
             }
@@ -517,13 +517,13 @@ impl Client {
     /// that no connection is given up for them.
     fn next_dial(&mut self, now: Tick) -> Option<DialAction> {
         let dials = &mut self.ctx.pace.dials;
-        while let Some((turn, relay)) = dials.first() {
-            if self.connections.get(relay).is_some_and(|connection| connection.is_waiting_to_dial(*turn)) {
+        while let Some((request, relay)) = dials.first() {
+            if self.connections.get(relay).is_some_and(|connection| connection.is_waiting_to_dial(*request)) {
                 break;
             }
-            let turn = *turn;
+            let request = *request;
             let relay = relay.clone();
-            dials.cancel(turn, &relay);
+            dials.cancel(request, &relay);
         }
         dials.next(now, self.ctx.conns.len())
     }

@@ -73,8 +73,8 @@ pub(super) struct Refusal {
     pub(super) may_have_arrived: bool,
     pub(super) nearest: Vec<Name>,
     /// The body is empty if it was dropped.
-    pub(super) made: LetterBody,
-    /// The text, if `made` does not contain it.
+    pub(super) encoded: LetterBody,
+    /// The text, if `encoded` does not contain it.
     pub(super) text: Option<String>,
     /// The relay had accepted the letter and waits for an acknowledgement of the refusal.
     pub(super) is_owed: bool,
@@ -87,7 +87,7 @@ pub(super) struct NextLetter<'a> {
     pub(super) id: LetterId,
     pub(super) prev: u64,
     pub(super) mark: Mark,
-    pub(super) made: &'a LetterBody,
+    pub(super) encoded: &'a LetterBody,
 }
 
 /// The next query of a conversation's receipt.
@@ -111,7 +111,7 @@ struct Conversation {
     /// The refusal of the whole conversation, which also ends letters written before it was known.
     standing_refusal: Option<StandingRefusal>,
     /// Receipts for letters behind those refusals, held back until these are shown.
-    held: Watermarks,
+    held_receipts: Watermarks,
     reach: Reach,
     /// Letters on their way.
     sent_letters: usize,
@@ -134,7 +134,7 @@ impl Default for Conversation {
             unread: VecDeque::new(),
             refusals: VecDeque::new(),
             standing_refusal: None,
-            held: Watermarks::default(),
+            held_receipts: Watermarks::default(),
             reach: Reach::default(),
             sent_letters: 0,
             sent_bytes: 0,
@@ -225,17 +225,17 @@ impl Outbox {
     /// Restores a letter of an earlier run, in the order of numbers.
     pub(super) fn restore_letter(&mut self, to: &Name, number: u64, persisted: &PersistedLetter) {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
-        let made = persisted.made.clone();
-        let tells = made.text().is_some_and(|text| text == persisted.text);
-        let text = (!tells).then(|| persisted.text.clone());
+        let encoded = persisted.encoded.clone();
+        let contains_text = encoded.text().is_some_and(|text| text == persisted.text);
+        let text = (!contains_text).then(|| persisted.text.clone());
         let accepted = number <= conversation.reach.accepted;
         self.letters += 1;
-        self.bytes += made.body.len();
+        self.bytes += encoded.body.len();
         conversation.letters.push(OutboxLetter {
             request: persisted.request,
             number,
             mark: persisted.mark,
-            made,
+            encoded,
             text,
             recorded: true,
             sent: false,
@@ -250,14 +250,14 @@ impl Outbox {
     /// Restores a refusal of an earlier run that the user may not have seen.
     pub(super) fn restore_refusal(&mut self, to: Name, id: LetterId, persisted: PersistedRefusal) {
         let PersistedRefusal {
-            letter: PersistedLetter { request, text, made, .. },
+            letter: PersistedLetter { request, text, encoded, .. },
             reason,
             may_have_arrived,
         } = persisted;
         let text = Some(text);
         let nearest = Vec::new();
         let is_owed = false;
-        let refusal = Refusal { request, id, reason, may_have_arrived, nearest, made, text, is_owed };
+        let refusal = Refusal { request, id, reason, may_have_arrived, nearest, encoded, text, is_owed };
         self.old_refusals.push_back((to, refusal));
     }
 
@@ -278,13 +278,13 @@ impl Outbox {
 
     /// Takes a letter from the user and returns its number. It is sent after
     /// [`Outbox::mark_durable`].
-    pub(super) fn push(&mut self, request: u64, to: Name, made: LetterBody) -> u64 {
+    pub(super) fn push(&mut self, request: u64, to: Name, encoded: LetterBody) -> u64 {
         self.letters += 1;
-        self.bytes += made.body.len();
+        self.bytes += encoded.body.len();
         self.clock += 1;
         let floor = Reach { last: self.number_floor, ..Reach::default() };
-        let fresh = || Conversation { reach: floor, ..Conversation::default() };
-        let conversation = self.conversations.entry(to).or_insert_with(fresh);
+        let new_conversation = || Conversation { reach: floor, ..Conversation::default() };
+        let conversation = self.conversations.entry(to).or_insert_with(new_conversation);
         conversation.touched = self.clock;
         conversation.reach.last += 1;
         let number = conversation.reach.last;
@@ -292,7 +292,7 @@ impl Outbox {
             request,
             number,
             mark: self.marks.mark(),
-            made,
+            encoded,
             text: None,
             recorded: false,
             sent: false,
@@ -325,10 +325,10 @@ impl Outbox {
         }
         let number = id.number;
         let Some(conversation) = self.conversations.get_mut(to) else { return };
-        if let Some(place) = conversation.letters.iter().position(|l| l.number == number) {
-            let letter = conversation.remove(place);
+        if let Some(index) = conversation.letters.iter().position(|l| l.number == number) {
+            let letter = conversation.remove(index);
             self.letters -= 1;
-            self.bytes -= letter.made.body.len();
+            self.bytes -= letter.encoded.body.len();
         }
     }
 
@@ -337,21 +337,22 @@ impl Outbox {
     pub(super) fn send_ready(&mut self, mut send: impl FnMut(NextLetter<'_>) -> bool) {
         loop {
             let mut more = false;
-            let turn = self.next_to_send.take();
-            let from = turn.as_ref().map_or(Bound::Unbounded, Bound::Included);
+            let first = self.next_to_send.take();
+            let from = first.as_ref().map_or(Bound::Unbounded, Bound::Included);
             for (to, conversation) in self.conversations.range_mut::<Name, _>((from, Bound::Unbounded)) {
                 match conversation.send_ready(self.id, &self.marks, to, &mut send) {
                     SendResult::NoRoom => return self.next_to_send = Some(to.clone()),
-                    offered => more |= offered == SendResult::More,
+                    result => more |= result == SendResult::More,
                 }
             }
-            let through = turn.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let through = first.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let rest = (Bound::Unbounded, through);
-            for (to, conversation) in self.conversations.range_mut::<Name, _>(rest).filter(|_| turn.is_some())
+            for (to, conversation) in
+                self.conversations.range_mut::<Name, _>(rest).filter(|_| first.is_some())
             {
                 match conversation.send_ready(self.id, &self.marks, to, &mut send) {
                     SendResult::NoRoom => return self.next_to_send = Some(to.clone()),
-                    offered => more |= offered == SendResult::More,
+                    result => more |= result == SendResult::More,
                 }
             }
             if !more {
@@ -419,16 +420,17 @@ impl Outbox {
         tell: impl FnMut(ProgressUpdate),
     ) -> Option<Reach> {
         // No outbox reaches such numbers. If believed, they would leave none for new letters.
-        let absurd = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
-        if receipt.outbox != self.id || absurd {
+        let is_impossible = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
+        if receipt.outbox != self.id || is_impossible {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
         let Receipt { accepted, delivered, until, taken, .. } = *receipt;
         // `read` is the recipient's claim; accept it for delivered letters only.
-        let read =
-            receipt.read.min(delivered.max(conversation.reach.delivered).max(conversation.held.delivered));
-        conversation.held.raise(Watermarks { accepted, delivered, read, until, taken });
+        let read = receipt
+            .read
+            .min(delivered.max(conversation.reach.delivered).max(conversation.held_receipts.delivered));
+        conversation.held_receipts.raise(Watermarks { accepted, delivered, read, until, taken });
         self.advance(receipt.to, tell)
     }
 
@@ -468,8 +470,8 @@ impl Outbox {
 impl Conversation {
     /// Whether an earlier session may have advanced this conversation.
     fn is_open(&self) -> bool {
-        let asked = |letter: &OutboxLetter| letter.accepted || letter.unanswered_before;
-        self.reach.read < self.reach.taken || self.letters.iter().any(asked)
+        let may_have_advanced = |letter: &OutboxLetter| letter.accepted || letter.unanswered_before;
+        self.reach.read < self.reach.taken || self.letters.iter().any(may_have_advanced)
     }
 
     /// Offers its next letters, at most [`SEND_BYTES`] in one call.
@@ -485,7 +487,7 @@ impl Conversation {
             return SendResult::All;
         }
         let mut prev = self.reach.taken;
-        let mut offered = 0;
+        let mut offered_bytes = 0;
         for letter in self.letters.iter_mut() {
             if !letter.recorded {
                 return SendResult::All;
@@ -497,17 +499,17 @@ impl Conversation {
                 if self.sent_letters >= window || !fits {
                     return SendResult::All;
                 }
-                if offered >= SEND_BYTES {
+                if offered_bytes >= SEND_BYTES {
                     return SendResult::More;
                 }
                 let id = LetterId { outbox, number: letter.number };
-                if !send(NextLetter { to, id, prev, mark: letter.mark, made: &letter.made }) {
+                if !send(NextLetter { to, id, prev, mark: letter.mark, encoded: &letter.encoded }) {
                     return SendResult::NoRoom;
                 }
                 letter.sent = true;
                 self.sent_letters += 1;
                 self.sent_bytes += cost;
-                offered += cost;
+                offered_bytes += cost;
             }
             prev = letter.number;
         }
@@ -515,17 +517,17 @@ impl Conversation {
     }
 
     /// Removes a letter from those on their way, if it is one.
-    fn put_back(&mut self, place: usize) {
-        let letter = &mut self.letters[place];
+    fn put_back(&mut self, index: usize) {
+        let letter = &mut self.letters[index];
         if !letter.accepted && std::mem::take(&mut letter.sent) {
             self.sent_letters -= 1;
             self.sent_bytes -= letter.cost();
         }
     }
 
-    fn remove(&mut self, place: usize) -> OutboxLetter {
-        self.put_back(place);
-        self.letters.remove(place).expect("the caller has found it there")
+    fn remove(&mut self, index: usize) -> OutboxLetter {
+        self.put_back(index);
+        self.letters.remove(index).expect("the caller has found it there")
     }
 }
 

@@ -105,25 +105,25 @@ impl Pace {
             return None;
         }
         self.requests += 1;
-        let asked = PaceRequest { lane, urgent, number: self.requests };
-        self.queue(lane).waiting.insert((!urgent, asked.number, relay.clone()));
-        Some(asked)
+        let request = PaceRequest { lane, urgent, number: self.requests };
+        self.queue(lane).waiting.insert((!urgent, request.number, relay.clone()));
+        Some(request)
     }
 
     /// Makes a waiting relay urgent.
-    pub(super) fn raise(&mut self, asked: &mut PaceRequest, relay: &HostPort) {
-        if std::mem::replace(&mut asked.urgent, true) {
+    pub(super) fn raise(&mut self, request: &mut PaceRequest, relay: &HostPort) {
+        if std::mem::replace(&mut request.urgent, true) {
             return;
         }
-        let waiting = &mut self.queue(asked.lane).waiting;
-        if waiting.remove(&(true, asked.number, relay.clone())) {
-            waiting.insert((false, asked.number, relay.clone()));
+        let waiting = &mut self.queue(request.lane).waiting;
+        if waiting.remove(&(true, request.number, relay.clone())) {
+            waiting.insert((false, request.number, relay.clone()));
         }
     }
 
     /// Removes a relay from the queue.
-    pub(super) fn cancel(&mut self, asked: PaceRequest, relay: &HostPort) {
-        self.queue(asked.lane).waiting.remove(&(!asked.urgent, asked.number, relay.clone()));
+    pub(super) fn cancel(&mut self, request: PaceRequest, relay: &HostPort) {
+        self.queue(request.lane).waiting.remove(&(!request.urgent, request.number, relay.clone()));
     }
 
     /// Returns the relay whose round may begin now.
@@ -162,9 +162,9 @@ mod tests {
     #[test]
     fn relays_take_turns_at_rate_and_urgent_ones_go_first() {
         let mut pace = Pace::new();
-        let mut asked = fill(&mut pace, Lane::Again, 100);
-        assert_eq!(asked.len(), 100 - AGAIN_RATE.1 as usize);
-        pace.raise(asked.last_mut().unwrap(), &relay(99));
+        let mut requests = fill(&mut pace, Lane::Again, 100);
+        assert_eq!(requests.len(), 100 - AGAIN_RATE.1 as usize);
+        pace.raise(requests.last_mut().unwrap(), &relay(99));
         assert!(pace.request(NOW, Lane::Again, true, &relay(200)).is_some());
         assert_eq!(pace.next(NOW), None);
         let at = pace.next_deadline().unwrap();
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn forgotten_relay_gets_no_turn() {
         let mut pace = Pace::new();
-        let asked = fill(&mut pace, Lane::Again, AGAIN_RATE.1 as usize + 1);
-        pace.cancel(asked[0], &relay(AGAIN_RATE.1 as usize));
+        let requests = fill(&mut pace, Lane::Again, AGAIN_RATE.1 as usize + 1);
+        pace.cancel(requests[0], &relay(AGAIN_RATE.1 as usize));
         assert_eq!(pace.next_deadline(), None);
     }
 }

@@ -32,7 +32,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(600);
 /// Validation of a UDP path (RFC 9000 §8.2), by full-size probes that are answered at full size.
 #[derive(Debug)]
 pub(super) struct PathValidation {
-    began: Tick,
+    began_at: Tick,
     rtt: Duration,
     sent: usize,
     ids: [[u8; 8]; PROBES_AT_MS.len()],
@@ -45,7 +45,7 @@ impl PathValidation {
     /// Begins a validation; `rtt` is the current estimate.
     pub(super) fn new(now: Tick, rtt: Duration) -> PathValidation {
         PathValidation {
-            began: now,
+            began_at: now,
             rtt,
             sent: 0,
             ids: Default::default(),
@@ -60,7 +60,7 @@ impl PathValidation {
     }
 
     fn next_probe_at(&self) -> Option<Tick> {
-        PROBES_AT_MS.get(self.sent).map(|at| self.began + Duration::from_millis(*at))
+        PROBES_AT_MS.get(self.sent).map(|at| self.began_at + Duration::from_millis(*at))
     }
 
     /// Returns the probe that is due, if any. After a pause of the process all are still sent, one
@@ -76,17 +76,18 @@ impl PathValidation {
 
     /// Handles the answer to a probe. Returns its RTT; `None` for a repeated or unknown answer.
     pub(super) fn handle_answer(&mut self, now: Tick, id: [u8; 8]) -> Option<Duration> {
-        let place = self.ids[..self.sent].iter().position(|sent| *sent == id)?;
-        if std::mem::replace(&mut self.answered[place], true) {
+        let index = self.ids[..self.sent].iter().position(|sent| *sent == id)?;
+        if std::mem::replace(&mut self.answered[index], true) {
             return None;
         }
-        self.last_rtt = Some(now.since(self.sent_at[place]));
+        self.last_rtt = Some(now.since(self.sent_at[index]));
         self.last_rtt
     }
 
     fn fails_at(&self) -> Tick {
-        let begun = VALIDATION_BEGUN_WITHIN.max(self.rtt * VALIDATION_BEGUN_RTTS).min(VALIDATION_WITHIN);
-        self.began + if self.answers() == 0 { begun } else { VALIDATION_WITHIN }
+        let first_answer_within =
+            VALIDATION_BEGUN_WITHIN.max(self.rtt * VALIDATION_BEGUN_RTTS).min(VALIDATION_WITHIN);
+        self.began_at + if self.answers() == 0 { first_answer_within } else { VALIDATION_WITHIN }
     }
 
     /// Whether the path is valid; `None` while undecided.

@@ -250,11 +250,11 @@ impl RelayConnection {
         if is_live && self.path_manager.live_ping_at(peer).is_some_and(|at| at <= now) {
             peer.send_ping();
         }
-        let Some(why) = self.failover_reason(now, ctx.carriers) else { return };
+        let Some(reason) = self.failover_reason(now, ctx.carriers) else { return };
         // Fail over only to a connection that the relay has answered on.
         match self.path_manager.fallback {
             Some(FallbackConn { conn, state: FallbackState::Ready, .. }) => {
-                self.fail_over(now, conn, why, ctx, out)
+                self.fail_over(now, conn, reason, ctx, out)
             }
             Some(_) => {}
             None => self.open_fallback(now, ctx, out),
@@ -269,11 +269,11 @@ impl RelayConnection {
         }
         let choice = &self.path_manager;
         let silent = peer.link().pto_count() > 0 && choice.suspects_not_before <= now;
-        let due = self.retry_at().is_some_and(|at| at <= now);
+        let is_due = self.retry_at().is_some_and(|at| at <= now);
         let addrs = self.connector.udp_addrs();
-        let turn = choice.udp.and_then(|last| addrs.iter().position(|addr| *addr == last));
-        let Some(&addr) = addrs.get(turn.map_or(0, |turn| (turn + 1) % addrs.len())) else { return };
-        if due || silent {
+        let index = choice.udp.and_then(|last| addrs.iter().position(|addr| *addr == last));
+        let Some(&addr) = addrs.get(index.map_or(0, |index| (index + 1) % addrs.len())) else { return };
+        if is_due || silent {
             let rtt = peer.link().smoothed_rtt();
             self.path_manager.begin_validation(now, addr, rtt);
             self.path_manager.probe_schedule.record_probe(now);
@@ -309,9 +309,9 @@ impl RelayConnection {
     fn drive_fallback(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
         let Some(fallback) = &mut self.path_manager.fallback else { return };
         if fallback.until <= now {
-            let answered = fallback.state == FallbackState::Ready;
+            let was_ready = fallback.state == FallbackState::Ready;
             self.close_fallback(ctx, out);
-            if !answered {
+            if !was_ready {
                 self.path_manager.back_off_fallback(now);
             }
             return;
@@ -338,7 +338,7 @@ impl RelayConnection {
         &mut self,
         now: Tick,
         conn: ConnId,
-        why: MoveReason,
+        reason: MoveReason,
         ctx: &mut ClientContext,
         out: &mut Out,
     ) {
@@ -349,7 +349,7 @@ impl RelayConnection {
         self.cancel_attempts(now, ctx, out);
         self.connector.handle_success();
         self.record_failover(now);
-        self.tell_moved(Carrier::Tcp, why, out);
+        self.report_move(Carrier::Tcp, reason, out);
     }
 
     fn record_failover(&mut self, now: Tick) {
@@ -373,17 +373,17 @@ impl RelayConnection {
         self.path_manager.unvalidated = false;
         let until = now + FALLBACK_AFTER_RETURN;
         self.path_manager.fallback = Some(FallbackConn { conn, state: FallbackState::Ready, until });
-        self.tell_moved(Carrier::Udp, MoveReason::Proved, out);
+        self.report_move(Carrier::Udp, MoveReason::Proved, out);
     }
 
-    fn tell_moved(&mut self, via: Carrier, why: MoveReason, out: &mut Out) {
+    fn report_move(&mut self, via: Carrier, reason: MoveReason, out: &mut Out) {
         if self.is_online() {
-            out.show(Event::Moved { relay: self.config.addr.clone(), via, why });
+            out.show(Event::Moved { relay: self.config.addr.clone(), via, why: reason });
         }
     }
 
     /// Handles the end of a handshake that put the session, new or continued, on `path`. Before it
-    /// was on `before`. `beside` is a TCP connection of the same race, and whether it is open.
+    /// was on `before`. `fallback` is a TCP connection of the same race, and whether it is open.
     pub(super) fn handle_handshake_done(
         &mut self,
         now: Tick,
@@ -429,11 +429,11 @@ impl RelayConnection {
             }
         }
         if let Some(before) = before.filter(|before| before.carrier() != path.carrier()) {
-            let why = match before.carrier() {
+            let reason = match before.carrier() {
                 Carrier::Udp => MoveReason::Silent,
                 Carrier::Tcp => MoveReason::Broken,
             };
-            self.tell_moved(path.carrier(), why, out);
+            self.report_move(path.carrier(), reason, out);
         }
     }
 
@@ -540,7 +540,7 @@ impl RelayConnection {
         peer.send_ping();
         self.path_manager.flap_damping.record_return(now);
         self.path_manager.unvalidated = false;
-        self.tell_moved(Carrier::Udp, MoveReason::Asked, out);
+        self.report_move(Carrier::Udp, MoveReason::Asked, out);
     }
 
     /// Returns the path unless it is being validated.
@@ -555,7 +555,7 @@ impl RelayConnection {
         let choice = &self.path_manager;
         let validation = choice.validation.as_ref().map(|(_, validation)| validation.next_deadline());
         let on_udp = matches!(peer.path(), Some(Path::Udp(_)));
-        let troubled = on_udp && self.failover_reason(now, carriers).is_some();
+        let must_fail_over = on_udp && self.failover_reason(now, carriers).is_some();
         let auto = carriers == Carriers::Auto && validation.is_none();
         let all = [
             validation,
@@ -563,7 +563,7 @@ impl RelayConnection {
             choice.live_ping_at(peer),
             self.udp_silent_at(SILENT_PTOS, SILENT_FOR).filter(|_| carriers == Carriers::Auto),
             self.stalled_at().filter(|_| self.connector.reason.is_none()),
-            (troubled && choice.fallback.is_none()).then_some(choice.fallback_not_before),
+            (must_fail_over && choice.fallback.is_none()).then_some(choice.fallback_not_before),
             (auto && on_udp && choice.unvalidated).then_some(choice.suspects_not_before),
             self.retry_at().filter(|_| auto && !on_udp && peer.path().is_some()),
         ];

@@ -39,7 +39,7 @@ pub struct PersistedClient {
     /// number. The values are the position among all and the reason.
     pub declined: BTreeMap<(HostPort, Name, OutboxId, u64), (u64, Reason)>,
     /// Bytes stored of each sender.
-    pub held: Holdings,
+    pub holdings: Holdings,
     /// When UDP failed to reach these relays.
     pub udp_failed: BTreeMap<HostPort, Wall>,
     /// Highest number that may have been used for recipients missing in `conversations`.
@@ -109,7 +109,7 @@ pub struct PersistedLetter {
     /// The mark under which it was numbered.
     pub mark: Mark,
     /// Kind and body as first sent; empty once it is refused.
-    pub made: LetterBody,
+    pub encoded: LetterBody,
 }
 
 /// A refused letter.
@@ -131,9 +131,9 @@ pub struct PersistedSender {
     /// The last letter read, as far as the sender may know.
     pub read: u64,
     /// Value of [`PersistedClient::clock`] when a letter last came.
-    pub heard: u64,
+    pub last_received: u64,
     /// Bytes stored of its letters.
-    pub held: u64,
+    pub stored_bytes: u64,
     /// The mark under which the last letter was numbered.
     pub mark: Mark,
     /// From this mark on, letters belong to an old copy and are not accepted.
@@ -143,7 +143,7 @@ pub struct PersistedSender {
 impl PersistedLetter {
     /// Converts the letter into a refusal. Keeps the text, and drops the encoded form.
     fn refused(self, reason: Reason, may_have_arrived: bool) -> PersistedRefusal {
-        let letter = PersistedLetter { made: LetterBody::default(), ..self };
+        let letter = PersistedLetter { encoded: LetterBody::default(), ..self };
         PersistedRefusal { letter, reason, may_have_arrived }
     }
 }
@@ -171,11 +171,11 @@ impl PersistedClient {
             }
             Record::SigningIn { relay, outbox, sign_in } => self.outbox(relay, *outbox).add_sign_in(*sign_in),
             Record::OldCopy { relay, outbox } => drop(self.outbox(relay, *outbox)),
-            Record::Written { relay, to, outbox, number, mark, request, text, written, made } => {
+            Record::Written { relay, to, outbox, number, mark, request, text, written, encoded } => {
                 let text = text.clone();
-                let made = made.clone();
+                let encoded = encoded.clone();
                 let letter =
-                    PersistedLetter { request: *request, text, written: *written, mark: *mark, made };
+                    PersistedLetter { request: *request, text, written: *written, mark: *mark, encoded };
                 self.write(relay, *outbox, to, *number, letter);
             }
             Record::Reached { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}
@@ -223,8 +223,8 @@ impl PersistedClient {
         if !self.written_to.get(relay).is_some_and(|names| names.contains(to)) {
             self.written_to.entry(relay.clone()).or_default().insert(to.clone());
         }
-        let kept = self.outbox(relay, outbox);
-        kept.mark = kept.mark.max(letter.mark);
+        let own = self.outbox(relay, outbox);
+        own.mark = own.mark.max(letter.mark);
         self.clock += 1;
         let conversation = self.conversations.entry((relay.clone(), to.clone())).or_default();
         conversation.reach.last = conversation.reach.last.max(number);
@@ -234,10 +234,10 @@ impl PersistedClient {
 
     /// Returns a relay's outbox. If it replaces another one, letters waiting there are refused.
     fn outbox(&mut self, relay: &HostPort, id: OutboxId) -> &mut PersistedOutbox {
-        let fresh = PersistedOutbox { id, ..PersistedOutbox::default() };
-        let before = self.outboxes.entry(relay.clone()).or_insert_with(|| fresh.clone());
+        let new_outbox = PersistedOutbox { id, ..PersistedOutbox::default() };
+        let before = self.outboxes.entry(relay.clone()).or_insert_with(|| new_outbox.clone());
         if before.id != id {
-            let old = std::mem::replace(before, fresh).id;
+            let old = std::mem::replace(before, new_outbox).id;
             self.conversations.retain(|(other, _), _| other != relay);
             let waiting = self.letters.keys().filter(|(other, ..)| other == relay).cloned();
             for key in waiting.collect::<Vec<_>>() {
@@ -266,12 +266,12 @@ impl PersistedClient {
         let follows = after == 0 || last == after || last >= number;
         if follows && last < number {
             self.clock += 1;
-            *self.held.entry(key.0.clone()).or_default().entry(key.1.clone()).or_default() += bytes;
+            *self.holdings.entry(key.0.clone()).or_default().entry(key.1.clone()).or_default() += bytes;
             let sender = self.senders.entry(key).or_default();
             sender.last = number;
             sender.mark = mark;
-            sender.heard = self.clock;
-            sender.held += bytes;
+            sender.last_received = self.clock;
+            sender.stored_bytes += bytes;
         }
         follows
     }
@@ -288,13 +288,13 @@ impl PersistedClient {
         let follows = after == 0 || last == after || last >= number;
         if follows && last < number {
             let (relay, from, outbox) = key.clone();
-            let place = self.declined.values().map(|(place, _)| place + 1).max().unwrap_or(1);
-            self.declined.insert((relay, from, outbox, number), (place, reason));
-            self.declined.retain(|_, (other, _)| *other + DECLINED_PERSISTED_MAX as u64 > place);
+            let position = self.declined.values().map(|(position, _)| position + 1).max().unwrap_or(1);
+            self.declined.insert((relay, from, outbox, number), (position, reason));
+            self.declined.retain(|_, (other, _)| *other + DECLINED_PERSISTED_MAX as u64 > position);
             let sender = self.senders.entry(key.clone()).or_default();
             sender.last = number;
             sender.mark = mark;
-            sender.heard = self.clock;
+            sender.last_received = self.clock;
             if last == 0 {
                 self.forget_outboxes(&key);
             }
@@ -304,12 +304,15 @@ impl PersistedClient {
 
     /// Drops a sender's oldest empty outboxes beyond [`OUTBOXES_OF_ONE_MAX`], but never the given
     /// one.
-    fn forget_outboxes(&mut self, (relay, from, heard): &(HostPort, Name, OutboxId)) {
-        let theirs = self.senders.iter().filter(|((r, f, _), _)| r == relay && f == from);
-        let mut theirs: Vec<_> = theirs.map(|((.., outbox), row)| (row.heard, *outbox, row.held)).collect();
-        theirs.sort_unstable_by_key(|(at, outbox, _)| (outbox == heard, *at, *outbox));
-        let beyond = theirs.len().saturating_sub(OUTBOXES_OF_ONE_MAX);
-        for (_, outbox, _) in theirs.into_iter().take(beyond).filter(|(.., held)| *held == 0) {
+    fn forget_outboxes(&mut self, (relay, from, newest): &(HostPort, Name, OutboxId)) {
+        let outboxes = self.senders.iter().filter(|((r, f, _), _)| r == relay && f == from);
+        let mut outboxes: Vec<_> =
+            outboxes.map(|((.., outbox), row)| (row.last_received, *outbox, row.stored_bytes)).collect();
+        outboxes.sort_unstable_by_key(|(at, outbox, _)| (outbox == newest, *at, *outbox));
+        let beyond = outboxes.len().saturating_sub(OUTBOXES_OF_ONE_MAX);
+        for (_, outbox, _) in
+            outboxes.into_iter().take(beyond).filter(|(.., stored_bytes)| *stored_bytes == 0)
+        {
             self.senders.remove(&(relay.clone(), from.clone(), outbox));
         }
     }

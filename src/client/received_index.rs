@@ -49,7 +49,7 @@ struct SenderProgress {
     delivered: (u64, Mark),
     delivered_in: u32,
     /// Key of this row in `by_age`.
-    heard: u64,
+    age_key: u64,
     stored_unsent: bool,
     read_unsent: bool,
 }
@@ -98,7 +98,7 @@ impl ReceivedIndex {
         if !self.declined.is_empty() && self.declined.repeat(&key, id.number) {
             return DedupResult::Duplicate;
         }
-        let known = self.senders.contains_key(&key);
+        let is_known = self.senders.contains_key(&key);
         let session = self.session;
         let row = self.touch(&key);
         if row.delivered_in != session || row.delivered < (id.number, mark) {
@@ -111,7 +111,7 @@ impl ReceivedIndex {
             }
             return DedupResult::Duplicate;
         }
-        let missing = if known { prev.saturating_sub(row.taken) } else { 0 };
+        let missing = if is_known { prev.saturating_sub(row.taken) } else { 0 };
         let after = std::mem::replace(&mut row.taken, id.number);
         row.taken_mark = mark;
         DedupResult::New { missing, after }
@@ -192,16 +192,16 @@ impl ReceivedIndex {
     /// know get none and do not count.
     pub(super) fn handle_welcome(&mut self, knows: impl Fn(&Name) -> bool) {
         let newest = self.by_age.values().rev().filter(|key| knows(&key.0)).take(READS_RESENT_MAX);
-        let seen = newest.filter(|key| self.senders.get(*key).is_some_and(|row| row.read > 0));
-        for key in seen.cloned().collect::<Vec<_>>() {
+        let read = newest.filter(|key| self.senders.get(*key).is_some_and(|row| row.read > 0));
+        for key in read.cloned().collect::<Vec<_>>() {
             self.queue_read(key);
         }
     }
 
     /// Queues `read` receipts for these senders, which got none so far.
     pub(super) fn queue_reads(&mut self, of: impl Fn(&Name) -> bool) {
-        let seen = self.senders.iter().filter(|(key, row)| row.read > 0 && of(&key.0));
-        for key in seen.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+        let read = self.senders.iter().filter(|(key, row)| row.read > 0 && of(&key.0));
+        for key in read.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.queue_read(key);
         }
     }
@@ -249,34 +249,34 @@ impl ReceivedIndex {
 
     /// Returns the row of `key` and makes it the newest. At the bounds the oldest row is dropped.
     fn touch(&mut self, key: &Key) -> &mut SenderProgress {
-        match self.senders.get(key).map(|row| row.heard) {
-            Some(heard) if heard == self.clock => {
+        match self.senders.get(key).map(|row| row.age_key) {
+            Some(age_key) if age_key == self.clock => {
                 return self.senders.get_mut(key).expect("it was there just now");
             }
-            Some(heard) => {
-                self.by_age.remove(&heard);
+            Some(age_key) => {
+                self.by_age.remove(&age_key);
             }
             None => self.make_room(&key.0),
         }
         self.clock += 1;
         self.by_age.insert(self.clock, key.clone());
         let row = self.senders.entry(key.clone()).or_default();
-        row.heard = self.clock;
+        row.age_key = self.clock;
         row
     }
 
     fn make_room(&mut self, from: &Name) {
         let bounds = (from.clone(), OutboxId(0))..=(from.clone(), OutboxId(u64::MAX));
-        let theirs = || self.senders.range(bounds.clone()).map(|(_, row)| row.heard);
-        let oldest = match theirs().count() {
-            OUTBOXES_OF_ONE_MAX.. => theirs().min(),
+        let age_keys = || self.senders.range(bounds.clone()).map(|(_, row)| row.age_key);
+        let oldest = match age_keys().count() {
+            OUTBOXES_OF_ONE_MAX.. => age_keys().min(),
             _ if self.senders.len() >= OUTBOXES_MAX => self.by_age.keys().next().copied(),
             _ => None,
         };
-        if let Some(key) = oldest.and_then(|heard| self.by_age.remove(&heard)) {
+        if let Some(key) = oldest.and_then(|age_key| self.by_age.remove(&age_key)) {
             self.senders.remove(&key);
-            self.unsent_stored.retain(|owed| *owed != key);
-            self.unsent_read.retain(|owed| *owed != key);
+            self.unsent_stored.retain(|unsent| *unsent != key);
+            self.unsent_read.retain(|unsent| *unsent != key);
         }
     }
 }
@@ -354,7 +354,7 @@ mod tests {
         index.restore(
             tom(),
             OutboxId(1),
-            PersistedSender { last: 7, read: 5, heard: 1, ..PersistedSender::default() },
+            PersistedSender { last: 7, read: 5, last_received: 1, ..PersistedSender::default() },
         );
         assert_eq!(take(&mut index, 1, 7, 6), None, "an earlier run stored it");
         assert!(index.next_read().is_none());
@@ -422,8 +422,8 @@ mod tests {
         let mut index = ReceivedIndex::default();
         assert_eq!(index.take(&tom(), id(1, 1), 0, Mark(1)), DedupResult::New { missing: 0, after: 0 });
         for number in 1..=2 * REFUSALS_REMEMBERED as u64 {
-            let seen = index.take(&tom(), id(1, number), number - 1, Mark(2));
-            assert_eq!(seen, DedupResult::OldCopy { is_first: number == 1 });
+            let result = index.take(&tom(), id(1, number), number - 1, Mark(2));
+            assert_eq!(result, DedupResult::OldCopy { is_first: number == 1 });
         }
         assert_eq!(index.old_copies.len(), REFUSALS_REMEMBERED);
     }

@@ -145,8 +145,8 @@ impl RelayConnection {
             return Err((Reason::TooLong, text));
         }
         if !self.mail.outbox.has_request(&to, request) {
-            let made = LetterBody::from_text(&text, now.wall);
-            self.write(now, ctx, request, to, (text, made), out);
+            let encoded = LetterBody::from_text(&text, now.wall);
+            self.write(now, ctx, request, to, (text, encoded), out);
         }
         Ok(())
     }
@@ -161,8 +161,8 @@ impl RelayConnection {
         out: &mut Out,
     ) {
         if !self.mail.outbox.has_request(&guest, request) {
-            let made = LetterBody::from_guest_event(GuestEvent::Close);
-            self.write(now, ctx, request, guest, (String::new(), made), out);
+            let encoded = LetterBody::from_guest_event(GuestEvent::Close);
+            self.write(now, ctx, request, guest, (String::new(), encoded), out);
         }
     }
 
@@ -172,29 +172,29 @@ impl RelayConnection {
         ctx: &mut ClientContext,
         request: u64,
         to: Name,
-        (text, made): (String, LetterBody),
+        (text, encoded): (String, LetterBody),
         out: &mut Out,
     ) {
         if self.mail.outbox.marks.are_used_up() {
             self.give_up_outbox(ctx);
         }
         let outbox = &mut self.mail.outbox;
-        if !outbox.has_room(made.body.len()) {
+        if !outbox.has_room(encoded.body.len()) {
             return out.show(Event::Unkept { request, to, why: NotQueued::Full, text });
         }
-        let number = outbox.push(request, to.clone(), made.clone());
+        let number = outbox.push(request, to.clone(), encoded.clone());
         self.record_written_to(ctx, &to);
         let outbox = self.mail.outbox.base();
         let mark = self.mail.outbox.marks.mark();
         self.raise_priority(ctx);
         let relay = self.config.addr.clone();
         let record =
-            Record::Written { relay, to, outbox, number, mark, request, text, written: now.wall, made };
+            Record::Written { relay, to, outbox, number, mark, request, text, written: now.wall, encoded };
         ctx.commit_queue.push(record);
     }
 
     /// Shows refusals of an earlier run that the user may not have seen.
-    pub(super) fn tell_old_refusals(&mut self, commit_queue: &mut CommitQueue, out: &mut Out) {
+    pub(super) fn report_old_refusals(&mut self, commit_queue: &mut CommitQueue, out: &mut Out) {
         while let Some((to, refusal)) = self.mail.outbox.next_old_refusal() {
             commit_queue.push(refusal_shown_record(&self.config.addr, &to, refusal.id));
             out.show(refused_event(to, refusal));
@@ -240,10 +240,10 @@ impl RelayConnection {
     pub(super) fn is_flushed(&self) -> bool {
         let unacked = self.peer.as_ref().map_or(0, |peer| peer.link().unacked_bytes());
         let received = &self.mail.received;
-        let told = received.next_stored().is_none()
+        let nothing_unsent = received.next_stored().is_none()
             && received.next_read().is_none()
             && received.declined.next().is_none();
-        unacked == 0 && (self.peer.is_none() || told)
+        unacked == 0 && (self.peer.is_none() || nothing_unsent)
     }
 
     /// Handles a data packet. Returns `false` if it could not be opened.
@@ -256,8 +256,8 @@ impl RelayConnection {
         out: &mut Out,
     ) -> bool {
         let Some(peer) = &mut self.peer else { return false };
-        let heard = peer.handle_packet(now.tick, path, bytes);
-        match heard {
+        let outcome = peer.handle_packet(now.tick, path, bytes);
+        match outcome {
             PacketOutcome::Dropped => return false,
             PacketOutcome::Accepted => {
                 self.received_on = path.carrier();
@@ -449,8 +449,8 @@ impl RelayConnection {
         self.mail.outbox.send_ready(|letter| {
             self.path_manager.letter = true;
             outgoing.clear();
-            let NextLetter { to, id, prev, mark, made } = letter;
-            let letter = Letter { to: to.as_str(), id, prev, mark, kind: made.kind, body: &made.body };
+            let NextLetter { to, id, prev, mark, encoded } = letter;
+            let letter = Letter { to: to.as_str(), id, prev, mark, kind: encoded.kind, body: &encoded.body };
             ToRelay::Letter(letter).encode(outgoing);
             peer.send(StreamId::Chat, &[outgoing]).is_ok()
         });
@@ -501,12 +501,12 @@ impl RelayConnection {
         self.drop_peer_but(now, ctx, None, out);
     }
 
-    /// Drops the session. Closes its connection unless a new session uses it, on the path `kept`.
+    /// Drops the session. Closes its connection unless a new session uses it, on `kept_path`.
     pub(super) fn drop_peer_but(
         &mut self,
         now: Tick,
         ctx: &mut ClientContext,
-        kept: Option<Path>,
+        kept_path: Option<Path>,
         out: &mut Out,
     ) {
         self.free_indexes(now, ctx);
@@ -514,7 +514,7 @@ impl RelayConnection {
         for index in peer.local_indexes() {
             ctx.indexes.free(now, peer.linger(), index);
         }
-        if let Some(Path::Tcp(conn)) = peer.path().filter(|path| Some(*path) != kept) {
+        if let Some(Path::Tcp(conn)) = peer.path().filter(|path| Some(*path) != kept_path) {
             close_conn(ctx, conn, out);
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct RelayConnections {
 struct ConnectionSlot {
     connection: Option<RelayConnection>,
     /// Next deadline, as of the last turn in which it was touched.
-    due: Option<Tick>,
+    next_deadline: Option<Tick>,
     is_touched: bool,
 }
 
@@ -55,7 +55,7 @@ impl RelayConnections {
     pub(super) fn remove(&mut self, relay: &HostPort) -> Option<RelayConnection> {
         let at = self.by_addr.remove(relay)?;
         self.vacant.push(at);
-        self.all[at].due = None;
+        self.all[at].next_deadline = None;
         self.all[at].connection.take()
     }
 
@@ -64,7 +64,7 @@ impl RelayConnections {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &RelayConnection> {
-        self.all.iter().filter_map(|place| place.connection.as_ref())
+        self.all.iter().filter_map(|slot| slot.connection.as_ref())
     }
 
     /// Calls `change` for every relay connection.
@@ -93,7 +93,7 @@ impl RelayConnections {
     /// Calls `change` for every relay connection that is due.
     pub(super) fn each_due(&mut self, now: Tick, mut change: impl FnMut(&mut RelayConnection)) {
         for at in 0..self.all.len() {
-            if self.all[at].due.is_some_and(|due| due <= now) {
+            if self.all[at].next_deadline.is_some_and(|deadline| deadline <= now) {
                 self.touch(at);
                 self.all[at].connection.iter_mut().for_each(&mut change);
             }
@@ -108,21 +108,21 @@ impl RelayConnections {
         mut finish: impl FnMut(&mut RelayConnection),
     ) {
         for at in self.touched.drain(..) {
-            let place = &mut self.all[at];
-            place.is_touched = false;
-            place.connection.iter_mut().for_each(&mut finish);
-            place.due =
-                place.connection.as_ref().and_then(|connection| connection.next_deadline(now, carriers));
+            let slot = &mut self.all[at];
+            slot.is_touched = false;
+            slot.connection.iter_mut().for_each(&mut finish);
+            slot.next_deadline =
+                slot.connection.as_ref().and_then(|connection| connection.next_deadline(now, carriers));
         }
     }
 
     /// Returns the earliest deadline of all relay connections.
     pub(super) fn next_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
-        let due = |place: &ConnectionSlot| match &place.connection {
-            Some(connection) if place.is_touched => connection.next_deadline(now, carriers),
-            _ => place.due,
+        let deadline_of = |slot: &ConnectionSlot| match &slot.connection {
+            Some(connection) if slot.is_touched => connection.next_deadline(now, carriers),
+            _ => slot.next_deadline,
         };
-        self.all.iter().filter_map(due).min()
+        self.all.iter().filter_map(deadline_of).min()
     }
 
     fn touch(&mut self, at: usize) {

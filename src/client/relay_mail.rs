@@ -22,31 +22,31 @@ impl RelayMail {
         &mut self,
         relay: Features,
         knows: impl Fn(&Name) -> bool,
-        say: &mut impl FnMut(ToRelay<'_>) -> bool,
+        send: &mut impl FnMut(ToRelay<'_>) -> bool,
     ) {
-        if !self.send_letter_control(relay, &knows, say) {
+        if !self.send_letter_control(relay, &knows, send) {
             return;
         }
         while let Some((from, outbox, through)) = self.received.next_read() {
-            if knows(from) && !say(ToRelay::Read { from: from.as_str(), outbox, through }) {
+            if knows(from) && !send(ToRelay::Read { from: from.as_str(), outbox, through }) {
                 return;
             }
             self.received.mark_read_sent();
         }
-        if let Some(said) = self.outbox.marks.next_of_session() {
-            if !say(ToRelay::Mark { outbox: self.outbox.id(), mark_token: said }) {
+        if let Some(mark_token) = self.outbox.marks.next_of_session() {
+            if !send(ToRelay::Mark { outbox: self.outbox.id(), mark_token }) {
                 return;
             }
             self.outbox.marks.take();
         }
         while let Some((to, id)) = self.outbox.next_received_refusal() {
-            if !say(ToRelay::RefusalReceived { to: to.as_str(), id }) {
+            if !send(ToRelay::RefusalReceived { to: to.as_str(), id }) {
                 return;
             }
             self.outbox.mark_refusal_sent();
         }
         while let Some(ReceiptQuery { to, outbox, accepted, settled }) = self.outbox.next_query() {
-            if !say(ToRelay::QueryReceipt { to: to.as_str(), outbox, accepted, settled }) {
+            if !send(ToRelay::QueryReceipt { to: to.as_str(), outbox, accepted, settled }) {
                 return;
             }
             self.outbox.mark_query_sent();
@@ -59,11 +59,11 @@ impl RelayMail {
         &mut self,
         relay: Features,
         knows: impl Fn(&Name) -> bool,
-        say: &mut impl FnMut(ToRelay<'_>) -> bool,
+        send: &mut impl FnMut(ToRelay<'_>) -> bool,
     ) -> bool {
         while let Some((from, id)) = self.received.next_old_copy() {
             let reason = Reason::OldCopy;
-            if !say(ToRelay::RecipientRefusal { from: from.as_str(), id, reason }) {
+            if !send(ToRelay::RecipientRefusal { from: from.as_str(), id, reason }) {
                 return false;
             }
             self.received.mark_old_copy_sent();
@@ -72,14 +72,14 @@ impl RelayMail {
             let from = from.as_str();
             let id = LetterId { outbox, number };
             let reason = reason.known_to(relay).by_recipient();
-            if !say(ToRelay::RecipientRefusal { from, id, reason }) {
+            if !send(ToRelay::RecipientRefusal { from, id, reason }) {
                 return false;
             }
             self.received.declined.mark_sent();
         }
         while let Some((from, outbox, (through, mark))) = self.received.next_stored() {
             let at_full_second = !knows(from);
-            if !say(ToRelay::Stored { from: from.as_str(), outbox, through, mark, at_full_second }) {
+            if !send(ToRelay::Stored { from: from.as_str(), outbox, through, mark, at_full_second }) {
                 return false;
             }
             self.received.mark_stored_sent();
@@ -143,8 +143,8 @@ impl ProgressUpdate {
 
 /// Returns the event for a refusal.
 pub(super) fn refused_event(to: Name, refusal: Refusal) -> Event {
-    let Refusal { request, id, reason, may_have_arrived, nearest, made, text, .. } = refusal;
+    let Refusal { request, id, reason, may_have_arrived, nearest, encoded, text, .. } = refusal;
     // Empty if the body was dropped.
-    let text = text.or_else(|| made.text()).unwrap_or_default();
+    let text = text.or_else(|| encoded.text()).unwrap_or_default();
     Event::Refused { request, id, to, reason, may_have_arrived, nearest, text }
 }

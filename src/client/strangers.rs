@@ -33,11 +33,11 @@ pub(super) struct Strangers {
     bytes_max: u64,
     /// Whether letters are stored at all.
     keeps: bool,
-    me: Option<Name>,
+    own_name: Option<Name>,
     /// `None` until the address book is known; all letters are accepted until then.
     contacts: Option<Contacts>,
-    held: Holdings,
-    /// The strangers' part of `held`.
+    holdings: Holdings,
+    /// The strangers' part of `holdings`.
     bytes: u64,
     /// The user was notified that letters are refused. Reset when the address book or the disk
     /// changes, or another frontend begins to show letters.
@@ -45,11 +45,11 @@ pub(super) struct Strangers {
 }
 
 impl Strangers {
-    /// `held` is the stored state. Without it nothing is stored and all letters are accepted.
-    pub(super) fn new(bytes_max: u64, me: Option<Name>, held: Option<Holdings>) -> Strangers {
-        let keeps = held.is_some();
-        let held = held.unwrap_or_default();
-        Strangers { bytes_max, keeps, me, contacts: None, held, bytes: 0, reported: false }
+    /// `holdings` is the stored state. Without it nothing is stored and all letters are accepted.
+    pub(super) fn new(bytes_max: u64, own_name: Option<Name>, holdings: Option<Holdings>) -> Strangers {
+        let keeps = holdings.is_some();
+        let holdings = holdings.unwrap_or_default();
+        Strangers { bytes_max, keeps, own_name, contacts: None, holdings, bytes: 0, reported: false }
     }
 
     /// Replaces the address book.
@@ -58,14 +58,14 @@ impl Strangers {
         self.count();
     }
 
-    /// Replaces the stored state; `coming` are letters whose records are pending.
+    /// Replaces the stored state; `incoming` are letters whose records are pending.
     pub(super) fn set_held<'a>(
         &mut self,
-        held: Holdings,
-        coming: impl Iterator<Item = (&'a HostPort, &'a Name, usize)>,
+        holdings: Holdings,
+        incoming: impl Iterator<Item = (&'a HostPort, &'a Name, usize)>,
     ) {
-        self.held = held;
-        coming.for_each(|(relay, from, len)| self.add(relay, from, cost(len)));
+        self.holdings = holdings;
+        incoming.for_each(|(relay, from, len)| self.add(relay, from, cost(len)));
         self.count();
     }
 
@@ -79,7 +79,7 @@ impl Strangers {
             return true;
         };
         let cost = cost(text_len);
-        if is_stranger(contacts, self.me.as_ref(), relay, from) {
+        if is_stranger(contacts, self.own_name.as_ref(), relay, from) {
             if self.bytes + cost > self.bytes_max {
                 return false;
             }
@@ -97,29 +97,34 @@ impl Strangers {
 
     fn add(&mut self, relay: &HostPort, from: &Name, bytes: u64) {
         // Avoid cloning the key of a known sender.
-        if let Some(held) = self.held.get_mut(relay).and_then(|of_relay| of_relay.get_mut(from)) {
-            *held += bytes;
+        if let Some(holdings) = self.holdings.get_mut(relay).and_then(|of_relay| of_relay.get_mut(from)) {
+            *holdings += bytes;
             return;
         }
-        self.held.entry(relay.clone()).or_default().insert(from.clone(), bytes);
+        self.holdings.entry(relay.clone()).or_default().insert(from.clone(), bytes);
     }
 
     fn count(&mut self) {
         let Some(contacts) = &self.contacts else { return };
-        let me = self.me.as_ref();
+        let own_name = self.own_name.as_ref();
         let of_relay = |(relay, senders): (&HostPort, &BTreeMap<Name, u64>)| -> u64 {
-            let strangers = senders.iter().filter(|(from, _)| is_stranger(contacts, me, relay, from));
+            let strangers = senders.iter().filter(|(from, _)| is_stranger(contacts, own_name, relay, from));
             strangers.map(|(_, bytes)| bytes).sum()
         };
-        self.bytes = self.held.iter().map(of_relay).sum();
+        self.bytes = self.holdings.iter().map(of_relay).sum();
         self.reported = false;
     }
 }
 
 /// Whether this member is neither a contact, nor the user, nor the echo service.
-pub(super) fn is_stranger(contacts: &Contacts, me: Option<&Name>, relay: &HostPort, from: &Name) -> bool {
+pub(super) fn is_stranger(
+    contacts: &Contacts,
+    own_name: Option<&Name>,
+    relay: &HostPort,
+    from: &Name,
+) -> bool {
     let is_contact = contacts.get(relay).is_some_and(|names| names.contains(from));
-    !is_contact && me != Some(from) && from.as_str() != ECHO
+    !is_contact && own_name != Some(from) && from.as_str() != ECHO
 }
 
 #[cfg(test)]
@@ -138,7 +143,7 @@ mod tests {
         [(relay(), names.iter().map(|text| name(text)).collect())].into()
     }
 
-    fn held(of: &[(&str, u64)]) -> Holdings {
+    fn holdings(of: &[(&str, u64)]) -> Holdings {
         [(relay(), of.iter().map(|(text, bytes)| (name(text), *bytes)).collect())].into()
     }
 
@@ -149,7 +154,7 @@ mod tests {
     #[test]
     fn strangers_share_limit_that_contacts_do_not_have() {
         let mut strangers =
-            Strangers::new(1_000, Some(name("TOM")), Some(held(&[("JACK", 5_000), ("MARY", 300)])));
+            Strangers::new(1_000, Some(name("TOM")), Some(holdings(&[("JACK", 5_000), ("MARY", 300)])));
         strangers.set_contacts(book(&["JACK"]));
         assert!(takes(&mut strangers, "ZOE", 700), "1,000 in all");
         assert!(!takes(&mut strangers, "MARY", 128) && !takes(&mut strangers, "guest-1", 128));
@@ -172,7 +177,7 @@ mod tests {
         assert!(strangers.may_report(), "full again");
         let relay = relay();
         let mary = name("MARY");
-        strangers.set_held(held(&[("ZOE", 1_000)]), [(&relay, &mary, 72)].into_iter());
+        strangers.set_held(holdings(&[("ZOE", 1_000)]), [(&relay, &mary, 72)].into_iter());
         assert!(takes(&mut strangers, "MARY", 800) && !takes(&mut strangers, "MARY", 128));
         strangers.set_contacts(book(&[]));
         assert!(!takes(&mut strangers, "ANN", 128), "a removed contact counts");

@@ -264,21 +264,24 @@ fn refusal_stored_but_not_shown_is_shown_by_next_run() {
         may_have_arrived: true,
     });
     disk_client.crash();
-    let told = |event: &Event| match event {
+    let progress_of = |event: &Event| match event {
         Event::Refused { request: 1, reason: Reason::Full, may_have_arrived: true, text, .. } => {
             text == "one"
         }
         _ => false,
     };
-    assert!(disk_client.shown.iter().any(told), "{:?}", disk_client.shown);
+    assert!(disk_client.shown.iter().any(progress_of), "{:?}", disk_client.shown);
     disk_client.commit();
     disk_client.crash();
-    assert!(disk_client.shown.iter().any(told), "killed before the user can have read it: shown again");
+    assert!(
+        disk_client.shown.iter().any(progress_of),
+        "killed before the user can have read it: shown again"
+    );
     let later = Now { tick: disk_client.client.next_deadline().expect("a record is pending"), ..NOW };
     disk_client.input_at(later, None);
     disk_client.commit();
     disk_client.crash();
-    assert!(!disk_client.shown.iter().any(told), "once");
+    assert!(!disk_client.shown.iter().any(progress_of), "once");
     assert!(disk_client.client.is_idle());
 }
 

@@ -189,7 +189,7 @@ impl History {
         let places = self.load_letters(&mut persisted, &mut damaged).map_err(told)?;
         self.load_refusals(&mut persisted, &mut damaged).map_err(told)?;
         self.load_senders(&mut persisted).map_err(told)?;
-        persisted.held = received::holdings(&self.db).map_err(told)?;
+        persisted.holdings = received::holdings(&self.db).map_err(told)?;
         persisted.declined = received::declined(&self.db).map_err(told)?;
         self.refuse(&places)?;
         let file = self.path.display().to_string();
@@ -291,7 +291,7 @@ impl History {
             if whole && made.is_some() || row.get(COLUMNS + 2)? {
                 let (relay, to, _, number) = key;
                 let made = made.unwrap_or_default();
-                persisted.letters.insert((relay, to, number), PersistedLetter { made, ..letter });
+                persisted.letters.insert((relay, to, number), PersistedLetter { encoded: made, ..letter });
             } else {
                 named.push(key.clone());
                 let refusal = PersistedRefusal { letter, reason: Reason::Damaged, may_have_arrived: true };
@@ -345,7 +345,7 @@ impl History {
         let request = known(7);
         let written = Wall(known(AT));
         let mark = Mark(known(MARK) as u32);
-        let letter = PersistedLetter { request, text, written, mark, made: LetterBody::default() };
+        let letter = PersistedLetter { request, text, written, mark, encoded: LetterBody::default() };
         Ok(((relay, to, OutboxId(outbox), number), letter))
     }
 
@@ -360,7 +360,7 @@ impl History {
                 [number(row, 3)?, number(row, 4)?, number(row, 5)?, number(row, 6)?];
             let mark = Mark(number(row, 7)? as u32);
             let closed = row.get::<_, Option<u32>>(8)?.map(Mark);
-            let sender = PersistedSender { last, read, heard, held, mark, closed };
+            let sender = PersistedSender { last, read, last_received: heard, stored_bytes: held, mark, closed };
             persisted.senders.insert((relay, from, OutboxId(number(row, 2)?)), sender);
         }
         Ok(())
@@ -388,7 +388,7 @@ fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) ->
             outboxes.raise(tx, relay, (*outbox, Mark::default()))?;
             Ok(true)
         }
-        Record::Written { relay, to, outbox, number, mark, request, text, written, made } => {
+        Record::Written { relay, to, outbox, number, mark, request, text, written, encoded: made } => {
             outboxes.raise(tx, relay, (*outbox, *mark))?;
             let id = LetterId { outbox: *outbox, number: *number };
             add_written(tx, (relay, to), (id, *mark), (*request, text.as_str(), *written), made)

@@ -33,8 +33,8 @@ pub fn schedule_unsupported(sim: &mut Simulation, span: Duration) {
                 sim.machines[recipient].name.clone()
             };
             if sim.machines[sender].started {
-                let made = unsupported_letter(sim);
-                sim.leave_letter(sender, &to, made);
+                let encoded = unsupported_letter(sim);
+                sim.leave_letter(sender, &to, encoded);
             }
         });
     }
@@ -62,7 +62,7 @@ fn unsupported_letter(sim: &mut Simulation) -> LetterBody {
 
 impl Simulation {
     /// Ends the client's process and starts one of this version, with this letter in its outbox.
-    pub fn leave_letter(&mut self, client: usize, to: &str, made: LetterBody) -> u64 {
+    pub fn leave_letter(&mut self, client: usize, to: &str, encoded: LetterBody) -> u64 {
         self.cut_off(client);
         self.requests += 1;
         let request = self.requests;
@@ -88,7 +88,7 @@ impl Simulation {
         let id = LetterId { outbox: outbox.for_relay(&relay), number };
         self.oracle.record_number(request, id, mark);
         self.oracle.unsupported.insert(request);
-        let record = Record::Written { relay, to, outbox, number, mark, request, text, written, made };
+        let record = Record::Written { relay, to, outbox, number, mark, request, text, written, encoded };
         self.apply(client, &record);
         self.coverage.add(Count::StrangeLetters);
         self.restart_client(client);

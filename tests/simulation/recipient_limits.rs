@@ -42,8 +42,8 @@ impl Simulation {
     /// Erases all letters of others that this client keeps, as its user may.
     pub fn erase_letters(&mut self, client: usize) {
         let kept = &mut self.machines[client].disk.kept;
-        kept.held.clear();
-        kept.senders.values_mut().for_each(|sender| sender.held = 0);
+        kept.holdings.clear();
+        kept.senders.values_mut().for_each(|sender| sender.stored_bytes = 0);
         self.coverage.add(Count::Forgotten);
         self.send_command(client, Command::Held(BTreeMap::new()));
     }

@@ -6,61 +6,61 @@ use std::net::SocketAddr;
 #[derive(Debug, Default)]
 pub(in crate::client) struct Addresses {
     /// `None` during the look-up.
-    known: Option<Vec<SocketAddr>>,
+    addrs: Option<Vec<SocketAddr>>,
     /// Position of the address that a round begins with.
     first: usize,
     /// Addresses tried in this round.
-    taken: usize,
+    tried: usize,
 }
 
 impl Addresses {
     /// Begins a round, with these addresses if they are known.
-    pub(super) fn begin(&mut self, known: Option<Vec<SocketAddr>>) {
-        self.known = known;
-        self.taken = 0;
+    pub(super) fn begin(&mut self, addrs: Option<Vec<SocketAddr>>) {
+        self.addrs = addrs;
+        self.tried = 0;
     }
 
     pub(super) fn set(&mut self, addrs: &[SocketAddr]) {
-        self.known = Some(addrs.to_vec());
+        self.addrs = Some(addrs.to_vec());
     }
 
     pub(super) const fn are_known(&self) -> bool {
-        self.known.is_some()
+        self.addrs.is_some()
     }
 
     /// Returns all known addresses in the order of the look-up.
     pub(in crate::client) fn all(&self) -> &[SocketAddr] {
-        self.known.as_deref().unwrap_or_default()
+        self.addrs.as_deref().unwrap_or_default()
     }
 
     /// Returns all known addresses in the order of attempts.
     pub(super) fn in_turn(&self) -> Vec<SocketAddr> {
-        (0..self.all().len()).filter_map(|turn| self.at(turn)).collect()
+        (0..self.all().len()).filter_map(|offset| self.at(offset)).collect()
     }
 
-    /// Returns the address `turn` places after the first; wraps around.
-    pub(in crate::client) fn at(&self, turn: usize) -> Option<SocketAddr> {
+    /// Returns the address `offset` places after the first; wraps around.
+    pub(in crate::client) fn at(&self, offset: usize) -> Option<SocketAddr> {
         let addrs = self.all();
-        addrs.get(self.first.wrapping_add(turn) % addrs.len().max(1)).copied()
+        addrs.get(self.first.wrapping_add(offset) % addrs.len().max(1)).copied()
     }
 
     /// Returns the next address to try; wraps around.
     pub(super) fn next(&mut self) -> Option<SocketAddr> {
-        let turn = if self.has_more() { self.taken } else { 0 };
-        self.taken = turn + 1;
-        self.at(turn)
+        let offset = if self.has_more() { self.tried } else { 0 };
+        self.tried = offset + 1;
+        self.at(offset)
     }
 
-    /// Begins the round with the address `turn` places after the first, which is being tried
+    /// Begins the round with the address `offset` places after the first, which is being tried
     /// already.
-    pub(super) fn take(&mut self, turn: usize) {
-        self.first = self.first.wrapping_add(turn);
-        self.taken = 1;
+    pub(super) fn take(&mut self, offset: usize) {
+        self.first = self.first.wrapping_add(offset);
+        self.tried = 1;
     }
 
     /// Whether an address has not been tried in this round.
     pub(super) fn has_more(&self) -> bool {
-        self.taken < self.all().len()
+        self.tried < self.all().len()
     }
 
     /// Lets the next round begin with the next address.
@@ -70,8 +70,8 @@ impl Addresses {
 
     /// Lets the next round begin with `addr`, where the relay has answered.
     pub(super) fn handle_answer(&mut self, addr: SocketAddr) {
-        if let Some(place) = self.all().iter().position(|known| *known == addr) {
-            self.first = place;
+        if let Some(index) = self.all().iter().position(|addrs| *addrs == addr) {
+            self.first = index;
         }
     }
 }

@@ -17,12 +17,12 @@ pub(super) struct RoundCauses {
 }
 
 impl RoundCauses {
-    pub(super) fn record(&mut self, carrier: Carrier, addr: SocketAddr, why: PathError) {
+    pub(super) fn record(&mut self, carrier: Carrier, addr: SocketAddr, error: PathError) {
         let causes = match carrier {
             Carrier::Udp => &mut self.udp,
             Carrier::Tcp => &mut self.tcp,
         };
-        causes.insert(addr, why);
+        causes.insert(addr, error);
     }
 
     pub(super) const fn record_unresolved(&mut self) {
@@ -65,8 +65,8 @@ fn of_carrier(causes: &BTreeMap<SocketAddr, PathError>, all: &[SocketAddr]) -> O
 
 /// Returns the failure that an error of this machine causes; `None` for an error of the other
 /// end.
-const fn of_machine(why: PathError) -> Option<ConnectFailure> {
-    match why {
+const fn of_machine(error: PathError) -> Option<ConnectFailure> {
+    match error {
         PathError::Unreachable => Some(ConnectFailure::NoRoute),
         PathError::NotPermitted => Some(ConnectFailure::NotPermitted),
         PathError::TooBig => Some(ConnectFailure::TooBig),
@@ -92,7 +92,7 @@ mod tests {
         let mut causes = RoundCauses::default();
         let all = [addr(1), addr(2)];
         for (carrier, whys) in [(Carrier::Udp, udp), (Carrier::Tcp, tcp)] {
-            all.iter().zip(whys).for_each(|(addr, why)| causes.record(carrier, *addr, *why));
+            all.iter().zip(whys).for_each(|(addr, error)| causes.record(carrier, *addr, *error));
         }
         causes.of_round(carriers, &all, &all)
     }

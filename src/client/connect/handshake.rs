@@ -17,14 +17,14 @@ use super::ConnectReason;
 impl RelayConnection {
     /// Moves a ready attempt to its next stage: the key query, or the handshake if the key is
     /// known.
-    pub(super) fn make_ready(&mut self, now: Now, ctx: &mut ClientContext, place: usize, out: &mut Out) {
-        if !matches!(self.connector.attempts[place].stage, AttemptStage::Ready) {
+    pub(super) fn make_ready(&mut self, now: Now, ctx: &mut ClientContext, position: usize, out: &mut Out) {
+        if !matches!(self.connector.attempts[position].stage, AttemptStage::Ready) {
             return;
         }
         if self.peer.is_none() && !self.prepare_sign_in(now.tick, ctx, out) {
             return;
         }
-        let attempt = &mut self.connector.attempts[place];
+        let attempt = &mut self.connector.attempts[position];
         let Some(key) = self.config.key else {
             let query = KeyQuery::new(attempt.carrier, &mut ctx.rng);
             return attempt.enter(now.tick, AttemptStage::Querying(query));
@@ -37,13 +37,13 @@ impl RelayConnection {
         let identity = &ctx.identity;
         let secret = &ctx.secret;
         let carrier = attempt.carrier;
-        let mut mixed = ctx.fresh.map(|fresh| handshake_rng(identity, &mut ctx.rng, fresh));
-        let rng = mixed.as_mut().unwrap_or(&mut ctx.rng);
+        let mut mixed_rng = ctx.fresh.map(|fresh| handshake_rng(identity, &mut ctx.rng, fresh));
+        let rng = mixed_rng.as_mut().unwrap_or(&mut ctx.rng);
         match Initiator::new(identity, &key, secret, &hello, index, carrier, rng) {
             Ok(initiator) => attempt.enter(now.tick, AttemptStage::Handshaking(initiator, None)),
             Err(_) => {
                 ctx.indexes.free(now.tick, Duration::ZERO, index);
-                self.tell_unreached(ConnectFailure::HandshakeRefused, out);
+                self.report_unreached(ConnectFailure::HandshakeRefused, out);
             }
         }
     }
@@ -57,18 +57,18 @@ impl RelayConnection {
         bytes: &[u8],
         out: &mut Out,
     ) {
-        for place in 0..self.connector.attempts.len() {
-            let attempt = &mut self.connector.attempts[place];
+        for position in 0..self.connector.attempts.len() {
+            let attempt = &mut self.connector.attempts[position];
             match &mut attempt.stage {
                 AttemptStage::Querying(query) => {
                     let Ok(key) = query.handle_answer(bytes) else { continue };
                     if !self.is_expected(&key, out) {
                         return;
                     }
-                    let attempt = &mut self.connector.attempts[place];
+                    let attempt = &mut self.connector.attempts[position];
                     attempt.enter(now.tick, AttemptStage::Ready);
                     attempt.conn().into_iter().for_each(|conn| ctx.pace.dials.advance(now.tick, conn));
-                    attempt.go_on_at(path);
+                    attempt.continue_on(path);
                     self.connector.delay_tcp(now.tick);
                     self.take_unproven_key(key);
                     return self.drive_attempts(now, ctx, out);
@@ -79,7 +79,7 @@ impl RelayConnection {
                     let pinned = self.config.key.filter(|_| self.connector.unproven_key.is_none());
                     if let Some(pinned) = pinned {
                         if offered != pinned {
-                            self.tell_unreached(ConnectFailure::KeyChanged { pinned, offered }, out);
+                            self.report_unreached(ConnectFailure::KeyChanged { pinned, offered }, out);
                         }
                     } else if offered != initiator.relay() {
                         if !self.is_expected(&offered, out) {
@@ -88,9 +88,9 @@ impl RelayConnection {
                         // The first answer may have been damaged in transit: handshake again with
                         // this key.
                         ctx.indexes.free(now.tick, Duration::ZERO, index);
-                        let attempt = &mut self.connector.attempts[place];
+                        let attempt = &mut self.connector.attempts[position];
                         attempt.enter(now.tick, AttemptStage::Ready);
-                        attempt.go_on_at(path);
+                        attempt.continue_on(path);
                         self.take_unproven_key(offered);
                         self.drive_attempts(now, ctx, out);
                     }
@@ -110,8 +110,8 @@ impl RelayConnection {
         bytes: &[u8],
         out: &mut Out,
     ) {
-        for place in 0..self.connector.attempts.len() {
-            let attempt = &mut self.connector.attempts[place];
+        for position in 0..self.connector.attempts.len() {
+            let attempt = &mut self.connector.attempts[position];
             let AttemptStage::Handshaking(initiator, _) = &mut attempt.stage else { continue };
             let index = initiator.local_index();
             match initiator.handle_response(bytes) {
@@ -120,12 +120,12 @@ impl RelayConnection {
                     self.connector.counter = self.connector.counter.max(highest);
                     ctx.indexes.free(now.tick, Duration::ZERO, index);
                     attempt.handle_stale(now.tick);
-                    attempt.go_on_at(path);
+                    attempt.continue_on(path);
                     return self.drive_attempts(now, ctx, out);
                 }
                 Ok(ResponseOutcome::Established(established)) => {
                     let rtt = attempt.rtt(now.tick);
-                    let attempt = self.connector.attempts.remove(place);
+                    let attempt = self.connector.attempts.remove(position);
                     match (path.udp_peer(), attempt.addr()) {
                         (Some(addr), _) => self.connector.udp.handle_answer(addr),
                         (None, Some(addr)) => self.connector.tcp.handle_answer(addr),
@@ -151,22 +151,22 @@ impl RelayConnection {
         let Established { relay, keys, grant: welcome } = established;
         let rekey = self.connector.reason == Some(ConnectReason::Rekey);
         let fallback = self.racing_conn(ctx.carriers);
-        let kept = match path {
+        let kept_conn = match path {
             Path::Tcp(conn) => Some(conn),
             _ => fallback.map(|(conn, _)| conn),
         };
-        self.cancel_attempts_but(now.tick, ctx, kept, out);
-        kept.into_iter().for_each(|conn| ctx.pace.dials.end(conn));
+        self.cancel_attempts_but(now.tick, ctx, kept_conn, out);
+        kept_conn.into_iter().for_each(|conn| ctx.pace.dials.end(conn));
         self.connector.handle_success();
         self.connector.loss_backoff.record_handshake(now.tick);
         self.pin(relay, ctx, out);
         let before = self.peer.as_ref().and_then(Peer::path);
         let continued = self.peer.as_mut().filter(|peer| welcome.continued && peer.id() == welcome.session);
         // A rekey began on the path of that moment. The session may have returned to UDP since.
-        let stays = rekey && before.is_some_and(|before| continued.is_some() || before == path);
+        let keeps_path = rekey && before.is_some_and(|before| continued.is_some() || before == path);
         if let Some(peer) = continued {
             peer.renew(now.tick, keys);
-            if !stays {
+            if !keeps_path {
                 peer.select(now.tick, path);
                 if let Some(Path::Tcp(conn)) = before.filter(|before| *before != path) {
                     close_conn(ctx, conn, out);
@@ -180,7 +180,7 @@ impl RelayConnection {
             let rng = ctx.rng.fork();
             let begin =
                 PeerOptions { role: Role::Client, path, keys, id, rtt, lifetime: Lifetime::default(), rng };
-            self.connector.begun = now.tick;
+            self.connector.session_began = now.tick;
             let peer = Peer::new(now.tick, begin);
             let mut peer = if welcome.member { peer.with_full_credit() } else { peer };
             if self.path_manager.woken_at == Some(now.tick) {
@@ -188,7 +188,7 @@ impl RelayConnection {
             }
             self.begin(now.tick, peer, ctx, out);
         }
-        if !stays {
+        if !keeps_path {
             self.handle_handshake_done(now.tick, before, path, fallback, ctx, out);
         }
         self.tell_online(out);

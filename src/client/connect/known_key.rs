@@ -10,17 +10,17 @@ impl RelayConnection {
     /// expected fingerprint.
     pub(super) fn key_contradiction(&self) -> Option<ConnectFailure> {
         let pinned = self.config.key.filter(|_| self.connector.unproven_key.is_none())?;
-        let wanted = self.config.fingerprint.filter(|wanted| !wanted.is_of(&pinned))?;
-        Some(ConnectFailure::BookUnlikePin { wanted, pinned })
+        let expected = self.config.fingerprint.filter(|expected| !expected.is_of(&pinned))?;
+        Some(ConnectFailure::BookUnlikePin { wanted: expected, pinned })
     }
 
     /// Whether a previously unknown key matches the expected fingerprint. Reports a mismatch.
     pub(super) fn is_expected(&mut self, offered: &PublicKey, out: &mut Out) -> bool {
-        let unlike = self.config.fingerprint.filter(|wanted| !wanted.is_of(offered));
-        if let Some(wanted) = unlike {
-            self.tell_unreached(ConnectFailure::KeyUnlikeBook { wanted, offered: *offered }, out);
+        let mismatch = self.config.fingerprint.filter(|expected| !expected.is_of(offered));
+        if let Some(expected) = mismatch {
+            self.report_unreached(ConnectFailure::KeyUnlikeBook { wanted: expected, offered: *offered }, out);
         }
-        unlike.is_none()
+        mismatch.is_none()
     }
 
     /// Handles a new key or fingerprint from the address book. The user has decided, so the relay

@@ -45,9 +45,9 @@ impl RelayConnection {
         self.connector.dial_request.is_none()
     }
 
-    /// Whether a connection waits at this place of the queue. Its round may have ended.
-    pub(in crate::client) fn is_waiting_to_dial(&self, turn: DialRequest) -> bool {
-        self.connector.dial_request == Some(turn)
+    /// Whether a connection waits with this request. Its round may have ended.
+    pub(in crate::client) fn is_waiting_to_dial(&self, request: DialRequest) -> bool {
+        self.connector.dial_request == Some(request)
     }
 
     /// Opens the connection whose turn has come.
@@ -75,8 +75,8 @@ impl RelayConnection {
     ) {
         ctx.pace.dials.end(conn);
         let attempts = &mut self.connector.attempts;
-        if let Some(place) = attempts.iter().position(|attempt| attempt.conn() == Some(conn)) {
-            let attempt = attempts.remove(place);
+        if let Some(index) = attempts.iter().position(|attempt| attempt.conn() == Some(conn)) {
+            let attempt = attempts.remove(index);
             self.free_attempt(now.tick, ctx, &attempt);
             close_conn(ctx, conn, out);
             self.end_failed_round(now.tick, ctx, out);
@@ -89,11 +89,11 @@ impl RelayConnection {
         if !self.is_urgent() {
             return;
         }
-        if let Some(asked) = &mut self.connector.pace_request {
-            ctx.pace.raise(asked, &self.config.addr);
+        if let Some(request) = &mut self.connector.pace_request {
+            ctx.pace.raise(request, &self.config.addr);
         }
-        if let Some(turn) = &mut self.connector.dial_request {
-            ctx.pace.dials.raise(turn, &self.config.addr);
+        if let Some(request) = &mut self.connector.dial_request {
+            ctx.pace.dials.raise(request, &self.config.addr);
         }
         for conn in self.connector.attempts.iter().filter_map(ConnectAttempt::conn) {
             ctx.pace.dials.hold(conn);
@@ -102,11 +102,11 @@ impl RelayConnection {
 
     /// Removes the round and the connection from the queues.
     pub(in crate::client) fn cancel_requests(&mut self, ctx: &mut ClientContext) {
-        if let Some(asked) = self.connector.pace_request.take() {
-            ctx.pace.cancel(asked, &self.config.addr);
+        if let Some(request) = self.connector.pace_request.take() {
+            ctx.pace.cancel(request, &self.config.addr);
         }
-        if let Some(turn) = self.connector.dial_request.take() {
-            ctx.pace.dials.cancel(turn, &self.config.addr);
+        if let Some(request) = self.connector.dial_request.take() {
+            ctx.pace.dials.cancel(request, &self.config.addr);
         }
     }
 

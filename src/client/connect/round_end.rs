@@ -40,24 +40,24 @@ impl RelayConnection {
         if self.connector.reason != Some(ConnectReason::Rekey) {
             self.connector.udp.handle_failed_round();
             self.connector.tcp.handle_failed_round();
-            self.tell_unreached(self.connector.cause_of_silence(ctx.carriers), out);
+            self.report_unreached(self.connector.cause_of_silence(ctx.carriers), out);
         }
         self.connector.back_off(now, &mut ctx.rng);
     }
 
     /// Reports once that the relay is unreachable or lost. A changed key is always reported.
-    pub(super) fn tell_unreached(&mut self, why: ConnectFailure, out: &mut Out) {
+    pub(super) fn report_unreached(&mut self, failure: ConnectFailure, out: &mut Out) {
         let relay = self.config.addr.clone();
-        let loud = why.is_other_key();
+        let is_other_key = failure.is_other_key();
         match self.reported {
-            ReportedState::Online if !loud => out.show(Event::Lost { relay }),
-            ReportedState::None | ReportedState::Online => out.show(Event::Unreached { relay, why }),
-            ReportedState::Offline if loud && !self.connector.reported_key_changed => {
-                out.show(Event::Unreached { relay, why })
+            ReportedState::Online if !is_other_key => out.show(Event::Lost { relay }),
+            ReportedState::None | ReportedState::Online => out.show(Event::Unreached { relay, why: failure }),
+            ReportedState::Offline if is_other_key && !self.connector.reported_key_changed => {
+                out.show(Event::Unreached { relay, why: failure })
             }
             ReportedState::Offline => {}
         }
-        self.connector.reported_key_changed |= loud;
+        self.connector.reported_key_changed |= is_other_key;
         self.reported = ReportedState::Offline;
     }
 }

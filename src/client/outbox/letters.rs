@@ -15,9 +15,9 @@ pub(super) struct OutboxLetter {
     pub(super) number: u64,
     /// The mark under which it was numbered.
     pub(super) mark: Mark,
-    pub(super) made: LetterBody,
-    /// The text, if `made` does not contain it: a later version wrote it, or the disk has damaged
-    /// it.
+    pub(super) encoded: LetterBody,
+    /// The text, if `encoded` does not contain it: a later version wrote it, or the disk has
+    /// damaged it.
     pub(super) text: Option<String>,
     /// It is durable and may be sent.
     pub(super) recorded: bool,
@@ -36,7 +36,7 @@ pub(super) struct OutboxLetter {
 
 impl OutboxLetter {
     pub(super) fn cost(&self) -> usize {
-        self.made.body.len() + LETTER_COST
+        self.encoded.body.len() + LETTER_COST
     }
 }
 
@@ -56,8 +56,8 @@ impl ConversationQueue {
     }
 
     /// Removes the letter at this position, if there is one.
-    pub(super) fn remove(&mut self, place: usize) -> Option<OutboxLetter> {
-        let letter = self.queue.remove(place)?;
+    pub(super) fn remove(&mut self, index: usize) -> Option<OutboxLetter> {
+        let letter = self.queue.remove(index)?;
         self.requests.remove(&(letter.request, letter.number));
         Some(letter)
     }
@@ -65,19 +65,19 @@ impl ConversationQueue {
     /// Removes those letters at these positions for which `holds` returns `true`.
     pub(super) fn take(
         &mut self,
-        places: Range<usize>,
+        range: Range<usize>,
         holds: impl Fn(&OutboxLetter) -> bool,
     ) -> Vec<OutboxLetter> {
-        let start = places.start;
+        let start = range.start;
         // A relay may name letters that it cannot have read. Then nothing moves.
-        if !self.queue.range(places.clone()).any(&holds) {
+        if !self.queue.range(range.clone()).any(&holds) {
             return Vec::new();
         }
-        let (taken, kept): (Vec<_>, Vec<_>) = self.queue.drain(places).partition(holds);
-        if !kept.is_empty() {
+        let (taken, rest): (Vec<_>, Vec<_>) = self.queue.drain(range).partition(holds);
+        if !rest.is_empty() {
             // Inserted one by one, each letter would move all letters before or behind it.
             self.queue.rotate_left(start);
-            kept.into_iter().rev().for_each(|letter| self.queue.push_front(letter));
+            rest.into_iter().rev().for_each(|letter| self.queue.push_front(letter));
             self.queue.rotate_right(start);
         }
         for letter in &taken {
@@ -107,14 +107,14 @@ impl Deref for ConversationQueue {
 impl Index<usize> for ConversationQueue {
     type Output = OutboxLetter;
 
-    fn index(&self, place: usize) -> &OutboxLetter {
-        &self.queue[place]
+    fn index(&self, index: usize) -> &OutboxLetter {
+        &self.queue[index]
     }
 }
 
 impl IndexMut<usize> for ConversationQueue {
-    fn index_mut(&mut self, place: usize) -> &mut OutboxLetter {
-        &mut self.queue[place]
+    fn index_mut(&mut self, index: usize) -> &mut OutboxLetter {
+        &mut self.queue[index]
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
             request,
             number,
             mark: Mark::default(),
-            made: LetterBody::default(),
+            encoded: LetterBody::default(),
             text: None,
             recorded: false,
             sent: false,
@@ -153,15 +153,15 @@ mod tests {
             }
             let a = a.min(tried.len());
             let b = b.min(tried.len());
-            let places = a.min(b)..a.max(b);
-            let is_taken = |number: &usize| places.contains(number) && tried[*number];
-            let taken = letters.take(places.clone(), |letter| letter.sent);
+            let range = a.min(b)..a.max(b);
+            let is_taken = |number: &usize| range.contains(number) && tried[*number];
+            let taken = letters.take(range.clone(), |letter| letter.sent);
             let numbers = |it: &mut dyn Iterator<Item = &OutboxLetter>| -> Vec<usize> {
                 it.map(|letter| letter.number as usize).collect()
             };
             prop_assert_eq!(numbers(&mut taken.iter()), (0..tried.len()).filter(is_taken).collect::<Vec<_>>());
-            let left: Vec<usize> = (0..tried.len()).filter(|number| !is_taken(number)).collect();
-            prop_assert_eq!(numbers(&mut letters.iter()), left);
+            let remaining: Vec<usize> = (0..tried.len()).filter(|number| !is_taken(number)).collect();
+            prop_assert_eq!(numbers(&mut letters.iter()), remaining);
             prop_assert_eq!(letters.requests.len(), letters.len());
         }
 
@@ -170,10 +170,10 @@ mod tests {
             steps in prop::collection::vec((any::<bool>(), 0..6_u64, 0..8_usize), 0..60),
         ) {
             let mut letters = ConversationQueue::default();
-            for (number, (comes, request, place)) in steps.into_iter().enumerate() {
+            for (number, (comes, request, index)) in steps.into_iter().enumerate() {
                 match comes {
                     true => letters.push(letter(request, number as u64)),
-                    false => drop(letters.remove(place)),
+                    false => drop(letters.remove(index)),
                 }
                 for request in 0..6 {
                     let waits = letters.iter().any(|letter| letter.request == request);

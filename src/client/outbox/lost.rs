@@ -26,10 +26,10 @@ impl Conversation {
     /// Puts back accepted letters from `first` through `through`. Returns their number, and those
     /// whose bodies were dropped, which cannot be sent again.
     pub(super) fn put_back_lost(&mut self, first: LetterId, through: u64) -> (usize, Vec<Refusal>) {
-        let places = self.places(first.number, through);
+        let range = self.positions(first.number, through);
         let mut lost = 0;
-        for place in places.clone() {
-            let letter = &mut self.letters[place];
+        for index in range.clone() {
+            let letter = &mut self.letters[index];
             if letter.accepted {
                 letter.accepted = false;
                 letter.until = Wall(0);
@@ -38,8 +38,8 @@ impl Conversation {
                 lost += 1;
             }
         }
-        let gone = self.letters.take(places, |letter| letter.is_lost && letter.made.body.is_empty());
-        let refused = gone.into_iter().map(|letter| Refusal {
+        let lost_bodies = self.letters.take(range, |letter| letter.is_lost && letter.encoded.body.is_empty());
+        let refused = lost_bodies.into_iter().map(|letter| Refusal {
             may_have_arrived: true,
             ..letter.refused(first.outbox, Reason::Damaged)
         });

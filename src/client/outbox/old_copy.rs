@@ -52,8 +52,8 @@ impl Outbox {
 
     /// Handles a durable refusal of a letter of the previous outbox, and returns it.
     pub(super) fn take_ended_before(&mut self, to: &Name, id: LetterId) -> Option<Refusal> {
-        let place = self.ending.iter().position(|(other, refusal)| other == to && refusal.id == id)?;
-        self.ending.remove(place).map(|(_, refusal)| refusal)
+        let index = self.ending.iter().position(|(other, refusal)| other == to && refusal.id == id)?;
+        self.ending.remove(index).map(|(_, refusal)| refusal)
     }
 
     /// Whether a receipt contradicts this outbox. The relay has numbers that were never assigned
@@ -64,8 +64,8 @@ impl Outbox {
             return false;
         };
         let through = receipt.accepted.max(receipt.delivered);
-        let many = conversation.letters.partition_point(|letter| letter.number <= through);
-        let last = many.checked_sub(1).map(|last| &conversation.letters[last]);
+        let count = conversation.letters.partition_point(|letter| letter.number <= through);
+        let last = count.checked_sub(1).map(|last| &conversation.letters[last]);
         conversation.reach.last < through || last.is_some_and(|letter| letter.mark > receipt.mark)
     }
 
@@ -75,7 +75,7 @@ impl Outbox {
         else {
             return false;
         };
-        let places = conversation.places(refused.id.number, refused.through);
-        conversation.letters.range(places).any(|letter| letter.mark > refused.mark)
+        let range = conversation.positions(refused.id.number, refused.through);
+        conversation.letters.range(range).any(|letter| letter.mark > refused.mark)
     }
 }

@@ -11,8 +11,8 @@ impl Conversation {
     /// Takes the held receipts for letters before the first refusal that was not shown yet.
     pub(super) fn take_marks(&mut self) -> Watermarks {
         match self.refusals.iter().map(|refusal| refusal.id.number).min() {
-            Some(first) => self.held.before(first),
-            None => std::mem::take(&mut self.held),
+            Some(first) => self.held_receipts.before(first),
+            None => std::mem::take(&mut self.held_receipts),
         }
     }
 
@@ -24,8 +24,8 @@ impl Conversation {
         tell: &mut impl FnMut(ProgressUpdate),
     ) {
         let through = marks.accepted.max(marks.delivered).max(marks.read);
-        for place in 0..self.letters.len() {
-            let letter = &mut self.letters[place];
+        for index in 0..self.letters.len() {
+            let letter = &mut self.letters[index];
             if letter.number > through {
                 break;
             }
@@ -36,16 +36,16 @@ impl Conversation {
             let request = letter.request;
             let id = LetterId { outbox, number: letter.number };
             if !letter.accepted {
-                self.put_back(place);
-                let letter = &mut self.letters[place];
+                self.put_back(index);
+                let letter = &mut self.letters[index];
                 letter.accepted = true;
                 self.standing_refusal =
-                    self.standing_refusal.filter(|verdict| letter.number < verdict.refused);
+                    self.standing_refusal.filter(|refusal| letter.number < refusal.refused);
                 self.window = WINDOW_LETTERS.min(self.window + 1);
                 self.reach.accepted = self.reach.accepted.max(letter.number);
                 tell(ProgressUpdate { request, id, progress: Progress::Accepted, taken: marks.taken });
             }
-            let letter = &mut self.letters[place];
+            let letter = &mut self.letters[index];
             if marks.until.0 > 0 && letter.number > marks.delivered && letter.until.0 == 0 {
                 letter.until = marks.until;
                 tell(ProgressUpdate {
@@ -70,9 +70,9 @@ impl Conversation {
         let mut letters = 0;
         let mut bytes = 0;
         while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
-            let OutboxLetter { request, number, made, .. } = self.remove(0);
+            let OutboxLetter { request, number, encoded, .. } = self.remove(0);
             letters += 1;
-            bytes += made.body.len();
+            bytes += encoded.body.len();
             self.reach.taken = number;
             self.reach.delivered = number;
             if self.unread.len() == UNREAD_MAX {
@@ -111,6 +111,6 @@ impl Conversation {
     /// Drops the bodies of accepted letters. Returns the bytes freed.
     pub(super) fn drop_accepted_bodies(&mut self) -> usize {
         let accepted = self.letters.iter_mut().filter(|letter| letter.accepted);
-        accepted.map(|letter| std::mem::take(&mut letter.made.body).len()).sum()
+        accepted.map(|letter| std::mem::take(&mut letter.encoded.body).len()).sum()
     }
 }

@@ -10,7 +10,7 @@
 //! without being sent. Letter 501, written later, is sent.
 //!
 //! Letters that an earlier session may have brought to the relay are sent in any case: only the
-//! relay knows what became of them.
+//! relay knows their outcome.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -108,7 +108,7 @@ impl Outbox {
         let Some(conversation) = self.conversations.get_mut(to) else { return };
         for refusal in letters {
             self.letters -= 1;
-            self.bytes -= refusal.made.body.len();
+            self.bytes -= refusal.encoded.body.len();
             record(to, refusal.id.number, refusal.reason, refusal.may_have_arrived);
             conversation.refusals.push_back(refusal);
         }
@@ -122,8 +122,8 @@ impl Outbox {
         let number = id.number;
         let conversation = self.conversations.get_mut(to)?;
         conversation.refused = self.marks.record_refusal();
-        let place = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
-        let refusal = conversation.refusals.remove(place)?;
+        let index = conversation.refusals.iter().position(|refusal| refusal.id.number == number)?;
+        let refusal = conversation.refusals.remove(index)?;
         if refusal.is_owed {
             self.queue_received_refusal(to.clone(), refusal.id);
         }
@@ -152,7 +152,7 @@ impl Outbox {
 
 impl Conversation {
     /// Returns the positions of letters `first` through `through`, at most [`REFUSED_THERE_MAX`].
-    pub(super) fn places(&self, first: u64, through: u64) -> Range<usize> {
+    pub(super) fn positions(&self, first: u64, through: u64) -> Range<usize> {
         let from = self.letters.partition_point(|letter| letter.number < first);
         let to = self.letters.partition_point(|letter| letter.number <= through);
         from..to.min(from + REFUSED_THERE_MAX)
@@ -161,15 +161,15 @@ impl Conversation {
     /// Puts back letters refused as `behind`; they are sent again. The relay accepts letters of
     /// this conversation again, so an earlier refusal of all of it is out of date.
     fn put_back_all(&mut self, first: u64, through: u64) {
-        self.places(first, through).for_each(|place| self.put_back(place));
+        self.positions(first, through).for_each(|index| self.put_back(index));
         self.standing_refusal =
-            self.standing_refusal.filter(|verdict| !verdict.reason.is_about_conversation());
+            self.standing_refusal.filter(|refusal| !refusal.reason.is_about_conversation());
     }
 
     /// Removes the letters of this refusal that the relay can have read.
     fn take_refused(&mut self, refused: &ReceivedRefusal<'_>) -> Vec<Refusal> {
         let ReceivedRefusal { id, through, reason, .. } = *refused;
-        let taken = self.letters.take(self.places(id.number, through), OutboxLetter::was_tried);
+        let taken = self.letters.take(self.positions(id.number, through), OutboxLetter::was_tried);
         let sent: Vec<&OutboxLetter> = taken.iter().filter(|letter| letter.sent).collect();
         if !sent.is_empty() {
             self.sent_letters -= sent.len();
@@ -177,7 +177,7 @@ impl Conversation {
             self.narrow(reason, through);
         }
         let ended = |letter: OutboxLetter| {
-            let accepted = letter.accepted || letter.number <= self.held.accepted;
+            let accepted = letter.accepted || letter.number <= self.held_receipts.accepted;
             let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);
             // The relay waits for the acknowledgement of an accepted letter's refusal. A letter not
             // known to be accepted may be accepted nevertheless. But if the relay refuses the whole
@@ -195,8 +195,8 @@ impl Conversation {
     fn narrow(&mut self, reason: Reason, refused: u64) {
         let is_of_next = reason.is_about_conversation();
         self.window = if is_of_next { 1 } else { (self.window / 2).max(1) };
-        let verdict = StandingRefusal { refused, written: self.reach.last, reason };
-        self.standing_refusal = is_of_next.then_some(verdict);
+        let standing_refusal = StandingRefusal { refused, written: self.reach.last, reason };
+        self.standing_refusal = is_of_next.then_some(standing_refusal);
     }
 
     /// Removes letters that the verdict concerns and that were not sent, at most
@@ -210,14 +210,14 @@ impl Conversation {
         if self.refusals.len() > REFUSED_HERE_MAX / 2 {
             return Vec::new();
         }
-        let most = REFUSED_HERE_MAX - self.refusals.len();
+        let count_max = REFUSED_HERE_MAX - self.refusals.len();
         let from = self.letters.partition_point(|letter| letter.number <= refused);
         let ends =
             |letter: &&OutboxLetter| letter.recorded && !letter.was_tried() && letter.number <= written;
-        let count = self.letters.range(from..).take(most).take_while(ends).count();
+        let count = self.letters.range(from..).take(count_max).take_while(ends).count();
         let taken = self.letters.take(from..from + count, |_| true);
         let next_is_sent = self.letters.get(from).is_some_and(|letter| letter.sent);
-        if count < most && !next_is_sent {
+        if count < count_max && !next_is_sent {
             self.standing_refusal = None;
         }
         taken.into_iter().map(|letter| letter.refused(outbox, reason)).collect()
@@ -240,7 +240,7 @@ impl OutboxLetter {
     /// The relay knows the state of a letter that it `accepted`, with two exceptions. An earlier
     /// process of the relay may have delivered a letter that a lost session had sent, and ended
     /// before it could answer. The same holds for expired and damaged letters of an earlier run.
-    /// A relay that has lost a letter does not know what became of it.
+    /// A relay that has lost a letter does not know its outcome.
     const fn is_in_doubt(&self, reason: Reason, accepted: bool) -> bool {
         let is_late = matches!(reason, Reason::Expired | Reason::Damaged);
         let may_be_unknown = !accepted || is_late || self.lost_unanswered;
@@ -249,8 +249,8 @@ impl OutboxLetter {
 
     pub(super) fn refused(self, outbox: OutboxId, reason: Reason) -> Refusal {
         let id = LetterId { outbox, number: self.number };
-        let OutboxLetter { request, made, text, .. } = self;
+        let OutboxLetter { request, encoded, text, .. } = self;
         let nearest = Vec::new();
-        Refusal { request, id, reason, may_have_arrived: false, nearest, made, text, is_owed: false }
+        Refusal { request, id, reason, may_have_arrived: false, nearest, encoded, text, is_owed: false }
     }
 }

@@ -22,12 +22,12 @@ fn outbox(letters: u64) -> Outbox {
     outbox
 }
 
-fn made(body: Vec<u8>) -> LetterBody {
+fn encoded(body: Vec<u8>) -> LetterBody {
     LetterBody { kind: 1, body: body.into() }
 }
 
 fn push(outbox: &mut Outbox, request: u64, body: Vec<u8>) -> u64 {
-    let number = outbox.push(request, jack(), made(body));
+    let number = outbox.push(request, jack(), encoded(body));
     outbox.mark_durable(&jack(), id(number));
     number
 }
@@ -59,15 +59,15 @@ fn receipt(accepted: u64, delivered: u64, read: u64, until: u64) -> Receipt<'sta
 }
 
 /// Applies a receipt. Returns the reported requests and states.
-fn told(outbox: &mut Outbox, receipt: Receipt<'_>) -> Vec<(u64, Progress)> {
-    let mut told = Vec::new();
-    outbox.handle_receipt(&receipt, |update| told.push((update.request, update.progress)));
-    told
+fn apply(outbox: &mut Outbox, receipt: Receipt<'_>) -> Vec<(u64, Progress)> {
+    let mut updates = Vec::new();
+    outbox.handle_receipt(&receipt, |update| updates.push((update.request, update.progress)));
+    updates
 }
 
 fn delivered(outbox: &mut Outbox, through: u64) -> Vec<u64> {
-    let told = told(outbox, receipt(0, through, 0, 0));
-    told.into_iter().filter(|t| t.1 == Progress::Delivered).map(|t| t.0).collect()
+    let updates = apply(outbox, receipt(0, through, 0, 0));
+    updates.into_iter().filter(|t| t.1 == Progress::Delivered).map(|t| t.0).collect()
 }
 
 fn refuse(outbox: &mut Outbox, number: u64, reason: Reason) -> bool {
@@ -86,16 +86,16 @@ fn refuse_all(outbox: &mut Outbox, first: u64, through: u64, reason: Reason) -> 
 
 /// Makes all pending refusals durable. Returns numbers, reasons, and whether they may have arrived.
 fn record_all(outbox: &mut Outbox) -> Vec<(u64, Reason, bool)> {
-    let mut told = Vec::new();
+    let mut updates = Vec::new();
     loop {
         let pending: Vec<u64> = outbox.conversations["JACK"].refusals.iter().map(|r| r.id.number).collect();
         if pending.is_empty() {
-            return told;
+            return updates;
         }
-        assert!(pending.len() <= 256 || told.is_empty(), "a bounded number at once");
+        assert!(pending.len() <= 256 || updates.is_empty(), "a bounded number at once");
         for number in pending {
             let refusal = outbox.take_recorded_refusal(&jack(), id(number)).unwrap();
-            told.push((number, refusal.reason, refusal.may_have_arrived));
+            updates.push((number, refusal.reason, refusal.may_have_arrived));
             outbox.refuse_written(&jack(), |_, _, _, _| ());
         }
     }
@@ -129,7 +129,7 @@ fn letters_are_sent_once_in_order_and_end_when_delivered() {
 fn letter_not_durable_holds_back_itself_and_later_ones() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     for request in 1..=3 {
-        outbox.push(request, jack(), made(vec![]));
+        outbox.push(request, jack(), encoded(vec![]));
     }
     assert_eq!(offered(&mut outbox), []);
     outbox.mark_durable(&jack(), id(1));
@@ -144,24 +144,24 @@ fn each_state_is_reported_once() {
     let mut outbox = outbox(2);
     offered(&mut outbox);
     let waiting = Progress::Waiting { until: Wall(9) };
-    assert_eq!(told(&mut outbox, receipt(1, 0, 0, 9)), [(101, Progress::Accepted), (101, waiting)]);
-    assert_eq!(told(&mut outbox, receipt(1, 0, 0, 9)), []);
+    assert_eq!(apply(&mut outbox, receipt(1, 0, 0, 9)), [(101, Progress::Accepted), (101, waiting)]);
+    assert_eq!(apply(&mut outbox, receipt(1, 0, 0, 9)), []);
     assert_eq!(
-        told(&mut outbox, receipt(2, 1, 0, 9)),
+        apply(&mut outbox, receipt(2, 1, 0, 9)),
         [(102, Progress::Accepted), (102, waiting), (101, Progress::Delivered)]
     );
-    assert_eq!(told(&mut outbox, receipt(2, 2, 1, 0)), [(102, Progress::Delivered), (101, Progress::Read)]);
-    assert_eq!(told(&mut outbox, receipt(2, 2, 2, 0)), [(102, Progress::Read)]);
-    assert_eq!(told(&mut outbox, receipt(2, 2, 2, 0)), []);
+    assert_eq!(apply(&mut outbox, receipt(2, 2, 1, 0)), [(102, Progress::Delivered), (101, Progress::Read)]);
+    assert_eq!(apply(&mut outbox, receipt(2, 2, 2, 0)), [(102, Progress::Read)]);
+    assert_eq!(apply(&mut outbox, receipt(2, 2, 2, 0)), []);
 }
 
 #[test]
 fn read_watermark_counts_for_delivered_letters_only() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
-    assert_eq!(told(&mut outbox, receipt(0, 0, 9, 0)), [], "nothing was delivered");
+    assert_eq!(apply(&mut outbox, receipt(0, 0, 9, 0)), [], "nothing was delivered");
     let all = [Progress::Accepted, Progress::Delivered, Progress::Read].map(|progress| (101, progress));
-    assert_eq!(told(&mut outbox, receipt(1, 1, 9, 0)), all);
+    assert_eq!(apply(&mut outbox, receipt(1, 1, 9, 0)), all);
     let reach = outbox.conversations["JACK"].reach;
     assert_eq!(reach, Reach { last: 1, taken: 1, accepted: 1, delivered: 1, read: 1, until: Wall(0) });
 }
@@ -176,7 +176,7 @@ fn durable_refusal_resends_letters_behind_with_new_prev() {
     let refusal = outbox.take_recorded_refusal(&jack(), id(2)).unwrap();
     assert_eq!(refusal.request, 102);
     assert!(!refusal.may_have_arrived);
-    assert_eq!(*refusal.made.body, [2]);
+    assert_eq!(*refusal.encoded.body, [2]);
     assert_eq!(offered(&mut outbox), [(3, 1)]);
     assert!(!refuse(&mut outbox, 4, Reason::Behind));
     assert_eq!(offered(&mut outbox), [(4, 3)]);
@@ -218,12 +218,12 @@ fn expired_accepted_letter_is_not_used_as_prev() {
     let mut outbox = outbox(2);
     offered(&mut outbox);
     assert_eq!(delivered(&mut outbox, 1), [101]);
-    told(&mut outbox, receipt(2, 1, 0, 9));
+    apply(&mut outbox, receipt(2, 1, 0, 9));
     assert!(refuse(&mut outbox, 2, Reason::Expired));
     let refusal = outbox.take_recorded_refusal(&jack(), id(2)).unwrap();
     assert_eq!(refusal.reason, Reason::Expired);
     assert!(!refusal.may_have_arrived);
-    assert_eq!(*refusal.made.body, [2]);
+    assert_eq!(*refusal.encoded.body, [2]);
     push(&mut outbox, 9, vec![]);
     assert_eq!(offered(&mut outbox), [(3, 1)]);
 }
@@ -232,7 +232,7 @@ fn expired_accepted_letter_is_not_used_as_prev() {
 fn lost_session_resends_unaccepted_and_makes_refusal_uncertain() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
-    told(&mut outbox, receipt(1, 0, 0, 9));
+    apply(&mut outbox, receipt(1, 0, 0, 9));
     outbox.handle_session_lost();
     assert_eq!(offered(&mut outbox), [(2, 1), (3, 2)]);
     assert!(refuse(&mut outbox, 2, Reason::Expired));
@@ -252,7 +252,7 @@ fn restored_outbox_continues_its_numbers() {
             text: format!("letter {number}"),
             written: Wall(number),
             mark: Mark(1),
-            made: LetterBody::from_text("letter", Wall(number)),
+            encoded: LetterBody::from_text("letter", Wall(number)),
         };
         outbox.restore_letter(&jack(), number, &persisted);
     }
@@ -264,10 +264,10 @@ fn restored_outbox_continues_its_numbers() {
     assert!(outbox.has_request(&jack(), 8) && !outbox.has_request(&jack(), 9));
     assert_eq!(push(&mut outbox, 100, vec![]), 10, "9 was given out and refused");
     assert_eq!(offered(&mut outbox), [(8, 7), (10, 8)], "7 was accepted");
-    let told = told(&mut outbox, receipt(8, 7, 0, 0));
-    assert_eq!(told, [(8, Progress::Accepted), (7, Progress::Delivered)]);
+    let updates = apply(&mut outbox, receipt(8, 7, 0, 0));
+    assert_eq!(updates, [(8, Progress::Accepted), (7, Progress::Delivered)]);
     let zoe: Name = "Zoë".parse().unwrap();
-    assert_eq!(outbox.push(1, zoe, made(vec![])), 41, "above every number that may have been used");
+    assert_eq!(outbox.push(1, zoe, encoded(vec![])), 41, "above every number that may have been used");
 }
 
 #[test]
@@ -326,9 +326,9 @@ fn refusal_under_lower_mark_reveals_old_copy() {
 fn replaced_outbox_returns_every_letter_once() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
-    told(&mut outbox, receipt(1, 0, 0, 9));
+    apply(&mut outbox, receipt(1, 0, 0, 9));
     refuse(&mut outbox, 2, Reason::TooLong);
-    assert_eq!(outbox.push(9, jack(), made(vec![9])), 4);
+    assert_eq!(outbox.push(9, jack(), encoded(vec![9])), 4);
     outbox.give_up(OutboxId(8), OutboxId(8));
     assert!(!outbox.is_empty() && outbox.is_switching());
     outbox.remove_failed(&jack(), id(4));
@@ -336,12 +336,12 @@ fn replaced_outbox_returns_every_letter_once() {
         outbox.take_recorded_refusal(&jack(), id(2)).map(|refusal| refusal.reason),
         Some(Reason::TooLong)
     );
-    let given_back = outbox.take_returned();
-    let told = given_back.iter().map(|(_, r)| (r.id, r.reason, r.may_have_arrived, &*r.made.body));
+    let refusals = outbox.take_returned();
+    let returned = refusals.iter().map(|(_, r)| (r.id, r.reason, r.may_have_arrived, &*r.encoded.body));
     let old_copy = |number: u64| (id(number), Reason::OldCopy, true);
-    assert_eq!(told.map(|t| (t.0, t.1, t.2)).collect::<Vec<_>>(), [old_copy(1), old_copy(3)]);
+    assert_eq!(returned.map(|t| (t.0, t.1, t.2)).collect::<Vec<_>>(), [old_copy(1), old_copy(3)]);
     assert!(outbox.is_empty() && !outbox.is_switching());
-    let number = outbox.push(10, jack(), made(vec![]));
+    let number = outbox.push(10, jack(), encoded(vec![]));
     assert_eq!(LetterId { outbox: outbox.id(), number }, LetterId { outbox: OutboxId(8), number: 1 });
 }
 // faults.md: R56
@@ -350,8 +350,8 @@ fn impossible_numbers_in_receipt_are_ignored() {
     let mut outbox = outbox(1);
     offered(&mut outbox);
     for absurd in [1 << 63, u64::MAX] {
-        assert_eq!(told(&mut outbox, receipt(absurd, 0, 0, 0)), []);
-        assert_eq!(told(&mut outbox, receipt(0, absurd, 0, 0)), []);
+        assert_eq!(apply(&mut outbox, receipt(absurd, 0, 0, 0)), []);
+        assert_eq!(apply(&mut outbox, receipt(0, absurd, 0, 0)), []);
     }
     assert_eq!(push(&mut outbox, 102, vec![2]), 2, "more letters fit in");
     assert_eq!(delivered(&mut outbox, 1), [101]);
@@ -366,7 +366,7 @@ fn window_bounds_letters_on_their_way_but_not_in_mailbox() {
     assert_eq!(offered(&mut outbox), [(1, 0)]);
     delivered(&mut outbox, 1);
     assert_eq!(offered(&mut outbox), [(2, 1)]);
-    told(&mut outbox, receipt(2, 1, 0, 9));
+    apply(&mut outbox, receipt(2, 1, 0, 9));
     assert_eq!(offered(&mut outbox), [(3, 2)]);
     assert_eq!(offered(&mut established(WINDOW_LETTERS as u64 + 5)).len(), WINDOW_LETTERS);
     let mut longer = established(0);
@@ -380,10 +380,10 @@ fn window_bounds_letters_on_their_way_but_not_in_mailbox() {
 fn receipts_behind_refusal_are_reported_after_it() {
     let mut outbox = outbox(4);
     offered(&mut outbox);
-    told(&mut outbox, receipt(4, 0, 0, 0));
+    apply(&mut outbox, receipt(4, 0, 0, 0));
     assert!(refuse(&mut outbox, 2, Reason::Expired));
-    assert_eq!(told(&mut outbox, receipt(4, 3, 3, 0)), [(101, Progress::Delivered), (101, Progress::Read),]);
-    assert_eq!(told(&mut outbox, receipt(4, 4, 3, 0)), []);
+    assert_eq!(apply(&mut outbox, receipt(4, 3, 3, 0)), [(101, Progress::Delivered), (101, Progress::Read),]);
+    assert_eq!(apply(&mut outbox, receipt(4, 4, 3, 0)), []);
     assert!(outbox.take_recorded_refusal(&jack(), id(2)).is_some());
     let mut resumed = Vec::new();
     let reach = outbox.resume(&jack(), |update| resumed.push((update.request, update.progress)));
@@ -398,10 +398,10 @@ fn receipts_behind_refusal_are_reported_after_it() {
 fn first_of_two_refusals_holds_back_receipts_behind_it() {
     let mut outbox = outbox(3);
     offered(&mut outbox);
-    told(&mut outbox, receipt(3, 0, 0, 0));
+    apply(&mut outbox, receipt(3, 0, 0, 0));
     outbox.handle_session_lost();
     assert!(refuse(&mut outbox, 2, Reason::Expired) && refuse(&mut outbox, 1, Reason::Expired));
-    assert_eq!(told(&mut outbox, receipt(3, 3, 0, 0)), []);
+    assert_eq!(apply(&mut outbox, receipt(3, 3, 0, 0)), []);
     assert!(outbox.take_recorded_refusal(&jack(), id(2)).is_some());
     assert_eq!(outbox.resume(&jack(), |update| panic!("{update:?} is reported before the first")), None);
     assert!(outbox.take_recorded_refusal(&jack(), id(1)).is_some());
@@ -532,7 +532,7 @@ fn busy_conversation_leaves_space_for_others() {
     }
     for to in ["TOM", "ANN", "ZOË"] {
         let to: Name = to.parse().unwrap();
-        let number = outbox.push(1, to.clone(), made(vec![1]));
+        let number = outbox.push(1, to.clone(), encoded(vec![1]));
         outbox.mark_durable(&to, id(number));
     }
     let mut sent = Vec::new();
@@ -548,7 +548,7 @@ fn busy_conversation_leaves_space_for_others() {
     };
     offer(&mut outbox, &mut sent, 20);
     assert!(["ANN", "TOM", "ZOË"].iter().all(|name| sent.iter().any(|to| to == name)), "{sent:?}");
-    let number = outbox.push(2, tom.clone(), made(vec![1]));
+    let number = outbox.push(2, tom.clone(), encoded(vec![1]));
     outbox.mark_durable(&tom, id(number));
     sent.clear();
     offer(&mut outbox, &mut sent, 20);
@@ -579,7 +579,7 @@ fn request_is_pending_until_its_letter_ends() {
     assert!(refuse(&mut outbox, 2, Reason::TooLong));
     assert_eq!(waiting(&outbox), [101, 103]);
     outbox.take_recorded_refusal(&jack(), id(2));
-    told(&mut outbox, receipt(1, 0, 0, 0));
+    apply(&mut outbox, receipt(1, 0, 0, 0));
     assert_eq!(waiting(&outbox), [101, 103], "accepted is not the end");
     assert_eq!(delivered(&mut outbox, 1), [101]);
     assert_eq!(waiting(&outbox), [103]);
@@ -590,7 +590,7 @@ fn outbox_is_bounded() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
     assert!(outbox.has_room(OUTBOX_BYTES_MAX) && !outbox.has_room(OUTBOX_BYTES_MAX + 1));
     for n in 0..OUTBOX_LETTERS_MAX as u64 {
-        outbox.push(n, jack(), made(vec![]));
+        outbox.push(n, jack(), encoded(vec![]));
     }
     assert!(!outbox.has_room(0));
     outbox.remove_failed(&jack(), id(OUTBOX_LETTERS_MAX as u64));

@@ -20,14 +20,14 @@ impl Watermarks {
         self.delivered = self.delivered.max(other.delivered);
         self.read = self.read.max(other.read);
         self.until = other.until;
-        let known = [self.taken, other.taken].into_iter().filter(|at| at.0 > 0).min();
-        self.taken = known.unwrap_or_default();
+        let earliest = [self.taken, other.taken].into_iter().filter(|at| at.0 > 0).min();
+        self.taken = earliest.unwrap_or_default();
     }
 
     /// Returns the part about letters before `number`.
     pub(super) fn before(self, number: u64) -> Watermarks {
-        let most = number.saturating_sub(1);
-        let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(most));
+        let last = number.saturating_sub(1);
+        let [accepted, delivered, read] = [self.accepted, self.delivered, self.read].map(|n| n.min(last));
         Watermarks { accepted, delivered, read, ..self }
     }
 }

@@ -70,13 +70,13 @@ impl RelayConnection {
         now: Now,
         ctx: &mut ClientContext,
         path: Path,
-        why: PathError,
+        error: PathError,
         out: &mut Out,
     ) {
         if self.peer.as_ref().and_then(Peer::path) == Some(path) && ctx.carriers == Carriers::Auto {
             self.open_fallback(now.tick, ctx, out);
         }
-        if self.connector.handle_udp_refused(now.tick, path, why, ctx.carriers) {
+        if self.connector.handle_udp_refused(now.tick, path, error, ctx.carriers) {
             self.drive(now, ctx, out);
         }
     }
@@ -95,9 +95,9 @@ impl RelayConnection {
     /// Stores the last UDP result for later runs, if it is new.
     pub(super) fn record_udp_outcome(&mut self, now: Wall, ctx: &mut ClientContext, out: &mut Out) {
         let Some(proved) = self.path_manager.outcome.take() else { return };
-        let known = self.path_manager.failed_on_disk;
+        let stored = self.path_manager.failed_on_disk;
         let failed = (!proved).then_some(now);
-        let is_news = match known {
+        let is_news = match stored {
             None => failed.is_some(),
             Some(at) => proved || age(now, at) >= FAILED_AGAIN,
         };

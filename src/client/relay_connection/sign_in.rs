@@ -72,13 +72,13 @@ impl RelayConnection {
         self.prepare_sign_in(now, ctx, out);
         let (Some(peer), Some(name)) = (&mut self.peer, &ctx.name) else { return };
         let outbox = self.mail.outbox.id();
-        let Some((said, earlier)) = self.mail.outbox.marks.take() else { return };
+        let Some((mark_token, earlier)) = self.mail.outbox.marks.take() else { return };
         let earlier = EarlierMarks::new(&earlier);
         let block_list = ctx.block_lists.as_ref().and_then(|block_lists| block_lists.of(&self.config.addr));
         let name = name.as_str();
         let invite = &*ctx.invitation;
         let block_list_follows = block_list.is_some();
-        let outbox = Some(OutboxMark { outbox, mark_token: said, earlier });
+        let outbox = Some(OutboxMark { outbox, mark_token, earlier });
         self.outgoing.clear();
         let features = Features::OURS;
         ToRelay::SignIn { name, invite, block_list_follows, outbox, features }.encode(&mut self.outgoing);
@@ -199,8 +199,8 @@ impl RelayConnection {
         self.lose(now, ctx, out);
         if !std::mem::replace(&mut self.reported_not_written, true) {
             self.reported = ReportedState::Offline;
-            let why = ConnectFailure::NameNotWritten;
-            out.show(Event::Unreached { relay: self.config.addr.clone(), why });
+            let failure = ConnectFailure::NameNotWritten;
+            out.show(Event::Unreached { relay: self.config.addr.clone(), why: failure });
         }
     }
 }

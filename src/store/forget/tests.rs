@@ -36,11 +36,11 @@ fn written(to: &str, number: u64, len: usize) -> Record {
     let request = number + 1_000_000 * to.bytes().map(u64::from).sum::<u64>();
     let text = text(to, "sent", number, len);
     let written = Wall(number * 1_000);
-    let made = LetterBody::from_text(&text, written);
+    let encoded = LetterBody::from_text(&text, written);
     let outbox = OWN;
     let mark = Mark(1);
     let to = name(to);
-    Record::Written { relay, to, outbox, number, mark, request, text, written, made }
+    Record::Written { relay, to, outbox, number, mark, request, text, written, encoded }
 }
 
 fn received(from: &str, number: u64, len: usize) -> Record {
@@ -238,9 +238,9 @@ fn erased_letters_no_longer_count_as_stored() {
     let before = held(data.path());
     drop(store);
     let (_store, state) = open(data.path());
-    assert_eq!(state.persisted.held, before);
+    assert_eq!(state.persisted.holdings, before);
     let sender = state.persisted.senders[&(relay(), name("MARY"), OutboxId(9))];
-    assert_eq!(sender, PersistedSender { held: of(data.path(), "MARY"), ..sender });
+    assert_eq!(sender, PersistedSender { stored_bytes: of(data.path(), "MARY"), ..sender });
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn letters_with_damaged_stored_body_are_refused() {
 fn stored_body_is_unchanged_until_letter_is_finished() {
     let data = folder(outgoing);
     let (mut store, state) = open(data.path()).unwrap();
-    let bodies = state.persisted.letters.values().map(|letter| String::from_utf8_lossy(&letter.made.body));
+    let bodies = state.persisted.letters.values().map(|letter| String::from_utf8_lossy(&letter.encoded.body));
     let sent = |text: &str| format!("as it was first sent: {text}");
     assert_eq!(Vec::from_iter(bodies), [sent("another"), sent(TEXT), sent("another")]);
     let reach = Reach { last: 3, taken: 1, accepted: 2, delivered: 1, ..Reach::default() };

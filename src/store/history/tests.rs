@@ -34,20 +34,20 @@ pub(super) fn database(data: &Path) -> PathBuf {
 }
 
 /// Returns a body that no current encoder would create from a text.
-fn made(text: &str) -> LetterBody {
+fn encoded(text: &str) -> LetterBody {
     LetterBody { kind: 1, body: format!("as it was first sent: {text}").into_bytes().into() }
 }
 
 pub(super) fn written(to: &str, number: u64, text: &str) -> Record {
     let request = number + 1_000 * to.len() as u64;
-    let made = made(text);
+    let encoded = encoded(text);
     let text = text.to_owned();
     let mark = Mark(1);
     let written = Wall(number);
     let outbox = OWN;
     let relay = relay();
     let to = name(to);
-    Record::Written { relay, to, outbox, number, mark, request, text, written, made }
+    Record::Written { relay, to, outbox, number, mark, request, text, written, encoded }
 }
 
 pub(super) fn received(from: &str, number: u64, after: u64) -> Record {
@@ -134,7 +134,7 @@ fn letters_and_outbox_persist_and_numbering_continues() {
         text: "在吗".to_owned(),
         written: Wall(2),
         mark: Mark(1),
-        made: made("在吗"),
+        encoded: encoded("在吗"),
     };
     assert_eq!(again.persisted.letters, [((key.0, key.1, 2), left)].into());
     let senders = Vec::from_iter(again.persisted.senders.into_values());
@@ -143,8 +143,8 @@ fn letters_and_outbox_persist_and_numbering_continues() {
         [PersistedSender {
             last: 3,
             read: 3,
-            heard: 3,
-            held: 11 + letter_cost(0),
+            last_received: 3,
+            stored_bytes: 11 + letter_cost(0),
             mark: Mark(1),
             closed: None
         }]
@@ -191,7 +191,7 @@ fn letter_and_request_are_stored_once() {
         request: 4_001,
         text: "again".to_owned(),
         written: Wall(1),
-        made: made("again"),
+        encoded: encoded("again"),
     };
     assert_eq!(commit(&mut store, &[written("JACK", 1, "once"), again, written("JACK", 3, "other")]), [1]);
     assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
@@ -215,7 +215,7 @@ fn refused_letters_leave_bounded_rows() {
     assert_eq!(loaded, persisted);
     assert_eq!(loaded.senders.len(), crate::client::OUTBOXES_OF_ONE_MAX);
     assert_eq!(loaded.declined.len(), crate::client::DECLINED_PERSISTED_MAX);
-    assert_eq!(loaded.held[&relay()][&name("JACK")], letter_cost("JACK 1".len()));
+    assert_eq!(loaded.holdings[&relay()][&name("JACK")], letter_cost("JACK 1".len()));
 }
 
 #[test]

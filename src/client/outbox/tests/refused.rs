@@ -8,7 +8,7 @@ fn expired_letter_tried_before_acceptance_may_have_arrived() {
     offered(&mut outbox);
     outbox.handle_session_lost();
     assert_eq!(offered(&mut outbox), [(1, 0)]);
-    told(&mut outbox, receipt(1, 0, 0, 9));
+    apply(&mut outbox, receipt(1, 0, 0, 9));
     assert!(refuse(&mut outbox, 1, Reason::Expired));
     assert!(outbox.take_recorded_refusal(&jack(), id(1)).unwrap().may_have_arrived);
 }
@@ -23,14 +23,14 @@ fn refusals_of_earlier_run_are_shown_in_order() {
             text: number.to_string(),
             written: Wall(0),
             mark: Mark(1),
-            made: LetterBody::default(),
+            encoded: LetterBody::default(),
         };
         let refusal = PersistedRefusal { letter, reason: Reason::Blocked, may_have_arrived: false };
         outbox.restore_refusal(jack(), id(number), refusal);
     }
-    let told: Vec<u64> =
+    let numbers: Vec<u64> =
         std::iter::from_fn(|| outbox.next_old_refusal()).map(|(_, refusal)| refusal.id.number).collect();
-    assert_eq!(told, [3, 4, 5]);
+    assert_eq!(numbers, [3, 4, 5]);
 }
 
 /// The relay took the letter, was killed, and took it again: it accepts it as new, and the reader
@@ -42,7 +42,7 @@ fn refusal_of_resent_and_accepted_letter_may_have_arrived() {
         offered(&mut outbox);
         outbox.handle_session_lost();
         offered(&mut outbox);
-        told(&mut outbox, receipt(1, 0, 0, 9));
+        apply(&mut outbox, receipt(1, 0, 0, 9));
         assert!(refuse(&mut outbox, 1, reason));
         assert!(outbox.take_recorded_refusal(&jack(), id(1)).unwrap().may_have_arrived, "{reason:?}");
     }
