@@ -81,11 +81,11 @@ impl Relay {
 
     /// Replaces this member's block list, durably.
     pub(super) fn set_blocked(&mut self, member: MemberId, blocked: BTreeSet<Name>, out: &mut Out) {
-        let known = &mut self.member_states[member.0].blocked;
-        if **known == blocked {
+        let current = &mut self.member_states[member.0].blocked;
+        if **current == blocked {
             return;
         }
-        **known = blocked;
+        **current = blocked;
         self.write_blocked(member, out);
     }
 
@@ -149,7 +149,7 @@ impl Relay {
         let Sender::Member(sender) = entry.sender else { return self.drop_echo(&entry, out) };
         let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
         let name = self.members.name(to).clone();
-        let Some(place) = seq else {
+        let Some(seq) = seq else {
             let refusal = RefusedLetter::of(name.as_str(), id, reason);
             let may_have_arrived = entry.was_sent;
             let mark = entry.mark;
@@ -159,7 +159,7 @@ impl Relay {
         let may_have_arrived = self.member_states[to.0].mailbox.may_have_been_sent(&entry);
         let refusal = Refusal { reason, may_have_arrived, mark: entry.mark };
         let by_recipient = false;
-        self.write_rejection(RejectedLetter { seq: place, sender, to, id, refusal, by_recipient }, out);
+        self.write_rejection(RejectedLetter { seq, sender, to, id, refusal, by_recipient }, out);
     }
 
     /// Removes a letter from the disk and records its refusal. A load that waits for an earlier

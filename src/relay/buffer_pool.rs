@@ -77,7 +77,7 @@ mod tests {
     fn small_buffers_are_reused_once_not_shared() {
         let mut pool = BufferPool::default();
         let first = pack(&mut pool, "TOM");
-        let place = first.as_ptr();
+        let address = first.as_ptr();
         let shared = first.clone();
         pool.take_back(first);
         assert!(pool.spare.is_empty(), "the store's thread still reads it");
@@ -86,7 +86,7 @@ mod tests {
         pool.take_back(SharedBytes::default());
         assert_eq!(pool.spare.len(), 1);
         let second = pack(&mut pool, "ANN");
-        assert_eq!(second.as_ptr(), place);
+        assert_eq!(second.as_ptr(), address);
         assert_eq!(&*second, &*pack(&mut BufferPool::default(), "ANN"));
     }
 

@@ -1,8 +1,8 @@
 //! TCP connections as the relay sees them: their number, owners and time limits.
 //!
-//! Half of the places are reserved for members. A connection counts as a stranger's until a session
-//! that has signed in sends a packet on it. If there are too many, connections of strangers are
-//! closed first, fairly among networks ([`EvictionQueue`]).
+//! Half of the connections are reserved for members. A connection counts as a stranger's until a
+//! session that has signed in sends a packet on it. If there are too many, connections of strangers
+//! are closed first, fairly among networks ([`EvictionQueue`]).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -77,10 +77,10 @@ impl Conns {
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) -> Option<Conn> {
-        let gone = self.conns.remove(&conn)?;
-        count_down(&mut self.by_source, source(gone.remote.ip()));
-        self.remove_owner(conn, gone.remote, gone.owner);
-        Some(gone)
+        let conn_state = self.conns.remove(&conn)?;
+        count_down(&mut self.by_source, source(conn_state.remote.ip()));
+        self.remove_owner(conn, conn_state.remote, conn_state.owner);
+        Some(conn_state)
     }
 
     fn insert(&mut self, now: Tick, conn: ConnId, entry: Conn) {
@@ -104,20 +104,20 @@ impl Conns {
     }
 
     /// Records a packet of a stranger.
-    pub(super) fn record_heard(&mut self, now: Tick, conn: ConnId) {
+    pub(super) fn record_received(&mut self, now: Tick, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(&conn) else { return };
-        if let ConnOwner::Stranger(heard) = entry.owner
-            && now.since(heard) >= RERANK_INTERVAL
+        if let ConnOwner::Stranger(last_received) = entry.owner
+            && now.since(last_received) >= RERANK_INTERVAL
         {
             entry.owner = ConnOwner::Stranger(now);
-            self.strangers.remove(entry.remote.ip(), heard, conn);
+            self.strangers.remove(entry.remote.ip(), last_received, conn);
             self.strangers.insert(entry.remote.ip(), now, conn);
         }
     }
 
     fn remove_owner(&mut self, conn: ConnId, remote: SocketAddr, owner: ConnOwner) {
         match owner {
-            ConnOwner::Stranger(heard) => self.strangers.remove(remote.ip(), heard, conn),
+            ConnOwner::Stranger(last_received) => self.strangers.remove(remote.ip(), last_received, conn),
             ConnOwner::Member(slot) => {
                 count_down(&mut self.members_by_source, source(remote.ip()));
                 if let Some(conns) = self.by_session.get_mut(&slot) {
@@ -255,8 +255,8 @@ impl Relay {
             return;
         }
         let name_deadline = self.sessions.name_deadline(session);
-        entry.until = name_deadline.map_or(now + CONN_IDLE, |by| by.max(entry.until));
-        self.conns.record_heard(now, conn);
+        entry.until = name_deadline.map_or(now + CONN_IDLE, |deadline| deadline.max(entry.until));
+        self.conns.record_received(now, conn);
         if self.sessions.member(session).is_some() {
             self.count_as_member(now, Path::Tcp(conn), session);
         }
@@ -287,12 +287,12 @@ impl Relay {
 
     /// Closes a connection from the relay's side.
     pub(super) fn close_conn(&mut self, now: Tick, conn: ConnId, out: &mut Out) {
-        if let Some(gone) = self.conns.forget(conn) {
+        if let Some(closed) = self.conns.forget(conn) {
             out.effects.push(Effect::Close(Path::Tcp(conn)));
             if let Some(guests) = &mut self.guests {
                 guests.handle_closed(conn);
             }
-            if let Some(slot) = gone.session {
+            if let Some(slot) = closed.session {
                 self.leave_path(now, slot, Path::Tcp(conn));
             }
         }

@@ -126,8 +126,8 @@ impl Relay {
             Ok(Some(ToRelay::RefusalReceived { to, id })) => {
                 is_news = self.handle_refusal_received(slot, to, id, out)
             }
-            Ok(Some(ToRelay::Mark { outbox, mark_token: said })) => {
-                self.handle_mark(now, slot, outbox, said, out)
+            Ok(Some(ToRelay::Mark { outbox, mark_token })) => {
+                self.handle_mark(now, slot, outbox, mark_token, out)
             }
             Ok(Some(ToRelay::RecipientRefusal { from, id, reason })) => {
                 is_news = self.handle_recipient_refusal(slot, from, id, reason, out);

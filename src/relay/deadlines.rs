@@ -34,13 +34,13 @@ impl<K: Ord + Copy> Deadlines<K> {
     /// Removes and returns the first key due at `now`. The caller clears its `scheduled` mark if
     /// that equals the returned tick.
     pub(super) fn pop_due(&mut self, now: Tick) -> Option<(Tick, K)> {
-        self.entries.first().filter(|due| due.0 <= now)?;
+        self.entries.first().filter(|entry| entry.0 <= now)?;
         self.entries.pop_first()
     }
 
     /// Returns the earliest deadline, which may have moved later since.
     pub(super) fn next(&self) -> Option<Tick> {
-        self.entries.first().map(|due| due.0)
+        self.entries.first().map(|entry| entry.0)
     }
 }
 

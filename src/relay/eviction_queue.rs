@@ -23,7 +23,7 @@ const LEVELS: usize = 3;
 struct Network {
     count: usize,
     /// Time and connection of the last packet from this network.
-    heard: (Tick, ConnId),
+    last_received: (Tick, ConnId),
 }
 
 /// Rank of a network among those within the same wider one; the last gives way first.
@@ -51,18 +51,18 @@ impl EvictionQueue {
         self.conns.is_empty()
     }
 
-    /// Adds a connection whose last packet came at `heard`.
-    pub(super) fn insert(&mut self, ip: IpAddr, heard: Tick, conn: ConnId) {
-        self.conns.insert((source(ip), heard, conn));
+    /// Adds a connection whose last packet came at `last_received`.
+    pub(super) fn insert(&mut self, ip: IpAddr, last_received: Tick, conn: ConnId) {
+        self.conns.insert((source(ip), last_received, conn));
         self.change(ip, |network| {
             network.count += 1;
-            network.heard = network.heard.max((heard, conn));
+            network.last_received = network.last_received.max((last_received, conn));
         });
     }
 
-    /// Removes a connection that was added with `heard`.
-    pub(super) fn remove(&mut self, ip: IpAddr, heard: Tick, conn: ConnId) {
-        if self.conns.remove(&(source(ip), heard, conn)) {
+    /// Removes a connection that was added with `last_received`.
+    pub(super) fn remove(&mut self, ip: IpAddr, last_received: Tick, conn: ConnId) {
+        if self.conns.remove(&(source(ip), last_received, conn)) {
             self.change(ip, |network| network.count -= 1);
         }
     }
@@ -74,12 +74,12 @@ impl EvictionQueue {
         for level in 0..LEVELS {
             let own = networks[level];
             let wider = wider[level];
-            let nothing = Network { count: 0, heard: NEVER };
-            let network = self.networks[level].entry(own).or_insert(nothing);
-            self.ranks[level].remove(&(wider, network.count, Reverse(network.heard), own));
+            let empty = Network { count: 0, last_received: NEVER };
+            let network = self.networks[level].entry(own).or_insert(empty);
+            self.ranks[level].remove(&(wider, network.count, Reverse(network.last_received), own));
             change(network);
             if network.count > 0 {
-                self.ranks[level].insert((wider, network.count, Reverse(network.heard), own));
+                self.ranks[level].insert((wider, network.count, Reverse(network.last_received), own));
             } else {
                 self.networks[level].remove(&own);
             }
@@ -106,16 +106,16 @@ mod tests {
         Tick::from_micros(secs * 1_000_000)
     }
 
-    fn crowd(conns: &[(&str, u64)]) -> EvictionQueue {
-        let mut crowd = EvictionQueue::default();
-        for (number, (ip, heard)) in conns.iter().enumerate() {
-            crowd.insert(ip.parse().unwrap(), at(*heard), ConnId(number as u64));
+    fn queue(conns: &[(&str, u64)]) -> EvictionQueue {
+        let mut queue = EvictionQueue::default();
+        for (number, (ip, last_received)) in conns.iter().enumerate() {
+            queue.insert(ip.parse().unwrap(), at(*last_received), ConnId(number as u64));
         }
-        crowd
+        queue
     }
 
     fn first(conns: &[(&str, u64)]) -> u64 {
-        crowd(conns).next().unwrap().0
+        queue(conns).next().unwrap().0
     }
 
     #[test]
@@ -134,14 +134,14 @@ mod tests {
     fn every_connection_is_selected_once_and_no_state_is_left() {
         let addresses = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8:1::1"];
         let all: Vec<_> = (0..40).map(|n| (addresses[n % 5], n as u64 % 7)).collect();
-        let mut crowd = crowd(&all);
-        for left in (0..40).rev() {
-            let gone = crowd.next().unwrap();
-            let (ip, heard) = all[gone.0 as usize];
-            crowd.remove(ip.parse().unwrap(), at(heard), gone);
-            assert_eq!(crowd.len(), left);
+        let mut queue = queue(&all);
+        for remaining in (0..40).rev() {
+            let evicted = queue.next().unwrap();
+            let (ip, last_received) = all[evicted.0 as usize];
+            queue.remove(ip.parse().unwrap(), at(last_received), evicted);
+            assert_eq!(queue.len(), remaining);
         }
-        assert!(crowd.is_empty() && crowd.next().is_none());
-        assert!(crowd.networks.iter().all(BTreeMap::is_empty) && crowd.ranks.iter().all(BTreeSet::is_empty));
+        assert!(queue.is_empty() && queue.next().is_none());
+        assert!(queue.networks.iter().all(BTreeMap::is_empty) && queue.ranks.iter().all(BTreeSet::is_empty));
     }
 }

@@ -68,9 +68,9 @@ impl Relay {
                 }
                 continue;
             }
-            let left = row.stored_at.saturating_add(keep).saturating_sub(clock);
-            if left > 0 {
-                let wait = Duration::from_millis(left).max(Duration::from_secs(1));
+            let remaining_ms = row.stored_at.saturating_add(keep).saturating_sub(clock);
+            if remaining_ms > 0 {
+                let wait = Duration::from_millis(remaining_ms).max(Duration::from_secs(1));
                 return self.sweep_later(now.tick + wait);
             }
             self.expire(now.tick, row, out);

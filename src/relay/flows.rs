@@ -112,7 +112,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether one report can contain both. It says the highest mark.
+    /// Whether one report can contain both. It contains the highest mark.
     fn is_reported_like(&self, other: &Refusal) -> bool {
         (self.reason, self.may_have_arrived) == (other.reason, other.may_have_arrived)
     }
@@ -253,8 +253,10 @@ empty_value!(
         pending_removals: PendingRemovals::new(),
     },
     |flows| {
-        let told = flows.refusals.is_empty() && flows.unknowns.is_empty() && flows.correspondents.is_empty();
-        told && flows.lookup_queue.is_empty()
+        let has_no_answers =
+            flows.refusals.is_empty() && flows.unknowns.is_empty() && flows.correspondents.is_empty();
+        has_no_answers
+            && flows.lookup_queue.is_empty()
             && flows.pending_removals.is_empty()
             && flows.flows.is_empty()
             && flows.receipts_due.is_empty()
@@ -262,7 +264,7 @@ empty_value!(
 );
 
 impl Flows {
-    /// Opens a flow that its sender asks about. Returns `false` if the sender has too many flows.
+    /// Opens a flow that its sender queries. Returns `false` if the sender has too many flows.
     pub(super) fn open(&mut self, flow: FlowId) -> bool {
         if self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&flow) {
             return false;
@@ -428,7 +430,7 @@ impl Flows {
         Some(before)
     }
 
-    /// Makes a receipt and all refusals of the flow pending, because the sender asks.
+    /// Makes a receipt and all refusals of the flow pending, because the sender queries it.
     pub(super) fn request_receipt(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
             state.queue_receipt(flow, self.session, &mut self.receipts_due);
@@ -445,7 +447,7 @@ impl Flows {
     pub(super) fn forget(&mut self, to: Destination) {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
-            self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.left());
+            self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.outstanding());
             self.unwritten.remove(&flow);
             self.held_back.remove(&flow);
         }
@@ -453,21 +455,21 @@ impl Flows {
 
     // Idle flows.
 
-    /// Finds flows idle since `before` among at most `most` flows after `after`. Returns them, the
-    /// last flow examined and the number examined.
+    /// Finds flows idle since `before` among at most `count_max` flows after `after`. Returns them,
+    /// the last flow examined and the number examined.
     ///
     /// With `may_hear` (the sender can sign in again), a flow with unacknowledged news is not idle.
     pub(super) fn idle(
         &self,
         after: Option<FlowId>,
-        most: usize,
+        count_max: usize,
         before: u64,
         may_hear: bool,
     ) -> (Vec<FlowId>, Option<(FlowId, usize)>) {
         let behind = after.map_or(Unbounded, Excluded);
         let mut idle = Vec::new();
         let mut last = None;
-        for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(most).enumerate() {
+        for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(count_max).enumerate() {
             last = Some((*id, count + 1));
             idle.extend(self.is_idle_flow(*id, flow, before, may_hear).then_some(*id));
         }
@@ -480,17 +482,17 @@ impl Flows {
     }
 
     fn is_idle_flow(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
-        let owes =
+        let must_report =
             || flow.is_receipt_due(self.session) || self.is_held_back(id) || self.refusals.is_pending_for(id);
-        let heard = || flow.raised_in != self.session && !owes();
+        let is_new_to_session = || flow.raised_in != self.session && !must_report();
         // Flows to guests are forgotten with their guests.
         let may_go = !matches!(id.to, Destination::Guest(_)) && flow.touched < before;
-        may_go && (!may_hear || heard())
+        may_go && (!may_hear || is_new_to_session())
     }
 
     /// Forgets an idle flow.
     pub(super) fn drop_idle(&mut self, flow: FlowId) {
-        self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.left());
+        self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.outstanding());
         self.unwritten.remove(&flow);
         self.held_back.remove(&flow);
         self.refusals.forget(flow);

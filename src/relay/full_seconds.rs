@@ -47,17 +47,17 @@ impl Relay {
         stored: StoredResult,
         out: &mut Out,
     ) {
-        let due = next_full_second(now);
-        if self.member_states[sender.0].flows.hold_back_delivered(flow, stored.number, now, due) {
-            self.wait_for_second(due, sender, flow);
+        let report_at = next_full_second(now);
+        if self.member_states[sender.0].flows.hold_back_delivered(flow, stored.number, now, report_at) {
+            self.wait_for_second(report_at, sender, flow);
         }
         self.write_watermarks(sender, flow, stored.seqs, out);
     }
 
-    fn wait_for_second(&mut self, due: Tick, sender: MemberId, flow: FlowId) {
+    fn wait_for_second(&mut self, report_at: Tick, sender: MemberId, flow: FlowId) {
         let FullSeconds { waiting, scheduled, .. } = &mut self.full_seconds;
-        waiting.push_back((due, sender, flow));
-        self.deadlines.set(Timer::FullSecond, Some(due), scheduled);
+        waiting.push_back((report_at, sender, flow));
+        self.deadlines.set(Timer::FullSecond, Some(report_at), scheduled);
     }
 
     /// Restores a flow that the previous process had not fully reported.
@@ -85,16 +85,16 @@ impl Relay {
             self.wait_for_second(first, sender, flow);
         }
         for _ in 0..REPORTS_PER_TURN_MAX {
-            let Some((due, sender, flow)) = self.full_seconds.waiting.pop_front() else { break };
-            if due > now {
-                self.full_seconds.waiting.push_front((due, sender, flow));
+            let Some((report_at, sender, flow)) = self.full_seconds.waiting.pop_front() else { break };
+            if report_at > now {
+                self.full_seconds.waiting.push_front((report_at, sender, flow));
                 break;
             }
             if self.member_states[sender.0].flows.report_held_back(flow, now) {
                 self.mark_sender_session(sender);
             }
         }
-        let after = |due: Tick| if due > now { due } else { now + REPORT_INTERVAL };
+        let after = |report_at: Tick| if report_at > now { report_at } else { now + REPORT_INTERVAL };
         let next = self.full_seconds.waiting.front().map(|next| after(next.0));
         self.deadlines.set(Timer::FullSecond, next, &mut self.full_seconds.scheduled);
     }

@@ -20,7 +20,7 @@ impl Relay {
     pub(super) fn handle_guest_text(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Out) {
         let Some(guests) = &mut self.guests else { return };
         guests.handle_text(now.tick, conn, bytes, out);
-        self.conns.record_heard(now.tick, conn);
+        self.conns.record_received(now.tick, conn);
         self.route_guest_actions(now, out);
     }
 
@@ -69,8 +69,8 @@ impl Relay {
     /// Routes the guests' new letters, closes the connections of those that are done, and forgets
     /// those without pending receipts.
     fn route_guest_actions(&mut self, now: Now, out: &mut Out) {
-        while let Some(said) = self.guests.as_mut().and_then(|guests| guests.next_action()) {
-            match said {
+        while let Some(action) = self.guests.as_mut().and_then(|guests| guests.next_action()) {
+            match action {
                 GuestAction::Letter { path, to, text } => {
                     self.route_guest_letter(now, path, to.as_str(), &text, out)
                 }
@@ -100,13 +100,13 @@ impl Relay {
     }
 
     fn route_guest_letter(&mut self, now: Now, path: Path, to: &str, text: &str, out: &mut Out) {
-        let found = self.members.find(to);
+        let recipient = self.members.find(to);
         let Some(guests) = &mut self.guests else { return };
         let has_named = guests.has_named(to);
-        if has_named && !guests.may_query(now.tick, path, found) {
+        if has_named && !guests.may_query(now.tick, path, recipient) {
             return self.reply_to_guest(path, GuestReply::Full, out);
         }
-        let Some(member) = found else {
+        let Some(member) = recipient else {
             return self.reply_to_guest(path, GuestReply::Nobody, out);
         };
         let address = self.guests.as_ref().and_then(|guests| guests.address(path, member));

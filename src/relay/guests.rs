@@ -5,9 +5,9 @@
 //!
 //! Plain text proves no address. Nothing automatic sent to a UDP guest is larger than what it sent,
 //! and replies run at most three datagrams ahead. `admission` limits the accepted text, and `slots`
-//! assigns [`GuestRules::limit`] places. A connection that gets none receives a text and is closed;
+//! assigns [`GuestRules::limit`] slots. A connection that gets none receives a text and is closed;
 //! until its first letter only the limit of connections applies. A guest may have 64 KiB of waiting
-//! replies (4 KiB without a place) and 4 KiB of an unfinished line.
+//! replies (4 KiB without a slot) and 4 KiB of an unfinished line.
 
 mod admission;
 mod byte_budgets;
@@ -64,8 +64,8 @@ pub struct GuestRules {
     pub encoding: GuestEncoding,
     /// First text sent to a TCP guest, at most 1,024 bytes; empty for none.
     pub greeting: String,
-    /// Places: for connections that have written a letter, and up to half of them for UDP addresses
-    /// that have written twice or got a reply. `echo` needs no place.
+    /// Slots: for connections that have written a letter, and up to half of them for UDP addresses
+    /// that have written twice or got a reply. `echo` needs no slot.
     pub limit: usize,
     /// Texts of the relay, in the language of its operator.
     pub texts: GuestTexts,
@@ -127,7 +127,7 @@ pub(super) struct Guests {
     /// Refused texts and guests, and datagrams whose source cannot be a guest.
     refused: u64,
     forged: u64,
-    due: BTreeSet<(Tick, Path)>,
+    deadlines: BTreeSet<(Tick, Path)>,
     slots: GuestSlots,
     admission: GuestAdmission,
     echoes: Echoes,
@@ -157,7 +157,7 @@ impl Guests {
             index: GuestIndex::default(),
             refused: 0,
             forged: 0,
-            due: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
             last_id: 0,
             pending: VecDeque::new(),
             closing: Vec::new(),
@@ -182,7 +182,7 @@ impl Guests {
         let path = Path::Tcp(conn);
         let is_echo = self.is_echo();
         let Some(guest) = self.guests.get_mut(&path) else { return };
-        guest.busy = now;
+        guest.last_active = now;
         let mut letters = Vec::new();
         guest.line_splitter.push(now, bytes, |charset, letter| letters.push((charset, letter.to_vec())));
         if is_echo {
@@ -201,8 +201,8 @@ impl Guests {
         guest.line_splitter.finish(|charset, letter| letters.push((charset, letter.to_vec())));
         self.take_letters(now, path, letters, out);
         let Some(guest) = self.guests.get_mut(&path) else { return };
-        if is_echo || !guest.is_heard {
-            greet(guest, &self.rules.greeting, out);
+        if is_echo || !guest.has_written {
+            send_greeting(guest, &self.rules.greeting, out);
             return self.close(path);
         }
         guest.ended_until = Some(now + ENDED_FOR);
@@ -217,15 +217,15 @@ impl Guests {
 
     /// Handles pauses, greetings and time limits that are due.
     pub(super) fn handle_time(&mut self, now: Tick, out: &mut Out) {
-        while let Some((due, path)) = self.due.first().copied().filter(|first| first.0 <= now) {
-            self.due.remove(&(due, path));
+        while let Some((at, path)) = self.deadlines.first().copied().filter(|first| first.0 <= now) {
+            self.deadlines.remove(&(at, path));
             let Some(guest) = self.guests.get_mut(&path) else { continue };
             if guest.idle_at() <= now || guest.ended_until.is_some_and(|until| until <= now) {
                 self.close(path);
                 continue;
             }
             if guest.greet_at.is_some_and(|at| at <= now) {
-                greet(guest, &self.rules.greeting, out);
+                send_greeting(guest, &self.rules.greeting, out);
             }
             let mut letters = Vec::new();
             guest.line_splitter.handle_time(now, |charset, letter| letters.push((charset, letter.to_vec())));
@@ -235,7 +235,7 @@ impl Guests {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.due.first().map(|first| first.0).into_iter().chain(self.index.next_deadline()).min()
+        self.deadlines.first().map(|first| first.0).into_iter().chain(self.index.next_deadline()).min()
     }
 
     // Requests of the relay.
@@ -243,17 +243,17 @@ impl Guests {
     /// Returns the next result of the last input.
     pub(super) fn next_action(&mut self) -> Option<GuestAction> {
         loop {
-            let said = match self.pending.pop_front()? {
+            let action = match self.pending.pop_front()? {
                 PendingGuestAction::Letter { path, to, text } => Some(GuestAction::Letter { path, to, text }),
                 PendingGuestAction::Ended(path) => self.guest_event(path, GuestEvent::Ended),
                 PendingGuestAction::Left(path) => {
-                    let said = self.guest_event(path, GuestEvent::Left);
+                    let action = self.guest_event(path, GuestEvent::Left);
                     self.forget(path);
-                    said
+                    action
                 }
             };
-            if said.is_some() {
-                return said;
+            if action.is_some() {
+                return action;
             }
         }
     }
@@ -282,9 +282,9 @@ impl Guests {
     ///
     /// A network has the lookup budget of a member. Existing names count too, unless the guest has
     /// written to them before.
-    pub(super) fn may_query(&mut self, now: Tick, path: Path, found: Option<MemberId>) -> bool {
+    pub(super) fn may_query(&mut self, now: Tick, path: Path, recipient: Option<MemberId>) -> bool {
         let Some(guest) = self.guests.get(&path) else { return false };
-        let is_known = found.is_some_and(|member| guest.numbers.contains_key(&member));
+        let is_known = recipient.is_some_and(|member| guest.numbers.contains_key(&member));
         is_known
             || !matches!(path, Path::Tcp(_))
             || self.query_budgets.admit(now, PrefixLen::SITE.network(guest.remote.ip()))
@@ -319,9 +319,9 @@ impl Guests {
             GuestReply::Full => &texts.full,
         };
         if matches!(path, Path::Tcp(_)) && guest.replies_sent.insert(notice) {
-            greet(guest, &self.rules.greeting, out);
+            send_greeting(guest, &self.rules.greeting, out);
             // A connection takes what it is given, or ends.
-            let _ = guest.write(guest.busy, text, out);
+            let _ = guest.write(guest.last_active, text, out);
         }
     }
 
@@ -385,7 +385,7 @@ impl Guests {
         let path = self.index.path(id).ok_or(Reason::Unknown)?;
         let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
         guest.senders.insert(sender);
-        greet(guest, &self.rules.greeting, out);
+        send_greeting(guest, &self.rules.greeting, out);
         guest.class = guest.class.max(GuestClass::Answered);
         self.assign_udp_slot(now, path);
         let guest = self.guests.get_mut(&path).ok_or(Reason::Unknown)?;
@@ -412,7 +412,7 @@ impl Guests {
         (!to.is_empty()).then_some(GuestAction::Event { from, outbox, to, event })
     }
 
-    /// Whether this TCP guest may write letters. It takes a place with the first one.
+    /// Whether this TCP guest may write letters. It takes a slot with the first one.
     fn assign_tcp_slot(&mut self, path: Path) -> bool {
         let Some(guest) = self.guests.get_mut(&path) else { return false };
         if guest.has_slot {
@@ -427,7 +427,7 @@ impl Guests {
         true
     }
 
-    /// Updates the place of a UDP guest that was received from or written to.
+    /// Updates the slot of a UDP guest that was received from or written to.
     fn assign_udp_slot(&mut self, now: Tick, path: Path) {
         let Some(guest) = self.guests.get_mut(&path).filter(|_| path.carrier() == Carrier::Udp) else {
             return;
@@ -458,10 +458,10 @@ impl Guests {
 
     fn schedule(&mut self, path: Path) {
         let Some(guest) = self.guests.get_mut(&path) else { return };
-        let before = (guest.due, path);
-        guest.due = guest.next_deadline();
-        self.due.remove(&before);
-        self.due.insert((guest.due, path));
+        let before = (guest.deadline, path);
+        guest.deadline = guest.next_deadline();
+        self.deadlines.remove(&before);
+        self.deadlines.insert((guest.deadline, path));
     }
 
     /// Ends a conversation from the relay's side.
@@ -484,7 +484,7 @@ impl Guests {
 
     fn forget(&mut self, path: Path) -> bool {
         let Some(guest) = self.guests.remove(&path) else { return false };
-        self.due.remove(&(guest.due, path));
+        self.deadlines.remove(&(guest.deadline, path));
         self.slots.leave(path);
         self.index.remove(guest.id, guest.idle_at(), guest.senders);
         true
@@ -497,12 +497,12 @@ fn for_echo<'a>(rules: &GuestRules, bytes: &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Greets a TCP guest that was not greeted yet.
-fn greet(guest: &mut Guest, greeting: &str, out: &mut Out) {
+fn send_greeting(guest: &mut Guest, greeting: &str, out: &mut Out) {
     guest.greet_at = None;
     if matches!(guest.path, Path::Tcp(_))
         && !std::mem::replace(&mut guest.is_greeted, true)
         && !greeting.is_empty()
     {
-        guest.greet(greeting, out);
+        guest.write_greeting(greeting, out);
     }
 }

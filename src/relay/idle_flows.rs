@@ -89,15 +89,15 @@ impl Relay {
         }
         let kept_since = self.mailboxes.clock.now(now).checked_sub(self.limits.keep.as_millis() as u64);
         let mut steps = STEP_MAX;
-        let mut gone = IdleBatch { before: kept_since.unwrap_or(0), ..IdleBatch::default() };
+        let mut batch = IdleBatch { before: kept_since.unwrap_or(0), ..IdleBatch::default() };
         while steps > 0 && self.idle_flows.member < self.member_states.len() {
             let member = MemberId(self.idle_flows.member);
-            let looked_at = self.find_idle(member, steps, &mut gone);
+            let looked_at = self.find_idle(member, steps, &mut batch);
             steps = steps.saturating_sub(looked_at + 1);
         }
-        if !gone.names.is_empty() {
-            let names = std::mem::take(&mut gone.names);
-            self.persist(StoreContinuation::Pruned(Box::new(gone)), Record::Pruned(names), out);
+        if !batch.names.is_empty() {
+            let names = std::mem::take(&mut batch.names);
+            self.persist(StoreContinuation::Pruned(Box::new(batch)), Record::Pruned(names), out);
         }
         let at = if self.idle_flows.member < self.member_states.len() {
             now + STEP_EVERY
@@ -115,13 +115,13 @@ impl Relay {
 
     /// Examines flows of one member, and moves to the next member after the last one. Returns the
     /// number examined.
-    fn find_idle(&mut self, member: MemberId, most: usize, gone: &mut IdleBatch) -> usize {
+    fn find_idle(&mut self, member: MemberId, count_max: usize, batch: &mut IdleBatch) -> usize {
         let round = &mut self.idle_flows;
         let may_hear = !self.members.is_removed(member);
         let Some(flows) = self.member_states[member.0].flows.get_allocated_mut() else {
-            return self.find_idle_orphan_reads(member, gone);
+            return self.find_idle_orphan_reads(member, batch);
         };
-        let (idle, last) = flows.idle(round.after, most, gone.before, may_hear);
+        let (idle, last) = flows.idle(round.after, count_max, batch.before, may_hear);
         round.has_met_flow |= last.is_some();
         let looked_at = last.map_or(0, |(_, count)| count);
         for flow in idle {
@@ -131,8 +131,8 @@ impl Relay {
             let watermarks = self.member_states[member.0].flows.watermarks(flow);
             match (flow.to, watermarks) {
                 (Destination::Member(to), Some(watermarks)) => {
-                    gone.names.push(self.names_of(member, flow.outbox, to));
-                    gone.flows.push((member, flow, watermarks));
+                    batch.names.push(self.names_of(member, flow.outbox, to));
+                    batch.flows.push((member, flow, watermarks));
                     self.idle_flows.being_removed.insert((member, flow));
                 }
                 // It has no row on disk.
@@ -140,17 +140,17 @@ impl Relay {
             }
         }
         match last {
-            Some((last, count)) if count >= most => {
+            Some((last, count)) if count >= count_max => {
                 self.idle_flows.after = Some(last);
                 looked_at
             }
-            _ => looked_at + self.find_idle_orphan_reads(member, gone),
+            _ => looked_at + self.find_idle_orphan_reads(member, batch),
         }
     }
 
     /// Finds old read marks of a member for letters the relay does not know, and moves to the next
     /// member.
-    fn find_idle_orphan_reads(&mut self, member: MemberId, gone: &mut IdleBatch) -> usize {
+    fn find_idle_orphan_reads(&mut self, member: MemberId, batch: &mut IdleBatch) -> usize {
         self.idle_flows.member = member.0 + 1;
         self.idle_flows.after = None;
         let Some(orphan_reads) = self.member_states[member.0].orphan_reads.get_allocated_mut() else {
@@ -160,14 +160,14 @@ impl Relay {
         self.idle_flows.has_met_flow |= looked_at > 0;
         let old: Vec<_> = orphan_reads
             .iter()
-            .filter(|orphan_read| orphan_read.1.since < gone.before)
+            .filter(|orphan_read| orphan_read.1.since < batch.before)
             .map(|orphan_read| *orphan_read.0)
             .collect();
         for (sender, outbox) in old {
             let flow = FlowId { outbox, to: Destination::Member(member) };
             if self.idle_flows.being_removed.insert((sender, flow)) {
-                gone.names.push(self.names_of(sender, outbox, member));
-                gone.orphan_reads.push((sender, flow));
+                batch.names.push(self.names_of(sender, outbox, member));
+                batch.orphan_reads.push((sender, flow));
             }
         }
         looked_at
@@ -186,8 +186,9 @@ impl Relay {
             }
             let may_hear = !self.members.is_removed(sender);
             let flows = &self.member_states[sender.0].flows;
-            let rests = flows.watermarks(flow) == Some(watermarks) && flows.is_idle(flow, before, may_hear);
-            if rests && !self.has_letters(sender, flow) {
+            let is_unchanged =
+                flows.watermarks(flow) == Some(watermarks) && flows.is_idle(flow, before, may_hear);
+            if is_unchanged && !self.has_letters(sender, flow) {
                 self.member_states[sender.0].flows.drop_idle(flow);
             } else {
                 self.rewrite_flow(sender, flow, out);

@@ -23,7 +23,7 @@ use super::{Out, Relay};
 pub(super) struct LostLetters {
     /// The last letter that it knows to be accepted and not delivered.
     pub(super) accepted: u64,
-    /// It knows what became of every letter up to this one.
+    /// It knows the outcome of every letter up to this one.
     pub(super) settled: u64,
 }
 
@@ -80,10 +80,10 @@ impl Relay {
         slot: SessionSlot,
         to: &str,
         outbox: OutboxId,
-        known: LostLetters,
+        knowledge: LostLetters,
         out: &mut Out,
     ) {
-        let LostLetters { accepted, settled } = known;
+        let LostLetters { accepted, settled } = knowledge;
         let is_guest = || to.parse::<Name>().is_ok_and(|name| name.guest_address().is_some());
         if !self.may_have_lost_letters(now) || to == ECHO || is_guest() {
             return;

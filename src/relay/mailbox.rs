@@ -168,8 +168,8 @@ impl Mailbox {
 
     /// Whether letters wait that were not sent, in memory or on disk.
     pub(super) fn has_waiting(&self) -> bool {
-        let here = !self.tail.is_empty() || !self.loaded.is_empty() || !self.lanes.is_empty();
-        here || self.on_disk > 0
+        let in_memory = !self.tail.is_empty() || !self.loaded.is_empty() || !self.lanes.is_empty();
+        in_memory || self.on_disk > 0
     }
 
     /// Returns the letter to send next, if one is in memory and may be sent.
@@ -219,8 +219,8 @@ impl Mailbox {
         if !self.loaded.is_empty() || self.loading.is_some() || !self.may_send() {
             return None;
         }
-        let kept = self.lane_rows_to_load(now, pace);
-        kept.or_else(|| self.wants_more().then_some(RowsToLoad::After(self.cursor)))
+        let lane_rows = self.lane_rows_to_load(now, pace);
+        lane_rows.or_else(|| self.wants_more().then_some(RowsToLoad::After(self.cursor)))
     }
 
     /// Whether the disk has letters after `cursor`.
@@ -318,8 +318,8 @@ impl Mailbox {
         self.loading = None;
         self.exhausted = false;
         self.forget_refused();
-        let (kept, first, fresh) = self.lanes.dissolve();
-        self.on_disk += kept;
+        let (kept_count, first, fresh) = self.lanes.dissolve();
+        self.on_disk += kept_count;
         self.cursor = first.map_or(self.cursor, |seq| self.cursor.min(seq - 1));
         let returned = self.loaded.drain(..).chain(fresh);
         let mut waiting = Vec::new();
@@ -370,11 +370,11 @@ impl Mailbox {
             if entry.state != EntryState::Memory {
                 return true;
             }
-            let due = away
+            let must_write = away
                 || is_refusing
                 || memory_only > MEMORY_ONLY_MAX
                 || now.since(entry.queued_at) >= SPILL_AFTER;
-            if !due || batch.len() >= BATCH_LETTERS || bytes >= BATCH_BYTES {
+            if !must_write || batch.len() >= BATCH_LETTERS || bytes >= BATCH_BYTES {
                 return false;
             }
             *seq += 1;
@@ -393,8 +393,8 @@ impl Mailbox {
         for entry in self.sent.iter_mut().flatten().chain(self.loaded.iter_mut()) {
             all &= write(entry);
         }
-        for fresh in self.lanes.fresh_mut() {
-            all &= fresh.iter_mut().all(&mut write);
+        for letters in self.lanes.fresh_mut() {
+            all &= letters.iter_mut().all(&mut write);
         }
         if all {
             self.tail.iter_mut().all(&mut write);
@@ -534,8 +534,8 @@ impl Mailbox {
         // In tail and lanes, only the first letters have a sequence number: those being written.
         let tail = self.tail.iter().take_while(|entry| entry.seq().is_some());
         let waiting = self.loaded.iter().chain(self.lanes.being_written()).chain(tail);
-        let here = self.sent.iter().flatten().chain(waiting);
-        seq <= self.cursor && here.into_iter().any(|entry| entry.seq() == Some(seq))
+        let in_memory = self.sent.iter().flatten().chain(waiting);
+        seq <= self.cursor && in_memory.into_iter().any(|entry| entry.seq() == Some(seq))
     }
 
     /// Whether the letter with this sequence number, which the disk has, is not in memory.
@@ -558,17 +558,17 @@ impl Mailbox {
         let is_here = |entry: &&MailboxEntry| entry.state == EntryState::Memory;
         let before = self.sent.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh());
         let oldest = before.filter(is_here).chain(self.tail.iter().find(is_here));
-        let due = oldest.map(|entry| entry.queued_at).min()? + SPILL_AFTER;
-        Some(self.retry_at.map_or(due, |at| at.max(due)))
+        let write_at = oldest.map(|entry| entry.queued_at).min()? + SPILL_AFTER;
+        Some(self.retry_at.map_or(write_at, |at| at.max(write_at)))
     }
 
     /// Returns the number of letters in memory only, in memory and being written, and on disk only.
     #[cfg(test)]
     fn location_counts(&self) -> (usize, usize, usize) {
-        let here =
+        let in_memory =
             || self.sent.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh()).chain(&self.tail);
-        let memory = here().filter(|e| e.state == EntryState::Memory).count();
-        (memory, here().filter(|e| matches!(e.state, EntryState::Writing(_))).count(), self.on_disk)
+        let memory = in_memory().filter(|e| e.state == EntryState::Memory).count();
+        (memory, in_memory().filter(|e| matches!(e.state, EntryState::Writing(_))).count(), self.on_disk)
     }
 
     /// Removes all sent letters, as stored.

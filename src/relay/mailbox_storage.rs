@@ -113,14 +113,14 @@ pub(super) struct Mailboxes {
     /// The highest sequence number assigned to a letter.
     pub(super) last_seq: u64,
     /// Members whose mailboxes may have letters to write at the end of this turn.
-    due: BTreeSet<MemberId>,
+    due_members: BTreeSet<MemberId>,
     /// Letters being removed from their mailboxes, by sequence number, with the ticket of the
     /// removal: at most one step of expiry, and rejected letters.
     pub(super) expiring: BTreeMap<u64, Ticket>,
     /// Rejected letters whose removal failed, by owner of the mailbox: it is repeated.
     pub(super) rejections_to_retry: BTreeMap<MemberId, Vec<RejectedLetter>>,
     /// Letters of `echo` and of guests that were removed from their mailboxes, by sequence number,
-    /// until their rows are deleted. For letters of members the watermarks of their flows say it.
+    /// until their rows are deleted. For letters of members the watermarks of their flows show it.
     pub(super) removed_seqs: BTreeSet<u64>,
     /// Flows whose deliveries are written together with a batch of letters, by its ticket.
     deliveries_being_written: BTreeMap<Ticket, Vec<(MemberId, FlowId)>>,
@@ -174,8 +174,8 @@ impl Relay {
             (Some(StoreContinuation::Member(member, by, since)), _) => {
                 self.handle_registered(now, member, by, since, durable, out);
             }
-            (Some(StoreContinuation::OperatorRequest(asked)), _) => {
-                self.handle_request_stored(now, asked, durable, out)
+            (Some(StoreContinuation::OperatorRequest(request)), _) => {
+                self.handle_request_stored(now, request, durable, out)
             }
             (Some(StoreContinuation::Rejected(letter)), _) => {
                 self.handle_rejection_stored(now.tick, ticket, letter, durable, out);
@@ -223,7 +223,7 @@ impl Relay {
 
     /// Schedules a check of the member's mailbox for letters to write, at the end of this turn.
     pub(super) fn mark_mailbox_due(&mut self, member: MemberId) {
-        self.mailboxes.due.insert(member);
+        self.mailboxes.due_members.insert(member);
     }
 
     pub(super) fn wake_mailbox(&mut self, member: MemberId, at: Tick) {
@@ -252,7 +252,7 @@ impl Relay {
 
     /// Submits all letters that must be written.
     pub(super) fn write_mailboxes(&mut self, now: Tick, out: &mut Out) {
-        while let Some(member) = self.mailboxes.due.pop_first() {
+        while let Some(member) = self.mailboxes.due_members.pop_first() {
             let away = self.receiving_session(member).is_none();
             let Some(mailbox) = self.member_states[member.0].mailbox.get_allocated_mut() else { continue };
             let ticket = self.tickets.issue(StoreContinuation::Letters(member));
@@ -319,11 +319,11 @@ impl Relay {
         let accepted = self.member_states[to.0].mailbox.mark_committed(ticket);
         self.count_mailbox(to);
         self.stats.letters_written += accepted.len() as u64;
-        for (sender, id, born) in accepted {
+        for (sender, id, accepted_at) in accepted {
             let Sender::Member(sender) = sender else { continue };
             let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
             let state = &mut self.member_states[sender.0];
-            state.flows.raise_accepted(flow, id.number, born);
+            state.flows.raise_accepted(flow, id.number, accepted_at);
             if let Some(slot) = state.session {
                 self.sessions.mark(slot);
             }
@@ -489,7 +489,7 @@ mod tests {
     use crate::relay::test_relay::relay_of_two;
 
     /// A row that cannot be deleted may be loaded again, or be too old. Without a flow only its
-    /// sequence number tells that its recipient has the letter.
+    /// sequence number shows that its recipient has the letter.
     #[test]
     fn stored_letter_of_echo_is_delivered_until_its_row_is_gone() {
         let mut relay = relay_of_two(PersistedMail::default());

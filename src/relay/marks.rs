@@ -50,8 +50,8 @@ empty_value!(Outboxes, Outboxes(Vec::new()), |outboxes| outboxes.0.is_empty());
 
 impl Outboxes {
     /// Restores one of them from disk.
-    pub(super) fn restore(&mut self, id: OutboxId, said: MarkToken, used: u64) {
-        self.0.push(Outbox { id, mark_token: said, used });
+    pub(super) fn restore(&mut self, id: OutboxId, mark_token: MarkToken, used: u64) {
+        self.0.push(Outbox { id, mark_token, used });
     }
 
     /// Whether another copy of this outbox has signed in since the one that signs in now parted
@@ -72,8 +72,8 @@ impl Outboxes {
     /// Records a sign-in. Returns `false` if there are too many other outboxes.
     fn note(&mut self, claim: &OutboxClaim, used: u64) -> bool {
         let outbox = Outbox { id: claim.id, mark_token: claim.mark_token, used };
-        if let Some(known) = self.0.iter_mut().find(|known| known.id == claim.id) {
-            *known = outbox;
+        if let Some(current) = self.0.iter_mut().find(|outbox| outbox.id == claim.id) {
+            *current = outbox;
             return true;
         }
         let has_capacity = self.0.len() < OUTBOXES_MAX;
@@ -85,11 +85,11 @@ impl Outboxes {
     }
 
     /// Raises the mark of an outbox within a session. Returns `false` if the outbox is unknown.
-    fn raise(&mut self, id: OutboxId, said: MarkToken, used: u64) -> bool {
-        let Some(known) = self.0.iter_mut().find(|known| known.id == id) else { return false };
-        if known.mark_token.mark < said.mark {
-            known.mark_token = said;
-            known.used = used;
+    fn raise(&mut self, id: OutboxId, mark_token: MarkToken, used: u64) -> bool {
+        let Some(outbox) = self.0.iter_mut().find(|outbox| outbox.id == id) else { return false };
+        if outbox.mark_token.mark < mark_token.mark {
+            outbox.mark_token = mark_token;
+            outbox.used = used;
         }
         true
     }
@@ -153,7 +153,7 @@ pub(super) struct PendingMark {
     /// The mark that is written.
     mark: Mark,
     /// The outbox that this record removes.
-    gone: Option<OutboxId>,
+    forgotten: Option<OutboxId>,
 }
 
 impl Relay {
@@ -181,7 +181,7 @@ impl Relay {
         }
         self.handle_outbox_forgotten(member, Some(claim.id));
         let mark = claim.mark_token.mark;
-        self.write_mark(PendingMark { slot, serial, member, outbox: claim.id, mark, gone: None }, out);
+        self.write_mark(PendingMark { slot, serial, member, outbox: claim.id, mark, forgotten: None }, out);
     }
 
     /// Handles another mark within a session: copies made before it are old from here on.
@@ -190,7 +190,7 @@ impl Relay {
         now: Now,
         slot: SessionSlot,
         outbox: OutboxId,
-        said: MarkToken,
+        mark_token: MarkToken,
         out: &mut Out,
     ) {
         let Some(member) = self.sessions.member(slot) else { return };
@@ -200,13 +200,16 @@ impl Relay {
         }
         let serial = session.serial;
         let used = self.mailboxes.clock.now(now.tick);
-        if !self.member_states[member.0].outboxes.raise(outbox, said, used) {
+        if !self.member_states[member.0].outboxes.raise(outbox, mark_token, used) {
             // Its letters are not taken anyway, so there is nothing to persist.
-            session.send_control(&ToClient::Marked { mark: said.mark });
+            session.send_control(&ToClient::Marked { mark: mark_token.mark });
             return self.sessions.mark(slot);
         }
         session.is_waiting_for_mark = true;
-        self.write_mark(PendingMark { slot, serial, member, outbox, mark: said.mark, gone: None }, out);
+        self.write_mark(
+            PendingMark { slot, serial, member, outbox, mark: mark_token.mark, forgotten: None },
+            out,
+        );
     }
 
     /// Evicts the member's least recently used outbox with its flows, if a new one needs the space.
@@ -219,18 +222,18 @@ impl Relay {
         if has_capacity || self.mailboxes.outboxes_to_forget.contains_key(&member) {
             return;
         }
-        let Some(gone) = outboxes.by_age().into_iter().find(|id| !self.has_waiting(member, *id)) else {
+        let Some(forgotten) = outboxes.by_age().into_iter().find(|id| !self.has_waiting(member, *id)) else {
             return;
         };
         let state = &mut self.member_states[member.0];
-        state.outboxes.forget(gone);
-        state.flows.drop_outbox(gone);
-        self.mailboxes.outboxes_to_forget.insert(member, gone);
+        state.outboxes.forget(forgotten);
+        state.flows.drop_outbox(forgotten);
+        self.mailboxes.outboxes_to_forget.insert(member, forgotten);
     }
 
     /// Handles the removal of an evicted outbox from the disk.
-    pub(super) fn handle_outbox_forgotten(&mut self, member: MemberId, gone: Option<OutboxId>) {
-        if gone.is_some() && self.mailboxes.outboxes_to_forget.get(&member).copied() == gone {
+    pub(super) fn handle_outbox_forgotten(&mut self, member: MemberId, forgotten: Option<OutboxId>) {
+        if forgotten.is_some() && self.mailboxes.outboxes_to_forget.get(&member).copied() == forgotten {
             self.mailboxes.outboxes_to_forget.remove(&member);
         }
     }
@@ -261,9 +264,9 @@ impl Relay {
     /// member.
     fn sign_in_record(&self, member: MemberId, outbox: OutboxId) -> Option<Record> {
         let mut all = self.member_states[member.0].outboxes.persisted(self.members.name(member));
-        let outbox = all.find(|kept| kept.outbox == outbox)?;
-        let gone = self.outbox_to_forget(member);
-        Some(Record::SignedIn { outbox, gone })
+        let outbox = all.find(|row| row.outbox == outbox)?;
+        let forgotten = self.outbox_to_forget(member);
+        Some(Record::SignedIn { outbox, forgotten })
     }
 
     fn outbox_to_forget(&self, member: MemberId) -> Option<OutboxId> {
@@ -272,13 +275,13 @@ impl Relay {
 
     fn write_mark(&mut self, marking: PendingMark, out: &mut Out) {
         if let Some(record) = self.sign_in_record(marking.member, marking.outbox) {
-            let gone = self.outbox_to_forget(marking.member);
+            let forgotten = self.outbox_to_forget(marking.member);
             let mark = if let Record::SignedIn { outbox, .. } = &record {
                 outbox.mark_token.mark
             } else {
                 marking.mark
             };
-            self.persist(StoreContinuation::Marked(PendingMark { gone, mark, ..marking }), record, out);
+            self.persist(StoreContinuation::Marked(PendingMark { forgotten, mark, ..marking }), record, out);
         }
     }
 
@@ -294,13 +297,13 @@ impl Relay {
     /// A failed write is repeated. Until it succeeds, the session receives waiting letters, but its
     /// new letters are refused.
     pub(super) fn handle_marked(&mut self, now: Now, marking: PendingMark, durable: bool, out: &mut Out) {
-        let PendingMark { slot, serial, member, outbox, mark, gone } = marking;
+        let PendingMark { slot, serial, member, outbox, mark, forgotten } = marking;
         if durable {
-            self.handle_outbox_forgotten(member, gone);
+            self.handle_outbox_forgotten(member, forgotten);
         }
         if !self.sessions.is_serial(slot, serial) {
             if !durable {
-                self.write_later(RecordKey::Outbox(member, outbox, gone));
+                self.write_later(RecordKey::Outbox(member, outbox, forgotten));
             }
             return;
         }
@@ -341,7 +344,7 @@ impl Relay {
                 std::mem::swap(&mut latest, &mut other);
             }
             if other.outbox != latest.outbox {
-                self.write_later(RecordKey::Outbox(member, other.outbox, other.gone));
+                self.write_later(RecordKey::Outbox(member, other.outbox, other.forgotten));
             }
         }
         self.mailboxes.marks_to_retry.insert(member, latest);
@@ -364,7 +367,7 @@ mod tests {
     use crate::relay::records::PersistedMail;
     use crate::relay::test_relay::relay_of_two;
 
-    fn said(mark: u32) -> MarkToken {
+    fn mark_token(mark: u32) -> MarkToken {
         MarkToken { mark: Mark(mark), token: mark.wrapping_mul(0x9e37) }
     }
 
@@ -380,24 +383,30 @@ mod tests {
 
     #[test]
     fn sign_in_with_last_one_is_no_old_copy() {
-        let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
-        assert!(!outboxes.is_old(&claim(1, said(7), &[said(1), said(4)])));
-        assert!(!outboxes.is_old(&claim(1, said(9), &[said(1), said(4), said(7)])), "one was not answered");
-        assert!(!outboxes.is_old(&claim(2, said(1), &[])), "another outbox");
-        assert!(outboxes.is_old(&claim(1, said(4), &[said(1), said(4)])), "a mark is used once");
+        let outboxes = signed_in(&[claim(1, mark_token(1), &[]), claim(1, mark_token(4), &[mark_token(1)])]);
+        assert!(!outboxes.is_old(&claim(1, mark_token(7), &[mark_token(1), mark_token(4)])));
+        assert!(
+            !outboxes.is_old(&claim(1, mark_token(9), &[mark_token(1), mark_token(4), mark_token(7)])),
+            "one was not answered"
+        );
+        assert!(!outboxes.is_old(&claim(2, mark_token(1), &[])), "another outbox");
+        assert!(
+            outboxes.is_old(&claim(1, mark_token(4), &[mark_token(1), mark_token(4)])),
+            "a mark is used once"
+        );
     }
 
     /// However often the copy was opened or has tried to sign in.
     #[test]
     fn sign_in_without_last_one_is_old_copy() {
-        let outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
+        let outboxes = signed_in(&[claim(1, mark_token(1), &[]), claim(1, mark_token(4), &[mark_token(1)])]);
         for mark in [1, 2, 3, 4, 5, u32::MAX] {
-            assert!(outboxes.is_old(&claim(1, said(mark), &[said(1)])), "{mark}");
-            assert!(outboxes.is_old(&claim(1, said(mark), &[])), "{mark}");
+            assert!(outboxes.is_old(&claim(1, mark_token(mark), &[mark_token(1)])), "{mark}");
+            assert!(outboxes.is_old(&claim(1, mark_token(mark), &[])), "{mark}");
         }
-        let same_mark = MarkToken { token: 7, ..said(4) };
+        let same_mark = MarkToken { token: 7, ..mark_token(4) };
         assert!(
-            outboxes.is_old(&claim(1, said(5), &[said(1), same_mark])),
+            outboxes.is_old(&claim(1, mark_token(5), &[mark_token(1), same_mark])),
             "the other copy has the same count"
         );
     }
@@ -405,46 +414,59 @@ mod tests {
     /// A copy made before the session sent another mark knows all marks of earlier sign-ins.
     #[test]
     fn mark_within_session_makes_earlier_copies_old() {
-        let mut outboxes = signed_in(&[claim(1, said(1), &[]), claim(1, said(4), &[said(1)])]);
-        assert!(outboxes.raise(OutboxId(1), said(6), 9) && !outboxes.raise(OutboxId(2), said(6), 9));
-        assert!(outboxes.is_old(&claim(1, said(7), &[said(1), said(4)])));
-        assert!(!outboxes.is_old(&claim(1, said(8), &[said(1), said(4), said(6)])));
-        assert!(outboxes.raise(OutboxId(1), said(5), 9));
-        assert!(!outboxes.is_old(&claim(1, said(8), &[said(1), said(4), said(6)])), "6 came before 5");
+        let mut outboxes =
+            signed_in(&[claim(1, mark_token(1), &[]), claim(1, mark_token(4), &[mark_token(1)])]);
+        assert!(
+            outboxes.raise(OutboxId(1), mark_token(6), 9) && !outboxes.raise(OutboxId(2), mark_token(6), 9)
+        );
+        assert!(outboxes.is_old(&claim(1, mark_token(7), &[mark_token(1), mark_token(4)])));
+        assert!(!outboxes.is_old(&claim(1, mark_token(8), &[mark_token(1), mark_token(4), mark_token(6)])));
+        assert!(outboxes.raise(OutboxId(1), mark_token(5), 9));
+        assert!(
+            !outboxes.is_old(&claim(1, mark_token(8), &[mark_token(1), mark_token(4), mark_token(6)])),
+            "6 came before 5"
+        );
     }
 
     /// The relay's last mark is no longer among those that the client sends.
     #[test]
     fn relay_far_behind_reports_no_client_as_old_copy() {
-        let outboxes = signed_in(&[claim(1, said(4), &[said(1)])]);
-        let later: Vec<_> = (0..EARLIER_MARKS_MAX as u32).map(|count| said(60 + count)).collect();
-        assert!(!outboxes.is_old(&claim(1, said(90), &later)));
+        let outboxes = signed_in(&[claim(1, mark_token(4), &[mark_token(1)])]);
+        let later: Vec<_> = (0..EARLIER_MARKS_MAX as u32).map(|count| mark_token(60 + count)).collect();
+        assert!(!outboxes.is_old(&claim(1, mark_token(90), &later)));
     }
 
     /// The copy was made before the first sign-in, and its marks rose with each start.
     #[test]
     fn copy_with_few_sign_ins_and_high_marks_is_old() {
-        let outboxes = signed_in(&[claim(1, said(2), &[])]);
-        assert!(outboxes.is_old(&claim(1, said(5), &[said(4)])));
-        let all_but_one: Vec<_> = (1..EARLIER_MARKS_MAX as u32).map(|count| said(60 + count)).collect();
-        assert!(outboxes.is_old(&claim(1, said(90), &all_but_one)));
+        let outboxes = signed_in(&[claim(1, mark_token(2), &[])]);
+        assert!(outboxes.is_old(&claim(1, mark_token(5), &[mark_token(4)])));
+        let all_but_one: Vec<_> = (1..EARLIER_MARKS_MAX as u32).map(|count| mark_token(60 + count)).collect();
+        assert!(outboxes.is_old(&claim(1, mark_token(90), &all_but_one)));
     }
 
     #[test]
     fn outboxes_of_member_are_bounded() {
         let mut outboxes = Outboxes::default();
         for id in 0..OUTBOXES_MAX as u64 {
-            assert!(outboxes.note(&claim(id, said(1), &[]), 100 - id));
+            assert!(outboxes.note(&claim(id, mark_token(1), &[]), 100 - id));
         }
-        assert!(!outboxes.note(&claim(900, said(1), &[]), 7), "none is evicted silently");
-        assert!(outboxes.note(&claim(3, said(2), &[said(1)]), 200));
+        assert!(!outboxes.note(&claim(900, mark_token(1), &[]), 7), "none is evicted silently");
+        assert!(outboxes.note(&claim(3, mark_token(2), &[mark_token(1)]), 200));
         assert_eq!(outboxes.by_age()[..2], [OutboxId(63), OutboxId(62)]);
         assert_eq!(outboxes.by_age().last(), Some(&OutboxId(3)));
     }
 
     fn marking(serial: u64, outbox: u64) -> PendingMark {
         let outbox = OutboxId(outbox);
-        PendingMark { slot: SessionSlot(0), serial, member: MemberId(0), outbox, mark: Mark(3), gone: None }
+        PendingMark {
+            slot: SessionSlot(0),
+            serial,
+            member: MemberId(0),
+            outbox,
+            mark: Mark(3),
+            forgotten: None,
+        }
     }
 
     /// Both sessions of a member that connects again wait for a disk that takes no marks. The

@@ -117,9 +117,9 @@ pub(super) struct Members {
 
 impl Members {
     /// Restores members and removed members from disk.
-    pub(super) fn new(known: Vec<(Name, PublicKey)>, removed: Vec<(Name, PublicKey)>) -> Members {
+    pub(super) fn new(members_on_disk: Vec<(Name, PublicKey)>, removed: Vec<(Name, PublicKey)>) -> Members {
         let mut members = Members::default();
-        for (name, key) in known {
+        for (name, key) in members_on_disk {
             members.insert(name, key, MemberPhase::Durable);
         }
         let durable = members.members.iter().enumerate();
@@ -157,8 +157,8 @@ impl Members {
         let Ok(name) = name.parse::<Name>() else {
             return RegisterResult::Refused(NameReason::Bad, None);
         };
-        let found = self.id_of(name.as_str());
-        if let Some(id) = found.filter(|id| self.members[id.0].key == key) {
+        let existing = self.id_of(name.as_str());
+        if let Some(id) = existing.filter(|id| self.members[id.0].key == key) {
             match self.members[id.0].phase {
                 MemberPhase::Durable => return RegisterResult::Owned(id),
                 MemberPhase::New | MemberPhase::Again | MemberPhase::Freeing => {
@@ -179,22 +179,22 @@ impl Members {
             }
             Credentials::None { closed: false } | Credentials::Invited(_) => {}
         }
-        self.register_free(name, key, found, credentials)
+        self.register_free(name, key, existing, credentials)
     }
 
     fn register_free(
         &mut self,
         name: Name,
         key: PublicKey,
-        found: Option<MemberId>,
+        existing: Option<MemberId>,
         credentials: &Credentials,
     ) -> RegisterResult {
         if let Some(id) = self.id_of_key(&key) {
             let other = self.members[id.0].name.clone();
-            let reason = if found.is_some() { NameReason::Taken } else { NameReason::Other };
-            return RegisterResult::Refused(reason, Some(if found.is_some() { name } else { other }));
+            let reason = if existing.is_some() { NameReason::Taken } else { NameReason::Other };
+            return RegisterResult::Refused(reason, Some(if existing.is_some() { name } else { other }));
         }
-        match found {
+        match existing {
             Some(id) if self.members[id.0].phase != MemberPhase::Removed => {
                 RegisterResult::Refused(NameReason::Taken, Some(name))
             }
@@ -218,8 +218,8 @@ impl Members {
 
     /// Whether the name is this key's already, or about to be.
     pub(super) fn owns(&self, name: &str, key: PublicKey) -> bool {
-        let mine = |id: &MemberId| self.members[id.0].key == key && !self.is_removed(*id);
-        self.id_of(name).is_some_and(|id| mine(&id))
+        let is_of_key = |id: &MemberId| self.members[id.0].key == key && !self.is_removed(*id);
+        self.id_of(name).is_some_and(|id| is_of_key(&id))
     }
 
     /// Returns the reason why an unused name cannot be registered, with the name that conflicts.
@@ -375,7 +375,7 @@ impl Members {
         &mut self,
         wanted: &str,
         correspondents: impl Iterator<Item = MemberId>,
-        most: usize,
+        count_max: usize,
     ) -> Found {
         let members = &self.members;
         let durable = |id: MemberId| members.get(id.0).filter(|member| member.phase == MemberPhase::Durable);
@@ -384,7 +384,7 @@ impl Members {
             self.by_class.all(looks.class()).take(ALIKE_LOOKED_AT_MAX).find(is)
         });
         let name_of = |id| durable(id).map(|member| &member.name);
-        self.nearest.nearest(wanted, same_look, correspondents, name_of, most)
+        self.nearest.nearest(wanted, same_look, correspondents, name_of, count_max)
     }
 
     fn insert(&mut self, name: Name, key: PublicKey, phase: MemberPhase) -> MemberId {
@@ -395,7 +395,7 @@ impl Members {
         self.by_class.insert(name.looks().class(), id);
         let member = Member { name, key, phase };
         match self.members.get_mut(id.0) {
-            Some(place) => *place = member,
+            Some(slot) => *slot = member,
             None => self.members.push(member),
         }
         id
@@ -423,9 +423,9 @@ mod tests {
         let mut members = Members::new(vec![(name("TOM"), key(1))], Vec::new());
         let closed = Credentials::None { closed: true };
         assert_eq!(members.register("TOM", key(1), &closed), RegisterResult::Owned(MemberId(0)));
-        for asked in ["TOM", "T0M", "ann", "echo"] {
+        for requested in ["TOM", "T0M", "ann", "echo"] {
             assert_eq!(
-                members.register(asked, key(2), &closed),
+                members.register(requested, key(2), &closed),
                 RegisterResult::Refused(NameReason::Closed, None)
             );
         }
@@ -457,8 +457,8 @@ mod tests {
             );
             let confusable = RegisterResult::Refused(NameReason::Confusable, Some(name("TOM")));
             assert_eq!(register(&mut members, "tom", 2), confusable);
-            let kept = RegisterResult::Refused(NameReason::Kept, Some(name("TOM")));
-            assert_eq!(members.register("TOM", key(2), &Credentials::Invited(None)), kept);
+            let reserved = RegisterResult::Refused(NameReason::Kept, Some(name("TOM")));
+            assert_eq!(members.register("TOM", key(2), &Credentials::Invited(None)), reserved);
             assert_eq!(members.not_free(&name("TOM")), None);
             let invited = Credentials::Invited(Some(name("TOM")));
             assert_eq!(members.register("TOM", key(2), &invited), RegisterResult::Again(MemberId(0)));
@@ -517,13 +517,17 @@ mod tests {
         let taken = ["TOM", "自己", "武大郎", "王五", "人民", "内", "黄", "说", "Ella"];
         let known = taken.iter().zip(1..).map(|(taken, of)| (name(taken), key(of))).collect();
         let mut members = Members::new(known, Vec::new());
-        for (asked, like) in
+        for (requested, like) in
             ["ТОМ", "自已", "武太郎", "玊五", "入民", "內", "黃", "説", "EIla"].iter().zip(taken)
         {
             let confusable = RegisterResult::Refused(NameReason::Confusable, Some(name(like)));
-            assert_eq!(register(&mut members, asked, 100), confusable, "{asked}");
-            assert_eq!(members.register(asked, key(100), &Credentials::Invited(None)), confusable, "{asked}");
-            assert_eq!(members.not_free(&name(asked)), Some((NameReason::Confusable, name(like))));
+            assert_eq!(register(&mut members, requested, 100), confusable, "{requested}");
+            assert_eq!(
+                members.register(requested, key(100), &Credentials::Invited(None)),
+                confusable,
+                "{requested}"
+            );
+            assert_eq!(members.not_free(&name(requested)), Some((NameReason::Confusable, name(like))));
         }
         for (of, other) in (100..).zip(["TIM", "自我", "武二郎", "王伍", "李三", "张三", "Elia"]) {
             assert!(matches!(register(&mut members, other, of), RegisterResult::New(_)), "{other}");
@@ -535,14 +539,14 @@ mod tests {
     #[test]
     fn invitation_to_exact_name_permits_look_alike() {
         let mut members = Members::new(vec![(name("TOM"), key(1)), (name("王五"), key(2))], Vec::new());
-        for (of, asked) in (10..).zip(["玊五", "tom", "ТОМ"]) {
-            let invited = Credentials::Invited(Some(name(asked)));
-            let RegisterResult::New(id) = members.register(asked, key(of), &invited) else {
-                panic!("{asked}")
+        for (of, requested) in (10..).zip(["玊五", "tom", "ТОМ"]) {
+            let invited = Credentials::Invited(Some(name(requested)));
+            let RegisterResult::New(id) = members.register(requested, key(of), &invited) else {
+                panic!("{requested}")
             };
             members.confirm(id);
             assert_eq!(
-                members.register(asked, key(of), &Credentials::None { closed: true }),
+                members.register(requested, key(of), &Credentials::None { closed: true }),
                 RegisterResult::Owned(id)
             );
         }

@@ -127,9 +127,9 @@ struct InvitationEntry {
 }
 
 impl Invitations {
-    pub(super) fn new(known: Vec<Invitation>) -> Invitations {
+    pub(super) fn new(invitations: Vec<Invitation>) -> Invitations {
         let mut all = Invitations::default();
-        for invitation in known {
+        for invitation in invitations {
             all.insert(invitation);
         }
         all
@@ -138,9 +138,9 @@ impl Invitations {
     /// Whether one more invitation is possible, after removing expired ones.
     pub(super) fn has_capacity(&mut self, now: Wall) -> bool {
         // Invitations in use are few; they are skipped here until they are used up.
-        let over = self.by_end.iter().take_while(|end| end.0 <= now).map(|end| end.1);
-        let over: Vec<InvitationId> = over.filter(|id| !self.is_in_use(*id)).collect();
-        over.into_iter().for_each(|id| self.remove(id));
+        let expired = self.by_end.iter().take_while(|end| end.0 <= now).map(|end| end.1);
+        let expired: Vec<InvitationId> = expired.filter(|id| !self.is_in_use(*id)).collect();
+        expired.into_iter().for_each(|id| self.remove(id));
         self.by_id.len() < INVITATIONS_MAX
     }
 
@@ -150,8 +150,9 @@ impl Invitations {
         let mut replaced = false;
         if let Some(name) = &invitation.name {
             let is_same = |id: &InvitationId| self.by_id[id].invitation.name.as_ref() == Some(name);
-            let others = self.of_class(name.looks().class()).filter(|id| is_same(id) && !self.is_in_use(*id));
-            for id in others.collect::<Vec<_>>() {
+            let same_name =
+                self.of_class(name.looks().class()).filter(|id| is_same(id) && !self.is_in_use(*id));
+            for id in same_name.collect::<Vec<_>>() {
                 replaced |= self.by_id[&id].invitation.until > invitation.made;
                 self.remove(id);
             }
@@ -187,13 +188,13 @@ impl Invitations {
     ///
     /// An invitation to exactly this name has precedence over another one to a name that looks like
     /// it.
-    pub(super) fn is_promised(&self, now: Wall, name: &Name, mine: Option<InvitationId>) -> bool {
+    pub(super) fn is_promised(&self, now: Wall, name: &Name, own: Option<InvitationId>) -> bool {
         let pending = |id: InvitationId| &self.by_id[&id].invitation;
-        let is_mine = mine.and_then(|id| self.by_id.get(&id)).is_some_and(|it| it.invitation.name.is_some());
+        let is_mine = own.and_then(|id| self.by_id.get(&id)).is_some_and(|it| it.invitation.name.is_some());
         let looks = name.looks();
         let is_in_the_way = |other: &Name| other == name || !is_mine && other.looks().matches(&looks);
-        let mut others = self.of_class(looks.class()).filter(|id| Some(*id) != mine);
-        others.any(|id| pending(id).until > now && pending(id).name.as_ref().is_some_and(is_in_the_way))
+        let mut conflicting = self.of_class(looks.class()).filter(|id| Some(*id) != own);
+        conflicting.any(|id| pending(id).until > now && pending(id).name.as_ref().is_some_and(is_in_the_way))
     }
 
     /// Marks an invitation as being used, or not.

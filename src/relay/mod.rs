@@ -152,7 +152,7 @@ pub enum Event {
     },
     /// A sign-in was refused.
     NameRefused {
-        /// The name as it was asked for, which may be invalid. Empty if it is not known any more.
+        /// The requested name, which may be invalid. Empty if it is not known any more.
         name: String,
         /// The reason.
         reason: NameReason,
@@ -315,7 +315,7 @@ impl Relay {
         Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
         let MembershipSnapshot { invitations, removed, blocks, unused } = config.membership;
         let members = Members::new(config.members, removed);
-        let places = (0..members.len()).map(|_| MemberState::default()).collect();
+        let member_states = (0..members.len()).map(|_| MemberState::default()).collect();
         let mut relay = Relay {
             responder: Responder::new(identity, secret, handshakes, rng.fork())
                 .with_reset_id(&config.reset_id),
@@ -337,7 +337,7 @@ impl Relay {
             pending_inits: PendingInits::default(),
             conns: Conns::default(),
             guests: config.guests.map(|rules| Guests::new(rules, rng.fork())),
-            member_states: places,
+            member_states,
             deadlines: Deadlines::new(),
             resets: RateLimiter::default(),
             suggestions: RateLimiter::default(),
@@ -398,9 +398,9 @@ impl Relay {
         self.sessions.gapped_bytes()
     }
 
-    /// Calls `look` with the peer of each session.
-    pub fn look_at_peers(&self, look: impl FnMut(&Peer)) {
-        self.sessions.look_at_peers(look);
+    /// Calls `visit` with the peer of each session.
+    pub fn visit_peers(&self, visit: impl FnMut(&Peer)) {
+        self.sessions.visit_peers(visit);
     }
 
     fn handle_timer(&mut self, now: Now, tick: Tick, timer: Timer, out: &mut Out) {
@@ -431,13 +431,13 @@ impl Core for Relay {
 
     fn handle_time(&mut self, now: Now, out: &mut Out) {
         self.wall = now.wall;
-        let Some(due) = self.next_deadline().filter(|at| *at <= now.tick) else { return };
-        if now.tick.since(due) > OVERSLEPT {
+        let Some(deadline) = self.next_deadline().filter(|at| *at <= now.tick) else { return };
+        if now.tick.since(deadline) > OVERSLEPT {
             self.woken_at = Some(now.tick);
         }
         // After a suspension every session is due, and must learn of it in this turn.
-        let most = if self.woken_at == Some(now.tick) { usize::MAX } else { TIMERS_A_TURN_MAX };
-        for _ in 0..most {
+        let timers_max = if self.woken_at == Some(now.tick) { usize::MAX } else { TIMERS_A_TURN_MAX };
+        for _ in 0..timers_max {
             let Some((tick, timer)) = self.deadlines.pop_due(now.tick) else { break };
             self.handle_timer(now, tick, timer, out);
         }

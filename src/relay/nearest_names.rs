@@ -114,11 +114,12 @@ impl NameIndex {
         let Some(folded) = Folded::new(name.as_str()) else { return };
         each_form(folded.chars(), |hash, is_whole| {
             let form = (hash, FormOf::new(id, is_whole));
-            self.forms.insert(form, |have| have.cmp(&form));
+            self.forms.insert(form, |entry| entry.cmp(&form));
         });
         let short = ShortId::new(id);
-        let place = |have: &ShortId| order(name_of(have.member()), folded.chars()).then(have.0.cmp(&short.0));
-        self.in_order.insert(short, place);
+        let order_of =
+            |entry: &ShortId| order(name_of(entry.member()), folded.chars()).then(entry.0.cmp(&short.0));
+        self.in_order.insert(short, order_of);
     }
 
     /// Removes a member, whose name `name_of` still returns.
@@ -131,14 +132,15 @@ impl NameIndex {
         let Some(folded) = Folded::new(name.as_str()) else { return };
         each_form(folded.chars(), |hash, is_whole| {
             let form = (hash, FormOf::new(id, is_whole));
-            self.forms.remove(|have| have.cmp(&form));
+            self.forms.remove(|entry| entry.cmp(&form));
         });
         let short = ShortId::new(id);
-        let place = |have: &ShortId| order(name_of(have.member()), folded.chars()).then(have.0.cmp(&short.0));
-        self.in_order.remove(place);
+        let order_of =
+            |entry: &ShortId| order(name_of(entry.member()), folded.chars()).then(entry.0.cmp(&short.0));
+        self.in_order.remove(order_of);
     }
 
-    /// Returns at most `most` names, nearest first.
+    /// Returns at most `count_max` names, nearest first.
     ///
     /// `same_look` is the member whose name looks like `wanted`. `correspondents` are those of the
     /// member that asks; among all other members only names with at most one difference are found.
@@ -148,32 +150,33 @@ impl NameIndex {
         same_look: Option<MemberId>,
         correspondents: impl Iterator<Item = MemberId>,
         name_of: impl Fn(MemberId) -> Option<&'a Name>,
-        most: usize,
+        count_max: usize,
     ) -> Found {
-        let Some(want) = Folded::new(wanted) else {
-            let nearest: Vec<Name> = same_look.and_then(&name_of).cloned().into_iter().take(most).collect();
+        let Some(folded) = Folded::new(wanted) else {
+            let nearest: Vec<Name> =
+                same_look.and_then(&name_of).cloned().into_iter().take(count_max).collect();
             return Found { looked_at: nearest.len(), nearest };
         };
-        let mut found = std::mem::take(&mut self.found);
-        found.clear();
-        found.extend(correspondents.take(CORRESPONDENTS_MAX));
-        self.find_forms(want.chars(), &mut found);
-        self.find_beginnings(want.chars(), &name_of, &mut found);
-        found.sort_unstable();
-        found.dedup();
-        let mut nearest = Nearest { most, names: Vec::with_capacity(most + 1) };
-        let others = found.iter().filter(|id| Some(**id) != same_look);
-        let looked_at = others.clone().count() + usize::from(same_look.is_some());
+        let mut candidates = std::mem::take(&mut self.found);
+        candidates.clear();
+        candidates.extend(correspondents.take(CORRESPONDENTS_MAX));
+        self.find_forms(folded.chars(), &mut candidates);
+        self.find_beginnings(folded.chars(), &name_of, &mut candidates);
+        candidates.sort_unstable();
+        candidates.dedup();
+        let mut nearest = Nearest { count_max, names: Vec::with_capacity(count_max + 1) };
+        let other_candidates = candidates.iter().filter(|id| Some(**id) != same_look);
+        let looked_at = other_candidates.clone().count() + usize::from(same_look.is_some());
         if let Some(name) = same_look.and_then(&name_of) {
             nearest.offer(0, name);
         }
-        for name in others.filter_map(|id| name_of(*id)) {
-            let far = Folded::new(name.as_str()).and_then(|have| want.distance(&have));
-            if let Some(far) = far {
-                nearest.offer(far, name);
+        for name in other_candidates.filter_map(|id| name_of(*id)) {
+            let distance = Folded::new(name.as_str()).and_then(|candidate| folded.distance(&candidate));
+            if let Some(distance) = distance {
+                nearest.offer(distance, name);
             }
         }
-        self.found = found;
+        self.found = candidates;
         Found { nearest: nearest.names.into_iter().map(|(_, name)| name.clone()).collect(), looked_at }
     }
 
@@ -181,39 +184,39 @@ impl NameIndex {
     ///
     /// Each form gets an equal part of the space, and later forms get the unused parts. A form that
     /// many names share therefore keeps out no names of another form.
-    fn find_forms(&self, want: &[char], found: &mut Vec<MemberId>) {
+    fn find_forms(&self, wanted: &[char], found: &mut Vec<MemberId>) {
         let mut forms = [0_u32; 1 + LEFT_OUT_MAX];
         let mut count = 0;
-        each_form(want, |hash, _| {
+        each_form(wanted, |hash, _| {
             forms[count] = hash;
             count += 1;
         });
-        let mut left = FORMS_MAX;
+        let mut remaining = FORMS_MAX;
         for (at, hash) in forms[..count].iter().enumerate() {
-            let share = left / (count - at);
-            let from = self.forms.range_from(|have| have.cmp(&(*hash, FormOf::FIRST)));
-            let of_form = from.take_while(|(have, _)| have == hash);
+            let share = remaining / (count - at);
+            let from = self.forms.range_from(|entry| entry.cmp(&(*hash, FormOf::FIRST)));
+            let of_form = from.take_while(|(entry, _)| entry == hash);
             let before = found.len();
             found.extend(of_form.take(share).map(|(_, form)| form.member()));
-            left -= found.len() - before;
+            remaining -= found.len() - before;
         }
     }
 
     fn find_beginnings<'a>(
         &self,
-        want: &[char],
+        wanted: &[char],
         name_of: &impl Fn(MemberId) -> Option<&'a Name>,
-        found: &mut Vec<MemberId>,
+        candidates: &mut Vec<MemberId>,
     ) {
-        if want.is_empty() {
+        if wanted.is_empty() {
             return;
         }
         let begins = |id: &ShortId| {
-            let have = name_of(id.member()).and_then(|name| Folded::new(name.as_str()));
-            have.is_some_and(|have| have.chars().starts_with(want))
+            let candidate = name_of(id.member()).and_then(|name| Folded::new(name.as_str()));
+            candidate.is_some_and(|candidate| candidate.chars().starts_with(wanted))
         };
-        let behind = self.in_order.range_from(|have| order(name_of(have.member()), want));
-        found.extend(behind.take(BEGINNINGS_MAX).take_while(|id| begins(id)).map(|id| id.member()));
+        let behind = self.in_order.range_from(|candidate| order(name_of(candidate.member()), wanted));
+        candidates.extend(behind.take(BEGINNINGS_MAX).take_while(|id| begins(id)).map(|id| id.member()));
     }
 }
 
@@ -225,16 +228,16 @@ fn order(name: Option<&Name>, other: &[char]) -> Ordering {
 
 /// The nearest names so far.
 struct Nearest<'a> {
-    most: usize,
+    count_max: usize,
     names: Vec<(usize, &'a Name)>,
 }
 
 impl<'a> Nearest<'a> {
-    fn offer(&mut self, far: usize, name: &'a Name) {
-        let place = self.names.partition_point(|nearer| *nearer < (far, name));
-        if place < self.most {
-            self.names.insert(place, (far, name));
-            self.names.truncate(self.most);
+    fn offer(&mut self, distance: usize, name: &'a Name) {
+        let index = self.names.partition_point(|nearer| *nearer < (distance, name));
+        if index < self.count_max {
+            self.names.insert(index, (distance, name));
+            self.names.truncate(self.count_max);
         }
     }
 }

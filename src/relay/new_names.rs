@@ -46,12 +46,12 @@ const PROVIDERS_PART: usize = 3;
 #[derive(Debug)]
 pub(super) struct NewNames {
     open_max: usize,
-    kept_max: usize,
+    reserved_max: usize,
     /// The sources of open names, and their number in the last hour.
     shares: FairShare,
     open: Recent,
     /// Reserved names of the last hour, by provider.
-    kept: Recent,
+    reserved: Recent,
     /// All names of the last day, by site and by provider.
     sites: Recent,
     providers: Recent,
@@ -60,16 +60,16 @@ pub(super) struct NewNames {
 impl NewNames {
     /// Returns full budgets. `key` is the secret of the tables' hashes.
     pub(super) fn new(key: [u8; 32], per_hour: u32) -> NewNames {
-        let kept = per_hour / 2;
-        let open = per_hour - kept;
+        let reserved = per_hour / 2;
+        let open = per_hour - reserved;
         let lens = [PrefixLen::PROVIDER, PrefixLen::SITE, PrefixLen::SOURCE];
         let budget = Budget { capacity: open, time: HOUR, burst: open };
         NewNames {
             open_max: open as usize,
-            kept_max: kept as usize,
+            reserved_max: reserved as usize,
             shares: FairShare::new(key, budget).with_networks(lens).with_alpha(ALPHA),
             open: Recent::new(HOUR),
-            kept: Recent::new(HOUR),
+            reserved: Recent::new(HOUR),
             sites: Recent::new(DAY),
             providers: Recent::new(DAY),
         }
@@ -83,14 +83,14 @@ impl NewNames {
         }
         let site = PrefixLen::SITE.network(ip);
         let provider = PrefixLen::PROVIDER.network(ip);
-        for recent in [&mut self.open, &mut self.kept, &mut self.sites, &mut self.providers] {
+        for recent in [&mut self.open, &mut self.reserved, &mut self.sites, &mut self.providers] {
             recent.forget_old(now);
         }
         let is_open = !for_new && self.open.len() < self.open_max;
         if is_open && self.shares.admit(now, source(ip), 1) {
             self.open.add(now, site);
         } else if self.sites.count(site) == 0 && self.keeps_one_for(provider) {
-            self.kept.add(now, provider);
+            self.reserved.add(now, provider);
         } else {
             return false;
         }
@@ -102,9 +102,9 @@ impl NewNames {
     /// Whether a new site of this provider may have a reserved name.
     fn keeps_one_for(&self, provider: IpAddr) -> bool {
         let is_new = self.providers.count(provider) == 0;
-        let for_others = if is_new { 0 } else { self.kept_max / PROVIDERS_PART };
-        let left = self.kept_max.saturating_sub(self.kept.len() + for_others);
-        self.kept.count(provider) < left
+        let for_others = if is_new { 0 } else { self.reserved_max / PROVIDERS_PART };
+        let remaining = self.reserved_max.saturating_sub(self.reserved.len() + for_others);
+        self.reserved.count(provider) < remaining
     }
 
     /// Takes back the last name of `ip`, which could not be persisted.
@@ -118,7 +118,7 @@ impl NewNames {
         if self.open.remove_last(site) {
             self.shares.refund(now, source(ip), 1);
         } else {
-            self.kept.remove_last(provider);
+            self.reserved.remove_last(provider);
         }
     }
 }
@@ -165,7 +165,7 @@ impl Recent {
 
     /// Removes the last registration of this network. Returns whether there was one.
     fn remove_last(&mut self, network: IpAddr) -> bool {
-        let Some(at) = self.all.iter().rposition(|(_, known)| *known == network) else { return false };
+        let Some(at) = self.all.iter().rposition(|(_, other)| *other == network) else { return false };
         self.all.remove(at);
         self.count_down(network);
         true
@@ -289,14 +289,14 @@ mod tests {
         for for_new in [true, false] {
             assert!(names.admit(START, v6(1, 0, 0), for_new));
             names.refund(START, v6(1, 0, 0));
-            for recent in [&names.open, &names.kept, &names.sites, &names.providers] {
+            for recent in [&names.open, &names.reserved, &names.sites, &names.providers] {
                 assert!(recent.all.is_empty() && recent.counts.is_empty());
             }
         }
         assert_eq!(names.shares.used_by_all(START), 0);
         assert!(names.admit(START, v6(1, 0, 0), true));
         names.refund(START, v6(2, 0, 0));
-        assert_eq!(names.kept.len(), 1);
+        assert_eq!(names.reserved.len(), 1);
         assert_eq!(names.sites.len(), 1);
     }
 
@@ -306,7 +306,7 @@ mod tests {
         for n in 0..REMEMBERED_MAX as u32 + 100 {
             names.admit(START, IpAddr::from((n << 8).to_be_bytes()), false);
         }
-        for recent in [&names.open, &names.kept, &names.sites, &names.providers] {
+        for recent in [&names.open, &names.reserved, &names.sites, &names.providers] {
             assert!(recent.len() <= REMEMBERED_MAX && recent.counts.len() <= REMEMBERED_MAX);
         }
         assert_eq!(names.sites.len(), REMEMBERED_MAX);

@@ -146,7 +146,7 @@ impl Relay {
                 Record::Membership(MembershipChange::Seen { name, at }),
                 out,
             );
-            self.unwritten.seen.insert(member, (at, ticket));
+            self.unwritten.unwritten_sign_ins.insert(member, (at, ticket));
         }
     }
 }

@@ -59,10 +59,10 @@ impl<K: Ord + Copy> PendingRemovals<K> {
     /// Ends the wait for a refusal, which is durable. Returns the letters stored in the meantime,
     /// which count from here on.
     pub(super) fn end(&mut self, flow: K, number: u64) -> Option<StoredThrough> {
-        let left = self.flows.get_mut(&flow)?;
-        left.numbers.remove(&number);
-        let stored = left.stored;
-        if left.numbers.is_empty() {
+        let waiting = self.flows.get_mut(&flow)?;
+        waiting.numbers.remove(&number);
+        let stored = waiting.stored;
+        if waiting.numbers.is_empty() {
             self.flows.remove(&flow);
         }
         (stored.number > 0).then_some(stored)

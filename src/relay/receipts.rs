@@ -124,7 +124,7 @@ impl Relay {
     }
 
     /// Keeps a read mark for letters that this relay does not know, because it was killed since. It
-    /// is reported when their sender next asks or writes.
+    /// is reported with the sender's next query or letter.
     fn keep_orphan_read(
         &mut self,
         now: Tick,
@@ -264,20 +264,20 @@ impl Relay {
     /// Handles a sender's query for the marks of a flow.
     pub(super) fn handle_receipt_query(&mut self, slot: SessionSlot, to: &str, outbox: OutboxId) {
         let removed = || self.members.find_ever(to).map(Destination::Member);
-        let known = self.recipient(to).or_else(removed).map(|to| FlowId { outbox, to });
+        let flow = self.recipient(to).or_else(removed).map(|to| FlowId { outbox, to });
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
-        let claimed = |flow: &FlowId| {
+        let has_orphan_read = |flow: &FlowId| {
             flow.to
                 .member()
                 .is_some_and(|to| self.member_states[to.0].orphan_reads.contains_key(&(member, flow.outbox)))
         };
-        let is_claimed = known.as_ref().is_some_and(claimed);
+        let is_claimed = flow.as_ref().is_some_and(has_orphan_read);
         let flows = &mut self.member_states[member.0].flows;
         // A query alone creates no flow: there is nothing to report. A waiting flow is answered
         // like one with an unknown name.
-        let known = known.filter(|flow| !flows.is_undisclosed(*flow));
-        match known.filter(|flow| flows.watermarks(*flow).is_some() || is_claimed && flows.open(*flow)) {
+        let flow = flow.filter(|flow| !flows.is_undisclosed(*flow));
+        match flow.filter(|flow| flows.watermarks(*flow).is_some() || is_claimed && flows.open(*flow)) {
             Some(flow) => {
                 flows.request_receipt(flow);
                 self.apply_orphan_read(member, flow);
@@ -303,8 +303,8 @@ impl Relay {
         out: &mut Out,
     ) -> bool {
         let Some(member) = self.sessions.member(slot) else { return false };
-        let Some(found) = self.members.find_ever(to) else { return false };
-        let flow = FlowId { outbox: id.outbox, to: Destination::Member(found) };
+        let Some(recipient) = self.members.find_ever(to) else { return false };
+        let flow = FlowId { outbox: id.outbox, to: Destination::Member(recipient) };
         let Some(refusal) = self.member_states[member.0].flows.take_acknowledged(flow, id.number) else {
             return false;
         };
@@ -388,9 +388,9 @@ impl Relay {
             lookups.spend(now, LOOKUP_INTERVAL);
             if self.suggestions.ready(now, SUGGESTION_INTERVAL, SUGGESTIONS_BURST).is_ok() {
                 self.suggestions.spend(now, SUGGESTION_INTERVAL);
-                let found = self.members.nearest(letter.to, flows.correspondents(), NEAREST_MAX);
-                self.stats.names_looked_at += found.looked_at as u64;
-                nearest = found.nearest;
+                let result = self.members.nearest(letter.to, flows.correspondents(), NEAREST_MAX);
+                self.stats.names_looked_at += result.looked_at as u64;
+                nearest = result.nearest;
             }
         }
         let Letter { to, id, prev, .. } = *letter;
@@ -436,6 +436,6 @@ fn until(now: Wall, clock: u64, keep: u64, watermarks: &Watermarks) -> Wall {
     if watermarks.accepted <= watermarks.delivered {
         return Wall(0);
     }
-    let left = watermarks.since.saturating_add(keep).saturating_sub(clock);
-    Wall(now.0.saturating_add(left))
+    let remaining_ms = watermarks.since.saturating_add(keep).saturating_sub(clock);
+    Wall(now.0.saturating_add(remaining_ms))
 }

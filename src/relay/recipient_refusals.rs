@@ -32,7 +32,7 @@ impl Relay {
         }
         self.stats.letters_refused += 1;
         if let Sender::Guest(_) = sender {
-            self.tell_guest_refused(from, out);
+            self.report_refusal_to_guest(from, out);
         }
         self.reject_refused(to, out);
         // Letters that are not on disk are written at the end of this turn.
@@ -85,7 +85,7 @@ impl Relay {
     }
 
     /// Notifies a TCP guest that a text was not taken. A UDP guest gets no notice.
-    fn tell_guest_refused(&mut self, from: &str, out: &mut Out) {
+    fn report_refusal_to_guest(&mut self, from: &str, out: &mut Out) {
         let path = self.guests.as_ref().and_then(|guests| guests.path_of(from));
         path.into_iter().for_each(|path| self.reply_to_guest(path, GuestReply::Full, out));
     }

@@ -75,7 +75,7 @@ pub enum Record {
         /// The outbox and its mark.
         outbox: PersistedOutbox,
         /// Another outbox of the member, to be forgotten.
-        gone: Option<OutboxId>,
+        forgotten: Option<OutboxId>,
     },
     /// The sender has acknowledged this refusal. On failure it is written again, unless the refusal
     /// is pending again.
@@ -103,7 +103,7 @@ impl Record {
             }
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
             Record::Pruned(flows) => 256 + flows.len() * 64,
-            Record::Sessions { hints: noted, ended } => 256 + noted.len() * 64 + ended.len() * 4,
+            Record::Sessions { hints, ended } => 256 + hints.len() * 64 + ended.len() * 4,
             Record::Membership(MembershipChange::Blocks { blocked, .. }) => 256 + blocked.len() * 128,
             _ => 256,
         }

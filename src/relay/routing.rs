@@ -119,12 +119,12 @@ impl Relay {
         letter: &Letter<'_>,
         out: &mut Out,
     ) {
-        let look = self.lookup_policy(now.tick, sender, letter);
-        match look {
+        let policy = self.lookup_policy(now.tick, sender, letter);
+        match policy {
             LookupPolicy::Known => self.refuse_unknown(now.tick, slot, sender, letter, true),
             LookupPolicy::Later => self.drop_for_now(slot, sender, letter),
             LookupPolicy::Now | LookupPolicy::Silent => {
-                if look == LookupPolicy::Now || self.begin_waiting(slot, sender, letter) {
+                if policy == LookupPolicy::Now || self.begin_waiting(slot, sender, letter) {
                     self.route(now, slot, sender, letter, out);
                 }
             }
@@ -293,9 +293,9 @@ impl Relay {
         if !self.has_capacity(to, sender, len) {
             return Some(Reason::Full);
         }
-        let born = self.mailboxes.clock.now(now);
+        let taken_at = self.mailboxes.clock.now(now);
         let mailbox = &mut *self.member_states[to.0].mailbox;
-        mailbox.push(MailboxEntry::new(sender, id, len, now, born, message).with_mark(mark));
+        mailbox.push(MailboxEntry::new(sender, id, len, now, taken_at, message).with_mark(mark));
         let is_too_big = mailbox.is_too_big();
         self.count_mailbox(to);
         match self.receiving_session(to) {
@@ -320,7 +320,7 @@ impl Relay {
             }
             Sender::Echo | Sender::Guest(_) => 0,
         };
-        let held = *self.held_bytes_mut(sender) + refusal_cost;
+        let held_bytes = *self.held_bytes_mut(sender) + refusal_cost;
         let mailbox = &self.member_states[to.0].mailbox;
         let limits = &self.limits;
         let admits = || match mailbox.check_capacity(sender, len, limits) {
@@ -328,7 +328,7 @@ impl Relay {
             Some(SenderClass::Known) => self.is_known_sender(to, sender),
             None => false,
         };
-        self.mailboxes.usage.has_capacity(len, held, limits) && admits()
+        self.mailboxes.usage.has_capacity(len, held_bytes, limits) && admits()
     }
 
     /// Whether the member has written to this sender recently.
@@ -359,10 +359,10 @@ impl Relay {
         let prev = self.member_states[sender.0].echo_number;
         let upper = text.to_ascii_uppercase();
         let id = LetterId { outbox: self.echo_outbox, number: prev + 1 };
-        let made = LetterBody::from_text(&upper, now.wall);
+        let encoded = LetterBody::from_text(&upper, now.wall);
         let mark = Mark::default();
-        let body = &*made.body;
-        let delivery = Delivery { from: ECHO, id, prev, accepted: now.wall, mark, kind: made.kind, body };
+        let body = &*encoded.body;
+        let delivery = Delivery { from: ECHO, id, prev, accepted: now.wall, mark, kind: encoded.kind, body };
         let message = self.mailboxes.buffers.pack(&delivery);
         let refused = self.push(now.tick, sender, Sender::Echo, (id, mark, body.len()), message);
         if refused.is_none() {

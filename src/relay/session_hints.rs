@@ -41,7 +41,7 @@ const RESETS_AT_ONCE: u32 = 20;
 #[derive(Debug, Default)]
 pub(super) struct SessionHints {
     /// Sessions with outdated hints.
-    due: BTreeSet<SessionSlot>,
+    changed_sessions: BTreeSet<SessionSlot>,
     /// Indexes of ended sessions whose hints must be removed.
     ended: BTreeSet<u32>,
     /// The record that is not committed yet.
@@ -101,10 +101,10 @@ impl LostSessions {
 impl Relay {
     /// Restores the hints of the previous process.
     pub(super) fn restore_hints(&mut self, sessions: Vec<SessionHint>) {
-        let lost = &mut self.session_hints.lost;
-        lost.sessions = sessions.into_iter().take(HINTS_MAX).collect();
-        if !lost.sessions.is_empty() {
-            self.deadlines.set(Timer::Resets, Some(Tick::ZERO), &mut lost.scheduled);
+        let lost_sessions = &mut self.session_hints.lost;
+        lost_sessions.sessions = sessions.into_iter().take(HINTS_MAX).collect();
+        if !lost_sessions.sessions.is_empty() {
+            self.deadlines.set(Timer::Resets, Some(Tick::ZERO), &mut lost_sessions.scheduled);
         }
     }
 
@@ -115,7 +115,7 @@ impl Relay {
             return;
         }
         session.is_hint_due = true;
-        self.session_hints.due.insert(slot);
+        self.session_hints.changed_sessions.insert(slot);
         if let Some(hint) = session.validated_udp_addr() {
             self.forget_lost(hint);
         }
@@ -131,12 +131,14 @@ impl Relay {
 
     /// Stops resets to the address of a client that has returned.
     fn forget_lost(&mut self, back: SessionHint) {
-        let lost = &mut self.session_hints.lost.sessions;
-        while let Some(hint) = lost.range(SessionHint { index: 0, local: None, ..back }..).next().copied() {
+        let lost_sessions = &mut self.session_hints.lost.sessions;
+        while let Some(hint) =
+            lost_sessions.range(SessionHint { index: 0, local: None, ..back }..).next().copied()
+        {
             if hint.addr != back.addr {
                 break;
             }
-            lost.remove(&hint);
+            lost_sessions.remove(&hint);
             self.session_hints.ended.insert(hint.index);
         }
     }
@@ -166,13 +168,13 @@ impl Relay {
             return;
         }
         let first = |ended: &mut BTreeSet<u32>| ended.pop_first();
-        let gone: Vec<u32> =
+        let removed: Vec<u32> =
             std::iter::from_fn(|| first(&mut self.session_hints.ended)).take(HINTS_PER_TURN_MAX).collect();
-        let mut noted = Vec::new();
-        let mut ended = gone.clone();
+        let mut hints = Vec::new();
+        let mut ended = removed.clone();
         let mut changed = Vec::new();
         for _ in 0..HINTS_PER_TURN_MAX {
-            let Some(slot) = self.session_hints.due.pop_first() else { break };
+            let Some(slot) = self.session_hints.changed_sessions.pop_first() else { break };
             let Some(session) = self.sessions.get_mut(slot).filter(|session| session.is_hint_due) else {
                 continue;
             };
@@ -184,20 +186,20 @@ impl Relay {
                 self.session_hints.len + usize::from(after.is_some()) - usize::from(before.is_some());
             let index = after.map(|hint| hint.index);
             ended.extend(before.map(|hint| hint.index).filter(|before| Some(*before) != index));
-            noted.extend(after.filter(|_| after != before));
+            hints.extend(after.filter(|_| after != before));
             changed.push(HintChange { slot, serial: session.serial, before, after });
         }
-        if noted.is_empty() && ended.is_empty() {
+        if hints.is_empty() && ended.is_empty() {
             return self.write_more_hints(now);
         }
         self.session_hints.written = Some(now);
-        let is_cut = !(self.session_hints.due.is_empty() && self.session_hints.ended.is_empty());
-        self.session_hints.at_disk = Some(AtDisk { changed, ended: gone, is_cut });
-        self.persist(StoreContinuation::SessionHints, Record::Sessions { hints: noted, ended }, out);
+        let is_cut = !(self.session_hints.changed_sessions.is_empty() && self.session_hints.ended.is_empty());
+        self.session_hints.at_disk = Some(AtDisk { changed, ended: removed, is_cut });
+        self.persist(StoreContinuation::SessionHints, Record::Sessions { hints, ended }, out);
     }
 
     fn write_more_hints(&mut self, now: Tick) {
-        if !(self.session_hints.due.is_empty() && self.session_hints.ended.is_empty()) {
+        if !(self.session_hints.changed_sessions.is_empty() && self.session_hints.ended.is_empty()) {
             self.deadlines.set(
                 Timer::SessionHints,
                 Some(now + HINT_TURN_INTERVAL),
@@ -214,7 +216,7 @@ impl Relay {
             return self.write_more_hints(now);
         }
         if durable {
-            if !(self.session_hints.due.is_empty() && self.session_hints.ended.is_empty()) {
+            if !(self.session_hints.changed_sessions.is_empty() && self.session_hints.ended.is_empty()) {
                 self.schedule_hints(now);
             }
             return;
@@ -225,7 +227,7 @@ impl Relay {
                 Some(session) => {
                     session.stored_hint = before;
                     session.is_hint_due = true;
-                    self.session_hints.due.insert(slot);
+                    self.session_hints.changed_sessions.insert(slot);
                     self.session_hints.len =
                         self.session_hints.len + usize::from(before.is_some()) - usize::from(after.is_some());
                 }
@@ -240,13 +242,13 @@ impl Relay {
 
     /// Sends resets to a few lost sessions.
     pub(super) fn handle_resets_time(&mut self, now: Tick, tick: Tick, out: &mut Out) {
-        let lost = &mut self.session_hints.lost;
-        if lost.scheduled == Some(tick) {
-            lost.scheduled = None;
+        let lost_sessions = &mut self.session_hints.lost;
+        if lost_sessions.scheduled == Some(tick) {
+            lost_sessions.scheduled = None;
         }
-        if lost.rounds == 0 {
-            lost.rounds = ROUNDS;
-            lost.round_began = now;
+        if lost_sessions.rounds == 0 {
+            lost_sessions.rounds = ROUNDS;
+            lost_sessions.round_began = now;
         }
         for _ in 0..RESETS_AT_ONCE {
             let Some(hint) = self.session_hints.lost.next() else { return self.end_round(now) };
@@ -257,9 +259,9 @@ impl Relay {
             let path = Path::udp(hint.addr, hint.local);
             out.send_with(path, |buf| packet::write_reset(buf, hint.index, token.bytes()));
         }
-        let lost = &mut self.session_hints.lost;
+        let lost_sessions = &mut self.session_hints.lost;
         let at = Some(now + RESET_INTERVAL * RESETS_AT_ONCE);
-        self.deadlines.set(Timer::Resets, at, &mut lost.scheduled);
+        self.deadlines.set(Timer::Resets, at, &mut lost_sessions.scheduled);
     }
 
     fn end_round(&mut self, now: Tick) {
@@ -271,8 +273,8 @@ impl Relay {
             lost.round_began = at;
             return self.deadlines.set(Timer::Resets, Some(at), &mut lost.scheduled);
         }
-        let told = std::mem::take(&mut lost.sessions);
-        self.session_hints.ended.extend(told.into_iter().map(|hint| hint.index));
+        let finished = std::mem::take(&mut lost.sessions);
+        self.session_hints.ended.extend(finished.into_iter().map(|hint| hint.index));
         self.schedule_hints(now);
     }
 }

@@ -46,9 +46,9 @@ const OFFLINE_GRID: Duration = Duration::from_millis(250);
 /// processor's L2 cache (1 MiB) when they are flushed. Their packets fill two `sendmmsg` calls.
 const MARKED_MANY: usize = 64;
 
-/// Returns the time at which a session without packets since `heard` counts as silent.
-fn offline_at(heard: Tick) -> Tick {
-    (heard + OFFLINE_AFTER).rounded_up(OFFLINE_GRID)
+/// Returns the time at which a session without packets since `last_received` counts as silent.
+fn offline_at(last_received: Tick) -> Tick {
+    (last_received + OFFLINE_AFTER).rounded_up(OFFLINE_GRID)
 }
 
 /// Progress of a session's sign-in.
@@ -91,8 +91,8 @@ pub(super) struct Session {
     /// name. Members have a rate in their `ClientState`.
     pub(super) control_from: Option<Tick>,
     pub(super) control: RateLimiter,
-    /// Whether the client has been silent for too long: its letters go to the mailbox until it is
-    /// heard again.
+    /// Whether the client has been silent for too long: its letters go to the mailbox until a
+    /// packet of it arrives.
     pub(super) is_silent: bool,
     /// The hint that is on disk or being written.
     pub(super) stored_hint: Option<SessionHint>,
@@ -215,19 +215,19 @@ impl Session {
 
     #[inline]
     fn deadline(&self, now: Tick) -> Option<Tick> {
-        let heard = self.peer.link().last_received();
+        let last_received = self.peer.link().last_received();
         if let Some(until) = self.closing_until {
             return Some(until);
         }
         if !self.peer.is_confirmed() {
             return Some((self.opened + UNCONFIRMED_FOR).rounded_up(OFFLINE_GRID));
         }
-        let held =
+        let sign_in_deadline =
             if let SignInState::Held(_, until) = self.sign_in { Some(until) } else { self.name_deadline() };
         // A session is marked as lost before it is forgotten.
         let silent = match self.is_silent {
-            true => (heard + FORGOTTEN_AFTER).rounded_up(OFFLINE_GRID),
-            false => offline_at(heard),
+            true => (last_received + FORGOTTEN_AFTER).rounded_up(OFFLINE_GRID),
+            false => offline_at(last_received),
         };
         Tick::earliest([
             self.peer.next_deadline(now),
@@ -235,7 +235,7 @@ impl Session {
             self.throttled_until,
             self.answers_at,
             self.control_from,
-            held,
+            sign_in_deadline,
             self.hibernate_at,
         ])
     }
@@ -301,11 +301,11 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(slot.0).map(SessionEntry::wake) else {
             return PacketOutcome::Dropped;
         };
-        let others = self.gapped - session.peer.link().gapped();
-        session.peer.set_gapped_max(self.gapped_max.saturating_sub(others));
-        let heard = session.peer.handle_packet(now, path, bytes);
-        self.gapped = others + session.peer.link().gapped();
-        heard
+        let other_gapped = self.gapped - session.peer.link().gapped();
+        session.peer.set_gapped_max(self.gapped_max.saturating_sub(other_gapped));
+        let outcome = session.peer.handle_packet(now, path, bytes);
+        self.gapped = other_gapped + session.peer.link().gapped();
+        outcome
     }
 
     /// Closes a session and releases its gap space.
@@ -355,7 +355,7 @@ impl Sessions {
         self.slab.get(slot.0)?.path()
     }
 
-    /// Whether this session's client was heard recently.
+    /// Whether a packet of this session's client arrived recently.
     pub(super) fn is_responsive(&self, slot: SessionSlot) -> bool {
         self.slab.get(slot.0).is_some_and(SessionEntry::is_responsive)
     }
@@ -397,8 +397,8 @@ impl Sessions {
         self.slab.iter().map(|(slot, _)| SessionSlot(slot)).collect()
     }
 
-    pub(super) fn look_at_peers(&self, mut look: impl FnMut(&Peer)) {
-        self.slab.iter().for_each(|(_, entry)| entry.look_at_peer(&mut look));
+    pub(super) fn visit_peers(&self, mut visit: impl FnMut(&Peer)) {
+        self.slab.iter().for_each(|(_, entry)| entry.visit_peer(&mut visit));
     }
 
     pub(super) fn handle_index_time(&mut self, now: Tick) {
@@ -413,17 +413,17 @@ impl Sessions {
     /// Returns the sessions of a key, oldest first.
     fn of_key(&self, key: PublicKey) -> impl Iterator<Item = SessionSlot> + '_ {
         let prefix = prefix(&key);
-        let near = self.by_key.range((prefix, 0)..=(prefix, u64::MAX)).map(|(_, slot)| *slot);
-        near.filter(move |slot| self.slab.get(slot.0).is_some_and(|entry| entry.key() == key))
+        let same_prefix = self.by_key.range((prefix, 0)..=(prefix, u64::MAX)).map(|(_, slot)| *slot);
+        same_prefix.filter(move |slot| self.slab.get(slot.0).is_some_and(|entry| entry.key() == key))
     }
 
     /// Inserts a new session at [`Slab::vacant_key`].
     fn insert(&mut self, session: Session) {
-        let place = (prefix(&session.key), session.serial);
+        let key = (prefix(&session.key), session.serial);
         let stranger = session.serial;
         let slot = SessionSlot(self.slab.insert(SessionEntry::Active(Box::new(session))));
         self.strangers.insert((stranger, slot));
-        self.by_key.insert(place, slot);
+        self.by_key.insert(key, slot);
     }
 
     /// Returns the session of this key that a handshake continues.
@@ -449,11 +449,11 @@ impl Sessions {
     /// Sets whether a session may be evicted.
     pub(super) fn set_stranger(&mut self, slot: SessionSlot, is_stranger: bool) {
         let Some(session) = self.get_mut(slot) else { return };
-        let place = (session.serial, slot);
+        let entry = (session.serial, slot);
         if is_stranger {
-            self.strangers.insert(place)
+            self.strangers.insert(entry)
         } else {
-            self.strangers.remove(&place)
+            self.strangers.remove(&entry)
         };
     }
 

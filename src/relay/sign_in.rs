@@ -163,8 +163,8 @@ impl Relay {
         if !counted.is_none_or(|ip| self.registration_limits.admit_secret(now.tick, ip)) {
             return Err(NameReason::TooMany);
         }
-        let found = self.invitations.find(now.wall, secret);
-        found.cloned().map(Some).ok_or(NameReason::Closed).or_else(|closed| {
+        let invitation = self.invitations.find(now.wall, secret);
+        invitation.cloned().map(Some).ok_or(NameReason::Closed).or_else(|closed| {
             // An open relay needs no invitation, so an invalid secret does not matter.
             if self.limits.closed { Err(closed) } else { Ok(None) }
         })
@@ -180,8 +180,8 @@ impl Relay {
         (ip, by): (Option<IpAddr>, Option<InvitationId>),
         out: &mut Out,
     ) {
-        let places = self.member_states.len().max(member.0 + 1);
-        self.member_states.resize_with(places, Default::default);
+        let len = self.member_states.len().max(member.0 + 1);
+        self.member_states.resize_with(len, Default::default);
         let name = self.members.name(member).clone();
         let since = self.mailboxes.clock.now(now.tick);
         let is_counted = self.limits.per_sender && by.is_none();
@@ -214,11 +214,11 @@ impl Relay {
     /// `members`.
     fn capacity_refusal(&mut self, now: Tick, ip: Option<IpAddr>) -> Option<NameReason> {
         let live = self.members.live();
-        let most = self.limits.members_max;
-        if live > most {
+        let members_max = self.limits.members_max;
+        if live > members_max {
             return Some(NameReason::Full);
         }
-        let for_new = live > most.div_ceil(2);
+        let for_new = live > members_max.div_ceil(2);
         let is_admitted = ip.is_none_or(|ip| self.registration_limits.admit(now, ip, for_new));
         (!is_admitted).then_some(NameReason::TooMany)
     }
@@ -368,17 +368,17 @@ impl Relay {
         self.read_chat(now, slot, out);
     }
 
-    /// Refuses the name `asked`, perhaps because of the name `in_the_way`, which may be empty.
+    /// Refuses the name `requested`, perhaps because of the name `in_the_way`, which may be empty.
     pub(super) fn refuse_name(
         &mut self,
         slot: SessionSlot,
-        asked: &str,
+        requested: &str,
         reason: NameReason,
         in_the_way: &str,
         out: &mut Out,
     ) {
         self.stats.names_refused += 1;
-        out.show(Event::NameRefused { name: asked.to_owned(), reason });
+        out.show(Event::NameRefused { name: requested.to_owned(), reason });
         if let Some(session) = self.sessions.get_mut(slot) {
             session.sign_in = SignInState::Refused;
             session.send_control(&ToClient::NameRefused { reason, name: in_the_way });
@@ -386,7 +386,7 @@ impl Relay {
         }
     }
 
-    /// Refuses a session the name of this member, which it had asked for.
+    /// Refuses a session the name of this member, which it had requested.
     pub(super) fn refuse_member(
         &mut self,
         slot: SessionSlot,

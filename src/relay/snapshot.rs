@@ -40,47 +40,49 @@ pub struct RelaySnapshot {
 impl Relay {
     /// Returns this relay's persistent state. Slow: for tests.
     pub fn snapshot(&mut self, now: Tick) -> RelaySnapshot {
-        let mut known = RelaySnapshot {
+        let mut snapshot = RelaySnapshot {
             clock: self.mailboxes.clock.now(now),
             unwritten: self.unwritten.len(),
             ..RelaySnapshot::default()
         };
         for member in (0..self.member_states.len()).map(MemberId) {
             if self.members.is_durable(member) {
-                self.snapshot_member(member, &mut known);
+                self.snapshot_member(member, &mut snapshot);
             }
             if self.members.is_durable(member) || self.members.is_removed(member) {
-                self.snapshot_flows(member, &mut known);
+                self.snapshot_flows(member, &mut snapshot);
             }
         }
         for slot in self.sessions.all() {
-            known.sessions.extend(self.sessions.get_mut(slot).and_then(|session| session.stored_hint));
+            snapshot.sessions.extend(self.sessions.get_mut(slot).and_then(|session| session.stored_hint));
         }
-        known.sessions.sort();
-        known.watermarks.sort_by(|a, b| (&a.from, &a.to, a.outbox).cmp(&(&b.from, &b.to, b.outbox)));
-        let id = |owed: &PendingRefusal| (owed.from.clone(), owed.to.clone(), owed.id.outbox, owed.id.number);
-        known.refusals.sort_by_key(id);
-        known.members.sort();
-        known.blocks.sort();
-        known.outboxes.sort_by(|a, b| (&a.member, a.outbox).cmp(&(&b.member, b.outbox)));
-        known.unused.sort();
-        known
+        snapshot.sessions.sort();
+        snapshot.watermarks.sort_by(|a, b| (&a.from, &a.to, a.outbox).cmp(&(&b.from, &b.to, b.outbox)));
+        let id = |refusal: &PendingRefusal| {
+            (refusal.from.clone(), refusal.to.clone(), refusal.id.outbox, refusal.id.number)
+        };
+        snapshot.refusals.sort_by_key(id);
+        snapshot.members.sort();
+        snapshot.blocks.sort();
+        snapshot.outboxes.sort_by(|a, b| (&a.member, a.outbox).cmp(&(&b.member, b.outbox)));
+        snapshot.unused.sort();
+        snapshot
     }
 
-    fn snapshot_member(&self, member: MemberId, known: &mut RelaySnapshot) {
+    fn snapshot_member(&self, member: MemberId, snapshot: &mut RelaySnapshot) {
         let name = self.members.name(member);
         let state = &self.member_states[member.0];
-        known.members.push(name.clone());
+        snapshot.members.push(name.clone());
         if !state.blocked.is_empty() {
-            known.blocks.push((name.clone(), state.blocked.iter().cloned().collect()));
+            snapshot.blocks.push((name.clone(), state.blocked.iter().cloned().collect()));
         }
-        known.outboxes.extend(state.outboxes.persisted(name));
+        snapshot.outboxes.extend(state.outboxes.persisted(name));
         if let Some(since) = self.unused.since(member) {
-            known.unused.push((name.clone(), since));
+            snapshot.unused.push((name.clone(), since));
         }
     }
 
-    fn snapshot_flows(&self, sender: MemberId, known: &mut RelaySnapshot) {
+    fn snapshot_flows(&self, sender: MemberId, snapshot: &mut RelaySnapshot) {
         let state = &self.member_states[sender.0];
         let name = |member: MemberId| self.members.name(member).clone();
         let unread = |from, outbox, to| {
@@ -103,10 +105,10 @@ impl Relay {
             let outbox = flow.outbox;
             let to = name(to);
             if is_unwritten {
-                known.ahead.push(FlowNames { from, outbox, to });
+                snapshot.ahead.push(FlowNames { from, outbox, to });
             } else if (watermarks.accepted, watermarks.delivered, watermarks.read) != (0, 0, 0) {
                 let super::flows::Watermarks { accepted, delivered, read, .. } = watermarks;
-                known.watermarks.push(FlowWatermarks {
+                snapshot.watermarks.push(FlowWatermarks {
                     accepted,
                     delivered,
                     read,
@@ -115,7 +117,7 @@ impl Relay {
             }
         }
         for ((from, outbox), orphan_read) in state.orphan_reads.iter() {
-            known.watermarks.push(FlowWatermarks {
+            snapshot.watermarks.push(FlowWatermarks {
                 read: orphan_read.through,
                 ..unread(name(*from), *outbox, name(sender))
             });
@@ -126,7 +128,7 @@ impl Relay {
             let from = name(sender);
             let to = name(to);
             let Refusal { reason, may_have_arrived, mark } = refusal;
-            known.refusals.push(PendingRefusal { from, to, id, reason, may_have_arrived, mark });
+            snapshot.refusals.push(PendingRefusal { from, to, id, reason, may_have_arrived, mark });
         }
     }
 }

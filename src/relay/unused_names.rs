@@ -47,7 +47,7 @@ impl UnusedNames {
             self.since.resize(member.0 + 1, USED);
         }
         self.since[member.0] = since;
-        self.by_age.insert((since, member), |have| have.cmp(&(since, member)));
+        self.by_age.insert((since, member), |entry| entry.cmp(&(since, member)));
     }
 
     /// Returns the registration time of the member's name, if it is unused.
@@ -59,7 +59,7 @@ impl UnusedNames {
     fn remove(&mut self, member: MemberId) -> bool {
         let Some(since) = self.since(member) else { return false };
         self.since[member.0] = USED;
-        self.by_age.remove(|have| have.cmp(&(since, member)));
+        self.by_age.remove(|entry| entry.cmp(&(since, member)));
         true
     }
 
@@ -207,8 +207,9 @@ impl Relay {
 
     fn schedule_unused(&mut self, now: Tick) {
         let Some((since, _)) = self.unused.first() else { return };
-        let over = since.saturating_add(KEPT_FOR.as_millis() as u64);
-        let wait = Duration::from_millis(over.saturating_sub(self.mailboxes.clock.now(now))).max(FREED_EVERY);
+        let unused_until = since.saturating_add(KEPT_FOR.as_millis() as u64);
+        let wait = Duration::from_millis(unused_until.saturating_sub(self.mailboxes.clock.now(now)))
+            .max(FREED_EVERY);
         self.deadlines.set(Timer::UnusedNames, Some(now + wait), &mut self.unused.scheduled);
     }
 }

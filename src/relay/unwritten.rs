@@ -64,9 +64,9 @@ pub(super) enum RecordKey {
 pub(super) struct Unwritten {
     keys: BTreeSet<RecordKey>,
     /// Times of sign-ins and sign-outs that are not durable, with the ticket of the latest record.
-    pub(super) seen: BTreeMap<MemberId, (Wall, Ticket)>,
+    pub(super) unwritten_sign_ins: BTreeMap<MemberId, (Wall, Ticket)>,
     /// Records of the current try that are pending.
-    tried: BTreeSet<Ticket>,
+    pending: BTreeSet<Ticket>,
     /// Whether a try is being submitted.
     is_trying: bool,
     /// Whether a record of the current try failed.
@@ -81,8 +81,8 @@ impl Default for Unwritten {
     fn default() -> Unwritten {
         Unwritten {
             keys: BTreeSet::new(),
-            seen: BTreeMap::new(),
-            tried: BTreeSet::new(),
+            unwritten_sign_ins: BTreeMap::new(),
+            pending: BTreeSet::new(),
             is_trying: false,
             has_failed: false,
             at_once: 1,
@@ -118,12 +118,12 @@ impl Unwritten {
     /// Handles the result of a record. Returns the pause before the next try, if one must be
     /// planned.
     fn record_answer(&mut self, ticket: Ticket, durable: bool) -> Option<Duration> {
-        if self.keys.is_empty() && self.tried.is_empty() {
+        if self.keys.is_empty() && self.pending.is_empty() {
             return None;
         }
-        let was_tried = self.tried.remove(&ticket);
+        let was_tried = self.pending.remove(&ticket);
         self.has_failed |= was_tried && !durable;
-        if !self.tried.is_empty() {
+        if !self.pending.is_empty() {
             return None;
         }
         if !was_tried {
@@ -152,7 +152,7 @@ impl Relay {
     ) -> Ticket {
         let ticket = self.tickets.issue(continuation);
         if self.unwritten.is_trying {
-            self.unwritten.tried.insert(ticket);
+            self.unwritten.pending.insert(ticket);
         }
         out.effects.push(Effect::Persist(ticket, record));
         ticket
@@ -176,12 +176,12 @@ impl Relay {
             }
         }
         if let Some(RecordKey::Seen(member)) = keys.first()
-            && self.unwritten.seen.get(member).is_some_and(|last| last.1 == ticket)
+            && self.unwritten.unwritten_sign_ins.get(member).is_some_and(|last| last.1 == ticket)
         {
-            self.unwritten.seen.remove(member);
+            self.unwritten.unwritten_sign_ins.remove(member);
         }
-        if let Some(RecordKey::Outbox(member, _, gone)) = keys.first() {
-            self.handle_outbox_forgotten(*member, *gone);
+        if let Some(RecordKey::Outbox(member, _, forgotten)) = keys.first() {
+            self.handle_outbox_forgotten(*member, *forgotten);
         }
     }
 
@@ -217,7 +217,7 @@ impl Relay {
         if self.unwritten.scheduled == Some(tick) {
             self.unwritten.scheduled = None;
         }
-        if !self.unwritten.tried.is_empty() {
+        if !self.unwritten.pending.is_empty() {
             return;
         }
         self.unwritten.is_trying = true;
@@ -226,7 +226,7 @@ impl Relay {
             self.write_again(now, &keys, out);
         }
         self.unwritten.is_trying = false;
-        if self.unwritten.tried.is_empty() {
+        if self.unwritten.pending.is_empty() {
             self.schedule_retry(now + RETRY_NEXT);
         }
     }
@@ -252,7 +252,7 @@ impl Relay {
             RecordKey::FreeNames => self.free_names(now, out),
             RecordKey::Blocked(member) => self.write_blocked(member, out),
             RecordKey::Seen(member) => {
-                if let Some((at, _)) = self.unwritten.seen.get(&member).copied() {
+                if let Some((at, _)) = self.unwritten.unwritten_sign_ins.get(&member).copied() {
                     self.write_seen(member, at, out);
                 }
             }
@@ -322,17 +322,17 @@ mod tests {
         assert_eq!(unwritten.record_answer(Ticket(1), false), Some(RETRY_AFTER));
         let mut pauses = Vec::new();
         for n in 2..10 {
-            unwritten.tried.insert(Ticket(n));
+            unwritten.pending.insert(Ticket(n));
             pauses.extend(unwritten.record_answer(Ticket(n), false).map(|pause| pause.as_secs()));
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(unwritten.record_answer(Ticket(99), true), Some(RETRY_AFTER), "another record succeeded");
         for (n, most) in (10..).zip([2, 4, 8, 16, 32, RETRIED_MAX, RETRIED_MAX]) {
-            unwritten.tried.insert(Ticket(n));
+            unwritten.pending.insert(Ticket(n));
             assert_eq!(unwritten.record_answer(Ticket(n), true), Some(RETRY_NEXT));
             assert_eq!(unwritten.at_once, most);
         }
-        unwritten.tried.extend([Ticket(20), Ticket(21)]);
+        unwritten.pending.extend([Ticket(20), Ticket(21)]);
         assert_eq!(unwritten.record_answer(Ticket(20), false), None, "the try is not complete");
         assert_eq!(unwritten.record_answer(Ticket(21), true), Some(RETRY_AFTER));
         assert_eq!(unwritten.at_once, 1);

@@ -111,7 +111,7 @@ pub(super) fn apply(
                 }
             }
         }
-        Record::SignedIn { outbox, gone } => outboxes_table::put(tx, outbox, *gone)?,
+        Record::SignedIn { outbox, forgotten } => outboxes_table::put(tx, outbox, *forgotten)?,
         Record::RefusalAcknowledged(owed) => {
             let delete =
                 "DELETE FROM refusals WHERE author = ?1 AND recipient = ?2 AND outbox = ?3 AND number = ?4";

@@ -19,21 +19,21 @@ CREATE TABLE outboxes(
   PRIMARY KEY(member, outbox)
 ) STRICT, WITHOUT ROWID;";
 
-/// Records a sign-in. Forgets everything about the outbox `gone` and its letters.
+/// Records a sign-in. Forgets everything about the outbox `forgotten` and its letters.
 pub(super) fn put(
     tx: &Transaction<'_>,
     outbox: &PersistedOutbox,
-    gone: Option<OutboxId>,
+    forgotten: Option<OutboxId>,
 ) -> rusqlite::Result<()> {
     let member = outbox.member.as_str();
-    if let Some(gone) = gone {
+    if let Some(forgotten) = forgotten {
         let tables = [
             "DELETE FROM outboxes WHERE member = ?1 AND outbox = ?2",
             "DELETE FROM receipts WHERE author = ?1 AND outbox = ?2",
             "DELETE FROM refusals WHERE author = ?1 AND outbox = ?2",
         ];
         for delete in tables {
-            tx.prepare_cached(delete)?.execute(params![member, gone.0 as i64])?;
+            tx.prepare_cached(delete)?.execute(params![member, forgotten.0 as i64])?;
         }
     }
     let numbers = numbers(outbox);
@@ -58,9 +58,9 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<PersistedOutb
             [unsigned(row, 1)?, unsigned(row, 2)?, unsigned(row, 3)?, unsigned(row, 4)?];
         let is_whole =
             row.get::<_, Checksum>(5)? == checksum("outbox", &[&member], &[id, mark, token, used], &[]);
-        let said = MarkToken { mark: Mark(mark as u32), token: token as u32 };
+        let mark_token = MarkToken { mark: Mark(mark as u32), token: token as u32 };
         let member = member.parse().ok().filter(|_| is_whole);
-        Ok(member.map(|member| PersistedOutbox { member, outbox: OutboxId(id), mark_token: said, used }))
+        Ok(member.map(|member| PersistedOutbox { member, outbox: OutboxId(id), mark_token, used }))
     })?;
     rows.collect()
 }

@@ -15,7 +15,7 @@ fn byte_at(stream: StreamId, offset: usize) -> Frame<'static> {
 /// Returns the memory of received and unread data of all sessions, in bytes.
 fn received(relay: &RelayHarness) -> usize {
     let mut sum = 0;
-    relay.core.look_at_peers(|peer| sum += peer.link().received_memory());
+    relay.core.visit_peers(|peer| sum += peer.link().received_memory());
     sum
 }
 

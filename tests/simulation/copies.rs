@@ -47,7 +47,7 @@ impl Simulation {
     /// Returns the addresses at which the relay answers although they are not proven.
     fn unproven_paths(&self) -> Vec<SocketAddr> {
         let mut unproven = Vec::new();
-        self.relay.core.look_at_peers(|peer| match peer.path() {
+        self.relay.core.visit_peers(|peer| match peer.path() {
             Some(Path::Udp(addr)) if !self.address_limits.is_proven(addr) => unproven.push(addr),
             _ => {}
         });

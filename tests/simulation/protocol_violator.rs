@@ -113,7 +113,7 @@ fn send_last_byte(sim: &mut Simulation, keyring: &mut Keyring, addr: SocketAddr)
     send_frames(sim, keyring, addr, 2, &encoded(&last));
     sim.run_for(Duration::from_millis(100));
     let mut held = 0;
-    sim.relay.core.look_at_peers(|peer| {
+    sim.relay.core.visit_peers(|peer| {
         if peer.path() == Some(Path::Udp(addr)) {
             held = peer.link().received_memory();
         }
@@ -131,7 +131,7 @@ fn probe_elsewhere(sim: &mut Simulation, keyring: &mut Keyring, addr: SocketAddr
     }
     let is_at = |addr| {
         let mut found = false;
-        sim.relay.core.look_at_peers(|peer| found |= peer.path() == Some(Path::Udp(addr)));
+        sim.relay.core.visit_peers(|peer| found |= peer.path() == Some(Path::Udp(addr)));
         found
     };
     assert!(is_at(addr) && !is_at(elsewhere), "a probe moved the path");

@@ -64,10 +64,10 @@ impl RelayDisk {
             Record::Pruned(flows) => {
                 flows.iter().for_each(|flow| self.forget_flow(flow));
             }
-            Record::SignedIn { outbox, gone } => {
+            Record::SignedIn { outbox, forgotten } => {
                 let member = &outbox.member;
-                if let Some(gone) = gone {
-                    self.forget_outbox(member, *gone);
+                if let Some(forgotten) = forgotten {
+                    self.forget_outbox(member, *forgotten);
                 }
                 self.outboxes.insert((member.clone(), outbox.outbox), outbox.clone());
             }

@@ -215,7 +215,7 @@ impl CreditAbuse {
             tcp => tcp,
         };
         let mut held = 0;
-        sim.relay.core.look_at_peers(|peer| {
+        sim.relay.core.visit_peers(|peer| {
             if peer.path() == Some(path) {
                 held = peer.link().received_memory() as u64;
             }

@@ -164,7 +164,7 @@ impl Simulation {
         let now = self.now;
         let coverage = &mut self.coverage;
         let mut gapped = 0;
-        self.relay.core.look_at_peers(|peer| {
+        self.relay.core.visit_peers(|peer| {
             gapped += peer.link().gapped();
             watches.entry(peer.id()).or_default().check_turn(now, Some(peer), coverage);
         });

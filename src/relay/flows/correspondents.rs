@@ -40,11 +40,11 @@ impl Correspondents {
     }
 }
 
-fn note(members: &mut Vec<MemberId>, member: MemberId, most: usize) {
+fn note(members: &mut Vec<MemberId>, member: MemberId, count_max: usize) {
     if members.contains(&member) {
         return;
     }
-    if members.len() >= most {
+    if members.len() >= count_max {
         members.remove(0);
     }
     members.push(member);
@@ -78,8 +78,8 @@ mod tests {
             correspondents.note_written_to(MemberId(n));
         }
         (100..1_000).for_each(|n| correspondents.note_wrote(MemberId(n)));
-        let found: Vec<MemberId> = correspondents.iter().collect();
-        assert_eq!(found.len(), 2 + WROTE_MAX);
-        assert_eq!(found[..3], [MemberId(8), MemberId(7), MemberId(999)]);
+        let members: Vec<MemberId> = correspondents.iter().collect();
+        assert_eq!(members.len(), 2 + WROTE_MAX);
+        assert_eq!(members[..3], [MemberId(8), MemberId(7), MemberId(999)]);
     }
 }

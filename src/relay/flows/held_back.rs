@@ -18,11 +18,11 @@ pub(super) struct HeldBack {
     /// Letters through this number are delivered, but not durably; 0 if all of it is durable.
     unkept: u64,
     /// The full second; `None` before the relay's first turn.
-    due: Option<Tick>,
+    report_at: Option<Tick>,
 }
 
 impl Flows {
-    /// Raises the delivered mark as [`Flows::raise_delivered`] does, but reports it at `due`.
+    /// Raises the delivered mark as [`Flows::raise_delivered`] does, but reports it at `report_at`.
     ///
     /// Returns whether [`Flows::report_held_back`] must be called then; an earlier delivery may
     /// already have requested it.
@@ -31,7 +31,7 @@ impl Flows {
         flow: FlowId,
         number: u64,
         now: Tick,
-        due: Tick,
+        report_at: Tick,
     ) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         let Watermarks { accepted, delivered, .. } = state.watermarks;
@@ -41,9 +41,9 @@ impl Flows {
         }
         // A session that begins before the full second reports it then as well.
         state.raise(flow, self.session, &mut self.raised);
-        let new = HeldBack { accepted, delivered, unkept: number, due: Some(due) };
+        let new = HeldBack { accepted, delivered, unkept: number, report_at: Some(report_at) };
         match self.held_back.entry(flow) {
-            Entry::Occupied(mut before) if before.get().due.is_none_or(|due| now < due) => {
+            Entry::Occupied(mut before) if before.get().report_at.is_none_or(|report_at| now < report_at) => {
                 before.get_mut().unkept = number;
                 return false;
             }
@@ -57,14 +57,14 @@ impl Flows {
     pub(in crate::relay) fn restore_held_back(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get(&flow) {
             let accepted = state.watermarks.accepted;
-            self.held_back.insert(flow, HeldBack { accepted, delivered: 0, unkept: 0, due: None });
+            self.held_back.insert(flow, HeldBack { accepted, delivered: 0, unkept: 0, report_at: None });
         }
     }
 
     /// Sets the second of a restored flow, if it has none.
-    pub(in crate::relay) fn hold_back_until(&mut self, flow: FlowId, due: Tick) {
+    pub(in crate::relay) fn hold_back_until(&mut self, flow: FlowId, report_at: Tick) {
         if let Some(held_back) = self.held_back.get_mut(&flow) {
-            held_back.due.get_or_insert(due);
+            held_back.report_at.get_or_insert(report_at);
         }
     }
 
@@ -76,7 +76,7 @@ impl Flows {
     /// Raises the reported accepted mark: the mailbox has every letter up to `number`.
     pub(super) fn raise_held_back_accepted(&mut self, flow: FlowId, number: u64) {
         if !self.held_back.is_empty()
-            && let Some(held_back) = self.held_back.get_mut(&flow).filter(|known| known.unkept == 0)
+            && let Some(held_back) = self.held_back.get_mut(&flow).filter(|entry| entry.unkept == 0)
         {
             held_back.accepted = held_back.accepted.max(number);
         }
@@ -102,7 +102,7 @@ impl Flows {
     /// Reports the full state, unless a later second is due. Returns whether a receipt is pending
     /// for that.
     pub(in crate::relay) fn report_held_back(&mut self, flow: FlowId, now: Tick) -> bool {
-        let is_due = |held_back: &HeldBack| held_back.due.is_some_and(|due| due <= now);
+        let is_due = |held_back: &HeldBack| held_back.report_at.is_some_and(|report_at| report_at <= now);
         let is_due = self.held_back.get(&flow).is_some_and(is_due);
         if is_due {
             self.report_now(flow);

@@ -21,8 +21,8 @@ pub(super) struct PendingRefusals {
     refusals: BTreeMap<Key, Refusal>,
     /// New refusals of this session, reported first.
     new: BTreeSet<Key>,
-    /// Flows that the sender asked about: their refusals from this number on are reported again.
-    asked: BTreeMap<FlowId, u64>,
+    /// Flows that the sender queried: their refusals from this number on are reported again.
+    requested_from: BTreeMap<FlowId, u64>,
     /// Position of the report of this session; `None` if it is complete.
     behind: Option<Reported>,
 }
@@ -38,7 +38,7 @@ impl PendingRefusals {
     pub(super) const EMPTY: PendingRefusals = PendingRefusals {
         refusals: BTreeMap::new(),
         new: BTreeSet::new(),
-        asked: BTreeMap::new(),
+        requested_from: BTreeMap::new(),
         behind: None,
     };
 
@@ -79,7 +79,7 @@ impl PendingRefusals {
     /// Begins a session, in which everything is reported.
     pub(super) fn begin_session(&mut self) {
         self.new.clear();
-        self.asked.clear();
+        self.requested_from.clear();
         self.behind = (!self.refusals.is_empty()).then_some(Reported::None);
     }
 
@@ -87,12 +87,12 @@ impl PendingRefusals {
     pub(super) fn insert(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
         let key = (flow, number);
         self.refusals.insert(key, refusal);
-        let comes = match self.behind {
+        let will_be_reported = match self.behind {
             None => false,
             Some(Reported::None) => true,
             Some(Reported::Through(last)) => last < key,
         };
-        if !comes && self.asked.get(&flow).is_none_or(|from| *from > number) {
+        if !will_be_reported && self.requested_from.get(&flow).is_none_or(|from| *from > number) {
             self.new.insert(key);
         }
     }
@@ -115,10 +115,10 @@ impl PendingRefusals {
         pending.is_some()
     }
 
-    /// Reports the refusals of a flow again, because the sender asked.
+    /// Reports the refusals of a flow again, because the sender queried it.
     pub(super) fn request(&mut self, flow: FlowId) {
         if self.is_pending_for(flow) {
-            self.asked.insert(flow, 0);
+            self.requested_from.insert(flow, 0);
         }
     }
 
@@ -150,10 +150,10 @@ impl PendingRefusals {
         if self.new.remove(&key) {
             return;
         }
-        if let Some(from) = self.asked.get_mut(&key.0) {
+        if let Some(from) = self.requested_from.get_mut(&key.0) {
             match key.1.checked_add(1) {
                 Some(next) => *from = next,
-                None => drop(self.asked.remove(&key.0)),
+                None => drop(self.requested_from.remove(&key.0)),
             }
             return;
         }
@@ -177,12 +177,12 @@ impl PendingRefusals {
         if let Some(key) = self.new.first() {
             return Some(*key);
         }
-        while let Some((flow, from)) = self.asked.first_key_value() {
+        while let Some((flow, from)) = self.requested_from.first_key_value() {
             let flow = *flow;
             if let Some(key) = self.first_of(flow, *from) {
                 return Some(key);
             }
-            self.asked.remove(&flow);
+            self.requested_from.remove(&flow);
         }
         let behind = match self.behind? {
             Reported::None => Unbounded,

@@ -35,8 +35,8 @@ impl Flows {
         self.flows.get(&flow).map_or(0, |state| state.taken)
     }
 
-    /// Records that its sender knows what became of the letters up to `number`: they are not taken
-    /// any more.
+    /// Records that its sender knows the outcome of the letters up to `number`: they are not taken
+    /// again.
     pub(in crate::relay) fn settle(&mut self, flow: FlowId, number: u64) {
         if self.open(flow)
             && let Some(state) = self.flows.get_mut(&flow)

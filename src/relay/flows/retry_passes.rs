@@ -9,7 +9,7 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RetryPasses {
     /// Passes granted and not redeemed.
-    left: u32,
+    outstanding: u32,
     /// The highest number that got a pass, and the highest that redeemed one.
     granted: u64,
     redeemed: u64,
@@ -22,29 +22,29 @@ impl RetryPasses {
         if number <= self.granted {
             return 0;
         }
-        if self.left == 0 {
+        if self.outstanding == 0 {
             // The numbers below these letters got none.
             self.redeemed = self.redeemed.max(number.saturating_sub(u64::from(letters)));
         }
         self.granted = number;
-        let before = self.left;
-        self.left = self.left.saturating_add(letters);
-        (self.left - before) as usize
+        let before = self.outstanding;
+        self.outstanding = self.outstanding.saturating_add(letters);
+        (self.outstanding - before) as usize
     }
 
     /// Redeems the pass of this letter. Returns whether it had one.
     pub(super) fn redeem(&mut self, number: u64) -> bool {
-        let has_one = self.left > 0 && self.redeemed < number && number <= self.granted;
+        let has_one = self.outstanding > 0 && self.redeemed < number && number <= self.granted;
         if has_one {
-            self.left -= 1;
+            self.outstanding -= 1;
             self.redeemed = number;
         }
         has_one
     }
 
     /// Returns the number of passes granted and not redeemed.
-    pub(super) const fn left(&self) -> usize {
-        self.left as usize
+    pub(super) const fn outstanding(&self) -> usize {
+        self.outstanding as usize
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(again.grant(3, 1), 0, "it has one");
         assert!(again.redeem(3) && again.redeem(4) && !again.redeem(5));
         assert_eq!(again.grant(4, 1), 0, "it had one");
-        assert_eq!(again.left(), 0);
+        assert_eq!(again.outstanding(), 0);
         assert!(!again.redeem(4));
     }
 

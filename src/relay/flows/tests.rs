@@ -17,13 +17,13 @@ fn delivered(flows: &mut Flows) -> Option<u64> {
 }
 
 pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> OrderCheck {
-    let turn = flows.check_order(FLOW, "JACK", numbered(number, prev));
-    match turn {
+    let check = flows.check_order(FLOW, "JACK", numbered(number, prev));
+    match check {
         OrderCheck::Next => drop(flows.record_taken(FLOW, number, Mark(1), Wall(number), 0)),
         OrderCheck::Behind(reason) => flows.record_refused(FLOW, number, reason),
         OrderCheck::Repeated | OrderCheck::OldCopy | OrderCheck::Full => {}
     }
-    turn
+    check
 }
 
 #[test]
@@ -84,21 +84,21 @@ fn letter_repeated_after_behind_passes_once() {
 #[test]
 fn receipt_has_time_of_first_letter_new_in_it() {
     let mut flows = Flows::default();
-    let told = |flows: &mut Flows| {
+    let next_refusal = |flows: &mut Flows| {
         let (_, _, at) = flows.next_receipt().unwrap();
         flows.mark_receipt_sent();
         at.0
     };
     (1..=3).for_each(|number| assert_eq!(take(&mut flows, number, number - 1), OrderCheck::Next));
     flows.raise_accepted(FLOW, 2, 0);
-    assert_eq!(told(&mut flows), 1);
+    assert_eq!(next_refusal(&mut flows), 1);
     flows.raise_delivered(FLOW, 3);
-    assert_eq!(told(&mut flows), 1, "no later time is known for the third");
+    assert_eq!(next_refusal(&mut flows), 1, "no later time is known for the third");
     flows.request_receipt(FLOW);
-    assert_eq!(told(&mut flows), 1, "a repeated receipt has the same time");
+    assert_eq!(next_refusal(&mut flows), 1, "a repeated receipt has the same time");
     assert_eq!(take(&mut flows, 4, 3), OrderCheck::Next);
     flows.raise_delivered(FLOW, 4);
-    assert_eq!(told(&mut flows), 4);
+    assert_eq!(next_refusal(&mut flows), 4);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn accepted_letter_stays_accepted_after_later_refusals() {
     assert_eq!(take(&mut flows, 3, 2), OrderCheck::Next);
 }
 
-/// The sender asks about the flow, which makes it known.
+/// The sender queries the flow, which makes it known.
 #[test]
 fn read_mark_of_unknown_flow_waits_for_its_sender() {
     let mut flows = Flows::default();
@@ -282,19 +282,20 @@ fn session_starts_in_same_way_for_any_number_of_flows() {
     assert_eq!(flows.check_order(of(7), "JACK", numbered(2, 1)), OrderCheck::Next);
     flows.record_refused(of(7), 2, Reason::Full);
     flows.raise_delivered(of(8), 2);
-    let told = |flows: &mut Flows| {
-        let told = std::iter::from_fn(|| flows.next_receipt().inspect(|_| flows.mark_receipt_sent())).count();
+    let send_receipts = |flows: &mut Flows| {
+        let count =
+            std::iter::from_fn(|| flows.next_receipt().inspect(|_| flows.mark_receipt_sent())).count();
         assert_eq!(flows.next_receipt(), None);
-        told
+        count
     };
-    assert_eq!(told(&mut flows), 100);
+    assert_eq!(send_receipts(&mut flows), 100);
     flows.begin_session();
     assert_eq!(
         flows.check_order(of(7), "JACK", numbered(3, 2)),
         OrderCheck::Next,
         "2 was refused in another session"
     );
-    assert_eq!(told(&mut flows), 1, "only 8 was raised in the previous session");
+    assert_eq!(send_receipts(&mut flows), 1, "only 8 was raised in the previous session");
 }
 
 #[test]

@@ -68,10 +68,10 @@ pub(super) struct GuestAdmission {
     by_network: ByteBudgets,
     first: RateBudget,
     second: RateBudget,
-    unanswered: RateBudget,
-    answered: RateBudget,
+    without_reply: RateBudget,
+    with_reply: RateBudget,
     /// Addresses whose first text was refused.
-    seen: RecentAddrs,
+    recently_refused: RecentAddrs,
 }
 
 impl GuestAdmission {
@@ -81,9 +81,9 @@ impl GuestAdmission {
             by_network: ByteBudgets::new(rng, NETWORK_RATE.0, NETWORK_RATE.1),
             first: RateBudget::new(FIRST_RATE),
             second: RateBudget::new(FIRST_RATE),
-            unanswered: RateBudget::new(UNANSWERED_RATE),
-            answered: RateBudget::new(ANSWERED_RATE),
-            seen: RecentAddrs::new(rng),
+            without_reply: RateBudget::new(UNANSWERED_RATE),
+            with_reply: RateBudget::new(ANSWERED_RATE),
+            recently_refused: RecentAddrs::new(rng),
         }
     }
 
@@ -94,12 +94,13 @@ impl GuestAdmission {
 
     /// Whether the first text of an address without a guest is taken.
     pub(super) fn admit_stranger(&mut self, now: Tick, from: SocketAddr) -> bool {
-        let budget = if self.seen.contains(now, from) { &mut self.second } else { &mut self.first };
+        let budget =
+            if self.recently_refused.contains(now, from) { &mut self.second } else { &mut self.first };
         let ip = from.ip();
         let network = PrefixLen::SITE.network(ip);
         let admitted = (ip.is_loopback() || self.by_network.admit(now, network)) && budget.admit(now);
         if !admitted {
-            self.seen.insert(now, from);
+            self.recently_refused.insert(now, from);
         }
         admitted
     }
@@ -107,8 +108,8 @@ impl GuestAdmission {
     /// Whether one more text of a known guest is taken.
     pub(super) fn admit_guest(&mut self, now: Tick, class: GuestClass) -> bool {
         match class {
-            GuestClass::Unanswered => self.unanswered.admit(now),
-            GuestClass::Answered | GuestClass::Talking => self.answered.admit(now),
+            GuestClass::Unanswered => self.without_reply.admit(now),
+            GuestClass::Answered | GuestClass::Talking => self.with_reply.admit(now),
         }
     }
 }

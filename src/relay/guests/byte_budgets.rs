@@ -38,9 +38,9 @@ impl ByteBudgets {
 
     /// Counts one more text of `key`. Returns `false`, without counting it, if it exceeds the rate.
     pub(super) fn admit(&mut self, now: Tick, key: impl Hash) -> bool {
-        let places = self.places(key);
+        let indexes = self.indexes(key);
         let mut admitted = false;
-        for at in places {
+        for at in indexes {
             if self.limiters[at].ready(now, self.interval, self.burst).is_ok() {
                 self.limiters[at].spend(now, self.interval);
                 admitted = true;
@@ -49,7 +49,7 @@ impl ByteBudgets {
         admitted
     }
 
-    fn places(&self, key: impl Hash) -> [usize; ROWS] {
+    fn indexes(&self, key: impl Hash) -> [usize; ROWS] {
         let at = |row: usize| row * ROW_LEN + (self.hashes[row].hash_one(&key) % ROW_LEN as u64) as usize;
         std::array::from_fn(at)
     }

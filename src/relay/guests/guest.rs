@@ -18,7 +18,7 @@ use super::text::{GuestEncoding, PIECE_MAX};
 const AHEAD_MAX: u64 = 3;
 /// Bytes of replies that wait for a guest's next datagram; beyond it a member's letter is refused.
 const WAITING_MAX: usize = 64 * 1_024;
-/// The same for a guest without a place: 16 MiB for the maximum number of such guests.
+/// The same for a guest without a slot: 16 MiB for the maximum number of such guests.
 const WAITING_LOOSE_MAX: usize = 4 * 1_024;
 /// Time without traffic in either direction after which a guest is forgotten.
 const IDLE: Duration = Duration::from_secs(600);
@@ -61,8 +61,8 @@ pub(in crate::relay) enum GuestReply {
     Full,
 }
 
-fn idle_at(busy: Tick) -> Tick {
-    (busy + IDLE).rounded_up(IDLE_GRID)
+fn idle_at(last_active: Tick) -> Tick {
+    (last_active + IDLE).rounded_up(IDLE_GRID)
 }
 
 #[derive(Debug)]
@@ -78,12 +78,12 @@ pub(super) struct Guest {
     pub(super) senders: BTreeSet<MemberId>,
     pub(super) line_splitter: LineSplitter,
     /// Time of the last text received or written.
-    pub(super) busy: Tick,
+    pub(super) last_active: Tick,
     /// Whether it has written a letter.
-    pub(super) is_heard: bool,
+    pub(super) has_written: bool,
     /// Standing of a UDP guest.
     pub(super) class: GuestClass,
-    /// Whether it has one of the places for guests.
+    /// Whether it has one of the slots for guests.
     pub(super) has_slot: bool,
     pub(super) is_greeted: bool,
     /// Time of the greeting, if the guest is silent until then.
@@ -92,7 +92,7 @@ pub(super) struct Guest {
     pub(super) ended_until: Option<Tick>,
     pub(super) replies_sent: BTreeSet<GuestReply>,
     /// Its entry in [`super::Guests`]' set of deadlines.
-    pub(super) due: Tick,
+    pub(super) deadline: Tick,
     /// Number of datagrams in each direction.
     received: u64,
     sent: u64,
@@ -119,15 +119,15 @@ impl Guest {
             numbers: BTreeMap::new(),
             senders: BTreeSet::new(),
             line_splitter: LineSplitter::new(encoding),
-            busy: now,
-            is_heard: false,
+            last_active: now,
+            has_written: false,
             class: GuestClass::Unanswered,
             has_slot: false,
             is_greeted: false,
             greet_at: None,
             ended_until: None,
             replies_sent: BTreeSet::new(),
-            due: idle_at(now),
+            deadline: idle_at(now),
             received: 0,
             sent: 0,
             waiting: VecDeque::new(),
@@ -143,12 +143,12 @@ impl Guest {
 
     /// Returns the time at which it is forgotten without further traffic.
     pub(super) fn idle_at(&self) -> Tick {
-        idle_at(self.busy)
+        idle_at(self.last_active)
     }
 
     /// Handles a datagram, which permits one more waiting reply.
     pub(super) fn handle_datagram(&mut self, now: Tick, out: &mut Out) {
-        self.busy = now;
+        self.last_active = now;
         self.received += 1;
         if self.class == GuestClass::Answered {
             self.class = GuestClass::Talking;
@@ -156,12 +156,12 @@ impl Guest {
         self.send_waiting(out);
     }
 
-    /// Whether a UDP guest asks for a place: it has written twice, or got a reply.
+    /// Whether a UDP guest needs a slot: it has written twice, or got a reply.
     pub(super) fn wants_slot(&self) -> bool {
         self.received > 1 || self.class > GuestClass::Unanswered
     }
 
-    /// Takes the guest's place away and drops the latest replies beyond the lower limit.
+    /// Takes the guest's slot away and drops the latest replies beyond the lower limit.
     pub(super) fn release_slot(&mut self) {
         self.has_slot = false;
         while self.waiting_bytes > self.waiting_max() {
@@ -200,13 +200,13 @@ impl Guest {
             self.waiting.extend(pieces);
             self.send_waiting(out);
         }
-        self.busy = now;
+        self.last_active = now;
         Ok(())
     }
 
     /// Writes the greeting to a TCP guest, at most [`PIECE_MAX`] bytes of it in any encoding,
     /// because a member's client skips no more.
-    pub(super) fn greet(&mut self, greeting: &str, out: &mut Out) {
+    pub(super) fn write_greeting(&mut self, greeting: &str, out: &mut Out) {
         let charset = self.line_splitter.charset();
         let mut first = charset.pieces(greeting).into_iter().next().unwrap_or_default();
         let newline = charset.encode("\n");

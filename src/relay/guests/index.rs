@@ -34,8 +34,8 @@ struct GuestEntry {
 impl GuestIndex {
     /// Makes the name mean this guest, which wrote a letter.
     pub(super) fn insert(&mut self, id: GuestId, name: &Name, path: Path) {
-        let known = || GuestEntry { name: name.clone(), path: Some(path), senders: BTreeSet::new() };
-        self.by_id.entry(id).or_insert_with(known);
+        let new_entry = || GuestEntry { name: name.clone(), path: Some(path), senders: BTreeSet::new() };
+        self.by_id.entry(id).or_insert_with(new_entry);
         if self.find(name.as_str()) == Some(id) {
             return;
         }
@@ -51,7 +51,7 @@ impl GuestIndex {
 
     /// Returns the name of a guest.
     pub(super) fn name(&self, id: GuestId) -> Option<&Name> {
-        self.by_id.get(&id).map(|known| &known.name)
+        self.by_id.get(&id).map(|entry| &entry.name)
     }
 
     /// Returns the path of a guest.
@@ -61,14 +61,14 @@ impl GuestIndex {
 
     /// Removes a guest. If members wrote to it, it is remembered until `until`.
     pub(super) fn remove(&mut self, id: GuestId, until: Tick, senders: BTreeSet<MemberId>) {
-        let Some(known) = self.by_id.get_mut(&id) else { return };
+        let Some(entry) = self.by_id.get_mut(&id) else { return };
         if senders.is_empty() {
             self.forget(id);
             return;
         }
-        known.path = None;
-        known.senders = senders;
-        if let Some(bearers) = self.by_name.get_mut(known.name.as_str()) {
+        entry.path = None;
+        entry.senders = senders;
+        if let Some(bearers) = self.by_name.get_mut(entry.name.as_str()) {
             bearers.retain(|bearer| *bearer != id);
             bearers.insert(0, id);
         }
@@ -89,14 +89,14 @@ impl GuestIndex {
     }
 
     fn forget(&mut self, id: GuestId) -> BTreeSet<MemberId> {
-        let Some(known) = self.by_id.remove(&id) else { return BTreeSet::new() };
-        if let Some(bearers) = self.by_name.get_mut(known.name.as_str()) {
+        let Some(entry) = self.by_id.remove(&id) else { return BTreeSet::new() };
+        if let Some(bearers) = self.by_name.get_mut(entry.name.as_str()) {
             bearers.retain(|bearer| *bearer != id);
             if bearers.is_empty() {
-                self.by_name.remove(known.name.as_str());
+                self.by_name.remove(entry.name.as_str());
             }
         }
-        known.senders
+        entry.senders
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(names.next_gone(NOW), None);
         names.insert(GuestId(9_999), &name(), tcp(9_999));
         names.remove(GuestId(9_999), NOW + std::time::Duration::from_secs(20_000), senders());
-        assert_eq!(names.next_gone(NOW).map(|gone| gone.0), Some(GuestId(EXPIRING_MAX as u64 - 1)));
+        assert_eq!(names.next_gone(NOW).map(|next| next.0), Some(GuestId(EXPIRING_MAX as u64 - 1)));
         assert_eq!(names.next_gone(NOW), None);
     }
 }

@@ -12,7 +12,7 @@ use super::line_splitter::LINE_MAX;
 use super::raw_input::{OtherProtocol, RawInput, other_protocol};
 use super::text::{Charset, GuestEncoding};
 use super::words::{self, BYE, Line};
-use super::{Guests, PendingGuestAction, admission, for_echo, greet};
+use super::{Guests, PendingGuestAction, admission, for_echo, send_greeting};
 
 impl Guests {
     /// Handles a text datagram, or an empty one, which only fetches replies.
@@ -102,12 +102,12 @@ impl Guests {
             }
             guest.greet_at = None;
             if let Some(text) = for_echo(&self.rules, &letter) {
-                greet(guest, &self.rules.greeting, out);
+                send_greeting(guest, &self.rules.greeting, out);
                 let wide = Some(guest.line_splitter.charset()).filter(|wide| wide.is_wide());
                 reply_echo(path, charset, wide, text, out);
                 continue;
             }
-            if let Some(protocol) = other_protocol(&letter, !guest.is_heard) {
+            if let Some(protocol) = other_protocol(&letter, !guest.has_written) {
                 self.refused += 1;
                 if protocol == OtherProtocol::Http {
                     out.send(path, http_answer(&self.rules.texts.no_web).as_bytes());
@@ -133,13 +133,14 @@ impl Guests {
     /// Queues a text as a letter to the recipient it names, if allowed, or to the default one.
     fn queue_text(&mut self, path: Path, charset: Charset, bytes: &[u8]) {
         let Some(guest) = self.guests.get_mut(&path).filter(|_| !bytes.is_empty()) else { return };
-        guest.is_heard = true;
+        guest.has_written = true;
         self.index.insert(guest.id, &guest.name, path);
         let text = charset.decode(bytes);
-        let named =
+        let addressed =
             text.strip_prefix('@').and_then(|rest| rest.split_once(' ')).filter(|_| self.rules.anyone);
-        let named = named.and_then(|(name, rest)| Some((name.parse::<Name>().ok()?, rest.to_owned())));
-        let (to, text) = named.unwrap_or((self.rules.to.clone(), text));
+        let addressed =
+            addressed.and_then(|(name, rest)| Some((name.parse::<Name>().ok()?, rest.to_owned())));
+        let (to, text) = addressed.unwrap_or((self.rules.to.clone(), text));
         for text in pieces(&text) {
             self.pending.push_back(PendingGuestAction::Letter { path, to: to.clone(), text });
         }

@@ -23,7 +23,7 @@ pub(super) struct LineSplitter {
     charset: Charset,
     raw: RawInput,
     bytes: Vec<u8>,
-    heard: Tick,
+    last_received: Tick,
     /// Whether the guest ends its lines: replies then end in a newline too.
     uses_newlines: bool,
 }
@@ -37,7 +37,7 @@ impl LineSplitter {
     /// Adds bytes and passes each complete letter to `letter`: a line with its newline, or a piece
     /// of one.
     pub(super) fn push(&mut self, now: Tick, bytes: &[u8], mut letter: impl FnMut(Charset, &[u8])) {
-        self.heard = now;
+        self.last_received = now;
         let text;
         let bytes = match self.encoding {
             GuestEncoding::Auto => {
@@ -49,8 +49,8 @@ impl LineSplitter {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut rest = part;
             while !rest.is_empty() {
-                let (some, more) = rest.split_at(rest.len().min(LINE_MAX - self.bytes.len()));
-                self.bytes.extend_from_slice(some);
+                let (line_part, more) = rest.split_at(rest.len().min(LINE_MAX - self.bytes.len()));
+                self.bytes.extend_from_slice(line_part);
                 rest = more;
                 if self.bytes.last() == Some(&b'\n') {
                     self.uses_newlines = true;
@@ -65,7 +65,7 @@ impl LineSplitter {
     /// Handles a pause, after which the text received is a letter. Half a character waits for
     /// longer.
     pub(super) fn handle_time(&mut self, now: Tick, letter: impl FnMut(Charset, &[u8])) {
-        let waited = now.since(self.heard);
+        let waited = now.since(self.last_received);
         if waited >= LONG_PAUSE {
             self.finish(letter);
         } else if waited >= PAUSE && !self.uses_newlines {
@@ -75,7 +75,7 @@ impl LineSplitter {
 
     /// Makes a letter of the text received, except for half a character at its end.
     pub(super) fn cut(&mut self, mut letter: impl FnMut(Charset, &[u8])) {
-        let whole = self.look(false);
+        let whole = self.update_charset(false);
         if whole > 0 {
             letter(self.charset, &self.bytes[..whole]);
             self.bytes.drain(..whole);
@@ -85,7 +85,7 @@ impl LineSplitter {
     /// Makes a letter of everything left, because the line or the stream has ended.
     pub(super) fn finish(&mut self, mut letter: impl FnMut(Charset, &[u8])) {
         if !self.bytes.is_empty() {
-            self.look(true);
+            self.update_charset(true);
             letter(self.charset, &self.bytes);
             self.bytes.clear();
         }
@@ -94,7 +94,7 @@ impl LineSplitter {
     /// Returns the time at which the text received becomes a letter.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         let pause = if self.uses_newlines || self.is_half() { LONG_PAUSE } else { PAUSE };
-        (!self.bytes.is_empty()).then(|| self.heard + pause)
+        (!self.bytes.is_empty()).then(|| self.last_received + pause)
     }
 
     /// Returns the guest's character set, as far as known.
@@ -114,7 +114,7 @@ impl LineSplitter {
     }
 
     /// Updates the character set and returns the number of bytes in complete characters.
-    fn look(&mut self, is_end: bool) -> usize {
+    fn update_charset(&mut self, is_end: bool) -> usize {
         self.charset = self.encoding.charset_of(self.charset, &self.bytes, is_end);
         self.bytes.len() - self.charset.open_tail(&self.bytes)
     }

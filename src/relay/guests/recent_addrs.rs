@@ -38,21 +38,21 @@ impl RecentAddrs {
         if self.entries.is_empty() {
             self.entries = vec![0; LEN];
         }
-        let (at, fingerprint) = self.place(from);
+        let (at, fingerprint) = self.entry_of(from);
         self.entries[at] = fingerprint | second(now);
     }
 
     /// Whether a datagram from `from` was refused recently. One in a million other addresses gives
     /// a false positive.
     pub(super) fn contains(&self, now: Tick, from: SocketAddr) -> bool {
-        let (at, fingerprint) = self.place(from);
+        let (at, fingerprint) = self.entry_of(from);
         let Some(entry) = self.entries.get(at) else { return false };
         let mask = (1 << SECOND_BITS) - 1;
         let age = second(now).wrapping_sub(entry & mask) & mask;
         entry & !mask == fingerprint && u64::from(age) <= KNOWN_FOR.as_secs()
     }
 
-    fn place(&self, from: SocketAddr) -> (usize, u32) {
+    fn entry_of(&self, from: SocketAddr) -> (usize, u32) {
         let hash = self.hash.hash_one(from);
         let fingerprint = (hash >> 32) as u32 & !((1 << SECOND_BITS) - 1);
         (hash as usize % LEN, fingerprint.max(1 << SECOND_BITS))

@@ -1,13 +1,13 @@
-//! Assigns places to guests, and selects those that lose theirs.
+//! Assigns slots to guests, and selects those that lose theirs.
 //!
-//! [`super::GuestRules::limit`] places serve both carriers, at most half of them UDP. A TCP guest
+//! [`super::GuestRules::limit`] slots serve both carriers, at most half of them UDP. A TCP guest
 //! takes one with its first letter, if necessary from the quietest UDP guest without a reply. A UDP
-//! guest asks for one with its second datagram, or when it gets a reply.
+//! guest needs one with its second datagram, or when it gets a reply.
 //!
-//! A UDP guest without a place gets the same service. It is forgotten once [`LOOSE_MAX`] other
-//! guests without a place have written since it last received or sent anything.
+//! A UDP guest without a slot gets the same service. It is forgotten once [`LOOSE_MAX`] other
+//! guests without a slot have written since it last received or sent anything.
 //! [`super::admission`] admits few enough that this takes at least half a minute. A forged datagram
-//! therefore costs no other guest its place and closes no connection.
+//! therefore costs no other guest its slot and closes no connection.
 //!
 //! Plain text cannot prove an address: a proof would have to be sent, and echoed by a person. The
 //! closest evidence is a reply of a member followed by another text of the guest. Such guests go
@@ -20,10 +20,10 @@ use std::time::Duration;
 use crate::base::{Path, Tick};
 use crate::session::PrefixLen;
 
-/// UDP guests without a place: 5 MiB. [`super::admission`] admits at most 100 a second and 1,000 at
+/// UDP guests without a slot: 5 MiB. [`super::admission`] admits at most 100 a second and 1,000 at
 /// once, so each is kept for at least 30 s, in which a person can reply.
 pub(super) const LOOSE_MAX: usize = 4_096;
-/// Silence after which a UDP guest loses its place to one of the same standing.
+/// Silence after which a UDP guest loses its slot to one of the same standing.
 const CROWDED_AFTER: Duration = Duration::from_secs(60);
 
 /// How well a UDP guest is known. A higher standing goes later.
@@ -48,12 +48,12 @@ enum GuestSlot {
     Tcp(Option<IpAddr>),
 }
 
-/// The places, and the UDP guests without one.
+/// The slots, and the UDP guests without one.
 #[derive(Debug)]
 pub(super) struct GuestSlots {
     slots_max: usize,
     slots: BTreeMap<Path, GuestSlot>,
-    /// UDP guests with a place by standing, the quietest first.
+    /// UDP guests with a slot by standing, the quietest first.
     udp: [BTreeSet<(Tick, Path)>; GUEST_CLASSES.len()],
     loose: BTreeSet<(Tick, Path)>,
     tcp: usize,
@@ -63,7 +63,7 @@ pub(super) struct GuestSlots {
 /// Changes caused by traffic of a guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SlotChange {
-    /// A UDP guest that has lost its place.
+    /// A UDP guest that has lost its slot.
     pub(super) displaced: Option<Path>,
     /// A UDP guest that must be forgotten. It is already removed here.
     pub(super) forgotten: Option<Path>,
@@ -81,25 +81,31 @@ impl GuestSlots {
         }
     }
 
-    /// Whether this guest has a place.
+    /// Whether this guest has a slot.
     pub(super) fn has_slot(&self, path: Path) -> bool {
         self.slots.get(&path).is_some_and(|slot| !matches!(slot, GuestSlot::Loose(_)))
     }
 
-    /// Records traffic of a UDP guest, which may be new. `asks`: it asks for a place.
-    pub(super) fn note_udp(&mut self, now: Tick, path: Path, class: GuestClass, asks: bool) -> SlotChange {
-        let had_place = self.has_slot(path);
+    /// Records traffic of a UDP guest, which may be new. `wants_slot`: it needs a slot.
+    pub(super) fn note_udp(
+        &mut self,
+        now: Tick,
+        path: Path,
+        class: GuestClass,
+        wants_slot: bool,
+    ) -> SlotChange {
+        let had_slot = self.has_slot(path);
         self.leave(path);
-        let place = match had_place || !asks {
-            true => had_place.then_some(None),
+        let slot_change = match had_slot || !wants_slot {
+            true => had_slot.then_some(None),
             false => self.displace_for_udp(now, class),
         };
-        let slot = if place.is_some() { GuestSlot::Udp(class, now) } else { GuestSlot::Loose(now) };
+        let slot = if slot_change.is_some() { GuestSlot::Udp(class, now) } else { GuestSlot::Loose(now) };
         self.assign(path, slot);
-        SlotChange { displaced: place.flatten(), forgotten: self.next_forgotten() }
+        SlotChange { displaced: slot_change.flatten(), forgotten: self.next_forgotten() }
     }
 
-    /// Gives a place to a TCP guest. Returns `None` if none is free.
+    /// Gives a slot to a TCP guest. Returns `None` if none is free.
     ///
     /// None is free if TCP guests and UDP guests with a reply take all of them. None is free for an
     /// address (for IPv6 its /48) that holds as many as are left (dynamic thresholds, Choudhury and
@@ -107,10 +113,10 @@ impl GuestSlots {
     pub(super) fn take_tcp(&mut self, path: Path, ip: IpAddr) -> Option<SlotChange> {
         let ip = ip.to_canonical();
         let holder = (!ip.is_loopback()).then(|| holder(ip));
-        let held = holder.and_then(|holder| self.tcp_by_holder.get(&holder)).copied().unwrap_or(0);
+        let held_count = holder.and_then(|holder| self.tcp_by_holder.get(&holder)).copied().unwrap_or(0);
         let unanswered = self.udp[GuestClass::Unanswered as usize].len();
-        let left = (self.slots_max + unanswered).saturating_sub(self.tcp + self.udp_slots());
-        if left == 0 || held >= left {
+        let free = (self.slots_max + unanswered).saturating_sub(self.tcp + self.udp_slots());
+        if free == 0 || held_count >= free {
             return None;
         }
         let is_full = self.tcp + self.udp_slots() >= self.slots_max;
@@ -142,11 +148,11 @@ impl GuestSlots {
         self.udp.iter().map(BTreeSet::len).sum()
     }
 
-    /// Finds a place for a UDP guest of this standing and returns its previous owner, if any.
-    /// Returns `None` if no place is available.
+    /// Finds a slot for a UDP guest of this standing and returns its previous owner, if any.
+    /// Returns `None` if no slot is available.
     fn displace_for_udp(&mut self, now: Tick, class: GuestClass) -> Option<Option<Path>> {
-        let taken = self.udp_slots();
-        if taken < self.slots_max / 2 && self.tcp + taken < self.slots_max {
+        let used = self.udp_slots();
+        if used < self.slots_max / 2 && self.tcp + used < self.slots_max {
             return Some(None);
         }
         for victim in GUEST_CLASSES.into_iter().filter(|victim| *victim <= class) {
@@ -158,7 +164,7 @@ impl GuestSlots {
         None
     }
 
-    /// Takes the place of the quietest UDP guest of this standing.
+    /// Takes the slot of the quietest UDP guest of this standing.
     fn evict(&mut self, class: GuestClass) -> Option<Path> {
         let (at, path) = self.udp[class as usize].pop_first()?;
         self.assign(path, GuestSlot::Loose(at));
@@ -180,14 +186,14 @@ impl GuestSlots {
     }
 
     fn next_forgotten(&mut self) -> Option<Path> {
-        let most = if self.slots_max == 0 { 0 } else { LOOSE_MAX };
-        let (_, path) = self.loose.first().copied().filter(|_| self.loose.len() > most)?;
+        let loose_max = if self.slots_max == 0 { 0 } else { LOOSE_MAX };
+        let (_, path) = self.loose.first().copied().filter(|_| self.loose.len() > loose_max)?;
         self.leave(path);
         Some(path)
     }
 }
 
-/// Returns the holder of TCP places: an IPv4 address, or the /48 of an IPv6 address, whose owner
+/// Returns the holder of TCP slots: an IPv4 address, or the /48 of an IPv6 address, whose owner
 /// has any number of addresses. On TCP the address is proved.
 fn holder(ip: IpAddr) -> IpAddr {
     if ip.is_ipv4() { ip } else { PrefixLen::SITE.network(ip) }
@@ -276,7 +282,7 @@ mod tests {
         assert_eq!(seats.note_udp(at(500), udp(0), GuestClass::Unanswered, true).displaced, None);
     }
 
-    /// Guests without a place go in the order of their last traffic, and no others go.
+    /// Guests without a slot go in the order of their last traffic, and no others go.
     #[test]
     fn flood_forgets_only_quietest_guests_without_place() {
         let mut seats = GuestSlots::new(4);

@@ -79,7 +79,7 @@ impl MailboxEntry {
         id: LetterId,
         len: usize,
         since: Tick,
-        born: u64,
+        taken_at: u64,
         message: SharedBytes,
     ) -> MailboxEntry {
         MailboxEntry {
@@ -88,7 +88,7 @@ impl MailboxEntry {
             mark: Mark::default(),
             len,
             queued_at: since,
-            taken_at: born,
+            taken_at,
             message,
             was_sent: false,
             was_sent_before: false,

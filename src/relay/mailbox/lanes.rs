@@ -64,32 +64,32 @@ impl Lane {
     /// that wait, a chunk and a quarter of a burst, but at least one letter.
     fn chunk(&self, pace: Pace) -> usize {
         let fresh = || self.fresh.front().map(MailboxEntry::cost);
-        let first = self.on_disk.front().map(|kept| kept.cost).or_else(fresh).unwrap_or(0);
+        let first = self.on_disk.front().map(|row| row.cost).or_else(fresh).unwrap_or(0);
         self.cost.min(CHUNK_BYTES).min(pace.burst / 4).max(first)
     }
 
     /// Returns the sequence numbers of the kept letters that fit into a chunk.
     fn chunk_of_disk(&self, pace: Pace) -> Vec<u64> {
-        let mut left = self.chunk(pace);
+        let mut remaining = self.chunk(pace);
         let mut seqs = Vec::new();
-        for kept in &self.on_disk {
-            if kept.cost > left {
+        for row in &self.on_disk {
+            if row.cost > remaining {
                 break;
             }
-            left -= kept.cost;
-            seqs.push(kept.seq);
+            remaining -= row.cost;
+            seqs.push(row.seq);
         }
         seqs
     }
 
     /// Removes and returns the fresh letters that fit into a chunk.
     fn take_chunk(&mut self, pace: Pace) -> Vec<MailboxEntry> {
-        let mut left = self.chunk(pace);
+        let mut remaining = self.chunk(pace);
         let mut taken = Vec::new();
-        while self.fresh.front().is_some_and(|entry| entry.cost() <= left)
+        while self.fresh.front().is_some_and(|entry| entry.cost() <= remaining)
             && let Some(entry) = self.fresh.pop_front()
         {
-            left -= entry.cost();
+            remaining -= entry.cost();
             self.cost -= entry.cost();
             taken.push(entry);
         }
@@ -97,12 +97,12 @@ impl Lane {
     }
 
     fn find(&self, seq: u64) -> Option<usize> {
-        self.on_disk.binary_search_by_key(&seq, |kept| kept.seq).ok()
+        self.on_disk.binary_search_by_key(&seq, |row| row.seq).ok()
     }
 
     fn remove(&mut self, nth: usize) {
-        if let Some(kept) = self.on_disk.remove(nth) {
-            self.cost -= kept.cost;
+        if let Some(row) = self.on_disk.remove(nth) {
+            self.cost -= row.cost;
         }
     }
 
@@ -211,9 +211,10 @@ impl Lanes {
     /// kept letters, the lowest of their sequence numbers, and the letters in memory.
     pub(super) fn dissolve(&mut self) -> (usize, Option<u64>, Vec<MailboxEntry>) {
         let lanes = std::mem::replace(self, Lanes::EMPTY).by_sender;
-        let kept = lanes.values().map(|lane| lane.on_disk.len()).sum();
-        let first = lanes.values().filter_map(|lane| lane.on_disk.front()).map(|kept| kept.seq).min();
-        (kept, first, lanes.into_values().flat_map(|lane| lane.fresh).collect())
+        let kept_count = lanes.values().map(|lane| lane.on_disk.len()).sum();
+        let first =
+            lanes.values().filter_map(|lane| lane.on_disk.front()).map(|kept_count| kept_count.seq).min();
+        (kept_count, first, lanes.into_values().flat_map(|lane| lane.fresh).collect())
     }
 
     /// Ends a chunk of this lane, which was released or is not on disk.
@@ -235,17 +236,17 @@ impl Mailbox {
     /// allows. Returns the number of letters moved into lanes.
     pub(in crate::relay) fn apply_pace(&mut self, now: Tick, pace: Option<Pace>) -> u64 {
         let Some(pace) = pace.filter(|_| self.may_send()) else { return 0 };
-        let mut set_aside = 0;
+        let mut moved = 0;
         loop {
             if self.loaded.is_empty() && !self.lanes.is_empty() {
                 self.release_fresh(now, pace);
             }
             let may_pass = |front: &MailboxEntry| front.released || self.may_pass(front, now, pace);
             if self.front().is_none_or(may_pass) {
-                return set_aside;
+                return moved;
             }
             self.set_aside();
-            set_aside += 1;
+            moved += 1;
         }
     }
 
@@ -281,10 +282,10 @@ impl Mailbox {
         if self.lanes.idle_until > now {
             return None;
         }
-        let due = |(sender, lane): (&Sender, &Lane)| {
+        let ready_at = |(sender, lane): (&Sender, &Lane)| {
             (pace.ready_at(self.full_at(*sender), lane.chunk(pace)), *sender)
         };
-        let (at, sender) = self.lanes.by_sender.iter().map(due).min()?;
+        let (at, sender) = self.lanes.by_sender.iter().map(ready_at).min()?;
         self.lanes.idle_until = at;
         (at <= now).then_some(sender)
     }
@@ -341,15 +342,15 @@ impl Mailbox {
         leaving: bool,
         entries: &mut Vec<MailboxEntry>,
     ) -> bool {
-        let Some((sender, asked)) = self.lanes.loading.take() else { return false };
-        let through = through.or((!leaving).then_some(asked)).unwrap_or(0);
+        let Some((sender, requested)) = self.lanes.loading.take() else { return false };
+        let through = through.or((!leaving).then_some(requested)).unwrap_or(0);
         for mut entry in entries.drain(..) {
             entry.was_sent = entry.seq().is_some_and(|seq| self.may_have_arrived(seq));
             entry.released = true;
             self.loaded.push_back(entry);
         }
         if let Some(lane) = self.lanes.by_sender.get_mut(&sender) {
-            while lane.on_disk.front().is_some_and(|kept| kept.seq <= through) {
+            while lane.on_disk.front().is_some_and(|row| row.seq <= through) {
                 lane.remove(0);
             }
         }

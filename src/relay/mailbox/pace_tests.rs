@@ -239,7 +239,7 @@ impl MailboxWithDisk {
             &mut BufferPool::default(),
         ) {
             stored.seqs.iter().for_each(|seq| drop(self.disk.remove(seq)));
-            self.gone.extend(stored.seqs);
+            self.removed_seqs.extend(stored.seqs);
         }
     }
 }
@@ -289,7 +289,7 @@ proptest! {
                     for entry in harness.batch.drain(..) {
                         harness.disk.insert(entry.seq().unwrap(), entry);
                     }
-                    harness.gone.drain(..).for_each(|seq| drop(harness.disk.remove(&seq)));
+                    harness.removed_seqs.drain(..).for_each(|seq| drop(harness.disk.remove(&seq)));
                     let ticket = harness.mailbox.writing.unwrap();
                     for (sender, id, _) in harness.mailbox.mark_committed(ticket) {
                         let course = courses.get_mut(&sender).unwrap();

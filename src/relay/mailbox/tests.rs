@@ -40,7 +40,7 @@ pub(super) struct MailboxWithDisk {
     pub(super) batch: Vec<MailboxEntry>,
     /// Sequence numbers of stored letters. The store works in order, so they are removed after
     /// their batch is written.
-    pub(super) gone: Vec<u64>,
+    pub(super) removed_seqs: Vec<u64>,
 }
 
 impl MailboxWithDisk {
@@ -100,7 +100,7 @@ impl MailboxWithDisk {
         for entry in self.batch.drain(..) {
             self.disk.insert(entry.seq().unwrap(), entry);
         }
-        self.gone.drain(..).for_each(|seq| drop(self.disk.remove(&seq)));
+        self.removed_seqs.drain(..).for_each(|seq| drop(self.disk.remove(&seq)));
         let ticket = self.mailbox.writing.expect("a batch is being written");
         self.mailbox.mark_committed(ticket).iter().map(|(_, id, _)| id.number).collect()
     }
@@ -124,7 +124,7 @@ impl MailboxWithDisk {
     fn stored(&mut self, through: u64) -> Option<(u64, u64)> {
         let stored = self.mailbox.remove_stored(TOM, OUTBOX, all(through), &mut BufferPool::default())?;
         stored.seqs.iter().for_each(|seq| drop(self.disk.remove(seq)));
-        self.gone.extend(stored.seqs);
+        self.removed_seqs.extend(stored.seqs);
         Some((stored.count, stored.number))
     }
 }

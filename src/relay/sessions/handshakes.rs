@@ -144,7 +144,7 @@ impl Relay {
         let outcome = self.responder.open_init(now.tick, path, source, bytes, answer);
         let cost = match &outcome {
             InitOutcome::Pending(_) | InitOutcome::Stale(_) => GRANTED_COST_US,
-            InitOutcome::Rejected(why) if why.is_late() => FORGED_COST_US,
+            InitOutcome::Rejected(rejection) if rejection.is_late() => FORGED_COST_US,
             _ => 0,
         };
         self.stats.curve_work += u64::from(cost > 0);

@@ -70,8 +70,8 @@ impl HibernatedHeader {
         let last = u64::from_le_bytes(from.bytes());
         let scheduled = Some(u64::from_le_bytes(from.bytes())).filter(|tick| *tick != NEVER);
         let keep_alives = KeepAliveCount { count, last: Tick::from_micros(last) };
-        let noted = from.bytes() == [1];
-        HibernatedHeader { keep_alives, scheduled: scheduled.map(Tick::from_micros), has_hint: noted }
+        let has_hint = from.bytes() == [1];
+        HibernatedHeader { keep_alives, scheduled: scheduled.map(Tick::from_micros), has_hint }
     }
 }
 
@@ -103,7 +103,7 @@ impl HibernatedSession {
     #[cold]
     #[inline(never)]
     fn wake(&mut self) -> Box<Session> {
-        let HibernatedHeader { keep_alives, scheduled, has_hint: noted } = self.header();
+        let HibernatedHeader { keep_alives, scheduled, has_hint } = self.header();
         let (key, member, mut from) = self.open();
         let peer = Peer::unpack(&mut from, keep_alives);
         let serial = from.number();
@@ -112,7 +112,7 @@ impl HibernatedSession {
         session.activity = session.peer.link().progress();
         session.sign_in = SignInState::Done(member);
         session.scheduled = scheduled;
-        session.stored_hint = session.validated_udp_addr().filter(|_| noted);
+        session.stored_hint = session.validated_udp_addr().filter(|_| has_hint);
         session.block_list = std::mem::take(&mut self.block_list);
         Box::new(session)
     }
@@ -186,7 +186,7 @@ impl SessionEntry {
         }
     }
 
-    /// Whether its client was heard recently.
+    /// Whether a packet of its client arrived recently.
     pub(super) fn is_responsive(&self) -> bool {
         self.active().is_none_or(|session| !session.is_silent)
     }
@@ -198,12 +198,12 @@ impl SessionEntry {
         }
     }
 
-    /// Calls `look` with the peer.
-    pub(super) fn look_at_peer<T>(&self, look: impl FnOnce(&Peer) -> T) -> T {
+    /// Calls `visit` with the peer.
+    pub(super) fn visit_peer<T>(&self, visit: impl FnOnce(&Peer) -> T) -> T {
         match self {
-            SessionEntry::Active(session) => look(&session.peer),
+            SessionEntry::Active(session) => visit(&session.peer),
             SessionEntry::Hibernated(hibernated) => {
-                look(&Peer::unpack(&mut hibernated.open().2, hibernated.header().keep_alives))
+                visit(&Peer::unpack(&mut hibernated.open().2, hibernated.header().keep_alives))
             }
         }
     }
@@ -212,9 +212,9 @@ impl SessionEntry {
 impl Session {
     /// Records whether there was activity since the last call.
     pub(super) fn record_activity(&mut self, now: Tick) {
-        let said = self.peer.link().progress();
-        if said != self.activity {
-            self.activity = said;
+        let activity = self.peer.link().progress();
+        if activity != self.activity {
+            self.activity = activity;
             self.active_at = now;
             self.hibernate_at.get_or_insert(now + HIBERNATE_AFTER);
         }
@@ -284,16 +284,16 @@ impl Sessions {
             return HibernatedOutcome::Wake;
         }
         let (_, _, mut from) = hibernated.open();
-        let answered = Peer::answer_hibernated(&mut from, header.keep_alives, (now, path), bytes, out);
-        if answered == HibernatedOutcome::Answered {
+        let outcome = Peer::answer_hibernated(&mut from, header.keep_alives, (now, path), bytes, out);
+        if outcome == HibernatedOutcome::Answered {
             let keep_alives = KeepAliveCount { count: header.keep_alives.count + 1, last: now };
             hibernated.set_header(HibernatedHeader { keep_alives, ..header });
         }
-        answered
+        outcome
     }
 
-    /// Handles the deadline of a hibernated session. Returns `true` if it was heard since the
-    /// deadline was set, and therefore stays hibernated.
+    /// Handles the deadline of a hibernated session. Returns `true` if a packet arrived
+    /// since the deadline was set: the session stays hibernated.
     pub(super) fn stay_hibernated(
         &mut self,
         now: Tick,
@@ -303,12 +303,12 @@ impl Sessions {
     ) -> bool {
         let Some(SessionEntry::Hibernated(hibernated)) = self.slab.get_mut(slot.0) else { return false };
         let mut header = hibernated.header();
-        let due = offline_at(header.keep_alives.last);
-        if due <= now {
+        let offline_at = offline_at(header.keep_alives.last);
+        if offline_at <= now {
             return false;
         }
         header.scheduled.take_if(|scheduled| *scheduled == tick);
-        deadlines.set(Timer::Session(slot), Some(due), &mut header.scheduled);
+        deadlines.set(Timer::Session(slot), Some(offline_at), &mut header.scheduled);
         hibernated.set_header(header);
         true
     }

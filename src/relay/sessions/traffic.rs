@@ -81,8 +81,8 @@ impl Relay {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let was_confirmed = session.peer.is_confirmed();
-        let heard = self.sessions.handle_packet(now.tick, slot, path, bytes);
-        if heard == PacketOutcome::Dropped {
+        let outcome = self.sessions.handle_packet(now.tick, slot, path, bytes);
+        if outcome == PacketOutcome::Dropped {
             self.sessions.hibernate(slot);
             return self.drop_packet(now.tick, path, out);
         }
@@ -107,7 +107,7 @@ impl Relay {
             return;
         }
         session.is_silent = false;
-        match heard {
+        match outcome {
             PacketOutcome::Closed(_) => self.forget_session_and_report(now.tick, slot, out),
             PacketOutcome::Violated(violation) => self.break_off(now.tick, slot, violation.as_str(), out),
             PacketOutcome::Accepted | PacketOutcome::Dropped => {
@@ -151,8 +151,8 @@ impl Relay {
     pub(in crate::relay) fn handle_path_closed(&mut self, now: Now, path: Path, out: &mut Out) {
         let Path::Tcp(conn) = path else { return };
         self.handle_guest_closed(now, conn, out);
-        if let Some(gone) = self.conns.forget(conn)
-            && let Some(slot) = gone.session
+        if let Some(closed) = self.conns.forget(conn)
+            && let Some(slot) = closed.session
         {
             self.leave_path(now.tick, slot, path);
         }
@@ -189,7 +189,7 @@ impl Relay {
             session.scheduled = None;
         }
         // Deadlines that moved later stay in the set; a busy session meets many of them.
-        if let Some(later) = session.deadline(Tick::ZERO).filter(|due| *due > now.tick) {
+        if let Some(later) = session.deadline(Tick::ZERO).filter(|deadline| *deadline > now.tick) {
             self.deadlines.set(Timer::Session(slot), Some(later), &mut session.scheduled);
             return;
         }
@@ -203,7 +203,7 @@ impl Relay {
             self.deadlines.set(Timer::Session(slot), session.deadline(now.tick), &mut session.scheduled);
             return;
         }
-        if session.name_deadline().is_some_and(|by| by <= now.tick) {
+        if session.name_deadline().is_some_and(|deadline| deadline <= now.tick) {
             return self.forget_nameless(now.tick, slot, out);
         }
         session.peer.handle_time(now.tick);
@@ -276,12 +276,12 @@ impl Relay {
         &mut self,
         now: Tick,
         slot: SessionSlot,
-        why: &'static str,
+        reason: &'static str,
         out: &mut Out,
     ) {
         self.stats.violations += 1;
         self.sign_out(now, slot, out);
-        self.close_session(now, slot, close::PROTOCOL_VIOLATION, why);
+        self.close_session(now, slot, close::PROTOCOL_VIOLATION, reason);
     }
 
     pub(in crate::relay) fn close_session(
@@ -318,8 +318,8 @@ impl Relay {
 
     pub(super) fn forget_session(&mut self, now: Tick, slot: SessionSlot) {
         self.conns.end_session(now, slot);
-        let gone = self.sessions.forget(now, slot);
-        if let Some(hint) = gone.and_then(|session| session.stored_hint) {
+        let session = self.sessions.forget(now, slot);
+        if let Some(hint) = session.and_then(|session| session.stored_hint) {
             self.remove_hint(now, hint);
         }
         self.sessions.schedule_indexes(&mut self.deadlines);
