@@ -85,7 +85,7 @@ impl Archive {
         last: Option<u64>,
         mut tell: impl FnMut(HistoryEntry) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
         let (relay, member) = with.map(|(relay, member)| (relay.to_string(), member.to_string())).unzip();
         let select = format!(
             "SELECT {}, sum, said.id,
@@ -100,13 +100,13 @@ impl Archive {
             checksummed!(),
             is_refused()
         );
-        let mut select = self.db.prepare(&select).map_err(told)?;
+        let mut select = self.db.prepare(&select).map_err(to_phrase)?;
         let last = last.map_or(-1, |last| i64::try_from(last).unwrap_or(-1));
-        let mut rows = select.query(params![relay, member, last]).map_err(told)?;
-        while let Some(row) = rows.next().map_err(told)? {
-            let said = self.history_entry(row).map_err(|error| damaged(&self.path, error))?;
-            if let Some(said) = said
-                && !tell(said)?
+        let mut rows = select.query(params![relay, member, last]).map_err(to_phrase)?;
+        while let Some(row) = rows.next().map_err(to_phrase)? {
+            let entry = self.history_entry(row).map_err(|error| damaged(&self.path, error))?;
+            if let Some(entry) = entry
+                && !tell(entry)?
             {
                 return Ok(());
             }
@@ -120,26 +120,26 @@ impl Archive {
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read.
     pub fn request_outcome(&self, request: u64) -> Result<Option<RequestOutcome>, Phrase> {
-        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
                 coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay, kind
             FROM letters JOIN peers ON peers.id = letters.peer
             LEFT JOIN conversations
                 ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
             WHERE request = ?1";
-        let mut select = self.db.prepare_cached(select).map_err(told)?;
-        let mut rows = select.query([request as i64]).map_err(told)?;
-        let row = rows.next().map_err(told)?;
+        let mut select = self.db.prepare_cached(select).map_err(to_phrase)?;
+        let mut rows = select.query([request as i64]).map_err(to_phrase)?;
+        let row = rows.next().map_err(to_phrase)?;
         row.map(|row| request_outcome(row).map_err(|error| damaged(&self.path, error))).transpose()
     }
 
-    /// Returns stored letters that were not shown, at most `most`, with sequence numbers above
+    /// Returns stored letters that were not shown, at most `count_max`, with sequence numbers above
     /// `behind`.
     ///
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn unread_letters(&self, behind: u64, most: usize) -> Result<Vec<UnreadLetter>, Phrase> {
-        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+    pub fn unread_letters(&self, behind: u64, count_max: usize) -> Result<Vec<UnreadLetter>, Phrase> {
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = concat!(
             "SELECT ",
             checksummed!(),
@@ -147,9 +147,10 @@ impl Archive {
             FROM letters INDEXED BY letters_unshown LEFT JOIN peers ON peers.id = peer
             WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2"
         );
-        let mut select = self.db.prepare_cached(select).map_err(told)?;
-        let rows =
-            select.query_map((behind as i64, most as i64), |row| self.unread_letter(row)).map_err(told)?;
+        let mut select = self.db.prepare_cached(select).map_err(to_phrase)?;
+        let rows = select
+            .query_map((behind as i64, count_max as i64), |row| self.unread_letter(row))
+            .map_err(to_phrase)?;
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
     }
 
@@ -201,10 +202,10 @@ impl Archive {
             relay,
             text,
             note,
-            at: Wall(found(values[AT])),
+            at: Wall(number_or_zero(values[AT])),
             state,
             via: (!by_me).then(|| carrier(values[VIA])),
-            missing: if whole { found(values[MISSING]) } else { 0 },
+            missing: if whole { number_or_zero(values[MISSING]) } else { 0 },
             damaged: !whole,
             is_old_copy,
         }))
@@ -220,9 +221,9 @@ impl Archive {
             id,
             text,
             note,
-            at: Wall(found(values[AT])),
+            at: Wall(number_or_zero(values[AT])),
             via: carrier(values[VIA]),
-            missing: if whole { found(values[MISSING]) } else { 0 },
+            missing: if whole { number_or_zero(values[MISSING]) } else { 0 },
             damaged: !whole,
         };
         Ok(UnreadLetter { seq: number(row, COLUMNS + 1)?, letter })
@@ -262,11 +263,11 @@ fn request_outcome(row: &Row<'_>) -> rusqlite::Result<RequestOutcome> {
 /// Returns how far a sent letter has come, from the watermarks of its conversation: accepted,
 /// delivered, read, until.
 fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Progress> {
-    let reach = [number(row, column)?, number(row, column + 1)?, number(row, column + 2)?];
+    let watermarks = [number(row, column)?, number(row, column + 1)?, number(row, column + 2)?];
     Ok(match id.number {
-        letter if letter <= reach[2] => Progress::Read,
-        letter if letter <= reach[1] => Progress::Delivered,
-        letter if letter <= reach[0] => match Wall(number(row, column + 3)?) {
+        letter if letter <= watermarks[2] => Progress::Read,
+        letter if letter <= watermarks[1] => Progress::Delivered,
+        letter if letter <= watermarks[0] => match Wall(number(row, column + 3)?) {
             Wall(0) => Progress::Accepted,
             until => Progress::Waiting { until },
         },
@@ -292,6 +293,6 @@ fn carrier(value: ValueRef<'_>) -> Carrier {
 }
 
 /// Reads a number of a row that may be damaged; 0 if it is none.
-fn found(value: ValueRef<'_>) -> u64 {
+fn number_or_zero(value: ValueRef<'_>) -> u64 {
     value.as_i64().unwrap_or_default() as u64
 }

@@ -76,13 +76,14 @@ pub(super) fn write(
         ErrorKind::NotFound => Phrase::new("backup-no-folder").with("file", file.display()),
         _ => io_phrase(file, &error),
     })?;
-    let told = |error: rusqlite::Error| match error.sqlite_error_code() {
+    let to_phrase = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => phrase(path, &error),
         _ => phrase(file, &error),
     };
-    let written = copy(db, (file, &created), clock, between).map_err(told).and_then(|made| {
-        let made = made.ok_or_else(|| Phrase::new("backup-stopped").with("file", file.display()))?;
-        finish(file, secrets, made).map_err(told).map(|()| made)
+    let written = copy(db, (file, &created), clock, between).map_err(to_phrase).and_then(|created_at| {
+        let created_at =
+            created_at.ok_or_else(|| Phrase::new("backup-stopped").with("file", file.display()))?;
+        finish(file, secrets, created_at).map_err(to_phrase).map(|()| created_at)
     });
     written.inspect_err(|_| database::remove(file))
 }
@@ -118,22 +119,22 @@ fn copy(
     loop {
         // Every commit up to now is in the copy once the last step is done.
         let at = clock();
-        let began = Instant::now();
+        let started_at = Instant::now();
         let step = backup.step(pages)?;
         // Otherwise the sync of the next commit would wait for all that the copy has written.
         let _ = created.sync_data();
-        pages = match began.elapsed() {
+        pages = match started_at.elapsed() {
             took if took > STEP_TIME => (pages / 2).max(PAGES_MIN),
             took if took < STEP_TIME / 2 => (pages * 2).min(PAGES_MAX),
             _ => pages,
         };
         let progress = backup.progress();
         let total = progress.pagecount.try_into().unwrap_or(0);
-        let left: u64 = progress.remaining.try_into().unwrap_or(0);
+        let remaining: u64 = progress.remaining.try_into().unwrap_or(0);
         if step == StepResult::Done {
             return Ok(Some(at));
         }
-        if !between(BackupProgress { done: total - left.min(total), total }) {
+        if !between(BackupProgress { done: total - remaining.min(total), total }) {
             return Ok(None);
         }
     }

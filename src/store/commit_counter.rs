@@ -62,7 +62,7 @@ impl CommitCounter {
     /// # Errors
     /// As [`check`], or a phrase for an error of the file system or SQLite.
     pub(super) fn open(path: &Path, db: &mut Connection) -> Result<CommitCounter, Phrase> {
-        let told = |error: rusqlite::Error| phrase(path, &error);
+        let to_phrase = |error: rusqlite::Error| phrase(path, &error);
         check(path, db)?;
         let beside_path = counter_path(path);
         let is_new = !beside_path.exists();
@@ -70,22 +70,22 @@ impl CommitCounter {
         if is_new {
             sync_folder_of(path).map_err(|error| io_phrase(&beside_path, &error))?;
         }
-        db.pragma_update(None, "wal_autocheckpoint", 0).map_err(told)?;
+        db.pragma_update(None, "wal_autocheckpoint", 0).map_err(to_phrase)?;
         let log_pages = Arc::new(AtomicI32::new(0));
-        let seen = Arc::clone(&log_pages);
+        let last_pages = Arc::clone(&log_pages);
         let note = move |_: &mut rusqlite::hooks::Wal, pages| {
-            seen.store(pages, Ordering::Relaxed);
+            last_pages.store(pages, Ordering::Relaxed);
             Ok(())
         };
-        db.wal_hook(Some(note)).map_err(told)?;
-        db.execute_batch(TABLE).map_err(told)?;
+        db.wal_hook(Some(note)).map_err(to_phrase)?;
+        db.execute_batch(TABLE).map_err(to_phrase)?;
         let counter = CommitCounter { path: path.to_owned(), counter_file: Some(counter_file), log_pages };
         // This rewrites and syncs pages whose sync failed in an earlier run. A full disk is not an
         // error here.
-        if let Err(Fault::Broken(why)) = counter.checkpoint(db, false) {
-            return Err(why);
+        if let Err(Fault::Broken(error)) = counter.checkpoint(db, false) {
+            return Err(error);
         }
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(told)?;
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(to_phrase)?;
         Ok(counter)
     }
 
@@ -137,7 +137,7 @@ impl CommitCounter {
             let _ = keep_log(db);
         }
         match emptied {
-            Err(Fault::Broken(why)) => Err(Fault::Broken(why)),
+            Err(Fault::Broken(error)) => Err(Fault::Broken(error)),
             // The commits are durable in the log, which is emptied when there is space.
             Err(Fault::Transient(_)) | Ok(()) => Ok(()),
         }
@@ -329,8 +329,8 @@ mod tests {
             for _ in 0..2 {
                 let error = open(&path).unwrap_err();
                 assert_eq!(error.key(), "store-commits-missing", "{what}");
-                let told: Vec<&str> = error.args().iter().map(|arg| arg.1.as_str()).collect();
-                assert_eq!(told[1..], ["0", "3", &counter_path(&path).display().to_string()], "{what}");
+                let args: Vec<&str> = error.args().iter().map(|arg| arg.1.as_str()).collect();
+                assert_eq!(args[1..], ["0", "3", &counter_path(&path).display().to_string()], "{what}");
             }
             fs::remove_file(counter_path(&path)).unwrap();
             assert_eq!(open(&path), Ok(0), "{what}: opens once the user removes the counter file");

@@ -60,18 +60,18 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, CommitCounte
 pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
     check_header(path, kind)?;
     open_private(path).map_err(|error| io_phrase(path, &error))?;
-    let told = |error: rusqlite::Error| phrase(path, &error);
+    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(path, flags).map_err(told)?;
-    db.busy_timeout(BUSY_MAX).map_err(told)?;
-    let is_new = is_empty(&db).map_err(told)?;
+    let mut db = Connection::open_with_flags(path, flags).map_err(to_phrase)?;
+    db.busy_timeout(BUSY_MAX).map_err(to_phrase)?;
+    let is_new = is_empty(&db).map_err(to_phrase)?;
     if !is_new {
         check_pragmas(path, kind, &db)?;
     }
-    db.pragma_update(None, "journal_mode", "wal").map_err(told)?;
-    db.pragma_update(None, "synchronous", "full").map_err(told)?;
+    db.pragma_update(None, "journal_mode", "wal").map_err(to_phrase)?;
+    db.pragma_update(None, "synchronous", "full").map_err(to_phrase)?;
     if is_new {
-        create(&mut db, kind).map_err(told)?;
+        create(&mut db, kind).map_err(to_phrase)?;
         sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
     }
     check_pages(path, &db)?;
@@ -147,14 +147,14 @@ pub(super) fn open_second(path: &Path, kind: &Kind) -> Result<Option<Connection>
         return commit_counter::check_none(path).map(|()| None);
     }
     check_header(path, kind)?;
-    let told = |error: rusqlite::Error| phrase(path, &error);
+    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(told)?;
-    db.busy_timeout(BUSY_MAX).map_err(told)?;
-    commit_counter::keep_log(&db).map_err(told)?;
+    let db = Connection::open_with_flags(path, flags).map_err(to_phrase)?;
+    db.busy_timeout(BUSY_MAX).map_err(to_phrase)?;
+    commit_counter::keep_log(&db).map_err(to_phrase)?;
     check_pragmas(path, kind, &db)?;
     commit_counter::check(path, &db)?;
-    db.pragma_update(None, "synchronous", "full").map_err(told)?;
+    db.pragma_update(None, "synchronous", "full").map_err(to_phrase)?;
     Ok(Some(db))
 }
 
@@ -177,7 +177,7 @@ pub(super) fn remove(path: &Path) {
 
 /// Whether the file `path` exists and is not empty.
 pub(super) fn exists(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| found.len() > 0)
+    path.metadata().is_ok_and(|metadata| metadata.len() > 0)
 }
 
 fn is_empty(db: &Connection) -> rusqlite::Result<bool> {
@@ -201,7 +201,7 @@ fn create(db: &mut Connection, kind: &Kind) -> rusqlite::Result<()> {
 
 /// Whether the file is checked completely at start.
 pub(super) fn is_checked_whole(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| found.len() <= CHECKED_LEN_MAX)
+    path.metadata().is_ok_and(|metadata| metadata.len() <= CHECKED_LEN_MAX)
 }
 
 fn check_pages(path: &Path, db: &Connection) -> Result<(), Phrase> {
@@ -210,19 +210,19 @@ fn check_pages(path: &Path, db: &Connection) -> Result<(), Phrase> {
     }
     let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match check.map_err(|error| phrase(path, &error))? {
-        verdict if verdict == "ok" => Ok(()),
-        verdict => Err(damaged(path, verdict)),
+        result if result == "ok" => Ok(()),
+        result => Err(damaged(path, result)),
     }
 }
 
 fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase> {
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
-    let told = |error: rusqlite::Error| phrase(path, &error);
+    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
     check_made_by_us(
         path,
         kind,
-        pragma("application_id").map_err(told)?,
-        pragma("user_version").map_err(told)?,
+        pragma("application_id").map_err(to_phrase)?,
+        pragma("user_version").map_err(to_phrase)?,
     )
 }
 

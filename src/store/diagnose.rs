@@ -1,4 +1,4 @@
-//! Asks the system why SQLite could not use a file: SQLite itself only says "unable to open".
+//! Asks the system why SQLite could not use a file: SQLite itself only reports "unable to open".
 //!
 //! Opens no database file, because closing it would drop SQLite's locks on it.
 
@@ -27,21 +27,22 @@ pub(super) fn diagnose(path: &Path) -> Option<Phrase> {
     if is_read_only(path) {
         return Some(io_phrase(path, &Errno::ROFS.into()));
     }
-    let denied = |file: &Path, wanted| access(file, wanted).err().filter(|error| *error == Errno::ACCESS);
-    for (file, wanted) in
+    let denied =
+        |file: &Path, access_mode| access(file, access_mode).err().filter(|error| *error == Errno::ACCESS);
+    for (file, access_mode) in
         [(path, Access::READ_OK | Access::WRITE_OK), (folder, Access::WRITE_OK | Access::EXEC_OK)]
     {
-        if let Some(error) = denied(file, wanted) {
+        if let Some(error) = denied(file, access_mode) {
             return Some(io_phrase(file, &error.into()));
         }
     }
-    let room = statvfs(folder).map_or(ROOM, |found| found.f_bavail.saturating_mul(found.f_frsize));
+    let room = statvfs(folder).map_or(ROOM, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
     (room < ROOM).then(|| io_phrase(path, &Errno::NOSPC.into()))
 }
 
 /// Whether `path` is on a file system that nothing can be written to.
 fn is_read_only(path: &Path) -> bool {
-    statvfs(folder_of(path)).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    statvfs(folder_of(path)).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 #[cfg(test)]

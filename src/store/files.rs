@@ -87,7 +87,7 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
 /// # Errors
 /// `store-folder-open` (`folder`, `mode`).
 pub(super) fn check_folder(dir: &Path) -> Result<(), Phrase> {
-    let mode = fs::metadata(dir).map_or(0, |found| found.mode());
+    let mode = fs::metadata(dir).map_or(0, |metadata| metadata.mode());
     if mode & OTHERS_WRITE == 0 {
         return Ok(());
     }
@@ -97,7 +97,7 @@ pub(super) fn check_folder(dir: &Path) -> Result<(), Phrase> {
 
 fn create_missing(dir: &Path) -> Result<(), Phrase> {
     let missing = match fs::metadata(dir) {
-        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
         Ok(_) => return Err(Phrase::new("store-not-folder").with("file", dir.display())),
         Err(error) => error,
     };
@@ -173,25 +173,25 @@ pub(super) fn read_small(path: &Path) -> Result<Option<(File, Vec<u8>)>, Phrase>
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Phrase> {
     let mut name = path.file_name().expect("every path of the store has a file name").to_owned();
     name.push(".new");
-    let fresh = path.with_file_name(name);
-    let written = write_and_rename(&fresh, path, bytes);
+    let temp_path = path.with_file_name(name);
+    let written = write_and_rename(&temp_path, path, bytes);
     written.map_err(|error| {
         // Best effort: the next write replaces it too.
-        let _ = fs::remove_file(&fresh);
+        let _ = fs::remove_file(&temp_path);
         io_phrase(path, &error)
     })
 }
 
-fn write_and_rename(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_and_rename(temp_path: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A file left by a crash may have another owner or mode.
-    match fs::remove_file(fresh) {
+    match fs::remove_file(temp_path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = create_private(fresh)?;
+    let mut file = create_private(temp_path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(fresh, path)?;
+    fs::rename(temp_path, path)?;
     sync_folder_of(path)
 }
 
@@ -293,8 +293,8 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("x"), file.join("x/y")] {
-            let told = Phrase::new("store-not-folder").with("file", file.display());
-            assert_eq!(create_folder(&path), Err(told), "{path:?}");
+            let expected = Phrase::new("store-not-folder").with("file", file.display());
+            assert_eq!(create_folder(&path), Err(expected), "{path:?}");
         }
     }
 

@@ -81,12 +81,12 @@ impl Eraser {
         let dir = member_dir(data_dir, folder);
         let path = dir.join("letters.sqlite");
         let Some(db) = database::open_second(&path, &KIND)? else { return Ok(None) };
-        let told = |error: rusqlite::Error| phrase(&path, &error);
-        db.pragma_update(None, "secure_delete", true).map_err(told)?;
+        let to_phrase = |error: rusqlite::Error| phrase(&path, &error);
+        db.pragma_update(None, "secure_delete", true).map_err(to_phrase)?;
         // The remaining rows pass through a temporary file of SQLite, which must be as private as
         // this folder.
         db.pragma_update(None, "temp_store_directory", dir.display().to_string())
-            .map_err(|error| diagnose(&path).unwrap_or_else(|| told(error)))?;
+            .map_err(|error| diagnose(&path).unwrap_or_else(|| to_phrase(error)))?;
         Ok(Some(Eraser { path, db }))
     }
 
@@ -95,7 +95,7 @@ impl Eraser {
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read.
     pub fn count(&self, filter: &EraseFilter) -> Result<EraseCounts, Phrase> {
-        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
         let select = format!(
             "SELECT count(*) FILTER (WHERE ({ENDED} OR {IN_MAILBOX}) AND via IS NOT 'erased'),
                 count(*) FILTER (WHERE {WAITING}), count(*) FILTER (WHERE {UNSEEN}) {ASKED_FOR}"
@@ -105,7 +105,7 @@ impl Eraser {
             let [erased, waiting, unseen] = [row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?];
             Ok(EraseCounts { erased: erased as u64, waiting: waiting as u64, unseen: unseen as u64 })
         });
-        count.map_err(told)
+        count.map_err(to_phrase)
     }
 
     /// Erases letters in batches. [`Eraser::finish`] must follow, even after an error.
@@ -114,23 +114,23 @@ impl Eraser {
     /// Returns a phrase if the database is damaged or cannot be written. Some letters may be erased
     /// then.
     pub fn erase(&mut self, filter: &EraseFilter) -> Result<EraseCounts, Phrase> {
-        let stays = self.count(filter)?;
+        let kept_count = self.count(filter)?;
         let mut behind = 0;
         let mut erased = 0;
         loop {
-            let told = |error: rusqlite::Error| phrase(&self.path, &error);
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
-            let rows = find(&tx, filter, behind).map_err(told)?;
+            let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_phrase)?;
+            let rows = find(&tx, filter, behind).map_err(to_phrase)?;
             let newest = "SELECT coalesce(max(id), 0) FROM letters";
-            let newest = tx.query_row(newest, [], |row| row.get::<_, i64>(0)).map_err(told)?;
+            let newest = tx.query_row(newest, [], |row| row.get::<_, i64>(0)).map_err(to_phrase)?;
             for row in &rows {
-                erase(&tx, row, row.seq == newest).map_err(told)?;
+                erase(&tx, row, row.seq == newest).map_err(to_phrase)?;
                 erased += u64::from(!row.was_erased);
             }
-            tx.commit().map_err(told)?;
+            tx.commit().map_err(to_phrase)?;
             match rows.last() {
                 Some(last) => behind = last.seq,
-                None => return Ok(EraseCounts { erased, ..stays }),
+                None => return Ok(EraseCounts { erased, ..kept_count }),
             }
         }
     }
@@ -141,10 +141,10 @@ impl Eraser {
     /// Returns `history-in-use` (`file`) if another process reads an old state of the file, and
     /// leaves the log unchanged. Returns another phrase if the database cannot be written.
     pub fn finish(self) -> Result<(), Phrase> {
-        let told = |error: rusqlite::Error| phrase(&self.path, &error);
-        self.db.execute_batch("VACUUM").map_err(told)?;
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+        self.db.execute_batch("VACUUM").map_err(to_phrase)?;
         let empty = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy = self.db.query_row(empty, [], |row| row.get::<_, bool>(0)).map_err(told)?;
+        let busy = self.db.query_row(empty, [], |row| row.get::<_, bool>(0)).map_err(to_phrase)?;
         if busy { Err(Phrase::new("history-in-use").with("file", self.path.display())) } else { Ok(()) }
     }
 }
@@ -192,15 +192,15 @@ fn find(tx: &Transaction<'_>, filter: &EraseFilter, behind: i64) -> rusqlite::Re
 /// Erases one letter. The newest row stays without its text, so that its sequence number is never
 /// reused.
 fn erase(tx: &Transaction<'_>, row: &ErasableRow, is_newest: bool) -> rusqlite::Result<()> {
-    let goes = row.ended && !is_newest;
+    let is_removed = row.ended && !is_newest;
     outgoing::remove_at(tx, row.seq)?;
-    if goes {
+    if is_removed {
         tx.prepare_cached("DELETE FROM letters WHERE id = ?1")?.execute([row.seq])?;
     } else {
         letter_rows::erase_text(tx, row.seq)?;
     }
     if row.key.way == RECEIVED {
-        let freed = row.text_len + if goes { letter_cost(0) } else { 0 };
+        let freed = row.text_len + if is_removed { letter_cost(0) } else { 0 };
         let free = "UPDATE senders SET held = max(0, held - ?3) WHERE peer = ?1 AND outbox = ?2";
         tx.prepare_cached(free)?.execute((row.key.peer, row.key.outbox as i64, freed as i64))?;
     }

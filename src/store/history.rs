@@ -130,12 +130,12 @@ impl History {
         outbox: impl FnOnce() -> u64,
     ) -> Result<(History, PersistedClient), Phrase> {
         let (db, commit_counter) = database::open(path, &KIND)?;
-        let told = |error: rusqlite::Error| phrase(path, &error);
-        db.busy_timeout(BUSY_MAX).map_err(told)?;
+        let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+        db.busy_timeout(BUSY_MAX).map_err(to_phrase)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
-            .map_err(told)?;
-        let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(told)?;
+            .map_err(to_phrase)?;
+        let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(to_phrase)?;
         let mut history = History {
             db,
             commit_counter,
@@ -178,20 +178,20 @@ impl History {
     }
 
     fn load(&mut self) -> Result<PersistedClient, Phrase> {
-        let told = |error: rusqlite::Error| phrase(&self.path, &error);
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
         let clock = "SELECT coalesce(max(id), 0) FROM letters";
-        let clock = self.db.query_row(clock, [], |row| number(row, 0)).map_err(told)?;
+        let clock = self.db.query_row(clock, [], |row| number(row, 0)).map_err(to_phrase)?;
         let mut persisted = PersistedClient { clock, ..PersistedClient::default() };
-        persisted.outboxes = own_outboxes::load(&self.db).map_err(told)?;
-        self.load_conversations(&mut persisted).map_err(told)?;
-        self.load_written_to(&mut persisted).map_err(told)?;
+        persisted.outboxes = own_outboxes::load(&self.db).map_err(to_phrase)?;
+        self.load_conversations(&mut persisted).map_err(to_phrase)?;
+        self.load_written_to(&mut persisted).map_err(to_phrase)?;
         let mut damaged = Vec::new();
-        let places = self.load_letters(&mut persisted, &mut damaged).map_err(told)?;
-        self.load_refusals(&mut persisted, &mut damaged).map_err(told)?;
-        self.load_senders(&mut persisted).map_err(told)?;
-        persisted.holdings = received::holdings(&self.db).map_err(told)?;
-        persisted.declined = received::declined(&self.db).map_err(told)?;
-        self.refuse(&places)?;
+        let damaged_seqs = self.load_letters(&mut persisted, &mut damaged).map_err(to_phrase)?;
+        self.load_refusals(&mut persisted, &mut damaged).map_err(to_phrase)?;
+        self.load_senders(&mut persisted).map_err(to_phrase)?;
+        persisted.holdings = received::holdings(&self.db).map_err(to_phrase)?;
+        persisted.declined = received::declined(&self.db).map_err(to_phrase)?;
+        self.refuse(&damaged_seqs)?;
         let file = self.path.display().to_string();
         let name = |(relay, to, _, number)| {
             let phrase = Phrase::new("letter-damaged").with("file", &file).with("relay", relay);
@@ -281,17 +281,17 @@ impl History {
             let whole = is_whole(row, 0)?;
             let values = letter_rows::values(row, 0)?;
             let refused = readable(values[REFUSED]);
-            let known = || refused.as_deref().is_some_and(is_reason);
-            if refused.is_some() && (whole || known()) {
+            let is_known_reason = || refused.as_deref().is_some_and(is_reason);
+            if refused.is_some() && (whole || is_known_reason()) {
                 continue;
             }
             let (key, letter) = self.persisted_letter(row, whole)?;
             let id = LetterId { outbox: key.2, number: key.3 };
-            let made = outgoing::read(row, COLUMNS + 3, (&key.0, &key.1), id)?;
-            if whole && made.is_some() || row.get(COLUMNS + 2)? {
+            let encoded = outgoing::read(row, COLUMNS + 3, (&key.0, &key.1), id)?;
+            if whole && encoded.is_some() || row.get(COLUMNS + 2)? {
                 let (relay, to, _, number) = key;
-                let made = made.unwrap_or_default();
-                persisted.letters.insert((relay, to, number), PersistedLetter { encoded: made, ..letter });
+                let encoded = encoded.unwrap_or_default();
+                persisted.letters.insert((relay, to, number), PersistedLetter { encoded, ..letter });
             } else {
                 named.push(key.clone());
                 let refusal = PersistedRefusal { letter, reason: Reason::Damaged, may_have_arrived: true };
@@ -338,13 +338,14 @@ impl History {
     ) -> rusqlite::Result<(LetterKey, PersistedLetter)> {
         let values = letter_rows::values(row, 0)?;
         let (text, _) = letter_rows::content(&values);
-        let known = |nth: usize| values[nth].as_i64().unwrap_or_default() as u64;
+        let number_at = |nth: usize| values[nth].as_i64().unwrap_or_default() as u64;
         let (relay, to) = peer(row, 0)?;
         let key = if whole { None } else { letter_rows::key_of(&self.db, number(row, COLUMNS + 1)?)? };
-        let (outbox, number) = key.map_or_else(|| (known(3), known(4)), |key| (key.outbox, key.number));
-        let request = known(7);
-        let written = Wall(known(AT));
-        let mark = Mark(known(MARK) as u32);
+        let (outbox, number) =
+            key.map_or_else(|| (number_at(3), number_at(4)), |key| (key.outbox, key.number));
+        let request = number_at(7);
+        let written = Wall(number_at(AT));
+        let mark = Mark(number_at(MARK) as u32);
         let letter = PersistedLetter { request, text, written, mark, encoded: LetterBody::default() };
         Ok(((relay, to, OutboxId(outbox), number), letter))
     }
@@ -356,11 +357,11 @@ impl History {
         let mut rows = select.query([ROWS_LOADED_MAX])?;
         while let Some(row) = rows.next()? {
             let (relay, from) = peer(row, 0)?;
-            let [last, read, heard, held] =
+            let [last, read, last_received, stored_bytes] =
                 [number(row, 3)?, number(row, 4)?, number(row, 5)?, number(row, 6)?];
             let mark = Mark(number(row, 7)? as u32);
             let closed = row.get::<_, Option<u32>>(8)?.map(Mark);
-            let sender = PersistedSender { last, read, last_received: heard, stored_bytes: held, mark, closed };
+            let sender = PersistedSender { last, read, last_received, stored_bytes, mark, closed };
             persisted.senders.insert((relay, from, OutboxId(number(row, 2)?)), sender);
         }
         Ok(())
@@ -380,18 +381,18 @@ fn peer_id(tx: &Transaction<'_>, relay: &HostPort, member: &Name) -> rusqlite::R
 fn add_one(tx: &Transaction<'_>, outboxes: &mut OwnOutboxes, record: &Record) -> rusqlite::Result<bool> {
     match record {
         Record::Counter(_) | Record::Pin { .. } | Record::UdpFailed { .. } => Ok(true),
-        Record::SigningIn { relay, outbox, sign_in: said } => {
-            outboxes.add_sign_in(tx, relay, *outbox, *said)?;
+        Record::SigningIn { relay, outbox, sign_in } => {
+            outboxes.add_sign_in(tx, relay, *outbox, *sign_in)?;
             Ok(true)
         }
         Record::OldCopy { relay, outbox } => {
             outboxes.raise(tx, relay, (*outbox, Mark::default()))?;
             Ok(true)
         }
-        Record::Written { relay, to, outbox, number, mark, request, text, written, encoded: made } => {
+        Record::Written { relay, to, outbox, number, mark, request, text, written, encoded } => {
             outboxes.raise(tx, relay, (*outbox, *mark))?;
             let id = LetterId { outbox: *outbox, number: *number };
-            add_written(tx, (relay, to), (id, *mark), (*request, text.as_str(), *written), made)
+            add_written(tx, (relay, to), (id, *mark), (*request, text.as_str(), *written), encoded)
         }
         Record::Reached { relay, to, outbox, reach } => raise(tx, peer_id(tx, relay, to)?, *outbox, reach),
         Record::Refused { relay, to, outbox, number, reason, may_have_arrived } => {
@@ -441,14 +442,14 @@ fn add_written(
     (relay, to): (&HostPort, &Name),
     (id, mark): (LetterId, Mark),
     (request, text, written): (u64, &str, Wall),
-    made: &LetterBody,
+    encoded: &LetterBody,
 ) -> rusqlite::Result<bool> {
     let peer = peer_id(tx, relay, to)?;
     let letter = NewLetter {
         way: SENT,
         id,
         text,
-        note: made.guest_event(),
+        note: encoded.guest_event(),
         at: written,
         request: Some(request),
         via: None,
@@ -459,7 +460,7 @@ fn add_written(
         return Ok(false);
     }
     let seq = tx.last_insert_rowid();
-    outgoing::add(tx, seq, (relay, to), id, made)?;
+    outgoing::add(tx, seq, (relay, to), id, encoded)?;
     let touch = "INSERT INTO conversations(peer, outbox_id, last, touched) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO UPDATE SET last = max(last, ?3), touched = ?4";
     tx.prepare_cached(touch)?.execute((peer, id.outbox.0 as i64, id.number as i64, seq))?;

@@ -117,8 +117,8 @@ mod tests {
         ];
         for text in table {
             fs::write(&path, &text).unwrap();
-            let told = Phrase::new("store-key-damaged").with("file", path.display());
-            assert_eq!(load(&path), Err(told), "{text:?}");
+            let expected = Phrase::new("store-key-damaged").with("file", path.display());
+            assert_eq!(load(&path), Err(expected), "{text:?}");
         }
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();

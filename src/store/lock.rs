@@ -54,8 +54,8 @@ impl FolderLock {
 
 /// Whether a process holds the folder.
 pub fn is_held(dir: &Path) -> bool {
-    let tried = File::open(dir).map(|folder| folder.try_lock_shared());
-    matches!(tried, Ok(Err(TryLockError::WouldBlock)))
+    let result = File::open(dir).map(|folder| folder.try_lock_shared());
+    matches!(result, Ok(Err(TryLockError::WouldBlock)))
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {

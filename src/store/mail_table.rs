@@ -89,15 +89,15 @@ pub(super) fn apply(
                 remove_letter(tx, *seq, changes)?;
             }
         }
-        Record::Expired { seq, refusal: owed } => {
+        Record::Expired { seq, refusal } => {
             remove_letter(tx, *seq, changes)?;
-            put_refusal(tx, owed)?;
+            put_refusal(tx, refusal)?;
         }
-        Record::Damaged { seq, to, refusal: owed } => {
+        Record::Damaged { seq, to, refusal } => {
             damaged_table::put(tx, *seq, to)?;
             changes.recount(to);
-            if let Some(owed) = owed {
-                put_refusal(tx, owed)?;
+            if let Some(refusal) = refusal {
+                put_refusal(tx, refusal)?;
             }
         }
         Record::Pruned(flows) => {
@@ -112,18 +112,18 @@ pub(super) fn apply(
             }
         }
         Record::SignedIn { outbox, forgotten } => outboxes_table::put(tx, outbox, *forgotten)?,
-        Record::RefusalAcknowledged(owed) => {
+        Record::RefusalAcknowledged(refusal) => {
             let delete =
                 "DELETE FROM refusals WHERE author = ?1 AND recipient = ?2 AND outbox = ?3 AND number = ?4";
-            let key =
-                params![owed.from.as_str(), owed.to.as_str(), owed.id.outbox.0 as i64, owed.id.number as i64];
+            let PendingRefusal { from, to, id, .. } = refusal;
+            let key = params![from.as_str(), to.as_str(), id.outbox.0 as i64, id.number as i64];
             tx.prepare_cached(delete)?.execute(key)?;
         }
         Record::Clock(ms) => {
             let put = "INSERT OR REPLACE INTO clock(one, ms, sum) VALUES (1, ?1, ?2)";
             tx.prepare_cached(put)?.execute(params![*ms as i64, checksum("clock", &[], &[*ms], &[])])?;
         }
-        Record::Sessions { hints: noted, ended } => sessions_table::put_hints(tx, noted, ended)?,
+        Record::Sessions { hints, ended } => sessions_table::put_hints(tx, hints, ended)?,
     }
     Ok(true)
 }
@@ -152,9 +152,9 @@ fn add_letter(tx: &Transaction<'_>, to: &Name, letter: &MailboxLetter) -> rusqli
 fn remove_letter(tx: &Transaction<'_>, seq: u64, changes: &mut CountChanges) -> rusqlite::Result<()> {
     let delete = "DELETE FROM letters WHERE id = ?1 RETURNING recipient, author, outbox, len";
     let mut delete = tx.prepare_cached(delete)?;
-    let gone = delete
+    let removed = delete
         .query_row([seq as i64], |row| Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, unsigned(row, 3)?)));
-    if let Some((to, from, outbox, len)) = gone.optional()? {
+    if let Some((to, from, outbox, len)) = removed.optional()? {
         changes.remove(to, from, outbox, len);
     }
     Ok(())
@@ -175,14 +175,15 @@ fn put_marks(tx: &Transaction<'_>, marks: &FlowWatermarks) -> rusqlite::Result<(
     Ok(())
 }
 
-fn put_refusal(tx: &Transaction<'_>, owed: &PendingRefusal) -> rusqlite::Result<()> {
+fn put_refusal(tx: &Transaction<'_>, refusal: &PendingRefusal) -> rusqlite::Result<()> {
     let put = "INSERT OR REPLACE INTO
         refusals(author, recipient, outbox, number, reason, may_have_arrived, mark, sum)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let from = owed.from.as_str();
-    let to = owed.to.as_str();
-    let reason = owed.reason.word();
-    let numbers = [owed.id.outbox.0, owed.id.number, owed.may_have_arrived.into(), owed.mark.0.into()];
+    let from = refusal.from.as_str();
+    let to = refusal.to.as_str();
+    let reason = refusal.reason.word();
+    let numbers =
+        [refusal.id.outbox.0, refusal.id.number, refusal.may_have_arrived.into(), refusal.mark.0.into()];
     let checksum = checksum("refusal", &[from, to, &reason], &numbers, &[]);
     let [outbox, number, maybe, mark] = numbers.map(|n| n as i64);
     tx.prepare_cached(put)?.execute(params![from, to, outbox, number, reason, maybe, mark, checksum])?;
@@ -204,13 +205,13 @@ fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
         (SeqFilter::After(after), Some(owner)) => {
             let select = format!("{FIELDS} WHERE recipient = ?1 AND id > ?2 ORDER BY id");
             let mut select = db.prepare_cached(&select)?;
-            let found = select.query(params![owner.as_str(), *after as i64])?;
-            take_rows(db, query, found, &mut rows, &mut bytes)?;
+            let cursor = select.query(params![owner.as_str(), *after as i64])?;
+            take_rows(db, query, cursor, &mut rows, &mut bytes)?;
         }
         (SeqFilter::After(after), None) => {
             let mut select = db.prepare_cached(&format!("{FIELDS} WHERE id > ?1 ORDER BY id"))?;
-            let found = select.query([*after as i64])?;
-            take_rows(db, query, found, &mut rows, &mut bytes)?;
+            let cursor = select.query([*after as i64])?;
+            take_rows(db, query, cursor, &mut rows, &mut bytes)?;
         }
         (SeqFilter::At(places), _) => {
             let mut select = db.prepare_cached(&format!("{FIELDS} WHERE id = ?1"))?;
@@ -218,8 +219,8 @@ fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
                 if bytes >= query.bytes_max {
                     break;
                 }
-                let found = select.query([*seq as i64])?;
-                take_rows(db, query, found, &mut rows, &mut bytes)?;
+                let cursor = select.query([*seq as i64])?;
+                take_rows(db, query, cursor, &mut rows, &mut bytes)?;
             }
         }
     }
@@ -230,12 +231,12 @@ fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
 fn take_rows(
     db: &Connection,
     query: &Query,
-    mut found: rusqlite::Rows<'_>,
+    mut cursor: rusqlite::Rows<'_>,
     rows: &mut Vec<Row>,
     bytes: &mut usize,
 ) -> rusqlite::Result<()> {
     while *bytes < query.bytes_max
-        && let Some(row) = found.next()?
+        && let Some(row) = cursor.next()?
     {
         let seq = unsigned(row, 0)?;
         match read_letter(row)?.map(|letter| letter.whole_for(query.owner.as_ref())) {
@@ -259,7 +260,7 @@ fn take_rows(
 }
 
 /// Returns a damaged letter as a row of its mailbox. Returns `None` if only a query for that
-/// mailbox can tell the owner.
+/// mailbox shows the owner.
 fn damaged_row(
     db: &Connection,
     query: &Query,
@@ -271,8 +272,8 @@ fn damaged_row(
         (None, Some(to)) if damaged_table::is_indexed(db, &to, seq)? => to,
         _ => return Ok(None),
     };
-    let held = Payload::Damaged(letter.and_then(damaged_table::header));
-    Ok(Some(Row { owner, seq, stored_at: 0, payload: held }))
+    let payload = Payload::Damaged(letter.and_then(damaged_table::header));
+    Ok(Some(Row { owner, seq, stored_at: 0, payload }))
 }
 
 fn fault_phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
@@ -298,9 +299,13 @@ pub(super) struct StoredLetter {
 impl StoredLetter {
     /// Returns the owner of the mailbox and the letter. Fails with the letter if it is damaged or
     /// in another mailbox than requested.
-    fn whole_for(self, asked: Option<&Name>) -> Result<(Name, StoredLetter), StoredLetter> {
+    fn whole_for(self, expected_owner: Option<&Name>) -> Result<(Name, StoredLetter), StoredLetter> {
         match self.to.parse() {
-            Ok(owner) if self.is_whole && asked.is_none_or(|asked| *asked == owner) => Ok((owner, self)),
+            Ok(owner)
+                if self.is_whole && expected_owner.is_none_or(|expected_owner| *expected_owner == owner) =>
+            {
+                Ok((owner, self))
+            }
             _ => Err(self),
         }
     }
@@ -336,18 +341,19 @@ fn read_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLetter> {
 /// # Errors
 /// Returns `store-database-damaged`, or a phrase for a system error.
 pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, Phrase> {
-    let told = |error: rusqlite::Error| phrase(path, &error);
-    let waiting = waiting_counts_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "waiting"))?;
+    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+    let waiting =
+        waiting_counts_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "waiting"))?;
     if is_checked_whole(path) {
         check_letters(db, path, &waiting)?;
     }
-    let last_seq = last_seq(db).map_err(told)?;
-    let marks = read_marks(db).map_err(told)?.ok_or_else(|| damaged(path, "receipts"))?;
-    let refusals = read_refusals(db).map_err(told)?.ok_or_else(|| damaged(path, "refusals"))?;
-    let outboxes = outboxes_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "outboxes"))?;
-    let sessions = sessions_table::read(db).map_err(told)?.ok_or_else(|| damaged(path, "sessions"))?;
-    let clock = read_clock(db).map_err(told)?.ok_or_else(|| damaged(path, "clock"))?;
-    let restored = restored_table::read(db).map_err(told)?;
+    let last_seq = last_seq(db).map_err(to_phrase)?;
+    let marks = read_marks(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "receipts"))?;
+    let refusals = read_refusals(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "refusals"))?;
+    let outboxes = outboxes_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "outboxes"))?;
+    let sessions = sessions_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "sessions"))?;
+    let clock = read_clock(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "clock"))?;
+    let restored = restored_table::read(db).map_err(to_phrase)?;
     let restored = restored.map(|row| row.ok_or_else(|| damaged(path, "restored"))).transpose()?;
     Ok(PersistedMail { clock, last_seq, waiting, watermarks: marks, refusals, outboxes, sessions, restored })
 }
@@ -369,16 +375,16 @@ pub(super) fn read_clock(db: &Connection) -> rusqlite::Result<Option<u64>> {
 
 /// Checks the checksum of every letter not already known as damaged, and the counts in `waiting`.
 pub(super) fn check_letters(db: &Connection, path: &Path, waiting: &[WaitingCount]) -> Result<(), Phrase> {
-    let told = |error: rusqlite::Error| phrase(path, &error);
+    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
     let select = format!("{FIELDS} ORDER BY id");
-    let mut select = db.prepare(&select).map_err(told)?;
-    let mut rows = select.query([]).map_err(told)?;
+    let mut select = db.prepare(&select).map_err(to_phrase)?;
+    let mut rows = select.query([]).map_err(to_phrase)?;
     let mut counted = CountChanges::default();
-    while let Some(row) = rows.next().map_err(told)? {
-        let seq = unsigned(row, 0).map_err(told)?;
-        match read_letter(row).map_err(told)?.filter(|letter| letter.is_whole) {
+    while let Some(row) = rows.next().map_err(to_phrase)? {
+        let seq = unsigned(row, 0).map_err(to_phrase)?;
+        match read_letter(row).map_err(to_phrase)?.filter(|letter| letter.is_whole) {
             Some(letter) => counted.add_read(letter.to, letter.from, letter.outbox, letter.len),
-            None if damaged_table::contains(db, seq).map_err(told)? => {}
+            None if damaged_table::contains(db, seq).map_err(to_phrase)? => {}
             None => return Err(damaged(path, format_args!("letters: {seq}"))),
         }
     }

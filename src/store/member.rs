@@ -134,7 +134,7 @@ impl Backend<Record> for MemberStore {
         let mut pins = Vec::new();
         let mut pin_indexes = Vec::new();
         let mut letters = false;
-        let mut fared = false;
+        let mut succeeded = false;
         for (index, record) in records.iter().enumerate() {
             match record {
                 Record::Counter(reserved) => counter = counter.max(*reserved),
@@ -144,7 +144,7 @@ impl Backend<Record> for MemberStore {
                 }
                 Record::UdpFailed { relay, at } => {
                     self.udp_failures.set(relay, *at);
-                    fared = true;
+                    succeeded = true;
                 }
                 _ => letters = true,
             }
@@ -154,7 +154,7 @@ impl Backend<Record> for MemberStore {
             let taken = self.pins.set_first(pins).map_err(Fault::Transient)?;
             refused.extend(taken.into_iter().map(|nth| pin_indexes[nth]));
         }
-        if fared {
+        if succeeded {
             self.udp_failures.write();
         }
         if letters {

@@ -30,23 +30,24 @@ pub struct MemberListing {
 /// [`super::RelayStore::open`].
 pub fn members_list(dir: &Path) -> Result<(Vec<MemberListing>, Vec<Invitation>), Phrase> {
     let path = super::operators::database_of(dir)?;
-    let db = database::open_to_read(&path, &KIND)?.ok_or_else(|| super::operators::no_relay(dir))?;
-    let told = |error: rusqlite::Error| phrase(&path, &error);
-    let mut select = db.prepare("SELECT name, key, added, sum FROM members ORDER BY name").map_err(told)?;
-    let mut rows = select.query([]).map_err(told)?;
+    let db = database::open_to_read(&path, &KIND)?.ok_or_else(|| super::operators::no_relay_phrase(dir))?;
+    let to_phrase = |error: rusqlite::Error| phrase(&path, &error);
+    let mut select =
+        db.prepare("SELECT name, key, added, sum FROM members ORDER BY name").map_err(to_phrase)?;
+    let mut rows = select.query([]).map_err(to_phrase)?;
     let mut members = Vec::new();
-    while let Some(row) = rows.next().map_err(told)? {
-        let name: String = row.get(0).map_err(told)?;
-        let key: [u8; 32] = row.get(1).map_err(told)?;
-        let since = row.get::<_, i64>(2).map_err(told)?;
-        let whole = row.get::<_, [u8; 8]>(3).map_err(told)? == row_checksum(&name, &key);
+    while let Some(row) = rows.next().map_err(to_phrase)? {
+        let name: String = row.get(0).map_err(to_phrase)?;
+        let key: [u8; 32] = row.get(1).map_err(to_phrase)?;
+        let since = row.get::<_, i64>(2).map_err(to_phrase)?;
+        let whole = row.get::<_, [u8; 8]>(3).map_err(to_phrase)? == row_checksum(&name, &key);
         let Some(name) = name.parse::<Name>().ok().filter(|_| whole) else {
             return Err(damaged(&path, format_args!("members: {name}")));
         };
-        let seen = membership_table::seen(&db, &name).map_err(told)?;
+        let seen = membership_table::seen(&db, &name).map_err(to_phrase)?;
         let since = Wall(u64::try_from(since).unwrap_or(0).saturating_mul(1_000));
         members.push(MemberListing { name, key: PublicKey(key), since, seen });
     }
-    let invitations = membership_table::read_invitations(&db).map_err(told)?;
+    let invitations = membership_table::read_invitations(&db).map_err(to_phrase)?;
     Ok((members, invitations.ok_or_else(|| damaged(&path, "invitations"))?))
 }

@@ -27,15 +27,15 @@ CREATE TABLE members(
 /// # Errors
 /// Returns `store-database-damaged`, or a phrase for a system error.
 pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, PublicKey)>, Phrase> {
-    let told = |error: rusqlite::Error| phrase(path, &error);
+    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
     let select = "SELECT name, key, sum FROM members ORDER BY name";
-    let mut select = db.prepare(select).map_err(told)?;
-    let mut rows = select.query([]).map_err(told)?;
+    let mut select = db.prepare(select).map_err(to_phrase)?;
+    let mut rows = select.query([]).map_err(to_phrase)?;
     let mut members = Vec::<(Name, PublicKey)>::new();
-    while let Some(row) = rows.next().map_err(told)? {
-        let name: String = row.get(0).map_err(told)?;
-        let key: [u8; 32] = row.get(1).map_err(told)?;
-        let checksum: Checksum = row.get(2).map_err(told)?;
+    while let Some(row) = rows.next().map_err(to_phrase)? {
+        let name: String = row.get(0).map_err(to_phrase)?;
+        let key: [u8; 32] = row.get(1).map_err(to_phrase)?;
+        let checksum: Checksum = row.get(2).map_err(to_phrase)?;
         let is_whole = checksum == row_checksum(&name, &key)
             && members.last().is_none_or(|(last, _)| last.as_str() < name.as_str());
         match name.parse() {

@@ -107,11 +107,11 @@ fn invitation_checksum(id: &InvitationId, name: Option<&str>, made: Wall, until:
 /// # Errors
 /// Returns `store-database-damaged`, or a phrase for a system error.
 pub(super) fn read_membership(db: &Connection, path: &Path) -> Result<MembershipSnapshot, Phrase> {
-    let told = |error: rusqlite::Error| phrase(path, &error);
-    let invitations = read_invitations(db).map_err(told)?;
-    let removed = read_removed(db).map_err(told)?;
-    let blocks = read_blocks(db).map_err(told)?;
-    let unused = unused_table::read(db).map_err(told)?;
+    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+    let invitations = read_invitations(db).map_err(to_phrase)?;
+    let removed = read_removed(db).map_err(to_phrase)?;
+    let blocks = read_blocks(db).map_err(to_phrase)?;
+    let unused = unused_table::read(db).map_err(to_phrase)?;
     Ok(MembershipSnapshot {
         invitations: invitations.ok_or_else(|| damaged(path, "invitations"))?,
         removed: removed.ok_or_else(|| damaged(path, "removed"))?,

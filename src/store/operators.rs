@@ -79,11 +79,11 @@ impl RequestQueue {
     /// As [`super::RelayStore::open`], for the file `requests.sqlite`.
     pub fn serve(dir: &Path) -> Result<RequestQueue, Phrase> {
         let requests = RequestQueue::open_or_replace(dir)?;
-        let told = |error: rusqlite::Error| phrase(&requests.path, &error);
+        let to_phrase = |error: rusqlite::Error| phrase(&requests.path, &error);
         let count = "SELECT count(*) FROM requests";
         // Write only if needed, because the disk may be full.
-        if requests.db.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(told)? > 0 {
-            requests.db.execute("DELETE FROM requests", []).map_err(told)?;
+        if requests.db.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(to_phrase)? > 0 {
+            requests.db.execute("DELETE FROM requests", []).map_err(to_phrase)?;
         }
         Ok(requests)
     }
@@ -117,22 +117,22 @@ impl RequestQueue {
         self.db = Connection::open_in_memory().map_err(|error| self.mark_error(&error))?;
         self.files = [None; 2];
         let dir = self.path.parent().expect("`open` joined a name to the folder");
-        let fresh = RequestQueue::open_or_replace(dir)?;
+        let queue = RequestQueue::open_or_replace(dir)?;
         // In the same file, requests up to `last` are being carried out. A new file counts from 1.
         let count = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence";
-        let newest = fresh.db.query_row(count, [], |row| row.get(0));
+        let newest = queue.db.query_row(count, [], |row| row.get(0));
         let newest: i64 = newest.map_err(|error| self.mark_error(&error))?;
         let last = if same_file { self.last.min(newest) } else { 0 };
-        *self = RequestQueue { last, ..fresh };
+        *self = RequestQueue { last, ..queue };
         Ok(())
     }
 
     /// Opens the file for the relay. A damaged or older one is replaced: it holds nothing but
     /// requests of commands that wait, and removing its log damages it.
     fn open_or_replace(dir: &Path) -> Result<RequestQueue, Phrase> {
-        RequestQueue::open(dir).or_else(|why| {
-            if !["store-database-damaged", "store-not-database", "store-older"].contains(&why.key()) {
-                return Err(why);
+        RequestQueue::open(dir).or_else(|error| {
+            if !["store-database-damaged", "store-not-database", "store-older"].contains(&error.key()) {
+                return Err(error);
             }
             database::remove(&dir.join(FILE));
             RequestQueue::open(dir)
@@ -177,8 +177,8 @@ impl RequestQueue {
     /// Returns a phrase if the file cannot be read.
     pub fn state(&self, id: i64) -> Result<RequestStatus, Phrase> {
         let select = "SELECT answer FROM requests WHERE id = ?1";
-        let found = self.db.query_row(select, [id], |row| row.get::<_, Option<String>>(0)).optional();
-        Ok(match found.map_err(|error| self.mark_error(&error))? {
+        let result = self.db.query_row(select, [id], |row| row.get::<_, Option<String>>(0)).optional();
+        Ok(match result.map_err(|error| self.mark_error(&error))? {
             None => RequestStatus::Gone,
             Some(None) => RequestStatus::Waiting,
             Some(Some(answer)) => RequestStatus::Answered(answer),
@@ -209,12 +209,12 @@ impl RequestQueue {
         if self.version == Some(version) {
             return Ok(Vec::new());
         }
-        let found = self.read().map_err(|error| self.mark_error(&error))?;
-        if found.len() < PAGE {
+        let requests = self.read().map_err(|error| self.mark_error(&error))?;
+        if requests.len() < PAGE {
             self.version = Some(version);
         }
-        self.last = found.last().map_or(self.last, |row| row.0);
-        Ok(found.into_iter().filter_map(|(id, request)| Some((id, request?))).collect())
+        self.last = requests.last().map_or(self.last, |row| row.0);
+        Ok(requests.into_iter().filter_map(|(id, request)| Some((id, request?))).collect())
     }
 
     fn read(&self) -> rusqlite::Result<Vec<(i64, Option<QueuedRequest>)>> {
@@ -259,7 +259,7 @@ impl RequestQueue {
 fn files_at(path: &Path) -> [Option<(u64, u64)>; 2] {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    [path, Path::new(&log)].map(|file| file.metadata().ok().map(|found| (found.dev(), found.ino())))
+    [path, Path::new(&log)].map(|file| file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino())))
 }
 
 /// Returns the database of the relay whose folder is `dir`.
@@ -269,17 +269,17 @@ fn files_at(path: &Path) -> [Option<(u64, u64)>; 2] {
 pub(super) fn database_of(dir: &Path) -> Result<PathBuf, Phrase> {
     let path = dir.join(super::RELAY_DATABASE);
     match path.metadata() {
-        Ok(found) if found.len() > 0 => Ok(path),
+        Ok(metadata) if metadata.len() > 0 => Ok(path),
         Err(error)
             if !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
         {
             Err(super::files::io_phrase(&path, &error))
         }
-        _ => Err(no_relay(dir)),
+        _ => Err(no_relay_phrase(dir)),
     }
 }
 
-pub(super) fn no_relay(dir: &Path) -> Phrase {
+pub(super) fn no_relay_phrase(dir: &Path) -> Phrase {
     Phrase::new("members-no-relay").with("folder", dir.display())
 }
 
@@ -338,13 +338,13 @@ mod tests {
         let name: Name = "TOM".parse().unwrap();
         let invitation =
             Invitation { id: InvitationId([7; 32]), name: None, made: Wall(1), until: Wall(u64::MAX) };
-        let asked = [OperatorRequest::Remove(name), OperatorRequest::Invite(invitation)];
-        let mut ids: Vec<i64> = asked.iter().map(|request| command.ask(request).unwrap()).collect();
+        let requests = [OperatorRequest::Remove(name), OperatorRequest::Invite(invitation)];
+        let mut ids: Vec<i64> = requests.iter().map(|request| command.ask(request).unwrap()).collect();
         let file = PathBuf::from(OsString::from_vec(b"/b\xFF.sqlite".to_vec()));
         ids.push(command.ask_backup(&file).unwrap());
         let seen = relay.new_ones().unwrap();
-        let asked = asked.map(QueuedRequest::Core).into_iter().chain([QueuedRequest::Backup(file)]);
-        assert_eq!(seen, Vec::from_iter(ids.iter().copied().zip(asked)));
+        let requests = requests.map(QueuedRequest::Core).into_iter().chain([QueuedRequest::Backup(file)]);
+        assert_eq!(seen, Vec::from_iter(ids.iter().copied().zip(requests)));
         assert_eq!(relay.new_ones().unwrap(), [], "each is carried out once");
         assert_eq!(command.state(ids[0]).unwrap(), RequestStatus::Waiting);
         relay.answer(ids[0], "done").unwrap();

@@ -27,11 +27,11 @@ pub(super) fn add(
     seq: i64,
     whose: (&HostPort, &Name),
     id: LetterId,
-    made: &LetterBody,
+    encoded: &LetterBody,
 ) -> rusqlite::Result<()> {
     let add = "INSERT INTO outgoing(letter, sent_kind, sent_body, sent_sum) VALUES (?1, ?2, ?3, ?4)";
-    let checksum = checksum_of(whose, id, made.kind, &made.body);
-    tx.prepare_cached(add)?.execute(params![seq, made.kind, &*made.body, checksum]).map(drop)
+    let checksum = checksum_of(whose, id, encoded.kind, &encoded.body);
+    tx.prepare_cached(add)?.execute(params![seq, encoded.kind, &*encoded.body, checksum]).map(drop)
 }
 
 /// Reads the row from column `from` on. Returns `None` if there is no row, or it is damaged.
@@ -43,10 +43,10 @@ pub(super) fn read(
 ) -> rusqlite::Result<Option<LetterBody>> {
     let kind = row.get_ref(from)?;
     let body = row.get_ref(from + 1)?;
-    let found = row.get_ref(from + 2)?;
+    let checksum = row.get_ref(from + 2)?;
     let kind = kind.as_i64().ok().and_then(|kind| u8::try_from(kind).ok());
     let (Some(kind), ValueRef::Blob(body)) = (kind, body) else { return Ok(None) };
-    let whole = found == ValueRef::Blob(&checksum_of(whose, id, kind, body));
+    let whole = checksum == ValueRef::Blob(&checksum_of(whose, id, kind, body));
     Ok(whole.then(|| LetterBody { kind, body: body.into() }))
 }
 

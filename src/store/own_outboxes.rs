@@ -42,20 +42,20 @@ impl OwnOutboxes {
         relay: &HostPort,
         (outbox, mark): (OutboxId, Mark),
     ) -> rusqlite::Result<()> {
-        if self.0.get(relay).is_some_and(|known| known.0 == outbox && known.1 >= mark) {
+        if self.0.get(relay).is_some_and(|current| current.0 == outbox && current.1 >= mark) {
             return Ok(());
         }
         let text = relay.to_string();
         let select = "SELECT id, mark FROM outboxes WHERE relay = ?1";
-        let known = tx
+        let current = tx
             .prepare_cached(select)?
             .query_row([&text], |row| Ok((OutboxId(number(row, 0)?), Mark(number(row, 1)? as u32))));
-        let known = known.optional()?;
-        if let Some((old, _)) = known.filter(|known| known.0 != outbox) {
+        let current = current.optional()?;
+        if let Some((old, _)) = current.filter(|current| current.0 != outbox) {
             refuse_waiting(tx, &text, old)?;
             tx.prepare_cached("DELETE FROM said WHERE relay = ?1")?.execute([&text])?;
         }
-        let mark = known.filter(|known| known.0 == outbox).map_or(mark, |known| known.1.max(mark));
+        let mark = current.filter(|current| current.0 == outbox).map_or(mark, |current| current.1.max(mark));
         let put = "INSERT OR REPLACE INTO outboxes(relay, id, mark) VALUES (?1, ?2, ?3)";
         tx.prepare_cached(put)?.execute(params![text, outbox.0 as i64, mark.0])?;
         self.0.insert(relay.clone(), (outbox, mark));

@@ -41,8 +41,8 @@ enum OrderCheck {
     Repeated,
     /// The letter's predecessor is missing, or the sender's mark would skip a letter.
     Gap,
-    /// The letter is next; `known`: whether the outbox is stored already.
-    Next { known: bool },
+    /// The letter is next; `is_stored`: whether the outbox is stored already.
+    Next { is_stored: bool },
 }
 
 fn check_order(tx: &Transaction<'_>, peer: i64, id: LetterId, after: u64) -> rusqlite::Result<OrderCheck> {
@@ -51,7 +51,7 @@ fn check_order(tx: &Transaction<'_>, peer: i64, id: LetterId, after: u64) -> rus
     Ok(match last.unwrap_or(0) {
         last if last >= id.number => OrderCheck::Repeated,
         last if after != 0 && last != after => OrderCheck::Gap,
-        _ => OrderCheck::Next { known: last.is_some() },
+        _ => OrderCheck::Next { is_stored: last.is_some() },
     })
 }
 
@@ -85,8 +85,8 @@ pub(super) fn add(
         ON CONFLICT DO UPDATE SET last = ?3, heard = ?4, held = held + ?5, mark = ?6";
     let outbox = id.outbox.0 as i64;
     let last = id.number as i64;
-    let heard = tx.last_insert_rowid();
-    tx.prepare_cached(raise)?.execute((peer, outbox, last, heard, bytes as i64, mark.0))?;
+    let last_received = tx.last_insert_rowid();
+    tx.prepare_cached(raise)?.execute((peer, outbox, last, last_received, bytes as i64, mark.0))?;
     Ok(true)
 }
 
@@ -97,10 +97,10 @@ pub(super) fn decline(
     (id, after, mark): (LetterId, u64, Mark),
     reason: Reason,
 ) -> rusqlite::Result<bool> {
-    let known = match check_order(tx, peer, id, after)? {
+    let is_stored = match check_order(tx, peer, id, after)? {
         OrderCheck::Repeated => return Ok(true),
         OrderCheck::Gap => return Ok(false),
-        OrderCheck::Next { known } => known,
+        OrderCheck::Next { is_stored } => is_stored,
     };
     let outbox = id.outbox.0 as i64;
     let number = id.number as i64;
@@ -113,7 +113,7 @@ pub(super) fn decline(
         VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM letters), ?4)
         ON CONFLICT DO UPDATE SET last = ?3, heard = (SELECT coalesce(max(id), 0) FROM letters), mark = ?4";
     tx.prepare_cached(raise)?.execute((peer, outbox, number, mark.0))?;
-    if !known {
+    if !is_stored {
         forget_outboxes(tx, peer, outbox)?;
     }
     if tx.last_insert_rowid() % FORGOTTEN_EVERY == 0 {
@@ -130,13 +130,13 @@ pub(super) fn close(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, mark: Mar
 }
 
 /// Forgets outboxes of a sender above [`OUTBOXES_OF_ONE_MAX`] that have no stored letters, except
-/// the one just heard from. Otherwise a sender with a new outbox for each refused letter could fill
-/// the disk.
-fn forget_outboxes(tx: &Transaction<'_>, peer: i64, heard: i64) -> rusqlite::Result<()> {
+/// `except`, which a letter just came from. Otherwise a sender with a new outbox for each refused
+/// letter could fill the disk.
+fn forget_outboxes(tx: &Transaction<'_>, peer: i64, except: i64) -> rusqlite::Result<()> {
     let forget = "DELETE FROM senders WHERE peer = ?1 AND held = 0 AND outbox IN (
         SELECT outbox FROM senders WHERE peer = ?1 ORDER BY outbox = ?2, heard, outbox < 0, outbox
         LIMIT max(0, (SELECT count(*) FROM senders WHERE peer = ?1) - ?3))";
-    tx.prepare_cached(forget)?.execute((peer, heard, OUTBOXES_OF_ONE_MAX as i64)).map(drop)
+    tx.prepare_cached(forget)?.execute((peer, except, OUTBOXES_OF_ONE_MAX as i64)).map(drop)
 }
 
 /// Returns the bytes stored for each sender.

@@ -50,9 +50,9 @@ impl RelayAddresses {
         let damaged =
             |cause: String| Phrase::new("reach-damaged").with("file", path.display()).with("cause", cause);
         let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-        let reach: RelayAddresses =
+        let addresses: RelayAddresses =
             toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
-        if reach.at.is_empty() { Err(damaged("at = []".to_owned())) } else { Ok(Some(reach)) }
+        if addresses.at.is_empty() { Err(damaged("at = []".to_owned())) } else { Ok(Some(addresses)) }
     }
 
     /// Whether the file is there.

@@ -83,24 +83,25 @@ fn read(file: &Path) -> Result<(Connection, BackupContent), Phrase> {
     if !database::exists(file) {
         return Err(Phrase::new("backup-missing").with("file", file.display()));
     }
-    database::check_header(file, &BACKUP).map_err(|why| match why.key() {
+    database::check_header(file, &BACKUP).map_err(|error| match error.key() {
         "store-not-database" => Phrase::new("backup-not-one").with("file", file.display()),
-        _ => why,
+        _ => error,
     })?;
-    let told = |error: rusqlite::Error| phrase(file, &error);
+    let to_phrase = |error: rusqlite::Error| phrase(file, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(file, flags).map_err(told)?;
-    let check: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(told)?;
+    let db = Connection::open_with_flags(file, flags).map_err(to_phrase)?;
+    let check: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(to_phrase)?;
     if check != "ok" {
         return Err(damaged(file, check));
     }
-    let secrets = backup::read_secrets(&db).map_err(told)?;
+    let secrets = backup::read_secrets(&db).map_err(to_phrase)?;
     let (made, Secrets { private_key, .. }) =
         secrets.as_ref().ok_or_else(|| damaged(file, "backup")).map(|(made, secrets)| (*made, secrets))?;
     let members = members_table::read_members(&db, file)?.len();
     membership_table::read_membership(&db, file)?;
     mail_table::read_mail(&db, file)?;
-    let waiting = waiting_counts_table::read(&db).map_err(told)?.ok_or_else(|| damaged(file, "waiting"))?;
+    let waiting =
+        waiting_counts_table::read(&db).map_err(to_phrase)?.ok_or_else(|| damaged(file, "waiting"))?;
     mail_table::check_letters(&db, file, &waiting)?;
     let letters = waiting.iter().map(|waiting| waiting.letters).sum();
     let private_key = *private_key;
@@ -127,17 +128,17 @@ fn write(
     seed: impl FnOnce() -> [u8; 32],
 ) -> Result<(), Phrase> {
     let path = dir.join(RELAY_DATABASE);
-    let fresh = new_database(dir);
-    let told = |error: rusqlite::Error| phrase(&fresh, &error);
-    open_private(&fresh).map_err(|error| io_phrase(&fresh, &error))?;
+    let new_path = new_database(dir);
+    let to_phrase = |error: rusqlite::Error| phrase(&new_path, &error);
+    open_private(&new_path).map_err(|error| io_phrase(&new_path, &error))?;
     let (made, secrets) =
-        backup::read_secrets(source).map_err(told)?.ok_or_else(|| damaged(file, "backup"))?;
-    let commits = write_database(source, &fresh, made).map_err(told)?;
+        backup::read_secrets(source).map_err(to_phrase)?.ok_or_else(|| damaged(file, "backup"))?;
+    let commits = write_database(source, &new_path, made).map_err(to_phrase)?;
     keyfile::create(&dir.join(KEY_FILE), "this relay", &secrets.private_key)?;
     reset_id::renew_reset_id(dir, seed)?;
     commit_counter::create(&path, commits)?;
-    let named = backup::sync(&fresh).and_then(|()| fs::rename(&fresh, &path));
-    named.and_then(|()| sync_folder_of(&path)).map_err(|error| io_phrase(&path, &error))
+    let renamed = backup::sync(&new_path).and_then(|()| fs::rename(&new_path, &path));
+    renamed.and_then(|()| sync_folder_of(&path)).map_err(|error| io_phrase(&path, &error))
 }
 
 fn new_database(dir: &Path) -> std::path::PathBuf {
@@ -145,8 +146,8 @@ fn new_database(dir: &Path) -> std::path::PathBuf {
 }
 
 /// Copies a backup and makes a relay's database of it. Returns its number of commits.
-fn write_database(source: &Connection, fresh: &Path, made: Wall) -> rusqlite::Result<u64> {
-    let mut db = backup::open_unsynced(fresh)?;
+fn write_database(source: &Connection, new_path: &Path, made: Wall) -> rusqlite::Result<u64> {
+    let mut db = backup::open_unsynced(new_path)?;
     Backup::new(source, &mut db)?.step(-1)?;
     backup::remove_secrets(&db)?;
     db.execute_batch("DELETE FROM sessions")?;

@@ -15,14 +15,14 @@ CREATE TABLE sessions(
 ) STRICT;";
 
 /// Removes ended sessions and adds new ones.
-pub(super) fn put_hints(tx: &Transaction<'_>, noted: &[SessionHint], ended: &[u32]) -> rusqlite::Result<()> {
+pub(super) fn put_hints(tx: &Transaction<'_>, hints: &[SessionHint], ended: &[u32]) -> rusqlite::Result<()> {
     let mut delete = tx.prepare_cached("DELETE FROM sessions WHERE number = ?1")?;
     for index in ended {
         delete.execute([index])?;
     }
     let put = "INSERT OR REPLACE INTO sessions(number, addr, sum) VALUES (?1, ?2, ?3)";
     let mut put = tx.prepare_cached(put)?;
-    for hint in noted {
+    for hint in hints {
         let addr = to_text(hint);
         put.execute(params![hint.index, addr, row_checksum(hint.index, &addr)])?;
     }
@@ -47,17 +47,17 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<Vec<SessionHint>>
 /// Formats the peer's address, followed by the local address that it writes to, if that is known.
 fn to_text(hint: &SessionHint) -> String {
     match hint.local {
-        Some(asked) => format!("{} {asked}", hint.addr),
+        Some(local_ip) => format!("{} {local_ip}", hint.addr),
         None => hint.addr.to_string(),
     }
 }
 
 fn hint_of(index: u32, text: &str) -> Option<SessionHint> {
-    let (addr, asked) = match text.split_once(' ') {
-        Some((addr, asked)) => (addr, Some(asked.parse().ok()?)),
+    let (addr, local_ip) = match text.split_once(' ') {
+        Some((addr, local_ip)) => (addr, Some(local_ip.parse().ok()?)),
         None => (text, None),
     };
-    Some(SessionHint { addr: addr.parse().ok()?, index, local: asked })
+    Some(SessionHint { addr: addr.parse().ok()?, index, local: local_ip })
 }
 
 fn row_checksum(index: u32, addr: &str) -> Checksum {

@@ -111,8 +111,8 @@ impl CountChanges {
         let mut select = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM waiting {OF_FLOW}"))?;
         for (key, change) in self.counts {
             let flow = params![key.0, key.1, key.2 as i64];
-            let found = select.query_row(flow, |row| read_count(row, 0, &key)).optional()?;
-            let before = found.map_or(Some(Count::default()), |count| count);
+            let stored = select.query_row(flow, |row| read_count(row, 0, &key)).optional()?;
+            let before = stored.map_or(Some(Count::default()), |count| count);
             let Some(count) = before.and_then(|before| before.plus(change)) else {
                 return Err(damaged(&key.0));
             };
@@ -145,18 +145,18 @@ fn recount(tx: &Transaction<'_>, to: &str) -> rusqlite::Result<()> {
     let select = "SELECT author, outbox, count(*), CAST(total(len) AS INTEGER) FROM letters
                   WHERE recipient = ?1 AND id NOT IN (SELECT id FROM damaged) GROUP BY author, outbox";
     let mut select = tx.prepare_cached(select)?;
-    let mut found = select.query([to])?;
+    let mut cursor = select.query([to])?;
     let mut counts = BTreeMap::new();
-    while let Some(row) = found.next()? {
+    while let Some(row) = cursor.next()? {
         if let (Ok(from), Ok(outbox)) = (row.get::<_, String>(0), unsigned(row, 1)) {
             counts.insert((from, outbox), (row.get::<_, i64>(2)?, row.get::<_, i64>(3)?));
         }
     }
     let mut select =
         tx.prepare_cached(&format!("SELECT author, outbox, {COLUMNS} FROM waiting WHERE recipient = ?1"))?;
-    let mut found = select.query([to])?;
+    let mut cursor = select.query([to])?;
     let mut rows = Vec::new();
-    while let Some(row) = found.next()? {
+    while let Some(row) = cursor.next()? {
         let key: Key = (to.to_owned(), row.get(0)?, unsigned(row, 1)?);
         let count = read_count(row, 2, &key)?.ok_or_else(|| damaged(to))?;
         let (letters, bytes) = counts.remove(&(key.1.clone(), key.2)).unwrap_or_default();

@@ -300,7 +300,7 @@ struct Committer<R, D> {
     /// Weight of all records together, in bytes.
     bytes: usize,
     refused: Vec<usize>,
-    in_trouble: bool,
+    is_failing: bool,
 }
 
 /// A job that is not part of a commit.
@@ -318,7 +318,7 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
             records: Vec::new(),
             bytes: 0,
             refused: Vec::new(),
-            in_trouble: false,
+            is_failing: false,
         }
     }
 
@@ -327,12 +327,12 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
             let reply = match self.serve(&mut backend, first, &queue) {
                 Ok(Some(backup)) => self.back_up(&mut backend, backup, &queue),
                 Ok(None) => Ok(()),
-                Err(why) => Err(why),
+                Err(error) => Err(error),
             };
-            if let Err(why) = reply {
+            if let Err(error) = reply {
                 // The queue must be closed before the loop learns of the failure.
                 drop(queue);
-                return (self.reply)(StoreReply::Broken(why));
+                return (self.reply)(StoreReply::Broken(error));
             }
         }
     }
@@ -368,7 +368,7 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
             match queue.try_recv() {
                 Ok(first) => match self.serve(records, first, queue) {
                     Ok(other) => refuse_backup(other),
-                    Err(why) => served = Err(why),
+                    Err(error) => served = Err(error),
                 },
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return false,
@@ -416,8 +416,8 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         self.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         match committed {
             Ok(()) => self.answer_committed(),
-            Err(Fault::Transient(why)) => self.answer_failed(why),
-            Err(Fault::Broken(why)) => return Err(why),
+            Err(Fault::Transient(error)) => self.answer_failed(error),
+            Err(Fault::Broken(error)) => return Err(error),
         }
         Ok(())
     }
@@ -426,13 +426,13 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         match backend.load_rows(query) {
             Ok(rows) => (self.reply)(StoreReply::Rows(ticket, rows)),
             Err(Fault::Transient(_)) => (self.reply)(StoreReply::Failed(ticket)),
-            Err(Fault::Broken(why)) => return Err(why),
+            Err(Fault::Broken(error)) => return Err(error),
         }
         Ok(())
     }
 
     fn answer_committed(&mut self) {
-        if std::mem::take(&mut self.in_trouble) {
+        if std::mem::take(&mut self.is_failing) {
             (self.reply)(StoreReply::Recovered);
         }
         let mut refused = self.refused.iter().peekable();
@@ -444,11 +444,11 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         }
     }
 
-    fn answer_failed(&mut self, why: Phrase) {
-        if !self.in_trouble {
-            (self.reply)(StoreReply::Trouble(why));
+    fn answer_failed(&mut self, error: Phrase) {
+        if !self.is_failing {
+            (self.reply)(StoreReply::Trouble(error));
         }
-        self.in_trouble = true;
+        self.is_failing = true;
         for ticket in &self.tickets {
             (self.reply)(StoreReply::Failed(*ticket));
         }
@@ -573,7 +573,7 @@ mod tests {
         bench.worker.finish();
         let trouble = || StoreReply::Trouble(Phrase::new("full"));
         let failed = |n| StoreReply::Failed(Ticket(n));
-        let told = [
+        let expected = [
             trouble(),
             failed(0),
             failed(1),
@@ -582,7 +582,7 @@ mod tests {
             trouble(),
             failed(3),
         ];
-        assert_eq!(Vec::from_iter(bench.reply.iter()), told);
+        assert_eq!(Vec::from_iter(bench.reply.iter()), expected);
     }
 
     #[test]

@@ -112,8 +112,8 @@ fn is_anywhere(data: &Path, bytes: &str) -> bool {
 fn texts(data: &Path) -> Vec<String> {
     let archive = Archive::open(data, FOLDER).unwrap().unwrap();
     let mut texts = Vec::new();
-    let read = archive.read(None, None, |said| {
-        texts.push(said.text);
+    let read = archive.read(None, None, |entry| {
+        texts.push(entry.text);
         Ok::<_, Phrase>(true)
     });
     read.unwrap();
@@ -310,7 +310,7 @@ proptest! {
         let mut sent = [0_u64; 3];
         let mut came = [0_u64; 3];
         let mut here: Vec<(usize, String)> = Vec::new();
-        let mut gone: Vec<String> = Vec::new();
+        let mut erased: Vec<String> = Vec::new();
         for step in steps {
             match step {
                 Step::Say(who, len) => {
@@ -336,9 +336,9 @@ proptest! {
                     let (goes, stays): (Vec<_>, Vec<_>) =
                         here.drain(..).partition(|(whose, _)| who.is_none_or(|who| who == *whose));
                     prop_assert_eq!(forget(data.path(), &filter).erased, goes.len() as u64);
-                    gone.extend(goes.into_iter().map(|(_, mark)| mark));
+                    erased.extend(goes.into_iter().map(|(_, mark)| mark));
                     here = stays;
-                    for mark in &gone {
+                    for mark in &erased {
                         prop_assert!(!is_anywhere(data.path(), mark), "{} is still there", mark);
                     }
                 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::tests::{FOLDER, OWN, commit, database, name, open, received, relay, said, shown, written};
+use super::tests::{FOLDER, OWN, commit, database, entries_of, name, open, received, relay, shown, written};
 use super::*;
 use crate::client::HistoryEntry;
 use crate::store::{Archive, UnreadLetter};
@@ -87,10 +87,10 @@ fn any_flipped_bit_of_outgoing_letter_is_reported_once() {
         assert_eq!(refusal.reason, Reason::Damaged, "{bit}");
         assert!(refusal.may_have_arrived, "{bit}");
         let file = database(copy.path()).display().to_string();
-        let told = Phrase::new("letter-damaged").with("file", file).with("relay", relay());
-        assert_eq!(state.damaged, [told.with("to", "JACK").with("number", 2)], "{bit}");
-        let told = Record::RefusalShown { relay: relay(), to: name("JACK"), outbox: OWN, number: 2 };
-        assert!(commit(&mut store, &[told]).is_empty());
+        let phrase = Phrase::new("letter-damaged").with("file", file).with("relay", relay());
+        assert_eq!(state.damaged, [phrase.with("to", "JACK").with("number", 2)], "{bit}");
+        let record = Record::RefusalShown { relay: relay(), to: name("JACK"), outbox: OWN, number: 2 };
+        assert!(commit(&mut store, &[record]).is_empty());
         drop(store);
         let again = open(copy.path()).unwrap().1;
         assert_eq!(again.persisted.refusals.len(), 0, "{bit}");
@@ -109,7 +109,7 @@ fn any_flipped_bit_of_received_letter_is_reported_once() {
     let data = folder(incoming);
     let unread = |data: &Path| Archive::open(data, FOLDER).unwrap().unwrap().unread_letters(0, 9);
     let whole_unshown = unread(data.path()).unwrap();
-    let whole_history = said(data.path(), None, None);
+    let whole_history = entries_of(data.path(), None, None);
     assert_eq!(whole_unshown.len(), 3);
     assert_eq!(whole_history.len(), 3);
     let mut damaged = 0;
@@ -120,7 +120,7 @@ fn any_flipped_bit_of_received_letter_is_reported_once() {
             continue;
         };
         let waiting = unread(copy.path()).unwrap();
-        let history = said(copy.path(), None, None);
+        let history = entries_of(copy.path(), None, None);
         let is_damaged =
             |letters: &[UnreadLetter]| letters.iter().map(|l| l.letter.damaged).collect::<Vec<_>>();
         let is_said_damaged =
@@ -136,7 +136,7 @@ fn any_flipped_bit_of_received_letter_is_reported_once() {
         let marks = waiting.iter().map(|l| shown(l.letter.from.as_str(), l.letter.id.number, false));
         assert!(commit(&mut store, &Vec::from_iter(marks)).is_empty());
         assert_eq!(unread(copy.path()).unwrap(), [], "{bit}");
-        assert_eq!(is_said_damaged(&said(copy.path(), None, None)), [false, true, false], "{bit}");
+        assert_eq!(is_said_damaged(&entries_of(copy.path(), None, None)), [false, true, false], "{bit}");
         damaged += 1;
     }
     assert!(damaged > 80 && broken < damaged / 2, "{damaged} {broken}");
@@ -160,7 +160,7 @@ fn damaged_letter_accepted_by_relay_is_not_refused() {
     assert_eq!(state.persisted.letters.len(), 3);
     assert_eq!(state.persisted.refusals.len(), 0);
     assert_eq!(state.damaged.len(), 0);
-    let history = said(data.path(), None, None);
+    let history = entries_of(data.path(), None, None);
     assert_eq!(history.iter().map(|l| l.damaged).collect::<Vec<_>>(), [false, true, false]);
 }
 
@@ -177,7 +177,7 @@ fn letters_with_damaged_recipient_are_refused_others_kept() {
     let refused = state.persisted.refusals.iter().map(|(key, refusal)| (key.3, refusal.letter.text.as_str()));
     assert_eq!(refused.collect::<Vec<_>>(), [(1, "another"), (2, TEXT), (3, "another")]);
     assert_eq!(state.damaged.len(), 3);
-    let history = said(data.path(), None, None);
+    let history = entries_of(data.path(), None, None);
     assert_eq!(
         history.iter().map(|l| l.damaged).collect::<Vec<_>>(),
         [false, true],
@@ -284,6 +284,6 @@ fn reasons_of_later_versions_are_preserved() {
     let declined = persisted.declined.values().map(|(_, reason)| *reason);
     assert_eq!(Vec::from_iter(declined), [Reason::Other(0)]);
     assert_eq!(Reason::Other(0).by_recipient(), Reason::Unsupported);
-    let texts = said(data.path(), None, None).into_iter().map(|said| said.text);
+    let texts = entries_of(data.path(), None, None).into_iter().map(|entry| entry.text);
     assert_eq!(Vec::from_iter(texts), ["another"], "refused letters are not in the history");
 }

@@ -98,21 +98,21 @@ pub(super) fn commit(store: &mut MemberStore, records: &[Record]) -> Vec<usize> 
     refused
 }
 
-pub(super) fn said(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<HistoryEntry> {
+pub(super) fn entries_of(data: &Path, with: Option<&str>, last: Option<u64>) -> Vec<HistoryEntry> {
     let archive = Archive::open(data, FOLDER).unwrap().unwrap();
     let relay = relay();
     let with = with.map(name);
-    let mut said = Vec::new();
-    let told = archive.read(with.as_ref().map(|with| (&relay, with)), last, |letter| {
-        said.push(letter);
+    let mut entries = Vec::new();
+    let result = archive.read(with.as_ref().map(|with| (&relay, with)), last, |letter| {
+        entries.push(letter);
         Ok::<_, Phrase>(true)
     });
-    told.unwrap();
-    said
+    result.unwrap();
+    entries
 }
 
-fn texts(said: &[HistoryEntry]) -> Vec<&str> {
-    said.iter().map(|letter| letter.text.as_str()).collect()
+fn texts(entries: &[HistoryEntry]) -> Vec<&str> {
+    entries.iter().map(|letter| letter.text.as_str()).collect()
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn letter_and_request_are_stored_once() {
         encoded: encoded("again"),
     };
     assert_eq!(commit(&mut store, &[written("JACK", 1, "once"), again, written("JACK", 3, "other")]), [1]);
-    assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
+    assert_eq!(texts(&entries_of(data.path(), None, None)), ["JACK 1", "JACK 2", "once", "other"]);
 }
 
 /// Refused letters leave a bounded number of rows, however many outboxes their sender uses.
@@ -224,7 +224,7 @@ fn letter_without_predecessor_is_refused() {
     let (mut store, _) = open(data.path()).unwrap();
     assert_eq!(commit(&mut store, &[received("JACK", 1, 0), received("JACK", 3, 2)]), [1]);
     assert!(commit(&mut store, &[received("JACK", 2, 1), received("JACK", 3, 2)]).is_empty());
-    assert_eq!(texts(&said(data.path(), None, None)), ["JACK 1", "JACK 2", "JACK 3"]);
+    assert_eq!(texts(&entries_of(data.path(), None, None)), ["JACK 1", "JACK 2", "JACK 3"]);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn history_is_readable_while_written_with_letter_states() {
     let reach = Reach { last: 6, taken: 3, accepted: 4, delivered: 3, read: 2, until: Wall(77) };
     commit(&mut store, &[refused("JACK", 1), reached("JACK", reach), received("JACK", 4, 0)]);
     commit(&mut store, &[shown("JACK", 4, false), received("一棵树", 1, 0), refused("JACK", 6)]);
-    let all = said(data.path(), None, None);
+    let all = entries_of(data.path(), None, None);
     assert_eq!(texts(&all), ["letter 2", "letter 3", "letter 4", "letter 5", "JACK 4", "一棵树 1"]);
     let states = Vec::from_iter(all.iter().map(|letter| letter.state));
     let waiting = Progress::Waiting { until: Wall(77) };
@@ -267,17 +267,17 @@ fn history_is_readable_while_written_with_letter_states() {
     assert_eq!(all[4].via, Some(Carrier::Tcp));
     assert_eq!(all[4].missing, 1);
     assert_eq!(all[4].at, Wall(u64::MAX - 4));
-    assert_eq!(texts(&said(data.path(), Some("JACK"), Some(2))), ["letter 5", "JACK 4"]);
-    assert_eq!(texts(&said(data.path(), None, Some(1))), ["一棵树 1"]);
-    assert!(said(data.path(), Some("MARY"), None).is_empty());
+    assert_eq!(texts(&entries_of(data.path(), Some("JACK"), Some(2))), ["letter 5", "JACK 4"]);
+    assert_eq!(texts(&entries_of(data.path(), None, Some(1))), ["一棵树 1"]);
+    assert!(entries_of(data.path(), Some("MARY"), None).is_empty());
     let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
-    let mut told = 0;
+    let mut reported = 0;
     let ended = archive.read(None, None, |_| {
-        told += 1;
+        reported += 1;
         Ok::<_, Phrase>(false)
     });
     assert_eq!(ended, Ok(()), "a reader that stops early is not an error");
-    assert_eq!(told, 1);
+    assert_eq!(reported, 1);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn history_of_stopped_member_is_readable() {
     let (mut store, _) = open(data.path()).unwrap();
     commit(&mut store, &[written("JACK", 1, "one")]);
     drop(store);
-    assert_eq!(texts(&said(data.path(), None, None)), ["one"]);
+    assert_eq!(texts(&entries_of(data.path(), None, None)), ["one"]);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn damaged_foreign_or_newer_database_is_left_unchanged() {
     drop(store);
     let path = database(data.path());
     let whole = fs::read(&path).unwrap();
-    let told = |key: &str| {
+    let assert_refused = |key: &str| {
         let before = fs::read(&path).unwrap();
         let error = open(data.path()).unwrap_err();
         assert_eq!(error.key(), key, "{error}");
@@ -320,10 +320,10 @@ fn damaged_foreign_or_newer_database_is_left_unchanged() {
     };
     for len in [50, 4_096, whole.len() / 2, whole.len() - 100] {
         fs::write(&path, &whole[..len]).unwrap();
-        told("store-database-damaged");
+        assert_refused("store-database-damaged");
     }
     fs::write(&path, "not a database at all").unwrap();
-    told("store-not-database");
+    assert_refused("store-not-database");
     for (pragma, number, key) in [
         ("user_version", 5, "store-newer"),
         ("user_version", 3, "store-older"),
@@ -332,7 +332,7 @@ fn damaged_foreign_or_newer_database_is_left_unchanged() {
         let db = Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
         drop(db);
-        told(key);
+        assert_refused(key);
     }
     assert_eq!(open(data.path()).unwrap().1.persisted.letters.len(), 500);
 }
@@ -481,7 +481,7 @@ fn request_number_finds_outcome_of_its_letter() {
         let going = RequestOutcome::Going { id: id(number), progress };
         assert_eq!(archive.request_outcome(4_000 + number), Ok(Some(going)));
     }
-    let told = |told| RequestOutcome::Refused {
+    let refused_outcome = |told| RequestOutcome::Refused {
         id: id(5),
         to: name("JACK"),
         reason: crate::client::Reason::Full,
@@ -489,8 +489,8 @@ fn request_number_finds_outcome_of_its_letter() {
         text: "hi".to_owned(),
         told,
     };
-    assert_eq!(archive.request_outcome(4_005), Ok(Some(told(false))));
+    assert_eq!(archive.request_outcome(4_005), Ok(Some(refused_outcome(false))));
     commit(&mut store, &[Record::RefusalShown { relay: relay(), to: name("JACK"), outbox: OWN, number: 5 }]);
-    assert_eq!(archive.request_outcome(4_005), Ok(Some(told(true))));
+    assert_eq!(archive.request_outcome(4_005), Ok(Some(refused_outcome(true))));
     assert_eq!(archive.request_outcome(4_006), Ok(None));
 }

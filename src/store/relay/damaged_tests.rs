@@ -124,8 +124,8 @@ fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
     let jack = || Some(name("JACK"));
     let found = load(&store.db, &store.path, jack()).unwrap();
     assert_eq!(found, [whole(1), (2, Payload::Damaged(None)), whole(3)]);
-    let owed = PendingRefusal::from_stored(name("TOM"), name("JACK"), id(2), "damaged", false, Mark(3));
-    let record = Record::Damaged { seq: 2, to: name("JACK"), refusal: Some(owed.clone()) };
+    let expected = PendingRefusal::from_stored(name("TOM"), name("JACK"), id(2), "damaged", false, Mark(3));
+    let record = Record::Damaged { seq: 2, to: name("JACK"), refusal: Some(expected.clone()) };
     store.commit(&[record.clone(), record], &mut Vec::new()).unwrap();
     assert_eq!(load(&store.db, &store.path, jack()).unwrap(), [whole(1), whole(3)]);
     drop(store);
@@ -135,7 +135,7 @@ fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
     assert_eq!(waiting[0].letters, 2);
     assert_eq!(waiting[0].bytes, 2 * LEN);
     assert_eq!(state.mail.last_seq, 3);
-    assert_eq!(state.mail.refusals, [owed]);
+    assert_eq!(state.mail.refusals, [expected]);
     let stored = Record::Progress { watermarks: None, stored: vec![1, 3] };
     store.commit(&[stored], &mut Vec::new()).unwrap();
     drop(store);

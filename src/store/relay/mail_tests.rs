@@ -63,7 +63,7 @@ fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> Flow
     }
 }
 
-fn owed(seq: u64) -> PendingRefusal {
+fn refusal_of(seq: u64) -> PendingRefusal {
     let id = LetterId { outbox: OUTBOX, number: seq + 100 };
     PendingRefusal::from_stored(name("TOM"), name("JACK"), id, "expired", seq == 4, Mark(seq as u32))
 }
@@ -78,7 +78,7 @@ fn commit(store: &mut RelayStore, records: &[Record]) {
     assert_eq!(refused, [0; 0]);
 }
 
-fn places(store: &mut RelayStore, owner: Option<&str>, after: u64, bytes_max: usize) -> Vec<u64> {
+fn load_seqs(store: &mut RelayStore, owner: Option<&str>, after: u64, bytes_max: usize) -> Vec<u64> {
     let rows =
         store.load(&Query { owner: owner.map(name), filter: SeqFilter::After(after), bytes_max }).unwrap();
     for row in &rows {
@@ -96,11 +96,11 @@ fn letters_are_loaded_in_order_up_to_byte_limit() {
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=4, 100), letters("一棵树", "TOM", 5..=6, 100)]);
     commit(&mut store, &[letters("JACK", "echo", 7..=9, 100)]);
-    assert_eq!(places(&mut store, Some("JACK"), 0, 201), [1, 2, 3]);
-    assert_eq!(places(&mut store, Some("JACK"), 3, 200), [4, 7]);
-    assert_eq!(places(&mut store, Some("JACK"), 7, 9_999), [8, 9]);
-    assert_eq!(places(&mut store, Some("JACK"), 9, 9_999), [0; 0]);
-    assert_eq!(places(&mut store, None, 3, 300), [4, 5, 6]);
+    assert_eq!(load_seqs(&mut store, Some("JACK"), 0, 201), [1, 2, 3]);
+    assert_eq!(load_seqs(&mut store, Some("JACK"), 3, 200), [4, 7]);
+    assert_eq!(load_seqs(&mut store, Some("JACK"), 7, 9_999), [8, 9]);
+    assert_eq!(load_seqs(&mut store, Some("JACK"), 9, 9_999), [0; 0]);
+    assert_eq!(load_seqs(&mut store, None, 3, 300), [4, 5, 6]);
     drop(store);
     let mail = open(dir.path()).unwrap().1.mail;
     let wanted = vec![
@@ -121,10 +121,10 @@ fn watermarks_refusals_and_clock_persist() {
         |a, d, r, stored| Record::Progress { watermarks: Some(marks("TOM", "JACK", a, d, r)), stored };
     commit(&mut store, &[progress(101, 101, 0, vec![1]), progress(102, 102, 101, vec![2])]);
     commit(&mut store, &[Record::Progress { watermarks: None, stored: vec![5] }]);
-    let expired = |seq| Record::Expired { seq, refusal: owed(seq) };
+    let expired = |seq| Record::Expired { seq, refusal: refusal_of(seq) };
     commit(
         &mut store,
-        &[expired(3), expired(4), Record::RefusalAcknowledged(owed(3)), Record::Clock(u64::MAX)],
+        &[expired(3), expired(4), Record::RefusalAcknowledged(refusal_of(3)), Record::Clock(u64::MAX)],
     );
     drop(store);
     let mail = open(dir.path()).unwrap().1.mail;
@@ -133,7 +133,7 @@ fn watermarks_refusals_and_clock_persist() {
         last_seq: 0,
         waiting: vec![],
         watermarks: vec![marks("TOM", "JACK", 102, 102, 101)],
-        refusals: vec![owed(4)],
+        refusals: vec![refusal_of(4)],
         outboxes: vec![],
         sessions: vec![],
         restored: None,
@@ -153,7 +153,7 @@ fn accepted_letters_survive_kill_and_torn_end_is_cut_off() {
         let copy = killed(dir.path(), len);
         let (mut store, state) = open(copy.path()).unwrap();
         assert_eq!(state.mail.last_seq, last);
-        assert_eq!(places(&mut store, Some("JACK"), 0, 99_999), Vec::from_iter(1..=last));
+        assert_eq!(load_seqs(&mut store, Some("JACK"), 0, 99_999), Vec::from_iter(1..=last));
     }
 }
 
@@ -163,7 +163,7 @@ fn flipped_bit_never_changes_mail() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     let progress = Record::Progress { watermarks: Some(marks("TOM", "JACK", 9, 8, 7)), stored: vec![1] };
-    let expired = Record::Expired { seq: 2, refusal: owed(2) };
+    let expired = Record::Expired { seq: 2, refusal: refusal_of(2) };
     commit(&mut store, &[letters("JACK", "TOM", 1..=40, 300), progress, expired, Record::Clock(5)]);
     drop(store);
     let mail = open(dir.path()).unwrap().1.mail;
@@ -183,7 +183,7 @@ fn full_disk_refuses_commits_but_still_serves_letters() {
     let full = Phrase::new("store-disk-full").with("file", path.display());
     let many = [letters("JACK", "TOM", 4..=4, 100), letters("JACK", "TOM", 5..=9, 64 * 1024)];
     assert_eq!(store.commit(&many, &mut Vec::new()), Err(Fault::Transient(full)));
-    assert_eq!(places(&mut store, Some("JACK"), 0, 9_999), [1, 2, 3], "all of a commit, or nothing");
+    assert_eq!(load_seqs(&mut store, Some("JACK"), 0, 9_999), [1, 2, 3], "all of a commit, or nothing");
     commit(&mut store, &[Record::Progress { watermarks: None, stored: vec![1] }]);
     store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     commit(&mut store, &many);
@@ -229,16 +229,16 @@ fn letters_by_sequence_number_load_from_own_mailbox_only() {
 fn waiting_counts_are_known_without_reading_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    let gone = |stored: Vec<u64>| Record::Progress { watermarks: None, stored };
-    let expired = |seq| Record::Expired { seq, refusal: owed(seq) };
-    commit(&mut store, &[letters("JACK", "TOM", 1..=9, 50), gone(vec![1, 2, 77]), expired(3)]);
-    commit(&mut store, &[letters("JACK", "MARY", 10..=11, 7), gone(vec![4]), gone(vec![10, 11, 4])]);
+    let removed = |stored: Vec<u64>| Record::Progress { watermarks: None, stored };
+    let expired = |seq| Record::Expired { seq, refusal: refusal_of(seq) };
+    commit(&mut store, &[letters("JACK", "TOM", 1..=9, 50), removed(vec![1, 2, 77]), expired(3)]);
+    commit(&mut store, &[letters("JACK", "MARY", 10..=11, 7), removed(vec![4]), removed(vec![10, 11, 4])]);
     let query = Query { owner: Some(name("JACK")), filter: SeqFilter::After(0), bytes_max: 9_999 };
     assert_eq!(store.load(&query).unwrap().len(), 5);
     store.db.execute("UPDATE letters SET message = x'00', sum = x'00'", []).unwrap();
     let waiting = crate::store::waiting_counts_table::read(&store.db).unwrap();
     assert_eq!(waiting.unwrap(), [self::waiting("JACK", "TOM", 5, 250, 9)]);
-    commit(&mut store, &[gone(vec![5, 6, 7, 8, 9])]);
+    commit(&mut store, &[removed(vec![5, 6, 7, 8, 9])]);
     assert_eq!(crate::store::waiting_counts_table::read(&store.db).unwrap().unwrap(), []);
 }
 
@@ -258,16 +258,16 @@ proptest! {
         for steps in commits {
             let records = Vec::from_iter(steps.into_iter().map(|(kind, who, n)| match kind {
                 0 => {
-                    let places = next..=next + n % 5;
-                    next = places.end() + 1;
-                    letters(NAMES[who], NAMES[(who + 1) % 4], places, n as usize)
+                    let seqs = next..=next + n % 5;
+                    next = seqs.end() + 1;
+                    letters(NAMES[who], NAMES[(who + 1) % 4], seqs, n as usize)
                 }
                 1 => Record::Progress { watermarks: None, stored: (n..n + 4).collect() },
-                _ => Record::Expired { seq: n, refusal: owed(n) },
+                _ => Record::Expired { seq: n, refusal: refusal_of(n) },
             }));
             commit(&mut store, &records);
         }
-        let left = places(&mut store, None, 0, usize::MAX).len();
+        let left = load_seqs(&mut store, None, 0, usize::MAX).len();
         drop(store);
         let mail = open(dir.path()).unwrap().1.mail;
         prop_assert_eq!(mail.waiting.iter().map(|waiting| waiting.letters).sum::<usize>(), left);
@@ -293,7 +293,7 @@ fn store_in_memory_keeps_mail_while_it_exists() {
     assert_eq!(state.private_key, [4; 32]);
     assert_eq!(state.mail, PersistedMail::default());
     commit(&mut store, &[letters("JACK", "TOM", 1..=3, 10)]);
-    assert_eq!(places(&mut store, Some("JACK"), 1, 9_999), [2, 3]);
+    assert_eq!(load_seqs(&mut store, Some("JACK"), 1, 9_999), [2, 3]);
 }
 
 #[test]
