@@ -17,7 +17,7 @@ const PEERS_MAX: usize = 8;
 /// Local address towards each of at most [`PEERS_MAX`] peers, as of the last check.
 #[derive(Debug, Default)]
 pub(super) struct AddressMonitor {
-    known: Vec<(IpAddr, Option<IpAddr>)>,
+    local_addrs: Vec<(IpAddr, Option<IpAddr>)>,
 }
 
 impl AddressMonitor {
@@ -28,11 +28,11 @@ impl AddressMonitor {
 
     fn watch_by(&mut self, peer: SocketAddr, local: impl Fn(IpAddr) -> Option<IpAddr>) -> bool {
         let ip = peer.ip();
-        if self.known.len() >= PEERS_MAX || self.known.iter().any(|(known, _)| *known == ip) {
+        if self.local_addrs.len() >= PEERS_MAX || self.local_addrs.iter().any(|(peer, _)| *peer == ip) {
             return false;
         }
-        self.known.push((ip, local(ip)));
-        self.known.len() == 1
+        self.local_addrs.push((ip, local(ip)));
+        self.local_addrs.len() == 1
     }
 
     /// Whether the local address towards any peer has changed since the last check, or a peer can
@@ -43,7 +43,7 @@ impl AddressMonitor {
 
     fn has_changed_by(&mut self, local: impl Fn(IpAddr) -> Option<IpAddr>) -> bool {
         let mut changed = false;
-        for (peer, before) in &mut self.known {
+        for (peer, before) in &mut self.local_addrs {
             let now = local(*peer);
             changed |= now.is_some() && now != *before;
             *before = now;
@@ -90,7 +90,7 @@ mod tests {
             let first = routes.watch_by(([192, 0, 2, n], 1).into(), |_| Some(ip("10.0.0.1")));
             assert_eq!(first, n == 0);
         }
-        assert_eq!(routes.known.len(), PEERS_MAX);
+        assert_eq!(routes.local_addrs.len(), PEERS_MAX);
         let tunnel = |peer| Some(if peer == ip("192.0.2.3") { ip("10.8.0.2") } else { ip("10.0.0.1") });
         assert!(routes.has_changed_by(tunnel));
         assert!(!routes.has_changed_by(tunnel));
@@ -100,7 +100,7 @@ mod tests {
     fn local_address_comes_from_system_route() {
         let mut routes = AddressMonitor::default();
         routes.watch("127.0.0.1:1".parse().unwrap());
-        assert_eq!(routes.known, [(ip("127.0.0.1"), Some(ip("127.0.0.1")))]);
+        assert_eq!(routes.local_addrs, [(ip("127.0.0.1"), Some(ip("127.0.0.1")))]);
         assert!(!routes.has_changed());
     }
 }

@@ -83,10 +83,10 @@ pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<mio::net::UdpSocket> {
 }
 
 /// Turns off ancillary data that quinn-udp requests and this module does not read: arrival time,
-/// traffic class, and, unless `tells_asked`, destination. Each costs time for every datagram.
+/// traffic class, and, unless `keep_destination`, destination. Each costs time for every datagram.
 /// Arrival times even make the kernel timestamp all datagrams of the machine.
 #[cfg(target_os = "linux")]
-pub(super) fn disable_ancillary_data(socket: &mio::net::UdpSocket, tells_asked: bool) {
+pub(super) fn disable_ancillary_data(socket: &mio::net::UdpSocket, keep_destination: bool) {
     use nix::sys::socket::{setsockopt, sockopt};
 
     // A refusal is not an error: the data is still sent, at a cost in time.
@@ -96,7 +96,7 @@ pub(super) fn disable_ancillary_data(socket: &mio::net::UdpSocket, tells_asked: 
     if is_ipv6 {
         let _ = setsockopt(socket, sockopt::Ipv6RecvTClass, &false);
     }
-    if tells_asked {
+    if keep_destination {
         return;
     }
     let _ = setsockopt(socket, sockopt::Ipv4PacketInfo, &false);

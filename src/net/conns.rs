@@ -131,8 +131,8 @@ impl Conns {
             match conn.finish_opening() {
                 Ok(false) => return Opened::No,
                 Ok(true) => ctx.inputs.push_back(Input::PathOpened { path, remote }),
-                Err(why) => {
-                    self.end(slot, why, ctx);
+                Err(error) => {
+                    self.end(slot, error, ctx);
                     return Opened::Until(until);
                 }
             }
@@ -157,9 +157,9 @@ impl Conns {
         let Some(conn) = self.slots.get_mut(slot) else {
             return ConnOutput::Nothing;
         };
-        conn.next().unwrap_or_else(|why| {
-            ctx.stats.framing_errors += u64::from(why == PathError::Framing);
-            self.end(slot, why, ctx);
+        conn.next().unwrap_or_else(|error| {
+            ctx.stats.framing_errors += u64::from(error == PathError::Framing);
+            self.end(slot, error, ctx);
             ConnOutput::Nothing
         })
     }
@@ -182,9 +182,9 @@ impl Conns {
                 ctx.stats.records_out += 1;
                 self.mark(slot);
             }
-            Err(why) => {
+            Err(error) => {
                 ctx.stats.stuck += 1;
-                self.end(slot, why, ctx);
+                self.end(slot, error, ctx);
             }
         }
     }
@@ -258,10 +258,10 @@ impl Conns {
         Ok(slot)
     }
 
-    fn end<C>(&mut self, slot: usize, why: PathError, ctx: &mut NetContext<C>) {
+    fn end<C>(&mut self, slot: usize, error: PathError, ctx: &mut NetContext<C>) {
         if let Some(id) = self.remove(slot, ctx) {
-            ctx.log(LogKind::Connection, || format!("connection {} ended: {why:?}", id.0));
-            ctx.inputs.push_back(Input::PathClosed(Path::Tcp(id), why));
+            ctx.log(LogKind::Connection, || format!("connection {} ended: {error:?}", id.0));
+            ctx.inputs.push_back(Input::PathClosed(Path::Tcp(id), error));
         }
     }
 

@@ -63,14 +63,14 @@ impl<C> NetContext<C> {
     }
 
     /// Reports a send error to the core, once for each run of errors of one peer.
-    pub(super) fn refuse(&mut self, dest: SocketAddr, why: PathError) {
-        self.stats.count_refused(why);
-        self.log(LogKind::Send, || format!("sending to {dest} failed: {why:?}"));
+    pub(super) fn refuse(&mut self, dest: SocketAddr, error: PathError) {
+        self.stats.count_refused(error);
+        self.log(LogKind::Send, || format!("sending to {dest} failed: {error:?}"));
         let path = Path::Udp(dest);
-        let told = matches!(self.inputs.back(), Some(Input::SendRefused(last, _)) if *last == path);
-        if !told && self.refusals < REFUSALS_MAX {
+        let is_repeated = matches!(self.inputs.back(), Some(Input::SendRefused(last, _)) if *last == path);
+        if !is_repeated && self.refusals < REFUSALS_MAX {
             self.refusals += 1;
-            self.inputs.push_back(Input::SendRefused(path, why));
+            self.inputs.push_back(Input::SendRefused(path, error));
         }
     }
 

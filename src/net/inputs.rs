@@ -129,7 +129,7 @@ impl<C: Send + 'static> Net<C> {
         };
         let ctx = &mut self.ctx;
         if port.may_have_errors {
-            port.may_have_errors = port.take_errors(|dest, why| ctx.refuse(dest, why));
+            port.may_have_errors = port.take_errors(|dest, error| ctx.refuse(dest, error));
         }
         let more_errors = port.may_have_errors;
         match port.receive(&mut self.rx_batch) {

@@ -174,7 +174,7 @@ fn write(mut stream: &UnixStream, outgoing: &OutgoingLines) {
 struct ConnectionPermit(Arc<AtomicUsize>);
 
 impl ConnectionPermit {
-    /// Takes one of [`CONNECTIONS_MAX`] places. Returns `None` if all are in use.
+    /// Takes one of [`CONNECTIONS_MAX`] permits. Returns `None` if all are in use.
     fn take(open: &Arc<AtomicUsize>) -> Option<ConnectionPermit> {
         let one_more = |open: usize| (open < CONNECTIONS_MAX).then_some(open + 1);
         open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
@@ -188,7 +188,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// Reads a connection on a separate thread, which holds its place.
+/// Reads a connection on a separate thread, which holds its permit.
 fn spawn_reader<C: Send + 'static>(
     stream: Arc<UnixStream>,
     loop_handle: LoopHandle<C>,
@@ -236,7 +236,7 @@ struct ListenerState {
 impl IpcListener {
     /// Starts listening for `folder`, whose lock the caller must hold. Connections are numbered
     /// from 1; `to_command` turns their events into commands. At most `unread_max` bytes wait for a
-    /// process that does not read. If no directory for a socket can be used, `on_trouble` gets the
+    /// process that does not read. If no directory for a socket can be used, `on_error` gets the
     /// reason, once until there is one again.
     ///
     /// # Errors
@@ -246,18 +246,18 @@ impl IpcListener {
         loop_handle: LoopHandle<C>,
         unread_max: usize,
         to_command: fn(u64, IpcEvent) -> C,
-        on_trouble: impl Fn(Phrase) + Send + 'static,
+        on_error: impl Fn(Phrase) + Send + 'static,
     ) -> io::Result<IpcListener> {
         let shared = Arc::new(Mutex::new(ListenerState { is_closed: false, file: None }));
         let mut socket = ListeningSocket {
             folder: folder.to_owned(),
             shared: Arc::clone(&shared),
             listener: None,
-            in_trouble: false,
+            is_failing: false,
         };
         // Here and not on the thread, so that the caller is reachable from its next step on.
-        socket.restore(&on_trouble);
-        let wait = move || accept(socket, unread_max, &loop_handle, to_command, &on_trouble);
+        socket.restore(&on_error);
+        let wait = move || accept(socket, unread_max, &loop_handle, to_command, &on_error);
         thread::Builder::new().name("ipc listener".into()).spawn(wait)?;
         Ok(IpcListener { shared })
     }
@@ -268,13 +268,13 @@ struct ListeningSocket {
     folder: PathBuf,
     shared: Arc<Mutex<ListenerState>>,
     listener: Option<UnixListener>,
-    in_trouble: bool,
+    is_failing: bool,
 }
 
 impl ListeningSocket {
     /// Makes the socket and its link again where they are missing. Returns `false` once the
     /// listener is closed.
-    fn restore(&mut self, on_trouble: &impl Fn(Phrase)) -> bool {
+    fn restore(&mut self, on_error: &impl Fn(Phrase)) -> bool {
         let mut state = self.shared.lock().expect(NO_PANIC);
         if state.is_closed {
             return false;
@@ -288,8 +288,8 @@ impl ListeningSocket {
             }),
         };
         match restored {
-            Ok(()) => self.in_trouble = false,
-            Err(why) if !std::mem::replace(&mut self.in_trouble, true) => on_trouble(why),
+            Ok(()) => self.is_failing = false,
+            Err(error) if !std::mem::replace(&mut self.is_failing, true) => on_error(error),
             Err(_) => {}
         }
         true
@@ -324,11 +324,11 @@ fn accept<C: Send + 'static>(
     unread_max: usize,
     loop_handle: &LoopHandle<C>,
     to_command: fn(u64, IpcEvent) -> C,
-    on_trouble: &impl Fn(Phrase),
+    on_error: &impl Fn(Phrase),
 ) {
     let mut number = 0;
     let open = Arc::new(AtomicUsize::new(0));
-    while socket.restore(on_trouble) {
+    while socket.restore(on_error) {
         let Some(stream) = socket.accept() else { continue };
         if socket.is_closed() {
             return;
@@ -455,8 +455,8 @@ mod tests {
 
         fn open(&self, folder: &Path, unread_max: usize) -> IpcListener {
             let command = |number, event| (number, event);
-            let on_trouble = |why| panic!("{why:?}");
-            IpcListener::open(folder, self.loop_handle.clone(), unread_max, command, on_trouble).unwrap()
+            let on_error = |error| panic!("{error:?}");
+            IpcListener::open(folder, self.loop_handle.clone(), unread_max, command, on_error).unwrap()
         }
 
         fn connect(&self, folder: &Path) -> io::Result<IpcConnection> {
@@ -520,10 +520,9 @@ mod tests {
     #[test]
     fn place_is_free_again_when_connection_ends() {
         let open = Arc::default();
-        let mut places: Vec<_> =
-            (0..CONNECTIONS_MAX).map(|_| ConnectionPermit::take(&open).unwrap()).collect();
+        let mut dirs: Vec<_> = (0..CONNECTIONS_MAX).map(|_| ConnectionPermit::take(&open).unwrap()).collect();
         assert!(ConnectionPermit::take(&open).is_none());
-        places.pop();
+        dirs.pop();
         assert!(ConnectionPermit::take(&open).is_some());
     }
 
@@ -534,8 +533,8 @@ mod tests {
         let _door = primary.open(folder.path(), 1 << 20);
         let mute = connect(folder.path()).unwrap();
         let (number, answer) = primary.connected();
-        let said = (0..1_000).take_while(|_| answer.send(vec![b'x'; 10_000])).count();
-        assert!((100..999).contains(&said), "{said}");
+        let sent_count = (0..1_000).take_while(|_| answer.send(vec![b'x'; 10_000])).count();
+        assert!((100..999).contains(&sent_count), "{sent_count}");
         assert!(!answer.send(b"more".to_vec()));
         assert_eq!(primary.closed(), number);
         drop(mute);

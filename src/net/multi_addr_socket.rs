@@ -38,7 +38,7 @@ impl MultiAddrSocket {
     /// # Errors
     /// Returns `cannot-start` with the system's cause.
     pub fn bind() -> Result<MultiAddrSocket, Phrase> {
-        let cannot = |why: io::Error| Phrase::new("cannot-start").with("cause", why);
+        let cannot = |error: io::Error| Phrase::new("cannot-start").with("cause", error);
         let mut socket = bind::bind_udp((Ipv4Addr::UNSPECIFIED, 0).into()).map_err(cannot)?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(cannot)?;
         let poll = Poll::new().map_err(cannot)?;
@@ -110,11 +110,11 @@ mod tests {
             assert_eq!(bytes[..len], from.octets());
             other.send_to(b"back", addr).unwrap();
         }
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let end = socket.clock.tick() + Duration::from_secs(10);
-        while heard.len() < 2 && socket.wait(end).tick < end {
-            socket.receive(|to, bytes| heard.push((to, bytes.to_vec())));
+        while received.len() < 2 && socket.wait(end).tick < end {
+            socket.receive(|to, bytes| received.push((to, bytes.to_vec())));
         }
-        assert_eq!(heard, mine.map(|to| (to, b"back".to_vec())));
+        assert_eq!(received, mine.map(|to| (to, b"back".to_vec())));
     }
 }

@@ -27,18 +27,18 @@ fn reachable(all: Vec<IpAddr>) -> Vec<IpAddr> {
         IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_unspecified() || v4.is_link_local()),
         IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local()),
     };
-    let mut found: Vec<IpAddr> = Vec::new();
+    let mut addrs: Vec<IpAddr> = Vec::new();
     let usable = |is_v4: bool| all.iter().filter(move |ip| is_usable(ip) && ip.is_ipv4() == is_v4);
     for ip in usable(true).chain(usable(false)) {
-        if !found.contains(ip) {
-            found.push(*ip);
+        if !addrs.contains(ip) {
+            addrs.push(*ip);
         }
     }
-    if found.is_empty() {
+    if addrs.is_empty() {
         let is_local = |ip: &&IpAddr| matches!(ip, IpAddr::V4(v4) if Ipv4Addr::is_link_local(v4));
-        found.extend(all.iter().find(is_local));
+        addrs.extend(all.iter().find(is_local));
     }
-    found
+    addrs
 }
 
 #[cfg(test)]

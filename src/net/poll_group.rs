@@ -57,8 +57,8 @@ impl PendingReadiness {
     const ERROR: u16 = 4;
     const BITS_EACH: usize = 3;
 
-    fn record(&self, place: usize, event: &Event) {
-        let bits = match place.checked_sub(1) {
+    fn record(&self, port_index: usize, event: &Event) {
+        let bits = match port_index.checked_sub(1) {
             None => PendingReadiness::POLL,
             Some(port) => {
                 let bit = |is: bool, bit: u16| if is { bit } else { 0 };
@@ -140,9 +140,9 @@ impl PollGroup {
             Ok(()) => {
                 for event in &self.events {
                     let number = event.token().0 / TOKENS_EACH;
-                    let place = event.token().0 % TOKENS_EACH;
+                    let port_index = event.token().0 % TOKENS_EACH;
                     if let Some(Some(readiness)) = self.members.get(number) {
-                        readiness.record(place, event);
+                        readiness.record(port_index, event);
                         ready.push(number);
                     }
                 }
@@ -269,9 +269,9 @@ mod tests {
             while packets == 0 {
                 group.wait(far, &mut ready);
                 for number in ready.drain(..) {
-                    let came = turn(&mut nets[number]);
-                    assert!(came == 0 || number == receiver);
-                    packets += came;
+                    let count = turn(&mut nets[number]);
+                    assert!(count == 0 || number == receiver);
+                    packets += count;
                 }
             }
             assert_eq!(nets[receiver].sleep_until(Some(far)), Some(far));

@@ -64,11 +64,11 @@ impl Resolver {
         host: HostPort,
         loop_handle: &LoopHandle<C>,
     ) -> Option<(HostPort, Answer)> {
-        let asked = host.clone();
+        let looked_up = host.clone();
         let loop_handle = loop_handle.clone();
         let thread = thread::Builder::new().name("look-up".to_owned()).spawn(move || {
-            let answer = look_up(&asked);
-            loop_handle.resolved(asked, answer);
+            let answer = look_up(&looked_up);
+            loop_handle.resolved(looked_up, answer);
         });
         if thread.is_err() {
             return Some((host, None));
@@ -82,7 +82,7 @@ fn look_up(host: &HostPort) -> Answer {
     // One kind of socket, because otherwise each address comes once for each kind.
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     match getaddrinfo(Some(host.host()), Some(&host.port().to_string()), Some(hints)) {
-        Ok(found) => Some(found.filter_map(Result::ok).map(|info| info.sockaddr).take(ADDRS_MAX).collect()),
+        Ok(infos) => Some(infos.filter_map(Result::ok).map(|info| info.sockaddr).take(ADDRS_MAX).collect()),
         Err(error) => {
             log::debug!("no address of {host}: {error:?}");
             let is_unknown = matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);

@@ -93,8 +93,8 @@ impl<C: Send + 'static> Net<C> {
     pub(super) fn flush_udp(&mut self, index: usize) {
         if let Some(port) = self.udp.get_mut(index) {
             let mut refusals = Vec::new();
-            port.flush(self.ctx.udp_registration(index).0, |dest, why| refusals.push((dest, why)));
-            refusals.into_iter().for_each(|(dest, why)| self.ctx.refuse(dest, why));
+            port.flush(self.ctx.udp_registration(index).0, |dest, error| refusals.push((dest, error)));
+            refusals.into_iter().for_each(|(dest, error)| self.ctx.refuse(dest, error));
         }
     }
 
@@ -110,7 +110,7 @@ impl<C: Send + 'static> Net<C> {
         let port = self.port_for(dest).map_or_else(|| self.port_on_demand(dest.addr), Ok);
         let index = match port {
             Ok(index) => index,
-            Err(why) => return self.ctx.refuse(dest.addr, why),
+            Err(error) => return self.ctx.refuse(dest.addr, error),
         };
         let len_max = self.udp[index].gso_len_max();
         let gso = &mut self.tx_batch.gso;
@@ -188,7 +188,7 @@ impl<C: Send + 'static> Net<C> {
         match self.udp[index].send(dest, bytes, segment, self.ctx.udp_registration(index).0) {
             SendOutcome::Accepted => self.ctx.stats.datagrams_out += len as u64,
             SendOutcome::Dropped => self.ctx.stats.sends_dropped += len as u64,
-            SendOutcome::Refused(why) => self.ctx.refuse(dest.addr, why),
+            SendOutcome::Refused(error) => self.ctx.refuse(dest.addr, error),
         }
     }
 
@@ -214,7 +214,7 @@ impl<C: Send + 'static> Net<C> {
             Ok(slot) => {
                 self.timers.insert((until, Timer::GiveUp(slot)));
             }
-            Err(why) => self.ctx.inputs.push_back(Input::PathClosed(Path::Tcp(id), why)),
+            Err(error) => self.ctx.inputs.push_back(Input::PathClosed(Path::Tcp(id), error)),
         }
     }
 

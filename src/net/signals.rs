@@ -44,7 +44,7 @@ impl Signals {
 ///
 /// A parent that starts a process with a signal ignored wants it to survive that signal: `nohup`
 /// ignores SIGHUP, and a shell script ignores SIGINT for its background jobs. Catching it would end
-/// the process after all. Systems other than Linux do not tell, so there every signal is caught.
+/// the process after all. Systems other than Linux do not report it. Every signal is caught there.
 pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = ignored_mask(&status);

@@ -47,8 +47,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn count_refused(&mut self, why: PathError) {
-        match why {
+    pub(super) fn count_refused(&mut self, error: PathError) {
+        match error {
             PathError::Refused => self.sends_refused += 1,
             PathError::Unreachable => self.sends_unreachable += 1,
             _ => self.sends_failed += 1,

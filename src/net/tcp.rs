@@ -40,7 +40,7 @@ pub(super) struct Conn {
     ended: Option<PathError>,
     /// Whether writing has failed. Received data is still read to its end, then the connection
     /// ends.
-    broken: bool,
+    write_failed: bool,
     out: OutQueue,
 }
 
@@ -77,7 +77,7 @@ struct OutQueue {
     /// Length last reported.
     reported: usize,
     /// Bytes queued since the last report.
-    fresh: usize,
+    unreported: usize,
 }
 
 /// Where reading stopped.
@@ -94,7 +94,7 @@ impl Conn {
     pub(super) fn dialled(stream: TcpStream, id: ConnId, remote: SocketAddr, until: Tick) -> Conn {
         let mut conn = Conn::new(stream, id, remote, StreamKind::Records, Deframer::for_client());
         conn.opening_until = Some(until);
-        conn.greet();
+        conn.send_greeting();
         conn
     }
 
@@ -121,7 +121,7 @@ impl Conn {
             text_ended: false,
             greeted: false,
             ended: None,
-            broken: false,
+            write_failed: false,
             out: OutQueue::default(),
         }
     }
@@ -162,10 +162,10 @@ impl Conn {
                 Ok(0) => self.ended = Some(PathError::Closed),
                 Ok(len) => {
                     self.take(&scratch[..len]);
-                    let drained = len < scratch.len() && !self.read_closed && !self.broken;
+                    let drained = len < scratch.len() && !self.read_closed && !self.write_failed;
                     return if drained { ReadStop::Drained } else { ReadStop::More };
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.broken => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.write_failed => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => self.ended = Some(PathError::Reset),
             }
@@ -187,7 +187,7 @@ impl Conn {
         }
         self.deframer.push(bytes);
         if self.deframer.has_begun() && !self.greeted {
-            self.greet();
+            self.send_greeting();
         }
     }
 
@@ -201,7 +201,7 @@ impl Conn {
             return match self.ended {
                 _ if !self.text.is_empty() => Ok(ConnOutput::Text),
                 Some(PathError::Closed) if !self.text_ended => Ok(ConnOutput::TextEnd),
-                Some(PathError::Closed) | None if !self.broken => Ok(ConnOutput::Nothing),
+                Some(PathError::Closed) | None if !self.write_failed => Ok(ConnOutput::Nothing),
                 ended => Err(ended.unwrap_or(PathError::Reset)),
             };
         }
@@ -235,7 +235,7 @@ impl Conn {
     ///
     /// Returns [`PathError::Stuck`] if the queue is full, because the other end does not read.
     pub(super) fn queue(&mut self, packet: &[u8]) -> Result<(), PathError> {
-        if self.broken {
+        if self.write_failed {
             return Ok(());
         }
         if self.out.len() + RECORD_HEADER_LEN + packet.len() > TCP_QUEUE_MAX {
@@ -245,13 +245,13 @@ impl Conn {
         self.out.compact();
         if self.kind == StreamKind::Records {
             if !self.greeted {
-                self.greet();
+                self.send_greeting();
             }
             frame_record(packet, &mut self.out.bytes);
         } else {
             self.out.bytes.extend_from_slice(packet);
         }
-        self.out.fresh += self.out.len() - before;
+        self.out.unreported += self.out.len() - before;
         Ok(())
     }
 
@@ -274,7 +274,7 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    self.broken = true;
+                    self.write_failed = true;
                     self.out = OutQueue::default();
                     return Err(PathError::Reset);
                 }
@@ -283,7 +283,7 @@ impl Conn {
         Ok(self.out.report())
     }
 
-    fn greet(&mut self) {
+    fn send_greeting(&mut self) {
         self.out.bytes.push(MAGIC);
         self.greeted = true;
     }
@@ -311,13 +311,13 @@ impl OutQueue {
             self.bytes.clear();
             self.bytes.shrink_to(IDLE_CAPACITY);
         }
-        let due = match len {
-            0 => self.reported > 0 || self.fresh >= REPORT_STEP,
-            _ => self.fresh > 0 || len <= self.reported / 2,
+        let is_due = match len {
+            0 => self.reported > 0 || self.unreported >= REPORT_STEP,
+            _ => self.unreported > 0 || len <= self.reported / 2,
         };
-        due.then(|| {
+        is_due.then(|| {
             self.reported = len;
-            self.fresh = 0;
+            self.unreported = 0;
             len
         })
     }
@@ -330,9 +330,9 @@ mod tests {
     #[test]
     fn queue_is_reported_in_steps_if_flowing_and_at_half_if_not() {
         let mut out = OutQueue::default();
-        let queue = |out: &mut OutQueue, fresh: usize, sent: usize| {
-            out.bytes.extend(vec![0; fresh]);
-            out.fresh += fresh;
+        let queue = |out: &mut OutQueue, queued: usize, sent: usize| {
+            out.bytes.extend(vec![0; queued]);
+            out.unreported += queued;
             out.sent += sent;
             out.report()
         };

@@ -50,12 +50,12 @@ pub(super) struct RxBatch {
     fitting: RangeInclusive<usize>,
     /// Local address of the socket that filled this batch.
     local: SocketAddr,
-    told: ToldAddress,
+    local_address: LocalAddress,
 }
 
 /// Which local address a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ToldAddress {
+enum LocalAddress {
     /// None: the socket has one address, and no other socket serves its family.
     None,
     /// The destination address of each datagram: the socket is bound to every address.
@@ -85,7 +85,16 @@ impl RxBatch {
         let metas = [RecvMeta::default(); BATCH_LEN];
         let bytes = vec![0; BATCH_LEN * RECEIVE_LEN];
         let local = SocketAddr::from(([0; 4], 0));
-        RxBatch { bytes, metas, filled: 0, at: 0, offset: 0, fitting, local, told: ToldAddress::None }
+        RxBatch {
+            bytes,
+            metas,
+            filled: 0,
+            at: 0,
+            offset: 0,
+            fitting,
+            local,
+            local_address: LocalAddress::None,
+        }
     }
 
     /// Returns the source and byte range of the next datagram. Skips datagrams whose length rules
@@ -105,12 +114,12 @@ impl RxBatch {
                 stats.datagrams_from_self += 1;
             } else if self.fitting.contains(&len) {
                 stats.datagrams_in += 1;
-                let told = match self.told {
-                    ToldAddress::None => None,
-                    ToldAddress::Asked => meta.dst_ip,
-                    ToldAddress::Own => Some(self.local.ip()),
+                let local_ip = match self.local_address {
+                    LocalAddress::None => None,
+                    LocalAddress::Asked => meta.dst_ip,
+                    LocalAddress::Own => Some(self.local.ip()),
                 };
-                return Some((Path::udp(from, told), begin..begin + len));
+                return Some((Path::udp(from, local_ip), begin..begin + len));
             } else {
                 stats.datagrams_misfit += 1;
             }
@@ -139,7 +148,7 @@ pub(super) struct UdpPort {
     socket: mio::net::UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    told: ToldAddress,
+    local_address: LocalAddress,
     token: Token,
     queue: SendQueue,
     /// Whether all sends wait in the queue for [`UdpPort::flush`].
@@ -174,10 +183,10 @@ impl UdpPort {
             log::debug!("no ICMP errors from this socket: {error}");
         }
         let local = socket.local_addr()?;
-        let tells_asked = answers && local.ip().is_unspecified();
-        let told = if tells_asked { ToldAddress::Asked } else { ToldAddress::None };
+        let reports_local = answers && local.ip().is_unspecified();
+        let local_address = if reports_local { LocalAddress::Asked } else { LocalAddress::None };
         #[cfg(target_os = "linux")]
-        bind::disable_ancillary_data(&socket, tells_asked);
+        bind::disable_ancillary_data(&socket, reports_local);
         // Not registered for writability: with edges each datagram that leaves the machine would
         // wake the loop.
         registry.register(&mut socket, token, Interest::READABLE)?;
@@ -186,7 +195,7 @@ impl UdpPort {
             socket,
             state,
             local,
-            told,
+            local_address,
             token,
             queue,
             held: false,
@@ -210,14 +219,14 @@ impl UdpPort {
 
     /// Names the socket's own address in paths, so that replies leave from it.
     pub(super) fn tell_own_address(&mut self) {
-        if self.told == ToldAddress::None {
-            self.told = ToldAddress::Own;
+        if self.local_address == LocalAddress::None {
+            self.local_address = LocalAddress::Own;
         }
     }
 
     /// Whether datagrams to `dest` must leave from this socket.
     pub(super) fn is_source_of(&self, dest: Dest) -> bool {
-        self.told == ToldAddress::Own && dest.from == Some(self.local.ip())
+        self.local_address == LocalAddress::Own && dest.from == Some(self.local.ip())
     }
 
     /// Whether this socket can send to `dest`.
@@ -238,7 +247,7 @@ impl UdpPort {
         batch.at = 0;
         batch.offset = 0;
         batch.local = self.local;
-        batch.told = self.told;
+        batch.local_address = self.local_address;
         let mut chunks = batch.bytes.chunks_exact_mut(RECEIVE_LEN);
         let mut slices: [IoSliceMut<'_>; BATCH_LEN] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().expect("the buffer has BATCH_LEN chunks")));
@@ -277,7 +286,8 @@ impl UdpPort {
                 sent
             }
             Err(error) if is_of_offload(&error) && bytes.len() > segment => {
-                let each = bytes.chunks(segment).map(|one| self.send(dest, one, one.len(), registry));
+                let each =
+                    bytes.chunks(segment).map(|datagram| self.send(dest, datagram, datagram.len(), registry));
                 each.filter(|sent| *sent != SendOutcome::Accepted).last().unwrap_or(SendOutcome::Accepted)
             }
             Err(error) => SendOutcome::Refused(why_refused(&error)),
@@ -355,8 +365,8 @@ impl UdpPort {
     /// Sends the queue, as far as the kernel takes it.
     pub(super) fn flush(&mut self, registry: &Registry, mut refused: impl FnMut(SocketAddr, PathError)) {
         let mut queue = std::mem::take(&mut self.queue);
-        queue.drain(|dest, bytes, segment| self.try_send(dest, bytes, segment), &mut |dest, why| {
-            refused(dest.addr, why)
+        queue.drain(|dest, bytes, segment| self.try_send(dest, bytes, segment), &mut |dest, error| {
+            refused(dest.addr, error)
         });
         self.queue = queue;
         self.wait_for_room(!self.queue.sends.is_empty(), registry);
@@ -482,8 +492,8 @@ impl SendQueue {
     fn cut_first(&mut self) {
         let Some((dest, segment, len)) = self.sends.pop_front() else { return };
         for start in (0..len).step_by(segment.max(1)).rev() {
-            let one = segment.min(len - start);
-            self.sends.push_front((dest, one, one));
+            let datagram_len = segment.min(len - start);
+            self.sends.push_front((dest, datagram_len, datagram_len));
         }
     }
 

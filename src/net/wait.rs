@@ -24,8 +24,8 @@ impl<C: Send + 'static> Net<C> {
         loop {
             let tick = self.ctx.clock.tick();
             self.fire_timers(tick);
-            let due = deadline.is_some_and(|deadline| deadline <= tick);
-            let at_once = due || self.may_have_input();
+            let is_due = deadline.is_some_and(|deadline| deadline <= tick);
+            let at_once = is_due || self.may_have_input();
             let timer = self.timers.first().map(|(until, _)| *until);
             let until = deadline.into_iter().chain(timer).min();
             self.poll(if at_once { Some(Duration::ZERO) } else { until.map(|until| until.since(tick)) });

@@ -58,7 +58,7 @@ pub(super) fn obstacle(folder: &Path) -> Option<Phrase> {
     match fs::read_link(folder.join(LINK)) {
         Ok(path) => check(dir_of(folder, &path).filter(|dir| dir.exists())?).err(),
         // No process has found a directory for its socket, or none has looked for one yet.
-        Err(_) => places().into_iter().filter(|dir| dir.exists()).find_map(|dir| check(&dir).err()),
+        Err(_) => candidate_dirs().into_iter().filter(|dir| dir.exists()).find_map(|dir| check(&dir).err()),
     }
 }
 
@@ -71,27 +71,29 @@ fn dir_of<'a>(folder: &Path, path: &'a Path) -> Option<&'a Path> {
 /// Makes the socket of `folder` in the first usable directory. The phrase names the directory that
 /// the user can repair, if there is one.
 pub(super) fn bind(folder: &Path) -> Result<(SocketFile, UnixListener), Phrase> {
-    let mut why: Option<Phrase> = None;
-    for place in places() {
-        match bind_in(&place, folder) {
+    let mut first_error: Option<Phrase> = None;
+    for dir in candidate_dirs() {
+        match bind_in(&dir, folder) {
             Ok((file, listener)) => {
                 file.link(folder)?;
                 return Ok((file, listener));
             }
-            Err(new) if why.as_ref().is_none_or(|known| known.key() == "socket-failed") => why = Some(new),
+            Err(new) if first_error.as_ref().is_none_or(|error| error.key() == "socket-failed") => {
+                first_error = Some(new)
+            }
             Err(_) => {}
         }
     }
-    Err(why.expect("there is at least one place"))
+    Err(first_error.expect("there is at least one place"))
 }
 
-/// Makes the socket in the directory `place`. A file that is there belongs to a dead process.
-pub(super) fn bind_in(place: &Path, folder: &Path) -> Result<(SocketFile, UnixListener), Phrase> {
-    match DirBuilder::new().mode(FOLDER_MODE).create(place) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(place, &error)),
-        _ => check(place)?,
+/// Makes the socket in the directory `dir`. A file that is there belongs to a dead process.
+pub(super) fn bind_in(dir: &Path, folder: &Path) -> Result<(SocketFile, UnixListener), Phrase> {
+    match DirBuilder::new().mode(FOLDER_MODE).create(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(dir, &error)),
+        _ => check(dir)?,
     }
-    let path = place.join(name(folder));
+    let path = dir.join(name(folder));
     let bound = make(&path).map_err(|error| failed(&path, &error))?;
     Ok((SocketFile { path, id: bound.0 }, bound.1))
 }
@@ -107,7 +109,7 @@ fn make(path: &Path) -> io::Result<((u64, u64), UnixListener)> {
 }
 
 fn id_of(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn failed(path: &Path, error: &io::Error) -> Phrase {
@@ -119,28 +121,28 @@ fn failed(path: &Path, error: &io::Error) -> Phrase {
 /// # Errors
 /// `socket-not-folder`, `socket-folder-foreign` (`uid`), or `socket-folder-open` (`mode`), each
 /// with the directory as `folder`; `socket-failed` (`file`, `cause`).
-fn check(place: &Path) -> Result<(), Phrase> {
-    let found = fs::symlink_metadata(place).map_err(|error| failed(place, &error))?;
-    let about = |key| Phrase::new(key).with("folder", place.display());
-    if !found.is_dir() {
+fn check(dir: &Path) -> Result<(), Phrase> {
+    let metadata = fs::symlink_metadata(dir).map_err(|error| failed(dir, &error))?;
+    let about = |key| Phrase::new(key).with("folder", dir.display());
+    if !metadata.is_dir() {
         return Err(about("socket-not-folder"));
     }
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(about("socket-folder-foreign").with("uid", found.uid()));
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(about("socket-folder-foreign").with("uid", metadata.uid()));
     }
-    match found.mode() & 0o777 {
+    match metadata.mode() & 0o777 {
         mode if mode & 0o077 == 0 => Ok(()),
         mode => Err(about("socket-folder-open").with("mode", format!("{mode:03o}"))),
     }
 }
 
-fn places() -> Vec<PathBuf> {
+fn candidate_dirs() -> Vec<PathBuf> {
     let uid = rustix::process::geteuid().as_raw();
-    let told = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
-    let mut places: Vec<PathBuf> = told.map(|dir| dir.join("queqiao")).into_iter().collect();
-    places.push(PathBuf::from(format!("/run/user/{uid}/queqiao")));
-    places.push(PathBuf::from(format!("/tmp/queqiao-{uid}")));
-    places
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let mut candidate_dirs: Vec<PathBuf> = runtime_dir.map(|dir| dir.join("queqiao")).into_iter().collect();
+    candidate_dirs.push(PathBuf::from(format!("/run/user/{uid}/queqiao")));
+    candidate_dirs.push(PathBuf::from(format!("/tmp/queqiao-{uid}")));
+    candidate_dirs
 }
 
 fn name(folder: &Path) -> String {
@@ -157,9 +159,9 @@ mod tests {
     fn directory_open_to_others_is_named_and_not_used() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        let why = bind_in(dir.path(), dir.path()).unwrap_err();
+        let error = bind_in(dir.path(), dir.path()).unwrap_err();
         let phrase = Phrase::new("socket-folder-open").with("folder", dir.path().display());
-        assert_eq!(why, phrase.with("mode", "755"));
+        assert_eq!(error, phrase.with("mode", "755"));
         fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
         bind_in(dir.path(), dir.path()).unwrap();
     }
@@ -175,12 +177,12 @@ mod tests {
     #[test]
     fn replaced_socket_is_not_in_place() {
         let dir = tempfile::tempdir().unwrap();
-        let place = dir.path().join("place");
-        let (file, _listener) = bind_in(&place, dir.path()).unwrap();
+        let socket_dir = dir.path().join("sockets");
+        let (file, _listener) = bind_in(&socket_dir, dir.path()).unwrap();
         assert!(file.is_in_place());
-        let (other, _other_listener) = bind_in(&place, dir.path()).unwrap();
+        let (other, _other_listener) = bind_in(&socket_dir, dir.path()).unwrap();
         assert!(!file.is_in_place() && other.is_in_place());
-        fs::remove_dir_all(&place).unwrap();
+        fs::remove_dir_all(&socket_dir).unwrap();
         assert!(!other.is_in_place());
     }
 }

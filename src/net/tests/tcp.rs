@@ -224,9 +224,9 @@ fn reported_queue_falls_to_zero_when_late_reader_reads() {
 
 #[test]
 fn closed_port_refuses_connection() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed_addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut client = NetUnderTest::client();
-    client.act(Effect::OpenTcp(ID, gone));
+    client.act(Effect::OpenTcp(ID, closed_addr));
     assert_eq!(client.closed(), (PATH, PathError::Refused));
     assert_eq!(client.seen.len(), 1);
 }

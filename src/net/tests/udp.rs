@@ -164,12 +164,12 @@ fn datagram_from_own_socket_is_dropped_and_counted() {
 fn closed_port_is_reported_without_affecting_other_peers() {
     let mut relay = NetUnderTest::relay();
     let peer = plain_socket();
-    let gone = plain_socket().local_addr().unwrap();
-    relay.send(Path::Udp(gone), &[b"anybody?".to_vec()]);
+    let closed_addr = plain_socket().local_addr().unwrap();
+    relay.send(Path::Udp(closed_addr), &[b"anybody?".to_vec()]);
     relay.send(Path::Udp(peer.local_addr().unwrap()), &[b"hello".to_vec()]);
     assert_eq!(peer.recv(&mut [0; 10]).unwrap(), 5);
-    let told = relay.until(|got| matches!(got, SeenInput::Refused(..)));
-    assert_eq!(told, SeenInput::Refused(Path::Udp(gone), PathError::Refused));
+    let refused = relay.until(|got| matches!(got, SeenInput::Refused(..)));
+    assert_eq!(refused, SeenInput::Refused(Path::Udp(closed_addr), PathError::Refused));
     assert_eq!(relay.net.stats().datagrams_out, 2);
     peer.send_to(b"still there", relay.net.udp_addr().unwrap()).unwrap();
     assert_eq!(relay.packets_until(1), [b"still there".to_vec()]);
@@ -200,8 +200,8 @@ fn dual_stack_socket_uses_plain_ipv4_addresses() {
     }
     let six = UdpSocket::bind("[::1]:0").unwrap();
     six.send_to(b"over six", ("::1", addr.port())).unwrap();
-    let asked = "::1".parse().unwrap();
-    let path = Path::udp(six.local_addr().unwrap(), Some(asked));
+    let local_ip = "::1".parse().unwrap();
+    let path = Path::udp(six.local_addr().unwrap(), Some(local_ip));
     relay.until(|got| *got == SeenInput::Packet(path, b"over six".to_vec()));
     let stream = std::net::TcpStream::connect(("127.0.0.1", relay.net.tcp_addr().unwrap().port())).unwrap();
     assert_eq!(relay.opened().1, stream.local_addr().unwrap());
