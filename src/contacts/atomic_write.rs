@@ -79,15 +79,15 @@ impl Location {
 
     /// Reads, edits and writes under a lock of the folder, so that no concurrent edit is lost.
     fn change(&self, edit: impl FnOnce(&str) -> Result<String, Phrase>) -> Result<(), Phrase> {
-        let unwritable = |why: io::Error| unwritable(&self.file(), &why);
+        let unwritable = |error: io::Error| unwritable(&self.file(), &error);
         let path = followed(&self.path).map_err(unwritable)?;
         let folder = folder_of(&path);
         create_folders(folder).map_err(unwritable)?;
-        let held = File::open(folder).map_err(unwritable)?;
-        match held.lock() {
+        let locked_folder = File::open(folder).map_err(unwritable)?;
+        match locked_folder.lock() {
             // Not every file system has locks. A book on such a file system is still written
             // atomically.
-            Err(why) if why.kind() != ErrorKind::Unsupported => return Err(unwritable(why)),
+            Err(error) if error.kind() != ErrorKind::Unsupported => return Err(unwritable(error)),
             _ => {}
         }
         let text = read(&path)?.unwrap_or_default();
@@ -96,18 +96,18 @@ impl Location {
             return Ok(());
         }
         check_owner(&path)?;
-        replace(&path, folder, &edited).and_then(|()| held.sync_all()).map_err(unwritable)
+        replace(&path, folder, &edited).and_then(|()| locked_folder.sync_all()).map_err(unwritable)
     }
 }
 
 /// Returns the phrase for an error of the system.
-fn unwritable(file: &str, why: &io::Error) -> Phrase {
-    match why.kind() {
+fn unwritable(file: &str, error: &io::Error) -> Phrase {
+    match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Phrase::new("store-disk-full").with("file", file)
         }
         ErrorKind::ReadOnlyFilesystem => Phrase::new("store-read-only").with("file", file),
-        _ => Phrase::new("book-unwritable").with("file", file).with("why", why),
+        _ => Phrase::new("book-unwritable").with("file", file).with("why", error),
     }
 }
 
@@ -117,27 +117,27 @@ fn unwritable(file: &str, why: &io::Error) -> Phrase {
 /// The new file has the mode and the owner of the old one.
 fn replace(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
-    let beside = folder.join(format!(".{name}.new"));
+    let temp_path = folder.join(format!(".{name}.new"));
     let old = match fs::metadata(path) {
         Ok(old) if old.permissions().readonly() => return Err(ErrorKind::PermissionDenied.into()),
         Ok(old) => Some(old),
-        Err(why) if why.kind() == ErrorKind::NotFound => None,
-        Err(why) => return Err(why),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
     };
-    let written = write_new(&beside, text, old.as_ref()).and_then(|()| fs::rename(&beside, path));
+    let written = write_new(&temp_path, text, old.as_ref()).and_then(|()| fs::rename(&temp_path, path));
     if written.is_err() {
         // Best effort: the first error is the one to report.
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(&temp_path);
     }
     written
 }
 
 fn write_new(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
     let create = || OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = create().or_else(|why| match why.kind() {
+    let mut file = create().or_else(|error| match error.kind() {
         // Left by a run that was killed. We hold the lock, so no other process is writing it.
         ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create()),
-        _ => Err(why),
+        _ => Err(error),
     })?;
     match old {
         Some(old) => {
@@ -155,9 +155,9 @@ fn write_new(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> 
 /// # Errors
 /// `book-of-other` (`file`).
 fn check_owner(path: &Path) -> Result<(), Phrase> {
-    let me = rustix::process::geteuid();
+    let euid = rustix::process::geteuid();
     match fs::metadata(path) {
-        Ok(old) if old.uid() != me.as_raw() && !me.is_root() => {
+        Ok(old) if old.uid() != euid.as_raw() && !euid.is_root() => {
             Err(Phrase::new("book-of-other").with("file", path.display()))
         }
         _ => Ok(()),
@@ -194,7 +194,7 @@ fn create_folders(folder: &Path) -> io::Result<()> {
     }
     match fs::create_dir(folder) {
         // Another process has created it.
-        Err(why) if why.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         created => created.and_then(|()| give_to_folder_owner(&File::open(folder)?, folder)),
     }
 }

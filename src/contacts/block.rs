@@ -16,8 +16,8 @@ use crate::base::{Name, Phrase};
 /// [`AddressBook::parse`].
 pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result<String, Phrase> {
     let mut book = AddressBook::parse(text, file)?;
-    let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
-    let before = found.ok_or_else(|| book.unknown(label))?;
+    let existing = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
+    let before = existing.ok_or_else(|| book.unknown(label))?;
     if before.blocked == blocked {
         return Ok(text.to_owned());
     }
@@ -38,8 +38,8 @@ pub fn set_blocked(text: &str, file: &str, label: &str, blocked: bool) -> Result
             contacts.insert(after.label.as_str(), value(&after));
         }),
     };
-    let place = book.contacts.change().iter_mut().find(|contact| contact.label == after.label);
-    *place.expect("`book.contact` returned it above") = after;
+    let slot = book.contacts.change().iter_mut().find(|contact| contact.label == after.label);
+    *slot.expect("`book.contact` returned it above") = after;
     checked(with_mark_of(text, edited), file, book)
 }
 

@@ -130,8 +130,8 @@ impl<'a> Line<'a> {
             '＝' => self.mistake("book-full-width-equals", at),
             _ if c.is_whitespace() => self.mistake("book-full-width-space", at),
             _ => match FULL_WIDTH.iter().find(|(wide, _)| *wide == c) {
-                Some((_, wanted)) => {
-                    self.mistake("book-full-width-mark", at).with("found", c).with("wanted", wanted)
+                Some((_, ascii)) => {
+                    self.mistake("book-full-width-mark", at).with("found", c).with("wanted", ascii)
                 }
                 None => self.bare_word(at),
             },

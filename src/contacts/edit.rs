@@ -27,7 +27,7 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
     }
     let source = SourceText::new(text, file);
     let document = Document::parse(source.text).expect("the book was parsed from this text");
-    let place = match document.get("contacts") {
+    let insert_at = match document.get("contacts") {
         None => Some(source.text.len()),
         Some(Item::Table(table)) if table.is_dotted() => None,
         Some(Item::Table(table)) if table.is_implicit() => Some(source.text.len()),
@@ -35,7 +35,7 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
         Some(_) => None,
     };
     let has_header = document.get("contacts").and_then(Item::as_table).is_some_and(|t| !t.is_implicit());
-    let edited = match place {
+    let edited = match insert_at {
         Some(at) => insert(source.text, at, (!has_header).then_some("[contacts]"), &entry(contact)),
         None => rewrite(source.text, "contacts", |contacts| {
             contacts.insert(contact.label.as_str(), value(contact));
@@ -53,8 +53,8 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
 /// [`AddressBook::parse`].
 pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
     let mut book = AddressBook::parse(text, file)?;
-    let found = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
-    let gone = found.ok_or_else(|| book.unknown(label))?;
+    let existing = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
+    let removed = existing.ok_or_else(|| book.unknown(label))?;
     let source = SourceText::new(text, file);
     let document = Document::parse(source.text).expect("the book was parsed from this text");
     let contacts = document.get("contacts").expect("the book has at least one contact");
@@ -63,23 +63,23 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
             let (key, item) = table
                 .iter()
                 .filter_map(|(key, _)| table.get_key_value(key))
-                .find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(&gone.label))
+                .find(|(key, _)| key.get().parse::<Name>().as_ref() == Ok(&removed.label))
                 .expect("the contact was parsed from this table");
             without(source, lines_of(source, key, item))
         }
         None => rewrite(source.text, "contacts", |contacts| {
-            contacts.retain(&mut |key: &str| key.parse::<Name>().as_ref() != Ok(&gone.label));
+            contacts.retain(&mut |key: &str| key.parse::<Name>().as_ref() != Ok(&removed.label));
         }),
     };
-    book.contacts.change().retain(|contact| contact.label != gone.label);
+    book.contacts.change().retain(|contact| contact.label != removed.label);
     checked(with_mark_of(text, edited), file, book)
 }
 
 /// Parses an edited text again and returns it if it equals the intended book.
-pub(super) fn checked(text: String, file: &str, meant: AddressBook) -> Result<String, Phrase> {
-    let got = AddressBook::parse(&text, file)?;
-    let same_settings = (&got.me, got.contacts_only) == (&meant.me, meant.contacts_only);
-    if same_settings && got.contacts.is_same_as(&meant.contacts) {
+pub(super) fn checked(text: String, file: &str, expected: AddressBook) -> Result<String, Phrase> {
+    let parsed = AddressBook::parse(&text, file)?;
+    let same_settings = (&parsed.me, parsed.contacts_only) == (&expected.me, expected.contacts_only);
+    if same_settings && parsed.contacts.is_same_as(&expected.contacts) {
         return Ok(text);
     }
     Err(Phrase::new("book-edit-by-hand").with("file", file))
@@ -91,8 +91,8 @@ pub fn entry(contact: &Contact) -> String {
 }
 
 pub(super) fn value(contact: &Contact) -> Value {
-    let named = contact.relay_name.as_ref().map(Name::to_string);
-    let relay = Value::from(named.unwrap_or_else(|| contact.relay.to_string()));
+    let relay_name = contact.relay_name.as_ref().map(Name::to_string);
+    let relay = Value::from(relay_name.unwrap_or_else(|| contact.relay.to_string()));
     let member = (contact.member != contact.label).then(|| contact.member.to_string());
     let options = [
         ("tcp", contact.tcp.as_ref().map(ToString::to_string)),

@@ -86,9 +86,10 @@ impl Entries {
     /// Returns the first entry whose label or member name looks like this name.
     pub(super) fn looking_like(&self, name: &Name) -> Option<&Contact> {
         let looks = name.looks();
-        let of_class =
-            equal(self.by_visible_name(), &looks.class(), |place| self.visible_name(*place).looks().class());
-        let alike = of_class.iter().find(|place| self.visible_name(**place).looks().matches(&looks));
+        let of_class = equal(self.by_visible_name(), &looks.class(), |name_at| {
+            self.visible_name(*name_at).looks().class()
+        });
+        let alike = of_class.iter().find(|name_at| self.visible_name(**name_at).looks().matches(&looks));
         alike.map(|(at, _)| &self.all[*at as usize])
     }
 
@@ -125,7 +126,7 @@ impl Entries {
             let mut order: Vec<_> = (0..self.all.len() as u32).map(|at| (at, NameKind::Label)).collect();
             let differs = |at: &u32| self.all[*at as usize].member != self.all[*at as usize].label;
             order.extend((0..self.all.len() as u32).filter(differs).map(|at| (at, NameKind::Member)));
-            order.sort_by_cached_key(|place| (self.visible_name(*place).looks().class(), place.0));
+            order.sort_by_cached_key(|name_at| (self.visible_name(*name_at).looks().class(), name_at.0));
             order
         })
     }
@@ -146,10 +147,11 @@ impl Entries {
 
     fn relays_sorted(&self) -> &Relays {
         self.orders.relays.get_or_init(|| {
-            let named = self.named.iter().map(|named| &named.relay);
-            let named = named.map(|relay| (&relay.address, &relay.tcp, relay.key));
-            let theirs = self.all.iter().map(|contact| (&contact.relay, &contact.tcp, contact.relay_key));
-            let mentions: Vec<_> = named.chain(theirs).collect();
+            let named_relays = self.named.iter().map(|named_relays| &named_relays.relay);
+            let named_relays = named_relays.map(|relay| (&relay.address, &relay.tcp, relay.key));
+            let of_contacts =
+                self.all.iter().map(|contact| (&contact.relay, &contact.tcp, contact.relay_key));
+            let mentions: Vec<_> = named_relays.chain(of_contacts).collect();
             let mut all: Vec<(usize, RelayEntry)> = Vec::new();
             for at in sorted(&mentions, |at| mentions[at as usize].0) {
                 let (address, tcp, key) = mentions[at as usize];
@@ -175,14 +177,17 @@ impl Entries {
     ///
     /// No two contacts of a book have the same label.
     pub(super) fn is_same_as(&self, other: &Entries) -> bool {
-        let mine = sorted(&self.all, |at| &self.all[at as usize].label);
-        let theirs = sorted(&other.all, |at| &other.all[at as usize].label);
-        let pairs = mine.iter().zip(&theirs).map(|(mine, theirs)| (*mine as usize, *theirs as usize));
+        let own_order = sorted(&self.all, |at| &self.all[at as usize].label);
+        let other_order = sorted(&other.all, |at| &other.all[at as usize].label);
+        let pairs = own_order
+            .iter()
+            .zip(&other_order)
+            .map(|(own_order, other_order)| (*own_order as usize, *other_order as usize));
         let same_relays = self.named.len() == other.named.len()
             && self.named.iter().all(|relay| other.named.contains(relay));
         same_relays
             && self.all.len() == other.all.len()
-            && pairs.into_iter().all(|(mine, theirs)| self.all[mine] == other.all[theirs])
+            && pairs.into_iter().all(|(own_order, other_order)| self.all[own_order] == other.all[other_order])
     }
 }
 
@@ -199,9 +204,9 @@ fn sorted<T, K: Ord>(all: &[T], key: impl Fn(u32) -> K) -> Vec<u32> {
 
 /// Returns the part of a sorted list whose keys equal `wanted`.
 fn equal<'a, T, K: Ord>(order: &'a [T], wanted: &K, key: impl Fn(&'a T) -> K) -> &'a [T] {
-    let compare = |place: &'a T| {
+    let compare = |item: &'a T| {
         step(1);
-        key(place).cmp(wanted)
+        key(item).cmp(wanted)
     };
     let mut from = 0;
     let mut to = order.len();
@@ -212,8 +217,8 @@ fn equal<'a, T, K: Ord>(order: &'a [T], wanted: &K, key: impl Fn(&'a T) -> K) ->
             Ordering::Equal | Ordering::Greater => to = middle,
         }
     }
-    let many = order[from..].iter().take_while(|place| compare(place) == Ordering::Equal).count();
-    &order[from..from + many]
+    let count = order[from..].iter().take_while(|item| compare(item) == Ordering::Equal).count();
+    &order[from..from + count]
 }
 
 impl Deref for Entries {

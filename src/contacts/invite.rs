@@ -112,7 +112,7 @@ impl FromStr for Invite {
 /// Fields of a line, each at most once.
 #[derive(Default)]
 struct Fields<'a> {
-    by_place: [Option<&'a str>; FIELDS.len()],
+    by_index: [Option<&'a str>; FIELDS.len()],
 }
 
 impl<'a> Fields<'a> {
@@ -120,11 +120,11 @@ impl<'a> Fields<'a> {
         let mut fields = Fields::default();
         for part in text.split('&').filter(|part| !part.is_empty()) {
             let (field, value) = part.split_once('=').unwrap_or((part, ""));
-            let Some(place) = FIELDS.iter().position(|known| *known == field) else {
+            let Some(index) = FIELDS.iter().position(|name| *name == field) else {
                 let unknown = Phrase::new("invite-unknown-field").with("field", shown(field));
                 return Err(unknown.with("known", FIELDS.join(", ")));
             };
-            if fields.by_place[place].replace(value).is_some() {
+            if fields.by_index[index].replace(value).is_some() {
                 return Err(Phrase::new("invite-twice").with("field", field));
             }
         }
@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
     }
 
     fn invite(&self, relay: HostPort) -> Result<Invite, Phrase> {
-        let [tcp, key, code, name] = self.by_place;
+        let [tcp, key, code, name] = self.by_index;
         let lacking = |field: &str| Phrase::new("invite-lacks").with("field", field);
         let key = key.ok_or_else(|| lacking("key"))?;
         let key = key.parse().map_err(|_| Phrase::new("invite-bad-key").with("key", shown(key)))?;
@@ -145,7 +145,7 @@ impl<'a> Fields<'a> {
 }
 
 fn parse_address(text: &str) -> Result<HostPort, Phrase> {
-    let wrong = |why: HostPortError| Phrase::new(why.key()).with("address", shown(text));
+    let wrong = |error: HostPortError| Phrase::new(error.key()).with("address", shown(text));
     text.parse().map_err(wrong)
 }
 
@@ -166,7 +166,7 @@ fn parse_tcp(relay: &HostPort, text: &str) -> Result<HostPort, Phrase> {
 fn parse_name(text: &str) -> Result<Name, Phrase> {
     let wrong = || Phrase::new("invite-bad-name").with("name", shown(text));
     let name: Result<Name, NameError> = decoded(text).ok_or_else(wrong)?.parse();
-    name.map_err(|why| why.phrase())
+    name.map_err(|error| error.phrase())
 }
 
 /// Returns the beginning of an invalid part.

@@ -83,14 +83,14 @@ impl Location {
 /// Returns the whole text of a file; `None` if it is missing.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Phrase> {
     let file = path.display();
-    let unreadable = |why: std::io::Error| match Errno::from_io_error(&why) {
-        Some(Errno::IO) => Phrase::new("store-io").with("file", path.display()).with("cause", why),
+    let unreadable = |error: std::io::Error| match Errno::from_io_error(&error) {
+        Some(Errno::IO) => Phrase::new("store-io").with("file", path.display()).with("cause", error),
         Some(Errno::MFILE | Errno::NFILE) => Phrase::new("store-no-files").with("file", path.display()),
-        _ => Phrase::new("book-unreadable").with("file", path.display()).with("why", why),
+        _ => Phrase::new("book-unreadable").with("file", path.display()).with("why", error),
     };
     let mut bytes = Vec::new();
     let opened = match File::open(path) {
-        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other.map_err(unreadable)?,
     };
     opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -262,18 +262,18 @@ impl<'a> BookParser<'a> {
     ) -> Result<(), Phrase> {
         if let Some(tcp) = tcp {
             let here = || (tcp.clone(), self.lines.line(tcp_at));
-            let (known, first) = self.tcp_by_relay.entry(relay.clone()).or_insert_with(here);
-            if known != tcp {
+            let (other, first) = self.tcp_by_relay.entry(relay.clone()).or_insert_with(here);
+            if other != tcp {
                 let wrong = self.source.mistake("book-tcp-conflict", tcp_at).with("relay", relay);
-                return Err(wrong.with("tcp", known).with("first", first));
+                return Err(wrong.with("tcp", other).with("first", first));
             }
         }
         if let Some(key) = key {
             let here = || (key, self.lines.line(key_at));
-            let (known, first) = self.key_by_relay.entry(relay.clone()).or_insert_with(here);
-            if *known != key {
+            let (other, first) = self.key_by_relay.entry(relay.clone()).or_insert_with(here);
+            if *other != key {
                 let wrong = self.source.mistake("book-key-conflict", key_at).with("relay", relay);
-                return Err(wrong.with("key", known).with("first", first));
+                return Err(wrong.with("key", other).with("first", first));
             }
         }
         Ok(())
@@ -314,14 +314,14 @@ impl<'a> BookParser<'a> {
             return Err(self.address(spanned).expect_err("a text without a colon has no port"));
         }
         let names: Vec<&Name> = self.named.values().map(|(named, _)| &named.name).collect();
-        let near = Name::nearest(text, names.iter().copied(), 1);
+        let nearest = Name::nearest(text, names.iter().copied(), 1);
         let wrong = |key| self.source.mistake(key, spanned.value_at()).with("name", &name);
-        Err(match near.first() {
-            Some(near) => wrong("book-unknown-relay-near").with("near", near),
+        Err(match nearest.first() {
+            Some(nearest) => wrong("book-unknown-relay-near").with("near", nearest),
             None => {
-                let known: Vec<&str> =
+                let known_names: Vec<&str> =
                     names.iter().take(RELAYS_SHOWN_MAX).map(|name| name.as_str()).collect();
-                wrong("book-unknown-relay").with("known", known.join(", "))
+                wrong("book-unknown-relay").with("known", known_names.join(", "))
             }
         })
     }
@@ -352,9 +352,9 @@ impl<'a> BookParser<'a> {
         let wanted: String = key.chars().take(KEY_COMPARED_CHARS_MAX).collect::<String>().to_lowercase();
         let nearest = known.iter().map(|k| (strsim::osa_distance(&wanted, k), k)).min();
         match nearest {
-            Some((far, near)) if far <= near.len() / 2 => {
+            Some((distance, name)) if distance <= name.len() / 2 => {
                 let wrong = self.source.mistake("book-unknown-key-near", spanned.key_at());
-                wrong.with("key", key).with("near", near)
+                wrong.with("key", key).with("near", name)
             }
             _ => {
                 let wrong = self.source.mistake("book-unknown-key", spanned.key_at());

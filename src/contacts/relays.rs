@@ -21,25 +21,25 @@ const NAME: &str = "home";
 /// all errors of [`AddressBook::parse`].
 pub fn put_relay(text: &str, file: &str, relay: &RelayEntry) -> Result<(String, Name), Phrase> {
     let mut book = AddressBook::parse(text, file)?;
-    let known = book.relay(&relay.address).cloned();
-    if let Some((key, offered)) = known.as_ref().and_then(|known| known.key).zip(relay.key)
+    let existing = book.relay(&relay.address).cloned();
+    if let Some((key, offered)) = existing.as_ref().and_then(|existing| existing.key).zip(relay.key)
         && key != offered
     {
         let differs = Phrase::new("book-other-relay-key").with("file", file).with("relay", &relay.address);
         return Err(differs.with("key", key).with("offered", offered));
     }
-    let tcp = known.as_ref().and_then(|known| known.tcp.clone()).or_else(|| relay.tcp.clone());
+    let tcp = existing.as_ref().and_then(|existing| existing.tcp.clone()).or_else(|| relay.tcp.clone());
     let relay = RelayEntry { tcp, ..relay.clone() };
-    let place = book.contacts.named().iter().position(|named| named.relay.address == relay.address);
+    let index = book.contacts.named().iter().position(|named| named.relay.address == relay.address);
     let source = SourceText::new(text, file);
-    let (name, edited) = match place {
-        Some(place) => {
-            let before = book.contacts.named()[place].clone();
+    let (name, edited) = match index {
+        Some(index) => {
+            let before = book.contacts.named()[index].clone();
             let after = RelayEntry { key: relay.key.or(before.relay.key), ..before.relay.clone() };
             if after == before.relay {
                 return Ok((text.to_owned(), before.name));
             }
-            book.contacts.change_named()[place].relay = after.clone();
+            book.contacts.change_named()[index].relay = after.clone();
             let edited = with_key(source, &before.name, &after);
             (before.name, edited)
         }
@@ -72,7 +72,7 @@ pub fn set_relay_key(text: &str, file: &str, relay: &HostPort, key: Fingerprint)
     spans.sort_by_key(|span| std::cmp::Reverse(span.start));
     let mut edited = source.text.to_owned();
     spans.into_iter().for_each(|span| edited.replace_range(span, &format!("\"{key}\"")));
-    let change = |known: &mut Option<Fingerprint>| *known = known.map(|_| key);
+    let change = |current: &mut Option<Fingerprint>| *current = current.map(|_| key);
     for named in book.contacts.change_named().iter_mut().filter(|named| named.relay.address == *relay) {
         change(&mut named.relay.key);
     }

@@ -9,11 +9,11 @@ thread_local! {
 
 /// Counts comparisons of entries, or bytes that were read again.
 #[inline]
-pub(super) fn step(many: usize) {
+pub(super) fn step(count: usize) {
     #[cfg(test)]
-    STEPS.with(|steps| steps.set(steps.get() + many));
+    STEPS.with(|steps| steps.set(steps.get() + count));
     #[cfg(not(test))]
-    let _ = many;
+    let _ = count;
 }
 
 /// Returns the number of steps that `work` takes.

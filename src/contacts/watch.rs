@@ -57,17 +57,17 @@ pub fn watch(
     location: Location,
     changed: impl FnMut(Result<AddressBook, Phrase>) + Send + 'static,
 ) -> Result<(Watcher, Result<AddressBook, Phrase>), Phrase> {
-    let failed = |why: std::io::Error, file: &str| {
-        Phrase::new("book-watch-failed").with("file", file).with("why", why)
+    let failed = |error: std::io::Error, file: &str| {
+        Phrase::new("book-watch-failed").with("file", file).with("why", error)
     };
     let file = location.file();
-    let path = std::path::absolute(&location.path).map_err(|why| failed(why, &file))?;
-    let (wake, woken) = sync_channel(1);
+    let path = std::path::absolute(&location.path).map_err(|error| failed(error, &file))?;
+    let (wake, wakes) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
     let mut folders = Folders::new(path, wake.clone());
-    let is_told = folders.renew();
+    let has_events = folders.renew();
     let content = read(&location.path);
-    let seen = fingerprint(&content);
+    let last_seen = fingerprint(&content);
     let book = match content {
         Ok(None) if !location.named => Ok(AddressBook::default()),
         content => book_of(&location, content),
@@ -75,16 +75,16 @@ pub fn watch(
     let watch = WatchThread {
         location,
         folders,
-        is_reported: is_told,
-        seen,
+        is_reported: has_events,
+        last_seen,
         changed,
-        woken,
+        wakes,
         stop: Arc::clone(&stop),
     };
     thread::Builder::new()
         .name("contacts".into())
         .spawn(move || watch.run())
-        .map_err(|why| failed(why, &file))?;
+        .map_err(|error| failed(error, &file))?;
     Ok((Watcher { stop, wake }, book))
 }
 
@@ -93,9 +93,9 @@ struct WatchThread<F> {
     folders: Folders,
     /// Whether the system sends events; if not, the file is polled.
     is_reported: bool,
-    seen: [u8; 32],
+    last_seen: [u8; 32],
     changed: F,
-    woken: Receiver<()>,
+    wakes: Receiver<()>,
     stop: Arc<AtomicBool>,
 }
 
@@ -105,8 +105,8 @@ impl<F: FnMut(Result<AddressBook, Phrase>)> WatchThread<F> {
             self.is_reported = self.folders.renew();
             let content = read(&self.location.path);
             let now = fingerprint(&content);
-            if now != self.seen {
-                self.seen = now;
+            if now != self.last_seen {
+                self.last_seen = now;
                 (self.changed)(book_of(&self.location, content));
             }
         }
@@ -115,17 +115,17 @@ impl<F: FnMut(Result<AddressBook, Phrase>)> WatchThread<F> {
     /// Waits for an event and then for quiet. Returns `false` when watching ends.
     fn wait(&self) -> bool {
         if self.is_reported {
-            if self.woken.recv().is_err() {
+            if self.wakes.recv().is_err() {
                 return false;
             }
         } else {
-            let _ = self.woken.recv_timeout(LOOK_INTERVAL);
+            let _ = self.wakes.recv_timeout(LOOK_INTERVAL);
         }
         for _ in 0..QUIETS_MAX {
             if self.stop.load(Ordering::Relaxed) {
                 return false;
             }
-            match self.woken.recv_timeout(QUIET) {
+            match self.wakes.recv_timeout(QUIET) {
                 Ok(()) => {}
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return false,
@@ -245,10 +245,10 @@ mod tests {
     fn watched_folder(file: &str, before: impl FnOnce(&Path)) -> (WatchedFolder, String) {
         let folder = tempfile::tempdir().unwrap();
         before(folder.path());
-        let (tell, told) = channel();
+        let (tell, reported) = channel();
         let location = Location { path: folder.path().join(file), named: false };
         let (watcher, book) = watch(location, move |book| tell.send(names(book)).unwrap()).unwrap();
-        (WatchedFolder { folder, reported: told, _watcher: watcher }, names(book))
+        (WatchedFolder { folder, reported, _watcher: watcher }, names(book))
     }
 
     impl WatchedFolder {
@@ -325,12 +325,12 @@ mod tests {
     #[test]
     fn dropped_watcher_stops_thread() {
         let (world, _) = watched_folder("c.toml", |_| ());
-        let WatchedFolder { folder, reported: told, _watcher } = world;
+        let WatchedFolder { folder, reported, _watcher } = world;
         drop(_watcher);
         fs::write(folder.path().join("c.toml"), A).unwrap();
         // The sender lives in the watching thread, so a closed channel shows that the thread has
         // ended.
-        while told.recv_timeout(PATIENCE).is_ok() {}
-        assert_eq!(told.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
+        while reported.recv_timeout(PATIENCE).is_ok() {}
+        assert_eq!(reported.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
     }
 }
