@@ -279,10 +279,10 @@ fn schedule_letter_flood(sim: &mut Simulation, span: Duration) {
 /// Faults that do not end. The only promise is that nothing is lost, repeated, or reported too
 /// early.
 fn run_endless_faults(sim: &mut Simulation) {
-    if !chance(&mut sim.rng, 60) {
+    if !chance(&mut sim.rng, 90) {
         return;
     }
-    let is_long = chance(&mut sim.rng, 400);
+    let is_long = chance(&mut sim.rng, 500);
     sim.coverage.add(if is_long { Count::LongStorms } else { Count::Storms });
     for _ in 0..if is_long { 20 } else { 4 } {
         let span = Duration::from_secs(60);
