@@ -20,6 +20,8 @@ mod faults;
 mod files;
 #[path = "architecture/imports.rs"]
 mod imports;
+#[path = "architecture/links.rs"]
+mod links;
 #[path = "architecture/modules.rs"]
 mod modules;
 #[path = "architecture/phrases.rs"]
@@ -71,4 +73,17 @@ fn figures() {
     let longest = lengths[lengths.len() - 1];
     println!("{} test names: median {median}, maximum {longest} characters", lengths.len());
     println!("imports inside circles: {}", circles::edges_in_circles(&REPOSITORY).len());
+}
+
+#[test]
+fn every_link_in_documents_leads_somewhere() {
+    assert_none(links::faults(&REPOSITORY, links::exists));
+}
+
+#[test]
+fn readme_has_at_most_150_lines() {
+    for path in ["README.md", "README.zh-CN.md"] {
+        let lines = REPOSITORY.texts[path].lines().count();
+        assert!(lines <= 150, "{path} has {lines} lines; move something to docs");
+    }
 }
