@@ -188,6 +188,12 @@ impl HostPort {
         self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
 
+    /// Whether the host is this machine: a loopback address, or `localhost` (RFC 6761 §6.3).
+    pub fn is_loopback(&self) -> bool {
+        let ip = self.host.split('%').next().and_then(|host| host.parse::<IpAddr>().ok());
+        ip.is_some_and(|ip| ip.to_canonical().is_loopback()) || self.host.eq_ignore_ascii_case("localhost")
+    }
+
     /// Whether no relay can be reached there: the host is an unspecified, a broadcast or a
     /// multicast address.
     pub fn is_unreachable(&self) -> bool {
@@ -386,6 +392,18 @@ mod tests {
         }
         let scoped = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 9, 0, 2);
         assert_eq!(HostPort::from(SocketAddr::from(scoped)).to_string(), "[fe80::1%2]:9");
+    }
+
+    #[test]
+    fn loopback_is_this_machine_in_every_form() {
+        for text in
+            ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1", "LOCALHOST:1"]
+        {
+            assert!(text.parse::<HostPort>().unwrap().is_loopback(), "{text}");
+        }
+        for text in ["192.0.2.1:1", "[2001:db8::1]:1", "localhost.example:1", "128.0.0.1:1"] {
+            assert!(!text.parse::<HostPort>().unwrap().is_loopback(), "{text}");
+        }
     }
 
     #[test]

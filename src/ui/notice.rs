@@ -16,6 +16,8 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         }
         Event::Moved { relay, via, why } => moved(relay, *via, *why),
         Event::NameRefused { relay, reason, name } => name_refused(*reason, me, relay, name.as_ref()),
+        // No other machine can have answered, so there is no key to compare.
+        Event::Pinned { relay, .. } if relay.is_loopback() => return None,
         Event::Pinned { relay, key } => {
             Phrase::new("relay-pinned").with("relay", relay).with("key", key.fingerprint())
         }
@@ -219,6 +221,21 @@ mod tests {
         assert_eq!(say(&event), "no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp");
         let event = Event::Unreached { relay: relay(), why: ConnectFailure::NoTcpListener };
         assert_eq!(say(&event), "no TCP listener at 127.0.0.1:8081; start the relay with --tcp");
+    }
+
+    #[test]
+    fn first_key_is_reported_except_on_loopback() {
+        let pinned = |relay: &str| {
+            let event = Event::Pinned { relay: relay.parse().unwrap(), key: PublicKey([0; 32]) };
+            of_event(&event, "TOM")
+        };
+        assert_eq!(pinned("127.0.0.1:8081"), None);
+        assert_eq!(pinned("localhost:8081"), None);
+        let phrase = pinned("chat.example.org:8081").unwrap();
+        assert_eq!(
+            Strings::new(Lang::En).say(&phrase),
+            "first connection to chat.example.org:8081: compare its key iljo5-6n3w2-lkvso-o5yj5, now pinned, with the one that its operator sees (key=… in the relay's first line)"
+        );
     }
 
     #[test]

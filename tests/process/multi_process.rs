@@ -343,9 +343,9 @@ fn letters_for_slow_reader_stay_on_disk() {
 fn chat_that_nobody_reads(machine: &Machine) -> (Process, std::io::PipeReader) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut command = machine.command(&["chat", "--as", "TOM"]);
-    command.stdout(writer);
+    command.stdout(writer).env("RUST_LOG", "debug");
     let mut chat = Process::start(command);
-    chat.until_err("is now pinned");
+    chat.until_err("signed in over");
     machine.send("TOM", "echo", "signed in").result();
     let lines: String = (0..60).map(|n| format!("{n}{}\n", ".".repeat(4_000))).collect();
     let sent = machine.run_with(&["send", "--as", "JACK", "--lines", "TOM"], lines.as_bytes()).with(0);

@@ -419,7 +419,7 @@ fn only_unusual_connection_events_are_reported() {
         .event(Event::Lost { relay: relay() })
         .event(Event::Unreached { relay: relay(), why: ConnectFailure::Silent })
         .event(Event::Online { relay: relay(), via: Carrier::Tcp })
-        .event(Event::Pinned { relay: relay(), key: PublicKey([0; 32]) });
+        .event(Event::Pinned { relay: "192.0.2.1:8081".parse().unwrap(), key: PublicKey([0; 32]) });
     assert_eq!(
         chat.screen(),
         "\
@@ -428,7 +428,7 @@ fn only_unusual_connection_events_are_reported() {
 ! connection to 127.0.0.1:8081 lost; reconnecting
 ! no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp
 ! reconnected to 127.0.0.1:8081 over TCP
-! first connection to the relay at 127.0.0.1:8081: its key iljo5-6n3w2-lkvso-o5yj5 is now pinned; ask its operator whether it is correct
+! first connection to 192.0.2.1:8081: compare its key iljo5-6n3w2-lkvso-o5yj5, now pinned, with the one that its operator sees (key=… in the relay's first line)
 Choose a contact:
 "
     );

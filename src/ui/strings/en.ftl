@@ -105,7 +105,7 @@ relay-refused = the relay at { $relay } answers, but the handshake fails: it can
 relay-key-changed = the key of the relay at { $relay } differs from the pinned one ({ $pinned }); nothing is sent to it. If its operator confirms the new key, run: queqiao trust { $relay } { $offered }
 relay-key-unlike-book = the relay at { $relay } shows the key { $offered }, but { $wanted } is expected; nothing is sent to it. If its operator confirms the key shown, run: queqiao trust { $relay } { $offered }
 relay-key-unlike-pin = the expected key of the relay at { $relay }, { $wanted }, differs from the pinned one ({ $pinned }); nothing is sent to it. If its operator confirms the expected key, run: queqiao trust { $relay } { $wanted }
-relay-pinned = first connection to the relay at { $relay }: its key { $key } is now pinned; ask its operator whether it is correct
+relay-pinned = first connection to { $relay }: compare its key { $key }, now pinned, with the one that its operator sees (key=… in the relay's first line)
 relay-lost = connection to { $relay } lost; reconnecting
 relay-online = connected to { $relay } over { $via }
 relay-online-again = reconnected to { $relay } over { $via }

@@ -93,7 +93,7 @@ relay-refused = { $relay } 的中继有响应，但握手失败：它无法证�
 relay-key-changed = { $relay } 的中继密钥与已保存的（{ $pinned }）不同，不会向它发送任何内容。若管理员确认新密钥，请运行：queqiao trust { $relay } { $offered }
 relay-key-unlike-book = { $relay } 的中继出示的密钥是 { $offered }，应为 { $wanted }；不会向它发送任何内容。若管理员确认所出示的密钥，请运行：queqiao trust { $relay } { $offered }
 relay-key-unlike-pin = { $relay } 的中继密钥应为 { $wanted }，但已保存的是 { $pinned }；不会向它发送任何内容。若管理员确认前者，请运行：queqiao trust { $relay } { $wanted }
-relay-pinned = 首次连接 { $relay } 的中继：已保存其密钥 { $key }；请向管理员核对
+relay-pinned = 首次连接 { $relay }：已保存其密钥 { $key }，请与管理员看到的密钥核对（中继第一行输出中的 key=…）
 relay-lost = 与 { $relay } 的连接已断开，正在重连
 relay-online = 已连接到 { $relay }（{ $via }）
 relay-online-again = 已重新连接到 { $relay }（{ $via }）
