@@ -1,8 +1,11 @@
 //! `queqiao contacts`: the address book from the command line.
 
+use std::io::{self, IsTerminal};
+
 use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase, sanitize_line};
 use crate::contacts::{AddressBook, Contact, Location};
 use crate::ui::ResolvedContact;
+use crate::ui::json;
 use crate::ui::line::is_quit;
 
 use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
@@ -26,11 +29,22 @@ pub struct NewContact {
     pub tcp_addr: Option<String>,
 }
 
+/// Form of the list of contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContactsForm {
+    /// Columns for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+    /// The names alone, one per line.
+    Names,
+}
+
 /// Action on the address book.
 #[derive(Clone, Debug)]
 pub enum ContactsAction {
     /// Prints all contacts.
-    List,
+    List(ContactsForm),
     /// Adds a contact.
     Add(NewContact),
     /// Removes a contact.
@@ -52,7 +66,7 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> CommandResult {
         Ok(ExitStatus::Done)
     };
     match action {
-        ContactsAction::List => list(&location.load()?),
+        ContactsAction::List(form) => list(setup, &location.load()?, *form),
         ContactsAction::Check => {
             if !location.path.exists() {
                 return Err(Phrase::new("book-missing").with("file", location.file()).into());
@@ -87,7 +101,11 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> CommandResult {
             Ok(ExitStatus::Done)
         }
         ContactsAction::Remove(name) => {
-            location.remove(name)?;
+            let none = || Phrase::new("contact-none").with("name", name).with("file", location.file());
+            location.remove(name).map_err(|why| match why.key() {
+                "contact-unknown" => none(),
+                _ => why,
+            })?;
             changed("contact-removed", name)
         }
     }
@@ -151,8 +169,26 @@ pub(super) fn set_blocked(
     Ok(phrase.with("name", name).with("file", location.file()))
 }
 
-/// Prints one contact per line, in columns: label, relay, and the optional fields.
-fn list(book: &AddressBook) -> CommandResult {
+/// Prints one contact per line; as text in columns: label, relay, and the optional fields.
+fn list(setup: &Setup, book: &AddressBook, form: ContactsForm) -> CommandResult {
+    match form {
+        ContactsForm::Text => list_text(setup, book),
+        ContactsForm::Json => print_each(book, json::contact),
+        ContactsForm::Names => print_each(book, |contact| contact.label.to_string()),
+    }
+}
+
+fn print_each(book: &AddressBook, line: impl Fn(&Contact) -> String) -> CommandResult {
+    for contact in &book.contacts {
+        print(&line(contact))?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn list_text(setup: &Setup, book: &AddressBook) -> CommandResult {
+    if book.contacts.is_empty() && io::stdout().is_terminal() {
+        say(&setup.strings, &Phrase::new("book-no-relays").with("file", setup.location().file()));
+    }
     let cells = |name: &Name| unicode_width::UnicodeWidthStr::width(name.as_str());
     let widest = book.contacts.iter().map(|contact| cells(&contact.label)).max().unwrap_or(0);
     for contact in &book.contacts {

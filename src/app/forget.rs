@@ -1,16 +1,17 @@
 //! `queqiao history --forget`: erases letters of the history, even if another process of the member
 //! is running.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::base::{Phrase, Wall};
 use crate::contacts::AddressBook;
 use crate::net;
-use crate::store::{EraseCounts, EraseFilter, Eraser};
+use crate::store::{Archive, EraseCounts, EraseFilter, Eraser};
 use crate::ui::terminal::WriteResult;
 
 use super::client_host::tell_forgotten;
-use super::{CommandResult, ExitStatus, Failure, Setup, print, question, say};
+use super::{CommandResult, ExitStatus, Failure, Setup, conversation, print, question, say};
 
 /// Options of `history --forget`.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +33,9 @@ pub struct ForgetOptions {
 pub fn forget(setup: &Setup, options: &ForgetOptions) -> CommandResult {
     let book = setup.location().load()?;
     let me = setup.name_needed(&book)?;
-    let which = which(&book, options)?;
     let data_dir = setup.data_dir()?;
     let folder = me.folder();
+    let which = which(&book, options, &data_dir, &folder)?;
     let Some(mut eraser) = Eraser::open(&data_dir, &folder)? else {
         return told(setup, EraseCounts::default());
     };
@@ -53,13 +54,24 @@ pub fn forget(setup: &Setup, options: &ForgetOptions) -> CommandResult {
     }
 }
 
-fn which(book: &AddressBook, options: &ForgetOptions) -> Result<EraseFilter, Failure> {
-    let recipient = options.contact.as_deref().map(|contact| book.resolve(contact)).transpose()?;
+fn which(
+    book: &AddressBook,
+    options: &ForgetOptions,
+    data_dir: &Path,
+    folder: &str,
+) -> Result<EraseFilter, Failure> {
+    let with = match &options.contact {
+        Some(contact) => {
+            let archive = Archive::open(data_dir, folder)?;
+            let known = archive.map(|archive| archive.conversations()).transpose()?.unwrap_or_default();
+            Some(conversation::find(book, contact, &known)?)
+        }
+        None => None,
+    };
     let before = |older: Duration| {
         let millis = u64::try_from(older.as_millis()).unwrap_or(u64::MAX);
         Wall(net::wall().0.saturating_sub(millis))
     };
-    let with = recipient.map(|recipient| (recipient.relay, recipient.member));
     Ok(EraseFilter { with, before: options.older.map(before) })
 }
 

@@ -1,6 +1,7 @@
 //! `queqiao history`: prints past letters, even if another process of the member is running.
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -8,12 +9,15 @@ use crate::base::{Name, Phrase, Wall};
 use crate::client::HistoryEntry;
 use crate::contacts::AddressBook;
 use crate::net;
-use crate::store::Archive;
+use crate::store::{Archive, HistoryFilter};
 use crate::ui::time_format::TimeFormat;
 use crate::ui::{json, plain};
 
 use super::outcome::output_failure;
-use super::{CommandResult, ExitStatus, Failure, Setup};
+use super::{CommandResult, ExitStatus, Failure, Setup, conversation, say};
+
+/// Letters shown on a terminal unless the user asks for more.
+const LAST_ON_TERMINAL: u64 = 50;
 
 /// Options of `history`.
 #[derive(Clone, Debug, Default)]
@@ -24,50 +28,87 @@ pub struct HistoryOptions {
     pub json: bool,
     /// Only this many of the last letters.
     pub last: Option<u64>,
+    /// Only letters of this last time.
+    pub since: Option<Duration>,
+    /// All letters, on a terminal too.
+    pub all: bool,
 }
 
-/// Prints the letters, oldest first. Ends with success if the reader closes the pipe.
+/// Prints the letters, oldest first. Ends with success if the reader closes the pipe. A terminal
+/// gets the last ones only, unless the options say how many or since when.
 ///
 /// # Errors
-/// [`Failure`]: 1 if the letters cannot be read, 2 for an unknown contact.
+/// [`Failure`]: 1 for an unknown contact, or if the letters cannot be read.
 pub fn history(setup: &Setup, options: &HistoryOptions) -> CommandResult {
     let book = setup.location().load()?;
     let me = setup.name_needed(&book)?;
-    let recipient = options.contact.as_deref().map(|contact| book.resolve(contact)).transpose()?;
-    let Some(archive) = Archive::open(&setup.data_dir()?, &me.folder())? else { return Ok(ExitStatus::Done) };
-    let with = recipient.as_ref().map(|recipient| (&recipient.relay, &recipient.member));
-    let time_format = TimeFormat::new(TimeZone::system());
-    let mut printer =
-        HistoryPrinter { setup, options, book, me, time_format, now: net::wall(), out: buffered() };
-    archive.read(with, options.last, |entry| printer.print_entry(&entry))?;
-    printer.written(Output::flush).map(|_| ExitStatus::Done)
+    let archive = Archive::open(&setup.data_dir()?, &me.folder())?;
+    let known = archive.as_ref().map(Archive::conversations).transpose()?.unwrap_or_default();
+    let contact = options.contact.as_deref();
+    let with = contact.map(|contact| conversation::find(&book, contact, &known)).transpose()?;
+    let is_terminal = io::stdout().is_terminal();
+    let is_cut = is_terminal && !options.all && options.last.is_none() && options.since.is_none();
+    let mut filter = HistoryFilter {
+        with: with.as_ref().map(|(relay, member)| (relay, member)),
+        since: options.since.map(before_now),
+        // One more, to know whether there are more.
+        last: if is_cut { Some(LAST_ON_TERMINAL + 1) } else { options.last },
+    };
+    if let (true, Some(archive)) = (is_cut, &archive) {
+        let mut count = 0;
+        archive.read(filter, |_| {
+            count += 1;
+            Ok::<bool, Failure>(true)
+        })?;
+        if count > LAST_ON_TERMINAL {
+            say(&setup.strings, &Phrase::new("history-cut").with("count", LAST_ON_TERMINAL));
+        }
+        filter.last = Some(LAST_ON_TERMINAL);
+    }
+    let mut printer = HistoryPrinter {
+        setup,
+        as_json: options.json,
+        book,
+        me,
+        time_format: TimeFormat::new(TimeZone::system()),
+        out: BufWriter::new(io::stdout().lock()),
+        count: 0,
+    };
+    if let Some(archive) = &archive {
+        archive.read(filter, |entry| printer.print_entry(&entry))?;
+    }
+    printer.written(Output::flush)?;
+    if printer.count == 0 && is_terminal {
+        say(&setup.strings, &Phrase::new("history-none"));
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn before_now(time: Duration) -> Wall {
+    Wall(net::wall().0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
 type Output = BufWriter<io::StdoutLock<'static>>;
 
-fn buffered() -> Output {
-    BufWriter::new(io::stdout().lock())
-}
-
 struct HistoryPrinter<'a> {
     setup: &'a Setup,
-    options: &'a HistoryOptions,
+    as_json: bool,
     book: AddressBook,
     me: Name,
     time_format: TimeFormat,
-    now: Wall,
     out: Output,
+    count: u64,
 }
 
 impl HistoryPrinter<'_> {
     /// Prints one letter. Returns `false` if the reader has closed the pipe.
     fn print_entry(&mut self, entry: &HistoryEntry) -> Result<bool, Failure> {
-        let lines = if self.options.json {
+        self.count += 1;
+        let lines = if self.as_json {
             json::history_entry(entry, self.me.as_str())
         } else {
             let who = self.book.contact_of(&entry.relay, &entry.member).map_or(&entry.member, |c| &c.label);
-            let line =
-                plain::history_entry(entry, self.me.as_str(), who.as_str(), &self.time_format, self.now);
+            let line = plain::history_entry(entry, self.me.as_str(), who.as_str(), &self.time_format);
             match entry.missing {
                 0 => line,
                 missing => {

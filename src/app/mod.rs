@@ -13,6 +13,7 @@ mod bench;
 mod chat;
 mod client_host;
 mod contacts;
+mod conversation;
 mod demo;
 mod files;
 mod forget;
@@ -32,6 +33,7 @@ mod relay_addresses;
 mod relay_console;
 mod relay_meter;
 mod relay_request;
+mod report;
 mod send;
 mod server;
 mod setup;
@@ -43,7 +45,7 @@ pub use bench::{
     bench_idle,
 };
 pub use chat::chat;
-pub use contacts::{ContactsAction, NewContact, contacts};
+pub use contacts::{ContactsAction, ContactsForm, NewContact, contacts};
 pub use demo::demo;
 pub use forget::{ForgetOptions, forget};
 pub use history::{HistoryOptions, history};
@@ -55,17 +57,17 @@ pub use outcome::{CommandResult, ExitStatus, Failure};
 pub use ping::{PingOptions, ping};
 pub use relay::{GuestOptions, RelayOptions, relay};
 pub use relay_meter::{Counts, Flood, FloodKind, MeterReport, Totals};
+pub use report::{print, say, say_line};
 pub use send::{SendOptions, TextSource, send};
 pub use server::{RelayServer, ServerNews};
 pub use setup::Setup;
 pub use trust::trust;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::base::Phrase;
 pub use crate::net::{BindAddr, BindAddrError};
 use crate::ui::Strings;
-use crate::ui::terminal::{WriteResult, write_err, write_out};
 
 /// Backs up or restores the relay in the folder `data`.
 ///
@@ -78,16 +80,10 @@ pub fn backup(data: Option<&Path>, action: &BackupAction, strings: &Strings) -> 
     Ok(ExitStatus::Done)
 }
 
-/// Writes a phrase to standard error. A closed stderr is not an error.
-pub fn say(strings: &Strings, phrase: &Phrase) {
-    let _ = write_err(&format!("{}\n", strings.say(phrase)));
-}
-
-/// Prints one line of results.
+/// Writes documents into a directory, which is created if it is missing.
 ///
 /// # Errors
-/// [`Failure`] if standard output cannot be written. A closed pipe is not an error: it returns
-/// `Ok(WriteResult::Closed)`, and the command ends with success.
-pub fn print(line: &str) -> Result<WriteResult, Failure> {
-    write_out(&format!("{line}\n")).map_err(|why| outcome::output_failure(&why))
+/// [`Failure`]: 74 if a disk fails or is full, otherwise 1.
+pub fn write_documents(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Failure> {
+    Ok(crate::store::write_documents(dir, files)?)
 }

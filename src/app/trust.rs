@@ -1,10 +1,14 @@
 //! `queqiao trust`: lists the relay keys that this machine has pinned, and accepts other keys.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use crate::base::{Fingerprint, HostPort, Phrase, PublicKey};
+use jiff::tz::TimeZone;
+
+use crate::base::{Fingerprint, HostPort, Phrase, PublicKey, Wall};
 use crate::client::{Command, Event, RelayConfig};
 use crate::ui::notice;
+use crate::ui::time_format::TimeFormat;
 
 use super::client_host::{ClientHost, TurnOutput, tell_pins_changed};
 use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
@@ -56,8 +60,13 @@ fn trust_in_book(setup: &Setup, config: &RelayConfig, key: Fingerprint) -> Resul
 }
 
 fn list(setup: &Setup) -> CommandResult {
+    let local = io::stdout().is_terminal().then(|| TimeFormat::new(TimeZone::system()));
     for (relay, pin) in setup.pins()?.list() {
-        print(&format!("{relay} {} {:.0}", pin.key.fingerprint(), pin.first_seen))?;
+        let seen = match &local {
+            Some(local) => local.minute(Wall(u64::try_from(pin.first_seen.as_millisecond()).unwrap_or(0))),
+            None => format!("{:.0}", pin.first_seen),
+        };
+        print(&format!("{relay} {} {seen}", pin.key.fingerprint()))?;
     }
     Ok(ExitStatus::Done)
 }

@@ -8,7 +8,7 @@ use crate::app::{BENCH_SIZE_MIN, BenchMode, BenchOptions, BenchServer, Failure, 
 use crate::base::Phrase;
 use crate::wire::limits::{LETTER_TEXT_MAX, UDP_PACKET_MAX};
 
-use super::args::parse_duration;
+use super::values::{number, number_from, seconds};
 
 const RELAY: &str = "127.0.0.1:8081";
 const PAIRS: u64 = 4;
@@ -16,17 +16,17 @@ const WINDOW: u64 = 64;
 
 #[derive(Debug, Default, ClapArgs)]
 pub(super) struct BenchArgs {
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "HOST:PORT")]
     relay: Option<String>,
-    #[arg(long, value_name = "N", value_parser = count(1, 4_096))]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1, 4_096))]
     pairs: Option<u64>,
-    #[arg(long, value_name = "N", value_parser = count(1, 65_536))]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1, 65_536))]
     window: Option<u64>,
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = count(BENCH_SIZE_MIN, LETTER_TEXT_MAX))]
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = number::<u64>(BENCH_SIZE_MIN as u64, LETTER_TEXT_MAX as u64))]
     size: u64,
-    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     secs: Duration,
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = number::<u32>(1, 10_000_000))]
     rate: Option<u32>,
     #[arg(long)]
     answer: bool,
@@ -34,11 +34,11 @@ pub(super) struct BenchArgs {
     bare: bool,
     #[arg(long)]
     tcp: bool,
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number_from(0))]
     flood: u32,
-    #[arg(long, value_name = "N", value_parser = count(1, IDLE_MAX))]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1, IDLE_MAX as u64))]
     idle: Option<u64>,
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = number_from(1))]
     relay_pid: Option<u32>,
     #[arg(long)]
     json: bool,
@@ -51,16 +51,6 @@ pub(super) struct BenchArgs {
 enum Server {
     Relay,
     Bare,
-}
-
-fn count(min: usize, max: usize) -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(min as u64..=max as u64)
-}
-
-/// Parses a number of seconds, or a duration with a unit.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
-    if has_unit { parse_duration(text) } else { parse_duration(&format!("{text}s")) }
 }
 
 impl BenchArgs {

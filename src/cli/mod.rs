@@ -7,20 +7,25 @@
 
 mod args;
 mod bench_args;
+mod client_args;
 mod environment;
+mod generate;
 mod help;
 mod limit_args;
+mod relay_args;
+mod usage_error;
+mod values;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Command, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::app::{self, CommandResult, ExitStatus, Failure, LogOutput, Setup};
 use crate::ui::{Lang, Strings};
 
-use args::{Args, CliCommand, ClientArgs};
+use args::{Args, CliCommand};
 use environment::Environment;
 
 /// Runs the program: reads the arguments, executes the command, and reports a failure in at most
@@ -33,13 +38,21 @@ pub fn main() -> ExitCode {
     let given = all.get(1..).unwrap_or_default();
     let strings = Arc::new(Strings::new(language(given)));
     let environment = Environment { args: given, variable: &|name| std::env::var_os(name) };
-    let command = help::localize(<Args as clap::CommandFactory>::command(), &strings);
-    let matches = environment.apply(command.clone()).try_get_matches_from(&all);
-    let args = match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
-        Ok(args) => args,
-        Err(error) => return usage(&error, &command, &environment, &strings),
+    let grammar = Args::command();
+    let parsed = parse(grammar.clone(), &environment, &all, &strings);
+    let (args, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) if !error.use_stderr() => {
+            // Help and version are results. A closed pipe is not an error.
+            let _ = error.print();
+            return ExitCode::from(ExitStatus::Done as u8);
+        }
+        Err(error) => {
+            app::say_line(&usage_error::line(&error, &grammar, &environment, &strings));
+            return ExitCode::from(ExitStatus::Usage as u8);
+        }
     };
-    let status = match run(args.command, &strings) {
+    let status = match run(args.command, &matches, &strings) {
         Ok(status) => status,
         Err(Failure { status, phrase }) => {
             if let Some(phrase) = phrase {
@@ -67,27 +80,16 @@ fn language(given: &[OsString]) -> Lang {
     Lang::pick(flag.as_deref(), |name| std::env::var(name).ok())
 }
 
-/// Prints a clap error. Help and version are results; everything else is a usage failure.
-fn usage(
-    error: &clap::Error,
-    command: &Command,
+/// Parses the arguments by a grammar without texts.
+fn parse(
+    grammar: clap::Command,
     environment: &Environment<'_>,
+    all: &[OsString],
     strings: &Strings,
-) -> ExitCode {
-    if !error.use_stderr() {
-        // A closed pipe is not an error.
-        let _ = error.print();
-        return ExitCode::from(ExitStatus::Done as u8);
-    }
-    match environment.mistake(command, error) {
-        Some(mistake) => app::say(strings, &mistake),
-        None => {
-            let _ = error.print();
-            let origins = environment.origins(command, error);
-            origins.iter().for_each(|origin| app::say(strings, origin));
-        }
-    }
-    ExitCode::from(ExitStatus::Usage as u8)
+) -> Result<(Args, ArgMatches), clap::Error> {
+    let grammar = environment.apply(help::with_texts(grammar, strings));
+    let matches = help::with_usage(grammar, strings).try_get_matches_from(all)?;
+    Ok((Args::from_arg_matches(&matches)?, matches))
 }
 
 /// Handles SIGXFSZ, so that reaching the file size limit is a write error and does not kill the
@@ -109,55 +111,54 @@ fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
-fn setup(common: ClientArgs, strings: &Arc<Strings>) -> Setup {
-    let carriers = common.carriers();
-    let ClientArgs { contacts, name, data, invite, .. } = common;
-    let contacts_only = false;
-    Setup { contacts, name, data, carriers, invite, contacts_only, strings: strings.clone() }
-}
-
-fn run(command: CliCommand, strings: &Arc<Strings>) -> CommandResult {
+fn run(command: CliCommand, matches: &ArgMatches, strings: &Arc<Strings>) -> CommandResult {
     match command {
-        CliCommand::Demo(args) => app::demo(&setup(args.common, strings), args.color.into()),
+        CliCommand::Demo(args) => app::demo(&args.common.setup(strings), args.color.into()),
         CliCommand::Relay(args) => match args.backup() {
-            Some((data, action)) => app::backup(data, &action, strings),
+            Some((data, action)) => {
+                let relay = matches.subcommand_matches("relay").expect("this command was parsed");
+                relay_args::refuse_unused(relay)?;
+                app::backup(data, &action, strings)
+            }
             None => app::relay(&args.options()?, strings),
         },
         CliCommand::Chat(args) => {
             let color = args.color.into();
             let contacts_only = args.contacts_only;
-            let setup = Setup { contacts_only, ..setup(args.common, strings) };
+            let setup = Setup { contacts_only, ..args.common.setup(strings) };
             app::chat(&setup, args.contact.as_deref(), color)
         }
         CliCommand::Send(args) => {
             let options = args.options()?;
-            app::send(&setup(args.common, strings), &options)
+            app::send(&args.common.setup(strings), &options)
         }
         CliCommand::Listen(args) => {
             let options = args.options();
             let contacts_only = args.contacts_only;
-            app::listen(&Setup { contacts_only, ..setup(args.common, strings) }, &options)
+            app::listen(&Setup { contacts_only, ..args.common.setup(strings) }, &options)
         }
         CliCommand::History(args) => {
             if let Some(options) = args.forget()? {
-                return app::forget(&setup(args.common, strings), &options);
+                return app::forget(&args.common.setup(strings), &options);
             }
             let options = args.options()?;
-            app::history(&setup(args.common, strings), &options)
+            app::history(&args.common.setup(strings), &options)
         }
         CliCommand::Ping(args) => {
             let options = app::PingOptions { target: args.target, count: args.count };
-            app::ping(&setup(args.common, strings), &options)
+            app::ping(&args.common.setup(strings), &options)
         }
         CliCommand::Bench(args) => match args.idle()? {
             Some(options) => app::bench_idle(&options),
             None => app::bench(&args.options()?, strings),
         },
-        CliCommand::Contacts(args) => app::contacts(&setup(args.common, strings), &args.action.into()),
+        CliCommand::Contacts(args) => app::contacts(&args.common.setup(strings), &args.action.into()),
         CliCommand::Members(args) => app::members(args.data.as_deref(), &args.action.into(), strings),
-        CliCommand::Join(args) => app::join(&setup(args.common, strings), args.invitation.as_deref()),
+        CliCommand::Join(args) => app::join(&args.common.setup(strings), args.invitation.as_deref()),
+        CliCommand::Generate(args) => generate::generate(&args, Args::command(), strings),
+        CliCommand::Help(args) => generate::print_help(&args, Args::command(), strings),
         CliCommand::Trust(args) => {
-            app::trust(&setup(args.common, strings), args.relay.as_deref(), args.fingerprint.as_deref())
+            app::trust(&args.common.setup(strings), args.relay.as_deref(), args.fingerprint.as_deref())
         }
     }
 }

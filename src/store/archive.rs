@@ -52,6 +52,17 @@ pub enum RequestOutcome {
     },
 }
 
+/// Selects letters of the history; the default selects all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HistoryFilter<'a> {
+    /// One member at one relay.
+    pub with: Option<(&'a HostPort, &'a Name)>,
+    /// Written at this time or later.
+    pub since: Option<Wall>,
+    /// Only this many of the last ones.
+    pub last: Option<u64>,
+}
+
 /// A member's letters, open for reading.
 #[derive(Debug)]
 pub struct Archive {
@@ -74,18 +85,17 @@ impl Archive {
     /// Passes letters to `tell`, oldest first, until it returns `false`. Leaves out letters refused
     /// for other reasons than `old-copy`.
     ///
-    /// `with` selects one member at one relay, `last` the last letters by number; `None` selects
-    /// all.
+    /// Passes only those that `filter` selects.
     ///
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read, or the error of `tell`.
     pub fn read<E: From<Phrase>>(
         &self,
-        with: Option<(&HostPort, &Name)>,
-        last: Option<u64>,
+        filter: HistoryFilter<'_>,
         mut tell: impl FnMut(HistoryEntry) -> Result<bool, E>,
     ) -> Result<(), E> {
         let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+        let HistoryFilter { with, since, last } = filter;
         let (relay, member) = with.map(|(relay, member)| (relay.to_string(), member.to_string())).unzip();
         let select = format!(
             "SELECT {}, sum, said.id,
@@ -94,6 +104,7 @@ impl Archive {
                 WHERE via IS NOT 'erased'
                     AND (refused IS NULL OR NOT {})
                     AND (?1 IS NULL OR (relay = ?1 AND member = ?2))
+                    AND (?4 IS NULL OR at >= ?4)
                 ORDER BY letters.id DESC LIMIT ?3) AS said
             LEFT JOIN conversations ON conversations.peer = said.peer AND conversations.outbox_id = said.outbox
             ORDER BY said.id",
@@ -102,7 +113,8 @@ impl Archive {
         );
         let mut select = self.db.prepare(&select).map_err(to_phrase)?;
         let last = last.map_or(-1, |last| i64::try_from(last).unwrap_or(-1));
-        let mut rows = select.query(params![relay, member, last]).map_err(to_phrase)?;
+        let since = since.map(|since| i64::try_from(since.0).unwrap_or(i64::MAX));
+        let mut rows = select.query(params![relay, member, last, since]).map_err(to_phrase)?;
         while let Some(row) = rows.next().map_err(to_phrase)? {
             let entry = self.history_entry(row).map_err(|error| damaged(&self.path, error))?;
             if let Some(entry) = entry
@@ -112,6 +124,24 @@ impl Archive {
             }
         }
         Ok(())
+    }
+
+    /// Returns the members that letters in the history are from or to, and their relays.
+    ///
+    /// # Errors
+    /// Returns a phrase if the database is damaged or cannot be read.
+    pub fn conversations(&self) -> Result<Vec<(HostPort, Name)>, Phrase> {
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+        let select = "SELECT relay, member FROM peers
+            WHERE EXISTS (SELECT 1 FROM letters WHERE peer = peers.id AND via IS NOT 'erased') ORDER BY member, relay";
+        let mut select = self.db.prepare(select).map_err(to_phrase)?;
+        let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        let rows = rows.map_err(to_phrase)?.collect::<Result<Vec<_>, _>>().map_err(to_phrase)?;
+        // Damaged names are in no conversation that can be asked for.
+        Ok(rows
+            .iter()
+            .filter_map(|(relay, member)| Some((relay.parse().ok()?, member.parse().ok()?)))
+            .collect())
     }
 
     /// Returns the outcome of the letter sent with this request number. Returns `None` if it was

@@ -4,6 +4,7 @@
 //! write. Files that root creates belong to the owner of their folder, who could not open them
 //! otherwise.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -71,6 +72,19 @@ pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
         ErrorKind::NotADirectory => Phrase::new("store-not-folder").with("file", file),
         _ => Phrase::new("store-io").with("file", file).with("cause", error),
     }
+}
+
+/// Writes files that are not private into a folder, which is created if it is missing.
+///
+/// # Errors
+/// One of [`IO_PHRASES`].
+pub fn write_documents(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Phrase> {
+    fs::create_dir_all(dir).map_err(|error| io_phrase(dir, &error))?;
+    for (name, bytes) in files {
+        let path = dir.join(name);
+        fs::write(&path, bytes).map_err(|error| io_phrase(&path, &error))?;
+    }
+    Ok(())
 }
 
 /// Creates the private folder and its parents durably. Leaves an existing folder unchanged.

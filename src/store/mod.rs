@@ -42,8 +42,8 @@ mod unused_table;
 mod waiting_counts_table;
 mod worker;
 
-pub use archive::{Archive, RequestOutcome, UnreadLetter};
-pub use files::{IO_PHRASES, default_data_dir};
+pub use archive::{Archive, HistoryFilter, RequestOutcome, UnreadLetter};
+pub use files::{IO_PHRASES, default_data_dir, write_documents};
 pub use forget::{EraseCounts, EraseFilter, Eraser};
 pub use lock::is_held;
 pub use member::{ClientState, MemberStore, member_dir, member_dirs};

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::base::{Name, PublicKey, Wall};
 use crate::client::{HistoryEntry, Incoming, Progress};
+use crate::contacts::Contact;
 
 use super::plain::{DAMAGED, OLD_COPY};
 use super::time_format::rfc3339;
@@ -72,6 +73,37 @@ pub fn letter(letter: &Incoming, sender: &JsonSender) -> String {
 }
 
 #[derive(Serialize)]
+struct JsonContact<'a> {
+    name: &'a str,
+    member: &'a str,
+    relay: String,
+    relay_name: Option<&'a str>,
+    tcp: Option<String>,
+    relay_key: Option<String>,
+    group: Option<&'a str>,
+    note: Option<&'a str>,
+    blocked: bool,
+}
+
+/// Formats an entry of the address book as one object on one line: `name` (the label), `member` and
+/// `relay` (where the contact is reached), `relay_name` of that relay in the address book, `tcp`,
+/// `relay_key`, `group`, `note` (each a text or `null`), and `blocked`.
+pub fn contact(contact: &Contact) -> String {
+    let object = JsonContact {
+        name: contact.label.as_str(),
+        member: contact.member.as_str(),
+        relay: contact.relay.to_string(),
+        relay_name: contact.relay_name.as_ref().map(Name::as_str),
+        tcp: contact.tcp.as_ref().map(ToString::to_string),
+        relay_key: contact.relay_key.map(|key| key.to_string()),
+        group: contact.group.as_deref(),
+        note: contact.note.as_deref(),
+        blocked: contact.blocked,
+    };
+    escape(&serde_json::to_string(&object).expect("strings always serialize"))
+}
+
+#[derive(Serialize)]
 struct JsonMember<'a> {
     member: &'a str,
     fingerprint: String,
@@ -111,6 +143,7 @@ struct JsonHistory<'a> {
     text: Option<&'a str>,
     at: Option<String>,
     state: &'static str,
+    via: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,6 +159,7 @@ struct JsonHistory<'a> {
 /// - `state`: `queued`, `accepted`, `waiting`, `delivered` or `read`. A received letter is
 ///   `delivered`, and `read` once it was shown. A letter damaged on disk is `damaged` in any state;
 ///   its `text` is the readable part, or `null`.
+/// - `via`: `udp` or `tcp` for a received letter, `null` for one of this member
 /// - `guest`: as in [`letter`], or `closed` if this member ended the conversation
 /// - `until`: for a letter that waits in a mailbox
 pub fn history_entry(entry: &HistoryEntry, me: &str) -> String {
@@ -147,6 +181,7 @@ pub fn history_entry(entry: &HistoryEntry, me: &str) -> String {
             _ if entry.is_old_copy => OLD_COPY,
             state => state.as_str(),
         },
+        via: entry.via.filter(|_| !entry.damaged).map(|via| via.as_str()),
         guest: entry.note.map(|note| note.word()),
         until,
         missing: entry.missing,
@@ -249,15 +284,28 @@ mod tests {
         let mut letter = outgoing("不约");
         assert_eq!(
             history_entry(&letter, "TOM"),
-            r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"waiting","until":"2024-07-01T12:03:06.000Z"}"#
+            r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"waiting","via":null,"until":"2024-07-01T12:03:06.000Z"}"#
         );
         letter.by_me = false;
+        letter.via = Some(Carrier::Tcp);
         letter.state = Progress::Read;
         letter.missing = 2;
         assert_eq!(
             history_entry(&letter, "TOM"),
-            r#"{"from":"一棵树","to":"TOM","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"read","missing":2}"#
+            r#"{"from":"一棵树","to":"TOM","id":"0000000000000abc-2","text":"不约","at":"2024-07-01T12:03:05.678Z","state":"read","via":"tcp","missing":2}"#
         );
+    }
+
+    #[test]
+    fn contact_is_object_with_every_key() {
+        let mut entry = Contact::new("树".parse().unwrap(), "h:1".parse().unwrap());
+        assert_eq!(
+            contact(&entry),
+            r#"{"name":"树","member":"树","relay":"h:1","relay_name":null,"tcp":null,"relay_key":null,"group":null,"note":null,"blocked":false}"#
+        );
+        entry.note = Some("\u{1b}[2J".to_owned());
+        entry.blocked = true;
+        assert!(contact(&entry).ends_with(r#""note":"\u001b[2J","blocked":true}"#), "{}", contact(&entry));
     }
 
     // faults.md: R71
@@ -277,7 +325,7 @@ mod tests {
         let mut letter = HistoryEntry { damaged: true, ..outgoing("") };
         assert_eq!(
             history_entry(&letter, "TOM"),
-            r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":null,"at":"2024-07-01T12:03:05.678Z","state":"damaged"}"#
+            r#"{"from":"TOM","to":"一棵树","id":"0000000000000abc-2","text":null,"at":"2024-07-01T12:03:05.678Z","state":"damaged","via":null}"#
         );
         letter.text = "hx".to_owned();
         assert!(history_entry(&letter, "TOM").contains(r#""text":"hx","#));

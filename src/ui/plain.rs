@@ -22,31 +22,29 @@ pub fn letter(letter: &Incoming, who: &str, time_format: &TimeFormat, now: Wall)
     format!("{} {} [{how}] {text}", time_format.format(letter.at, now), super::style::one_line(who))
 }
 
-/// Formats a letter of the history on one line, with newlines as `\n`. A letter of `me` has its
-/// state: `12:03:05 TOM → JACK [delivered] text`. A received one has its carrier: `12:03:05 JACK →
-/// TOM [udp] text`. Reports about a guest are formatted as in [`letter`], or `[closed]` if `me`
-/// ended the conversation.
-pub fn history_entry(
-    entry: &HistoryEntry,
-    me: &str,
-    who: &str,
-    time_format: &TimeFormat,
-    now: Wall,
-) -> String {
+/// Formats a letter of the history on one line, with its date and newlines as `\n`. A letter of
+/// `me` has its state: `2026-12-01 12:03:05 TOM → JACK [delivered] text`. A received one has its
+/// state and carrier: `2026-12-01 12:03:05 JACK → TOM [read udp] text`. Reports about a guest are
+/// formatted as in [`letter`], or `[closed]` if `me` ended the conversation.
+pub fn history_entry(entry: &HistoryEntry, me: &str, who: &str, time_format: &TimeFormat) -> String {
+    let at = time_format.date_time(entry.at);
     if let Some(note) = entry.note {
-        return format!("{} {who} [{}]", time_format.format(entry.at, now), note.word());
+        return format!("{at} {who} [{}]", note.word());
     }
     let text = sanitize(entry.text.trim_end_matches('\n')).replace('\n', "\\n");
     let me = super::style::one_line(me);
     let who = super::style::one_line(who);
     let (from, to) = if entry.by_me { (me, who) } else { (who, me) };
-    let how = match entry.via {
+    let mut how = match entry.state {
         _ if entry.damaged => DAMAGED,
         _ if entry.is_old_copy => OLD_COPY,
-        Some(via) => via.as_str(),
-        None => entry.state.as_str(),
-    };
-    format!("{} {from} → {to} [{how}] {text}", time_format.format(entry.at, now))
+        state => state.as_str(),
+    }
+    .to_owned();
+    if let (Some(via), false) = (entry.via, entry.damaged) {
+        how += &format!(" {}", via.as_str());
+    }
+    format!("{at} {from} → {to} [{how}] {text}")
 }
 
 /// Returns `delivered ID`.
@@ -141,15 +139,15 @@ mod tests {
             HistoryEntry { is_old_copy: true, ..letter(2, Progress::Queued, "c") },
         ];
         let time_format = TimeFormat::new(TimeZone::UTC);
-        let lines = entries.map(|letter| super::history_entry(&letter, "TOM", "Jacky", &time_format, now));
+        let lines = entries.map(|letter| super::history_entry(&letter, "TOM", "Jacky", &time_format));
         assert_eq!(
             lines.join("\n"),
             "\
 2024-06-29 04:29:45 TOM → Jacky [read] 约不
 2024-06-29 15:36:25 TOM → Jacky [waiting] a\\nb
 2024-06-30 02:43:05 TOM → Jacky [queued] \\u{1b}[2J
-00:56:25 Jacky → TOM [tcp] 不约
-00:56:25 Jacky → TOM [damaged] hx
+2024-07-01 00:56:25 Jacky → TOM [delivered tcp] 不约
+2024-07-01 00:56:25 Jacky → TOM [damaged] hx
 2024-06-29 15:36:25 TOM → Jacky [old-copy] c"
         );
     }

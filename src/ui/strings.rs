@@ -14,11 +14,13 @@ const ZH: &str = include_str!("strings/zh.ftl");
 const NUMBER_ARG: &str = "count";
 
 /// Arguments that are lists of names. Chinese separates them with `、`.
-const LIST_ARGS: [&str; 4] = ["names", "known", "near", "addresses"];
+const LIST_ARGS: [&str; 6] = ["names", "known", "near", "addresses", "values", "arguments"];
 
-/// Environment variables for the language; the first that is set and not empty is used (POSIX,
+/// Environment variable for the language of this program.
+pub const LANG_VARIABLE: &str = "QUEQIAO_LANG";
+/// Environment variables for the locale; the first that is set and not empty is used (POSIX,
 /// "Internationalization Variables").
-const LANG_VARIABLES: [&str; 4] = ["QUEQIAO_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
+const LOCALE_VARIABLES: [&str; 3] = ["LC_ALL", "LC_MESSAGES", "LANG"];
 
 /// Language of the user interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,12 +33,24 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// Chooses the language: `flag` (`--lang`), else `QUEQIAO_LANG`, `LC_ALL`, `LC_MESSAGES`,
-    /// `LANG`. Any value that begins with `zh` is Chinese, any other is English.
+    /// Chooses the language: `flag` (`--lang`), else `QUEQIAO_LANG`, else the locale: `LC_ALL`,
+    /// `LC_MESSAGES`, `LANG`. A locale of another language is English. A flag or `QUEQIAO_LANG` of
+    /// another language does not count.
     pub fn pick(flag: Option<&str>, env: impl Fn(&str) -> Option<String>) -> Lang {
-        let from_env = || LANG_VARIABLES.iter().filter_map(|name| env(name)).find(|value| !value.is_empty());
-        let said = flag.map(str::to_owned).or_else(from_env).unwrap_or_default();
-        if said.to_ascii_lowercase().starts_with("zh") { Lang::Zh } else { Lang::En }
+        let locale = || LOCALE_VARIABLES.iter().filter_map(|name| env(name)).find(|value| !value.is_empty());
+        let own = flag.and_then(Lang::parse).or_else(|| Lang::parse(&env(LANG_VARIABLE)?));
+        own.or_else(|| Lang::parse(&locale()?)).unwrap_or_default()
+    }
+
+    /// Parses a language or a locale such as `zh_CN.UTF-8`; `C` and `POSIX` are English. Returns
+    /// `None` for other languages.
+    pub fn parse(text: &str) -> Option<Lang> {
+        let code = text.split(['_', '-', '.', '@']).next()?.to_ascii_lowercase();
+        match code.as_str() {
+            "en" | "c" | "posix" => Some(Lang::En),
+            "zh" => Some(Lang::Zh),
+            _ => None,
+        }
     }
 }
 

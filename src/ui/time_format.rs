@@ -37,10 +37,17 @@ impl TimeFormat {
 
     /// Formats `at` as `YYYY-MM-DD HH:MM`. Returns `?` for the times of [`TimeFormat::format`].
     pub fn minute(&self, at: Wall) -> String {
+        self.strftime(at, "%Y-%m-%d %H:%M")
+    }
+
+    /// Formats `at` as `YYYY-MM-DD HH:MM:SS`. Returns `?` for the times of [`TimeFormat::format`].
+    pub fn date_time(&self, at: Wall) -> String {
+        self.strftime(at, "%Y-%m-%d %H:%M:%S")
+    }
+
+    fn strftime(&self, at: Wall, form: &str) -> String {
         let time = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS);
-        time.map_or(ABSURD.to_owned(), |time| {
-            time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
-        })
+        time.map_or(ABSURD.to_owned(), |time| time.to_zoned(self.zone.clone()).strftime(form).to_string())
     }
 }
 
@@ -70,6 +77,7 @@ mod tests {
         let shanghai = TimeFormat::new(TimeZone::fixed(offset(8)));
         assert_eq!(shanghai.format(NOON, NOON), "20:03:05");
         assert_eq!(shanghai.minute(NOON), "2024-07-01 20:03");
+        assert_eq!(shanghai.date_time(NOON), "2024-07-01 20:03:05");
     }
 
     // faults.md: R62

@@ -104,16 +104,17 @@ fn contradictory_options_are_refused_in_one_line() {
     let _jack = machine.listen("JACK", &[]);
     machine.run(&["send", "--as", "TOM", "--wait", "delivered", "JACK", "hello"]).with(0);
     let history = |args: &[&str]| machine.run(&[&["history", "--as", "TOM"], args].concat());
-    for print in [&["--json"][..], &["--last", "3"]] {
+    for print in [&["--json"][..], &["--last", "3"], &["--since", "1d"], &["--all"]] {
         history(&[&["--forget"], print].concat())
-            .one_line(2, "--forget cannot be used with --json or --last");
+            .one_line(2, "--forget cannot be used with --json, --last, --since or --all");
     }
     history(&["--older", "90d"]).one_line(2, "--older and --yes can only be used with --forget");
     history(&["--yes", "JACK"]).one_line(2, "--older and --yes can only be used with --forget");
     history(&["--forget"]).one_line(2, "or use --yes");
     history(&["--forget", "JACK@nowhere"]).one_line(1, "an address needs a port");
     assert_eq!(history(&["JACK"]).with(0).out.len(), 1, "nothing was erased");
-    assert_eq!(history(&["--forget", "MARY"]).result(), "erased 0");
+    history(&["--forget", "MARY"]).one_line(1, "no contact named MARY, and no messages with that name");
+    history(&["--forget", "JAKC"]).one_line(1, "no contact named JAKC: did you mean JACK?");
     assert_eq!(history(&["--forget", "--yes"]).result(), "erased 1");
     assert_eq!(machine.run(&["history", "--as", "NEW", "--forget", "--yes"]).result(), "erased 0");
     relay.stop().with(0);

@@ -69,7 +69,7 @@ fn interrupted_ping_and_trust_exit_130() {
     let machine = Machine::new();
     let silent = socket();
     let addr = silent.local_addr().unwrap().to_string();
-    for args in [&["ping", "--udp", &addr][..], &["trust", &addr, "aaaaa-aaaaa-aaaaa-aaaaa", "--udp"]] {
+    for args in [&["ping", "--udp", &addr][..], &["trust", &addr, "aaaaa-aaaaa-aaaaa-aaaaa"]] {
         let process = machine.start(args);
         // Its first packet has arrived, so it is running and waits.
         silent.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();

@@ -41,6 +41,7 @@ mod outbox;
 mod path_changes;
 mod presence;
 mod reachability;
+mod readme;
 mod recipient_limits;
 mod relay;
 mod relay_console;

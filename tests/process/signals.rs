@@ -49,8 +49,8 @@ fn hangup_ends_commands_that_wait_for_relay() {
     let machine = Machine::new();
     let silent = socket();
     let relay = silent.local_addr().unwrap().to_string();
-    for args in [["ping", "--udp", relay.as_str()], ["trust", "--udp", relay.as_str()]] {
-        let mut command = machine.command(&args);
+    for args in [&["ping", "--udp", &relay][..], &["trust", &relay]] {
+        let mut command = machine.command(args);
         command.env("RUST_LOG", "debug");
         let mut process = Process::start(command);
         process.until_err(&relay);

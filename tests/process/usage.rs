@@ -27,14 +27,26 @@ fn wrong_usage_exits_2() {
         &["chat"],
         &["ping", "--count", "0"],
         &["relay", "--bind", "localhost"],
+        &["relay", "--bind", "127.0.0.1:0", "backup", "b.sqlite"],
+        &["relay", "--closed", "restore", "b.sqlite"],
         &["relay", "--limits", "maybe"],
         &["relay", "--bind", "127.0.0.1:0", "--tcp=nonsense"],
         &["contacts"],
         &["contacts", "add", "JACK"],
+        &["contacts", "list", "--tcp"],
+        &["demo", "--tcp"],
+        &["history", "--as", "TOM", "--udp"],
+        &["history", "--as", "TOM", "--all", "--last", "3"],
+        &["trust", "--tcp"],
+        &["help", "frobnicate"],
+        &["generate", "completions", "tcsh"],
         &["trust", "a", "b", "c"],
     ] {
-        let exited = machine.run(args).with(2);
-        assert!(exited.out.is_empty() && !exited.err.is_empty(), "{exited:?}");
+        for lang in ["en", "zh"] {
+            let exited = machine.run(&[&["--lang", lang], args].concat());
+            exited.one_line(2, "");
+            assert_eq!(exited.err[0].is_ascii(), lang == "en", "{exited:?}");
+        }
     }
     relay.stop().with(0);
 }
@@ -230,12 +242,14 @@ fn flag_variables_take_yes_and_no_in_every_form() {
 fn contradicting_variables_are_refused_and_options_win() {
     let machine = Machine::new();
     let both = [("QUEQIAO_TCP", "1"), ("QUEQIAO_UDP", "yes")];
-    let refused = run_in(&machine, &both, &["contacts", "list"]).with(2);
-    for variable in ["QUEQIAO_TCP", "QUEQIAO_UDP"] {
-        assert!(refused.err.iter().any(|line| line.ends_with(variable)), "{refused:?}");
+    let refused = run_in(&machine, &both, &["ping"]);
+    for variable in ["--tcp was set by QUEQIAO_TCP", "--udp was set by QUEQIAO_UDP"] {
+        refused.one_line(2, variable);
     }
-    run_in(&machine, &both, &["contacts", "list", "--udp"]).with(0);
-    run_in(&machine, &[("QUEQIAO_TCP", "1"), ("QUEQIAO_UDP", "0")], &["contacts", "list"]).with(0);
+    // Without an address book there is no relay to probe.
+    run_in(&machine, &both, &["ping", "--udp"]).one_line(1, "no contacts in");
+    run_in(&machine, &[("QUEQIAO_TCP", "1"), ("QUEQIAO_UDP", "0")], &["ping"]).one_line(1, "no contacts in");
+    run_in(&machine, &both, &["contacts", "list"]).with(0);
     let mut desk = machine.command(&["relay", "--bind", "127.0.0.1:0", "--desk"]);
     desk.env("QUEQIAO_GUESTS", "JACK");
     assert!(Process::start(desk).out().ends_with(" guests=DESK"));
@@ -245,16 +259,83 @@ fn contradicting_variables_are_refused_and_options_win() {
 fn times_need_unit_and_keep_needs_more_than_zero() {
     let machine = Machine::new();
     let refused = |args: &[&str], needle: &str| {
-        let exited = machine.run(args).with(2);
-        assert!(exited.err[0].contains(needle), "{exited:?}");
+        machine.run(args).one_line(2, needle);
     };
     refused(&["relay", "--keep", "0s"], "30d");
     refused(&["members", "invite", "--for", "0d"], "30d");
     refused(&["relay", "--keep", "30"], "30d");
     refused(&["send", "--as", "TOM", "JACK", "x", "--timeout", "10"], "10s");
-    let exited = run_in(&machine, &[("QUEQIAO_KEEP", "7")], &["relay"]).with(2);
-    assert!(
-        exited.err[0].contains("7d") && exited.err.last().unwrap().ends_with("QUEQIAO_KEEP"),
-        "{exited:?}"
-    );
+    let exited = run_in(&machine, &[("QUEQIAO_KEEP", "7")], &["relay"]);
+    exited.one_line(2, "7d; --keep was set by QUEQIAO_KEEP");
+}
+
+#[test]
+fn mistakes_are_reported_in_chosen_language() {
+    let machine = Machine::new();
+    for variables in [[("QUEQIAO_LANG", "zh")], [("LC_ALL", "zh_CN.UTF-8")]] {
+        run_in(&machine, &variables, &["frobnicate"]).one_line(2, "未知命令 frobnicate");
+        run_in(&machine, &variables, &["frobnicate", "--lang", "en"])
+            .one_line(2, "unknown command frobnicate");
+        run_in(&machine, &variables, &["--lang", "fr", "chat"]).one_line(2, "--lang 的值 fr 无效：en 或 zh");
+    }
+    run_in(&machine, &[("QUEQIAO_LANG", "fr")], &["chat"])
+        .one_line(2, "invalid value fr for --lang: en or zh; --lang was set by QUEQIAO_LANG");
+    run_in(&machine, &[("LC_ALL", "fr_FR.UTF-8")], &["frobnicate"]).one_line(2, "unknown command");
+}
+
+#[test]
+fn help_command_prints_help_of_command() {
+    let machine = Machine::new();
+    for path in [&[][..], &["send"], &["contacts", "add"]] {
+        let help = machine.run(&[&["help"], path].concat()).with(0);
+        assert_eq!(help.out, machine.run(&[path, &["--help"]].concat()).with(0).out);
+    }
+    machine.run(&["help", "contacts", "frobnicate"]).one_line(2, "contacts frobnicate");
+}
+
+/// `backup` and `restore` use `--data` only, at either place.
+#[test]
+fn relay_options_next_to_backup_are_refused() {
+    let machine = Machine::new();
+    machine
+        .run(&["relay", "--bind", ":9", "backup", "b"])
+        .one_line(2, "--bind cannot be used with relay backup");
+    for args in [&["relay", "--data", "none", "backup", "b"][..], &["relay", "backup", "b", "--data", "none"]]
+    {
+        let mut command = machine.command(args);
+        command.env("QUEQIAO_BIND", "127.0.0.1:0");
+        assert_eq!(Process::start(command).end().code, 1, "there is no relay in that directory");
+    }
+}
+
+#[test]
+fn documents_are_generated_in_both_languages() {
+    let machine = Machine::new();
+    for (lang, word) in [("en", "SYNOPSIS"), ("zh", "概要")] {
+        machine.run(&["generate", "man", lang, "--lang", lang]).with(0);
+        for page in ["queqiao.1", "queqiao-send.1", "queqiao-contacts-add.1"] {
+            assert!(machine.read(&format!("{lang}/{page}")).contains(word), "{lang}/{page}");
+        }
+    }
+    machine.write("file", "");
+    machine.run(&["generate", "man", "file/x"]).one_line(1, "file");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = machine.run(&["generate", "completions", shell]).with(0).out.join("\n");
+        assert!(script.contains("queqiao contacts list --names"), "{shell}");
+    }
+}
+
+/// Runs the script in bash, and asks it for what may follow `queqiao send `.
+#[test]
+fn contacts_complete_by_name_in_bash() {
+    let machine = Machine::new();
+    machine.book(&["JACK", "一棵树"], "127.0.0.1:8081");
+    let script = "queqiao() { \"$0\" \"$@\"; }; export -f queqiao 2>/dev/null
+        eval \"$(queqiao generate completions bash)\"
+        COMP_WORDS=(queqiao send J); COMP_CWORD=2
+        _queqiao queqiao J send; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let mut command = machine.command_behind(&["bash"], script, &[]);
+    command.env("QUEQIAO_LANG", "en");
+    let completed = Process::start(command).end().with(0);
+    assert_eq!(completed.out, ["JACK"], "{completed:?}");
 }

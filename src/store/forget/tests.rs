@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::{Carrier, LetterId, Mark, OutboxId};
 use crate::client::{Incoming, LetterBody, PersistedSender, Reach, Reason, Record};
-use crate::store::{Archive, Backend, ClientState, MemberStore};
+use crate::store::{Archive, Backend, ClientState, HistoryFilter, MemberStore};
 
 const FOLDER: &str = "0123456789abcdef";
 
@@ -112,7 +112,7 @@ fn is_anywhere(data: &Path, bytes: &str) -> bool {
 fn texts(data: &Path) -> Vec<String> {
     let archive = Archive::open(data, FOLDER).unwrap().unwrap();
     let mut texts = Vec::new();
-    let read = archive.read(None, None, |entry| {
+    let read = archive.read(HistoryFilter::default(), |entry| {
         texts.push(entry.text);
         Ok::<_, Phrase>(true)
     });

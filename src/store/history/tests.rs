@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::base::Carrier;
 use crate::client::{HistoryEntry, Progress, letter_cost};
-use crate::store::{Archive, Backend, ClientState, MemberStore, RequestOutcome};
+use crate::store::{Archive, Backend, ClientState, HistoryFilter, MemberStore, RequestOutcome};
 
 pub(super) const FOLDER: &str = "0123456789abcdef";
 
@@ -103,7 +103,8 @@ pub(super) fn entries_of(data: &Path, with: Option<&str>, last: Option<u64>) -> 
     let relay = relay();
     let with = with.map(name);
     let mut entries = Vec::new();
-    let result = archive.read(with.as_ref().map(|with| (&relay, with)), last, |letter| {
+    let filter = HistoryFilter { with: with.as_ref().map(|with| (&relay, with)), last, since: None };
+    let result = archive.read(filter, |letter| {
         entries.push(letter);
         Ok::<_, Phrase>(true)
     });
@@ -272,7 +273,7 @@ fn history_is_readable_while_written_with_letter_states() {
     assert!(entries_of(data.path(), Some("MARY"), None).is_empty());
     let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
     let mut reported = 0;
-    let ended = archive.read(None, None, |_| {
+    let ended = archive.read(HistoryFilter::default(), |_| {
         reported += 1;
         Ok::<_, Phrase>(false)
     });

@@ -165,7 +165,20 @@ fn language_follows_flag_then_environment() {
     assert_eq!(Lang::pick(None, env(&[("LC_ALL", ""), ("LC_MESSAGES", "zh_TW"), ("LANG", "C")])), Lang::Zh);
     assert_eq!(Lang::pick(None, env(&[("QUEQIAO_LANG", "en"), ("LC_ALL", "zh_CN")])), Lang::En);
     assert_eq!(Lang::pick(Some("zh"), env(&[("QUEQIAO_LANG", "en")])), Lang::Zh);
-    assert_eq!(Lang::pick(Some("de"), env(&[("LANG", "zh_CN")])), Lang::En);
+    assert_eq!(Lang::pick(Some("C"), env(&[("LANG", "zh_CN")])), Lang::En);
+    assert_eq!(Lang::pick(None, env(&[("LC_ALL", "de_DE.UTF-8"), ("LANG", "zh_CN")])), Lang::En);
+}
+
+/// A language that does not exist is an error of the command line, told in that of the locale.
+#[test]
+fn unknown_language_leaves_that_of_locale() {
+    let env = |name: &str| (name == "LANG").then(|| "zh_CN.UTF-8".to_owned());
+    assert_eq!(Lang::pick(Some("fr"), env), Lang::Zh);
+    for (text, lang) in
+        [("zh-CN", Some(Lang::Zh)), ("EN", Some(Lang::En)), ("fr", None), ("", None), ("zhx", None)]
+    {
+        assert_eq!(Lang::parse(text), lang, "{text}");
+    }
 }
 
 #[test]
