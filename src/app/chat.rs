@@ -1,17 +1,20 @@
 //! `queqiao chat`: a conversation in line mode.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::base::{HostPort, Name, Now, Phrase, Tick};
-use crate::client::{Command, Event, RelayConfig};
-use crate::contacts::AddressBook;
+use crate::client::{Command, Event, HistoryEntry, RelayConfig};
+use crate::contacts::{AddressBook, Contact};
+use crate::net;
+use crate::store::{Archive, HistoryFilter};
 use crate::ui::line::{Action, LineMode, LineModeOptions, ResolvedContact};
-use crate::ui::terminal::{InputReader, Output, WriteResult, has_hung_up, width};
+use crate::ui::terminal::{Echo, InputReader, Output, WriteResult, has_hung_up, width};
 use crate::ui::time_format::TimeFormat;
-use crate::ui::{Color, Style, UserInput};
+use crate::ui::{Color, Style, UserInput, style};
 
 use super::client_host::{ClientHost, FrontendInput, FrontendKind, HostInput, TurnOutput};
 use super::contacts::set_blocked;
@@ -21,6 +24,8 @@ use super::{CommandResult, ExitStatus, Failure, Setup, question};
 
 /// Maximum wait at the end for letters that are not yet accepted.
 const LINGER: Duration = Duration::from_secs(10);
+/// Maximum unread messages that are counted at the start.
+const UNREAD_MAX: usize = 1_000;
 
 /// Chats until the user ends it.
 ///
@@ -31,7 +36,11 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> CommandResult
     let book = location.load()?;
     let name = match setup.name(&book)? {
         Some(name) => name,
-        None => question::ask_name(setup)?,
+        None => {
+            let name = question::ask_name(setup)?;
+            question::offer_to_save(setup, &name)?;
+            name
+        }
     };
     let target = contact.map(|text| book.resolve(text)).transpose()?;
     let target = target.map(|who| ResolvedContact { label: who.label, relay: who.relay, member: who.member });
@@ -39,8 +48,11 @@ pub fn chat(setup: &Setup, contact: Option<&str>, color: Color) -> CommandResult
     let mut host = ClientHost::open(setup, name.clone(), FrontendKind::Display)?;
     let _watcher = host.watch(setup, location);
     host.command(Command::Screen(setup.block_lists(&book)));
-    let result =
-        run_chat(setup, &mut host, ChatOptions { me: &name, book, relays, target, is_desk: false, color });
+    let result = run_chat(
+        setup,
+        &mut host,
+        ChatOptions { me: &name, book, relays, target, is_desk: false, has_history: true, color },
+    );
     host.leave();
     result
 }
@@ -53,12 +65,14 @@ pub(super) struct ChatOptions<'a> {
     pub(super) target: Option<ResolvedContact>,
     /// Answer the guest that has waited longest.
     pub(super) is_desk: bool,
+    /// Messages are kept in the member's folder, and shown when a conversation is opened.
+    pub(super) has_history: bool,
     pub(super) color: Color,
 }
 
 /// Runs a conversation on this process's terminal, until the user ends it.
 pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOptions<'_>) -> CommandResult {
-    let ChatOptions { me, book, relays, target, is_desk, color } = options;
+    let ChatOptions { me, book, relays, target, is_desk, has_history, color } = options;
     let settings = LineModeOptions {
         first_request: host.first_request(),
         strings: setup.strings.clone(),
@@ -66,6 +80,7 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
         carriers: setup.carriers,
         time_format: TimeFormat::new(TimeZone::system()),
         is_desk,
+        is_terminal: io::stdin().is_terminal() && io::stdout().is_terminal(),
     };
     let line = LineMode::new(settings, book, target);
     let loop_handle = host.loop_handle();
@@ -78,6 +93,7 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
     let read = io::stdout().is_terminal();
     let mut command = ChatCommand {
         setup,
+        archive_of: has_history.then_some(me),
         is_desk,
         unattended: false,
         line,
@@ -101,6 +117,8 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
 /// A running conversation.
 struct ChatCommand<'a> {
     setup: &'a Setup,
+    /// Whose messages are in the member's folder.
+    archive_of: Option<&'a Name>,
     /// The relay runs in this process too.
     is_desk: bool,
     /// The relay serves on although no input is left, as a service does.
@@ -124,8 +142,11 @@ struct ChatCommand<'a> {
 
 impl ChatCommand<'_> {
     fn run(&mut self, host: &mut ClientHost, output: &mut TurnOutput) -> CommandResult {
+        let now = host.now();
+        let first_lines = self.line.start(&self.unread_counts()?, now);
         host.command(Command::Relays(self.relays.clone()));
-        self.show_prompt();
+        self.carry_out(host, first_lines, now)?;
+        self.show_prompt_below_output();
         loop {
             if let Some((status, end)) = self.quitting
                 && (self.line.unaccepted() == 0 || status != ExitStatus::Done || host.now().tick >= end)
@@ -221,11 +242,11 @@ impl ChatCommand<'_> {
                 }
             }
         }
-        actions.extend(self.line.handle_time(now.tick));
+        actions.extend(self.line.handle_time(now));
         self.carry_out(host, actions, now)?;
         self.output_thread.pause_if_full(host, &mut self.held);
         if !self.asked && self.quitting.is_none() && !self.held {
-            self.show_prompt();
+            self.show_prompt_below_output();
         }
         Ok(true)
     }
@@ -237,7 +258,7 @@ impl ChatCommand<'_> {
                     let style = Style { color: self.colored, width: width() };
                     self.output_thread.put(Output::Out, styled.render(style));
                 }
-                Action::PrintNotice(words) => self.output_thread.put(Output::Err, format!("{words}\n")),
+                Action::PrintNotice(words) => self.notice(&words),
                 Action::Send { request, relay, to, text } => {
                     self.reach(host, &relay)?;
                     host.command(Command::Send { request, relay, to, text });
@@ -246,6 +267,12 @@ impl ChatCommand<'_> {
                     self.reach(host, &relay)?;
                     host.command(Command::Close { request, relay, to });
                 }
+                Action::Add { who, label } => self.add(host, &who, label),
+                Action::ShowHistory { who, last, new } => {
+                    let actions = self.history(&who, last, new, now);
+                    self.carry_out(host, actions, now)?;
+                }
+                Action::Ping { relay } => host.command(Command::Ping { relay }),
                 Action::Carriers(carriers) => host.command(Command::Carriers(carriers)),
                 Action::Block { who, blocked } => self.block(host, &who, blocked),
                 Action::Quit { status } => {
@@ -276,6 +303,61 @@ impl ChatCommand<'_> {
         }
     }
 
+    /// Adds a contact to the address book.
+    fn add(&mut self, host: &mut ClientHost, who: &ResolvedContact, label: Name) {
+        let location = self.setup.location();
+        let new = Contact { member: who.member.clone(), ..Contact::new(label.clone(), who.relay.clone()) };
+        match location.add(&new).and_then(|()| location.load()) {
+            Ok(book) => {
+                host.command(Command::Screen(self.setup.block_lists(&book)));
+                *self.line.book_mut() = book;
+                self.line.handle_added(who, &label);
+                let phrase = Phrase::new("contact-added").with("name", label);
+                self.say(&phrase.with("file", location.file()));
+            }
+            Err(phrase) => self.say(&phrase),
+        }
+    }
+
+    fn archive(&self) -> Result<Option<Archive>, Phrase> {
+        match self.archive_of {
+            Some(me) => Archive::open(&self.setup.data_dir()?, &me.folder()),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the last messages with a contact as output.
+    fn history(&self, who: &ResolvedContact, last: u64, new: u64, now: Now) -> Vec<Action> {
+        match self.last_messages(who, last) {
+            Ok(entries) => self.line.history(&entries, who, new, now.wall),
+            Err(phrase) => vec![Action::PrintNotice(self.setup.strings.say(&phrase))],
+        }
+    }
+
+    fn last_messages(&self, who: &ResolvedContact, last: u64) -> Result<Vec<HistoryEntry>, Phrase> {
+        let mut entries = Vec::new();
+        if let Some(archive) = self.archive()? {
+            let filter =
+                HistoryFilter { with: Some((&who.relay, &who.member)), last: Some(last), since: None };
+            archive.read(filter, |entry| {
+                entries.push(entry);
+                Ok::<bool, Phrase>(true)
+            })?;
+        }
+        Ok(entries)
+    }
+
+    /// Returns the number of messages of each sender that were not shown yet, of the first
+    /// [`UNREAD_MAX`].
+    fn unread_counts(&self) -> Result<Vec<(HostPort, Name, u64)>, Phrase> {
+        let mut counts: BTreeMap<(HostPort, Name), u64> = BTreeMap::new();
+        let archive = self.archive()?;
+        for unread in archive.map_or(Ok(Vec::new()), |archive| archive.unread_letters(0, UNREAD_MAX))? {
+            *counts.entry((unread.letter.relay, unread.letter.from)).or_default() += 1;
+        }
+        Ok(counts.into_iter().map(|((relay, member), count)| (relay, member, count)).collect())
+    }
+
     /// Adds a relay that was named with a contact and is not in the book, until the end of the
     /// conversation.
     fn reach(&mut self, host: &mut ClientHost, relay: &HostPort) -> Result<(), Failure> {
@@ -293,6 +375,10 @@ impl ChatCommand<'_> {
         if left > 0 && status == ExitStatus::Done {
             let phrase = Phrase::new("chat-left-unsent").with("count", left);
             return Err(Failure::later(phrase));
+        }
+        if left > 0 && status == ExitStatus::Interrupted {
+            let phrase = Phrase::new("chat-left-outbox").with("count", left);
+            return Err(Failure { status, phrase: Some(phrase) });
         }
         Ok(status)
     }
@@ -312,11 +398,34 @@ impl ChatCommand<'_> {
 
     fn say(&mut self, phrase: &Phrase) {
         let words = self.setup.strings.say(phrase);
-        self.output_thread.put(Output::Err, format!("{words}\n"));
+        self.notice(&words);
+    }
+
+    fn notice(&mut self, words: &str) {
+        let style = match io::stderr().is_terminal() {
+            true => Style { color: self.colored, width: width() },
+            false => Style::default(),
+        };
+        self.output_thread.put(Output::Err, style::notice(words, style));
+    }
+
+    /// Shows the prompt, on a terminal once all output is above it.
+    fn show_prompt_below_output(&mut self) {
+        if !self.read || self.output_thread.is_empty() {
+            self.show_prompt();
+        }
     }
 
     fn show_prompt(&mut self) {
         self.asked = true;
-        self.reader.prompt(self.line.prompt(), self.line.candidates());
+        let color = self.colored;
+        let echo = self.line.echo().map(|echo| -> Echo {
+            Box::new(move |line| {
+                let entered = echo.render(line, net::wall())?;
+                let lines = entered.render(Style { color, width: width() });
+                Some(lines.trim_end_matches('\n').to_owned())
+            })
+        });
+        self.reader.prompt_with_echo(&self.line.prompt(), self.line.candidates(), echo);
     }
 }

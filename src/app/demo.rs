@@ -102,7 +102,7 @@ impl DemoRelay {
         let result = run_chat(
             setup,
             &mut host,
-            ChatOptions { me: &me, book, relays, target: None, is_desk: false, color },
+            ChatOptions { me: &me, book, relays, target: None, is_desk: false, has_history: false, color },
         );
         host.leave();
         players.into_iter().for_each(|player| drop(player.leave()));

@@ -20,6 +20,8 @@ use super::{ExitStatus, Failure, Setup};
 
 /// Maximum answer length in bytes: the longest line of a terminal (N_TTY_BUF_SIZE on Linux).
 const ANSWER_LEN_MAX: usize = 4096;
+/// Answers that mean yes.
+const YES: [&str; 3] = ["y", "yes", "是"];
 /// Polling interval for signals. A signal that arrives just before the wait begins is noticed after
 /// 200 ms.
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -91,6 +93,24 @@ pub(super) fn ask_name(setup: &Setup) -> Result<Name, Failure> {
         }
     }
     Err(not_given())
+}
+
+/// Asks whether to write the name into the address book. Any answer but yes means no.
+///
+/// # Errors
+/// Those of [`ask`].
+pub(super) fn offer_to_save(setup: &Setup, name: &Name) -> Result<(), Failure> {
+    let location = setup.location();
+    let question = Phrase::new("name-save").with("name", name).with("file", location.file());
+    let answer = ask(&setup.strings, &question, false)?.unwrap_or_default();
+    if YES.contains(&answer.trim().to_lowercase().as_str()) {
+        let phrase = match location.set_me(name) {
+            Ok(()) => Phrase::new("name-saved").with("name", name).with("file", location.file()),
+            Err(phrase) => phrase,
+        };
+        let _ = write_err(&format!("{}\n", setup.strings.say(&phrase)));
+    }
+    Ok(())
 }
 
 /// Whether the user can be asked: standard input and standard error are a terminal.

@@ -108,6 +108,7 @@ pub(super) fn answer(
         relays: vec![config],
         target: None,
         is_desk: true,
+        has_history: false,
         color: Color::Auto,
     };
     let result = run_chat(&setup, &mut host, begin);

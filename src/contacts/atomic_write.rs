@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Gid, Uid, fchown};
 
 use super::locate::read;
-use super::{Contact, Location, RelayEntry, add, put_relay, remove, set_blocked, set_relay_key};
+use super::{Contact, Location, RelayEntry, add, put_relay, remove, set_blocked, set_me, set_relay_key};
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 
 /// Maximum symbolic links that are followed; more are a loop. Linux itself stops at 40.
@@ -43,6 +43,15 @@ impl Location {
     /// then unchanged.
     pub fn set_blocked(&self, label: &str, blocked: bool) -> Result<(), Phrase> {
         self.change(|text| set_blocked(text, &self.file(), label, blocked))
+    }
+
+    /// Writes the user's name, unless the file has one. The file is created if it is missing.
+    ///
+    /// # Errors
+    /// Those of [`set_me`] and of reading, and `book-unwritable` (`file`, `why`). The file is then
+    /// unchanged.
+    pub fn set_me(&self, name: &Name) -> Result<(), Phrase> {
+        self.change(|text| set_me(text, &self.file(), name))
     }
 
     /// Adds a relay to the file, which is created if it is missing. Returns the relay's name there.

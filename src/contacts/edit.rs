@@ -75,6 +75,23 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
     checked(with_mark_of(text, edited), file, book)
 }
 
+/// Returns the text with `[me]` below everything else. A book that has a name keeps it.
+///
+/// # Errors
+/// `book-edit-by-hand`, and all errors of [`AddressBook::parse`].
+pub fn set_me(text: &str, file: &str, name: &Name) -> Result<String, Phrase> {
+    let mut book = AddressBook::parse(text, file)?;
+    if book.me.is_some() {
+        return Ok(text.to_owned());
+    }
+    book.me = Some(name.clone());
+    let source = SourceText::new(text, file);
+    let line = format!("name = {}", Value::from(name.as_str()));
+    let edited = insert(source.text, source.text.len(), Some("[me]"), &line);
+    let by_hand = || Phrase::new("book-edit-by-hand").with("file", file);
+    checked(with_mark_of(text, edited), file, book).map_err(|_| by_hand())
+}
+
 /// Parses an edited text again and returns it if it equals the intended book.
 pub(super) fn checked(text: String, file: &str, expected: AddressBook) -> Result<String, Phrase> {
     let parsed = AddressBook::parse(&text, file)?;
@@ -267,6 +284,22 @@ pub(super) fn with_mark_of(original: &str, edited: String) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn name_is_added_once_and_other_bytes_stay() {
+        let set = |text: &str| set_me(text, "f", &"一棵树".parse().unwrap()).unwrap();
+        assert_eq!(set(""), "[me]\nname = \"一棵树\"\n");
+        let book = "contacts_only = true\n[contacts]\nA = \"h:1\" # a";
+        assert_eq!(set(book), format!("{book}\n\n[me]\nname = \"一棵树\"\n"));
+        let named = "[me]\nname = \"TOM\"\n";
+        assert_eq!(set(named), named);
+    }
+
+    #[test]
+    fn book_with_empty_me_is_left_alone() {
+        let error = set_me("[me]\n", "f", &"TOM".parse().unwrap()).unwrap_err();
+        assert_eq!(error.key(), "book-edit-by-hand");
+    }
 
     proptest! {
         #[test]

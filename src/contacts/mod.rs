@@ -27,7 +27,7 @@ mod watch;
 use crate::base::{Fingerprint, HostPort, Name};
 
 pub use block::set_blocked;
-pub use edit::{add, entry, remove};
+pub use edit::{add, entry, remove, set_me};
 pub use entries::Entries;
 pub use invite::{Invite, SECRET_LEN};
 pub use locate::{FILE_BYTES_MAX, Location, locate};

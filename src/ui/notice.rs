@@ -194,7 +194,7 @@ pub fn not_queued(why: NotQueued, who: &str) -> Phrase {
 }
 
 /// Returns the name of a carrier in a sentence.
-pub(super) const fn upper(via: Carrier) -> &'static str {
+pub(in crate::ui) const fn upper(via: Carrier) -> &'static str {
     match via {
         Carrier::Udp => "UDP",
         Carrier::Tcp => "TCP",

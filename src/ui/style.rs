@@ -11,6 +11,10 @@ const INDENT: &str = "    ";
 /// Minimum width for wrapping, in cells: below it too little is left next to header and
 /// indentation.
 const WIDTH_MIN: usize = 20;
+/// Green, among the same colours: the user's own messages.
+const OWN: &str = "\x1b[32m";
+/// Faint (SGR 2): notices stay in the background.
+const FAINT: &str = "\x1b[2m";
 /// Black on cyan: readable on dark and light screens, and among the 16 colours of every terminal
 /// (ECMA-48 SGR).
 const INCOMING: &str = "\x1b[30;46m";
@@ -70,6 +74,8 @@ pub struct Style {
 pub enum TextKind {
     /// A received letter: on a coloured background.
     Incoming,
+    /// A message of the user's own.
+    Own,
     /// A notice about letters.
     Notice,
 }
@@ -93,6 +99,8 @@ impl StyledText {
         let wrap_at = style.width.filter(|width| *width >= WIDTH_MIN);
         let (start, end) = match self.kind {
             TextKind::Incoming if style.color => (INCOMING, RESET),
+            TextKind::Own if style.color => (OWN, RESET),
+            TextKind::Notice if style.color => (FAINT, RESET),
             _ => ("", ""),
         };
         let mut lines = String::with_capacity(self.header.len() + self.text.len() + 16);
@@ -116,6 +124,16 @@ impl StyledText {
     }
 }
 
+/// Returns the lines of a notice. One line is wrapped; a text that is given back stays as it is.
+pub fn notice(words: &str, style: Style) -> String {
+    if !words.contains('\n') {
+        let text = words.to_owned();
+        return StyledText { kind: TextKind::Notice, header: String::new(), text }.render(style);
+    }
+    let (start, end) = if style.color { (FAINT, RESET) } else { ("", "") };
+    words.lines().map(|line| format!("{start}{line}{end}\n")).collect()
+}
+
 /// Returns `text` as one sanitized line.
 pub(super) fn one_line(text: &str) -> String {
     sanitize_line(text).into_owned()
@@ -133,7 +151,9 @@ fn wrap(margin: &str, line: &str, width: usize, lines: &mut Vec<String>) {
     for cluster in line.graphemes(true) {
         let wide = cluster.width_cjk();
         while cells + wide > width && (current.len() > begin || begin != INDENT.len()) {
-            let rest = space.map(|at: usize| current.split_off(at)).unwrap_or_default();
+            let break_at =
+                space.or_else(|| is_closing(cluster).then(|| last_cluster_at(&current, begin)).flatten());
+            let rest = break_at.map(|at: usize| current.split_off(at)).unwrap_or_default();
             lines.push(std::mem::replace(&mut current, INDENT.to_owned()));
             begin = current.len();
             current.push_str(&rest);
@@ -147,6 +167,16 @@ fn wrap(margin: &str, line: &str, width: usize, lines: &mut Vec<String>) {
         }
     }
     lines.push(current);
+}
+
+/// Whether a line must not begin with this character (GB/T 15834: closing marks).
+fn is_closing(cluster: &str) -> bool {
+    cluster.chars().next().is_some_and(|c| "，。；：、！？）”’》】…".contains(c))
+}
+
+/// Returns where the last character of a line begins, if it has another before it.
+fn last_cluster_at(line: &str, begin: usize) -> Option<usize> {
+    line.grapheme_indices(true).next_back().map(|(at, _)| at).filter(|at| *at > begin)
 }
 
 #[cfg(test)]
@@ -180,6 +210,25 @@ mod tests {
     fn colours_enclose_each_line_and_end_before_its_newline() {
         let painted = letter("a\nb").render(Style { color: true, width: None });
         assert_eq!(painted, "\x1b[30;46mJACK: a\x1b[0m\n\x1b[30;46m    b\x1b[0m\n");
+    }
+
+    #[test]
+    fn closing_mark_does_not_begin_a_line() {
+        let style = Style { color: false, width: Some(20) };
+        assert_eq!(letter("鹊桥鹊桥鹊桥鹊，桥").render(style), "JACK: 鹊桥鹊桥鹊桥\n    鹊，桥\n");
+        assert_eq!(letter("鹊桥鹊桥鹊桥，鹊").render(style), "JACK: 鹊桥鹊桥鹊桥，\n    鹊\n");
+    }
+
+    #[test]
+    fn own_messages_and_notices_have_other_colours() {
+        let own = StyledText { kind: TextKind::Own, ..letter("a") };
+        let style = Style { color: true, width: None };
+        assert_eq!(own.render(style), "\x1b[32mJACK: a\x1b[0m\n");
+        assert_eq!(own.render(Style::default()), "JACK: a\n");
+        assert_eq!(notice("a\nb", style), "\x1b[2ma\x1b[0m\n\x1b[2mb\x1b[0m\n");
+        let narrow = Style { color: false, width: Some(20) };
+        assert_eq!(notice("one two three four five", narrow), "one two three four \n    five\n");
+        assert_eq!(notice("one two three four five", Style::default()), "one two three four five\n");
     }
 
     #[test]

@@ -66,12 +66,19 @@ fn end_of_input() -> UserInput {
     if io::stdin().is_terminal() && !has_hung_up() { UserInput::EndOfInput } else { UserInput::NoInput }
 }
 
-/// Prompt for the next line, and its completions.
-#[derive(Debug)]
+/// Returns the text that replaces prompt and line after Enter, without a final newline. `None`
+/// leaves them as they are.
+pub type Echo = Box<dyn Fn(&str) -> Option<String> + Send>;
+
+/// Prompt for the next line, its completions, and how the line is shown after Enter.
 struct Prompt {
     prompt: String,
     candidates: Vec<String>,
+    echo: Option<Echo>,
 }
+
+/// Prompt that is visible on a terminal without editing, while its line is read.
+type VisiblePrompt = Arc<Mutex<Option<String>>>;
 
 /// Whether output still has a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +99,6 @@ pub enum Output {
 }
 
 /// Input of a process, read line by line.
-#[derive(Debug)]
 pub struct InputReader {
     prompts: Sender<Prompt>,
     /// Restored when the value is dropped.
@@ -104,6 +110,8 @@ pub struct InputReader {
 pub struct OutputWriter {
     /// Draws above the line that is being typed. It takes one text at a time.
     above: Option<Box<dyn rustyline::ExternalPrinter + Send>>,
+    /// Without editing, output begins below it and repeats it.
+    prompt: VisiblePrompt,
 }
 
 impl InputReader {
@@ -118,7 +126,8 @@ impl InputReader {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return InputReader::open_plain(prompt_sender, prompts, on_input);
         }
-        let Ok((editor, printer, redraw)) = editor::open() else {
+        let is_empty = Arc::new(AtomicBool::new(true));
+        let Ok((editor, printer, redraw)) = editor::open(Arc::clone(&is_empty)) else {
             return InputReader::open_plain(prompt_sender, prompts, on_input);
         };
         let on_input = Arc::new(Mutex::new(on_input));
@@ -127,7 +136,8 @@ impl InputReader {
         let on_dropped = move || {
             (*report.lock().expect(NO_PANIC))(UserInput::Dropped(not_utf8("input-dropped")));
         };
-        let Ok(terminal) = FilteredTerminal::open(Arc::clone(&is_reading), redraw, on_dropped) else {
+        let Ok(terminal) = FilteredTerminal::open(Arc::clone(&is_reading), is_empty, redraw, on_dropped)
+        else {
             let on_input = move |input| (*on_input.lock().expect(NO_PANIC))(input);
             return InputReader::open_plain(prompt_sender, prompts, on_input);
         };
@@ -136,7 +146,7 @@ impl InputReader {
         thread::Builder::new().name("keys".into()).spawn(run)?;
         Ok((
             InputReader { prompts: prompt_sender, terminal: Some(terminal) },
-            OutputWriter { above: Some(Box::new(printer)) },
+            OutputWriter { above: Some(Box::new(printer)), prompt: VisiblePrompt::default() },
         ))
     }
 
@@ -145,14 +155,23 @@ impl InputReader {
         prompts: Receiver<Prompt>,
         on_input: impl FnMut(UserInput) + Send + 'static,
     ) -> io::Result<(InputReader, OutputWriter)> {
-        thread::Builder::new().name("lines".into()).spawn(move || plain_lines::run(&prompts, on_input))?;
-        Ok((InputReader { prompts: prompt_sender, terminal: None }, OutputWriter::default()))
+        let prompt = VisiblePrompt::default();
+        let visible = Arc::clone(&prompt);
+        let run = move || plain_lines::run(&prompts, &visible, on_input);
+        thread::Builder::new().name("lines".into()).spawn(run)?;
+        Ok((InputReader { prompts: prompt_sender, terminal: None }, OutputWriter { above: None, prompt }))
     }
 
     /// Asks for the next line, with completions `candidates`.
     pub fn prompt(&self, prompt: &str, candidates: Vec<String>) {
+        self.prompt_with_echo(prompt, candidates, None);
+    }
+
+    /// Asks for the next line. `echo` is how it is shown after Enter, if the terminal can replace
+    /// it.
+    pub fn prompt_with_echo(&self, prompt: &str, candidates: Vec<String>, echo: Option<Echo>) {
         // After the end of input the reader is gone, and no line is needed.
-        let _ = self.prompts.send(Prompt { prompt: prompt.to_owned(), candidates });
+        let _ = self.prompts.send(Prompt { prompt: prompt.to_owned(), candidates, echo });
     }
 
     /// Stops reading and restores the terminal. The process may exit afterwards, even if the
@@ -177,8 +196,17 @@ impl OutputWriter {
                     Err(_) => write_out(lines),
                 }
             }
-            _ if to == Output::Err => write_err(lines),
-            _ => write_out(lines),
+            _ => {
+                let (write, is_terminal): (fn(&str) -> io::Result<WriteResult>, bool) = match to {
+                    Output::Out => (write_out, io::stdout().is_terminal()),
+                    Output::Err => (write_err, io::stderr().is_terminal()),
+                };
+                let prompt = self.prompt.lock().expect(NO_PANIC);
+                match prompt.as_ref().filter(|_| is_terminal) {
+                    Some(prompt) => write(&format!("\n{lines}{prompt}")),
+                    None => write(lines),
+                }
+            }
         }
     }
 
@@ -192,6 +220,12 @@ impl OutputWriter {
                 return;
             }
         }
+    }
+}
+
+impl fmt::Debug for InputReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputReader").field("terminal", &self.terminal).finish_non_exhaustive()
     }
 }
 

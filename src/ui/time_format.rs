@@ -1,5 +1,7 @@
 //! Formats times for display next to letters.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -33,6 +35,28 @@ impl TimeFormat {
         let today = timestamp(now).map(|now| now.to_zoned(self.zone.clone()).date());
         let form = if today == Some(time.date()) { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         time.strftime(form).to_string()
+    }
+
+    /// Formats `at` as `HH:MM:SS`. Returns `?` for the times of [`TimeFormat::format`].
+    pub fn time(&self, at: Wall) -> String {
+        let time = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS);
+        time.map_or(ABSURD.to_owned(), |time| {
+            time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
+        })
+    }
+
+    /// Formats the date of `at` as `YYYY-MM-DD`. Returns `?` for the times of
+    /// [`TimeFormat::format`].
+    pub fn day(&self, at: Wall) -> String {
+        let time = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS);
+        time.map_or(ABSURD.to_owned(), |time| time.to_zoned(self.zone.clone()).date().to_string())
+    }
+
+    /// Returns the time from `at` to the end of its day. `None` for an impossible time.
+    pub fn until_midnight(&self, at: Wall) -> Option<Duration> {
+        let time = timestamp(at)?.to_zoned(self.zone.clone());
+        let midnight = time.tomorrow().and_then(|day| day.start_of_day()).ok()?;
+        Duration::try_from(midnight.timestamp().duration_since(time.timestamp())).ok()
     }
 
     /// Formats `at` as `YYYY-MM-DD HH:MM`. Returns `?` for the times of [`TimeFormat::format`].

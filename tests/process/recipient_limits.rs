@@ -113,7 +113,7 @@ fn forgetting_or_adding_contact_frees_space() {
     let mut listening = listen(&machine);
     assert_returned(&send(&machine, "TOM", "one"));
     listening.until_err(NOTICE);
-    run(&machine, "contacts", &["add", "TOM", &relay.udp.to_string()]).with(0);
+    machine.run(&["contacts", "--contacts", "jack.toml", "add", "TOM", &relay.udp.to_string()]).with(0);
     listening.until_err("jack.toml");
     send(&machine, "TOM", "two").with(0);
     listening.until_out("] two");

@@ -50,7 +50,10 @@ impl Terminal {
         tcsetwinsize(&screen, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = tcgetattr(&screen).unwrap();
         let end = || screen.try_clone().unwrap();
-        command.env("TERM", "xterm").process_group(0).stdin(end()).stdout(end()).stderr(end());
+        if !command.get_envs().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "xterm");
+        }
+        command.process_group(0).stdin(end()).stdout(end()).stderr(end());
         let process = Process::start(command);
         let keyboard = File::from(front);
         let mut output = keyboard.try_clone().unwrap();
@@ -184,7 +187,7 @@ pub fn talking() -> ((Machine, Relay), Process, Terminal) {
     let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
     let mut jack = machine.chat("JACK", &relay, &[]);
     let mut tom = Terminal::start(&machine, &["chat", "--line", "--as", "TOM", "JACK"]);
-    tom.until("Type a message, Enter sends: ");
+    tom.until("To JACK: ");
     tom.press("first\r");
     assert!(jack.out().ends_with("first"));
     ((machine, relay), jack, tom)
@@ -195,17 +198,17 @@ fn chinese_conversation_with_prompts() {
     let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
     let mut jack = machine.chat("JACK", &relay, &[]);
     let mut tom = Terminal::start(&machine, &["chat", "--line", "--as", "TOM", "--lang", "zh"]);
-    tom.until("请选择聊天对象: ");
+    tom.until("> ");
     tom.press("JACK\r");
-    tom.until("请输入消息,回车发送: ");
+    tom.until("发给 JACK：");
     tom.press("约不\r");
     assert!(jack.out().ends_with("约不"));
     jack.write("TOM\n不约\n");
     tom.until("来自 JACK [udp] ");
     tom.until(" 的一条消息：不约\n");
-    tom.until("请输入消息,回车发送: ");
+    tom.until("发给 JACK：");
     tom.press("quit\r");
-    tom.until("请选择聊天对象: ");
+    tom.until("> ");
     tom.press("quit\r");
     tom.ends_with(0);
 }
@@ -215,13 +218,13 @@ fn lines_pasted_together_are_all_taken() {
     let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
     let mut jack = machine.chat("JACK", &relay, &[]);
     let mut tom = Terminal::start(&machine, &["chat", "--line", "--as", "TOM"]);
-    tom.until("Choose a contact: ");
+    tom.until("> ");
     tom.press("JACK\rone\rtwo\rthree\r");
     for text in ["one", "two", "three"] {
         assert!(jack.out().ends_with(text));
     }
     tom.until("three");
-    tom.until("Type a message, Enter sends: ");
+    tom.until("To JACK: ");
     tom.press("quit\rquit\r");
     tom.ends_with(0);
 }
@@ -234,18 +237,18 @@ fn letter_appears_above_half_typed_line() {
     jack.write("TOM\nhello\n");
     tom.until("Message from JACK [udp] ");
     tom.until("hello\n");
-    tom.until("Type a message, Enter sends: half a");
+    tom.until("To JACK: half a");
     tom.press(" line\r");
     assert!(jack.out().ends_with("half a line"));
     tom.press("/status\r");
     tom.until("connected over UDP");
-    tom.until("Type a message, Enter sends: ");
+    tom.until("To JACK: ");
     tom.press("\u{3}");
     tom.ends_with(130);
 }
 
 #[test]
-fn terminal_asks_for_name_without_storing_it() {
+fn terminal_asks_for_name_and_stores_it_only_if_wanted() {
     let (machine, _relay) = relay_with_members(&[], &["JACK"]);
     let book = machine.read("contacts.toml");
     let mut chat = Terminal::start(&machine, &["chat", "--line"]);
@@ -254,10 +257,22 @@ fn terminal_asks_for_name_without_storing_it() {
     chat.until("a name cannot contain a space");
     chat.until("Your name: ");
     chat.press("TOM\n");
-    chat.until("Choose a contact: ");
+    chat.until("Save TOM as your name in contacts.toml? [y/N] ");
+    chat.press("\n");
+    chat.until("> ");
     chat.press("\u{4}");
     chat.ends_with(0);
     assert_eq!(machine.read("contacts.toml"), book);
+    let mut chat = Terminal::start(&machine, &["chat", "--line"]);
+    chat.until("Your name: ");
+    chat.press("TOM\n");
+    chat.until("[y/N] ");
+    chat.press("y\n");
+    chat.until("contacts.toml: your name is TOM from now on");
+    chat.until("> ");
+    chat.press("\u{4}");
+    chat.ends_with(0);
+    assert_eq!(machine.read("contacts.toml"), format!("{book}\n[me]\nname = \"TOM\"\n"));
 }
 
 #[test]
@@ -265,7 +280,7 @@ fn signals_leave_terminal_restored() {
     let (machine, _relay) = relay_with_members(&[], &["JACK"]);
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
         let mut chat = Terminal::start(&machine, &["chat", "--line", "--as", "TOM"]);
-        chat.until("Choose a contact: ");
+        chat.until("> ");
         chat.press("half");
         chat.until("half");
         chat.process.signal(signal);
@@ -289,4 +304,43 @@ fn stopped_terminal_blocks_no_other_command() {
     (0..600).for_each(|n| tom.until(&format!("letter {n}\n")));
     tom.press("\u{3}");
     tom.ends_with(130);
+}
+
+/// A failed choice leaves no recipient.
+#[test]
+fn entered_line_becomes_message_with_time() {
+    let (_machine, mut jack, mut tom) = talking();
+    tom.until("To JACK ");
+    tom.until(": first");
+    tom.press("one\x1b\rtwo\r");
+    assert!(jack.out().ends_with("one"));
+    assert!(jack.out().ends_with("two"));
+    tom.until(": one\n    two\n");
+    tom.press("/to NOBODY\r");
+    tom.until("no contact named NOBODY");
+    tom.until("> ");
+    tom.press("hello\r");
+    tom.until("no contact named hello");
+    tom.until("> ");
+    tom.press("exit\r");
+    tom.ends_with(0);
+}
+
+/// Without an editor a letter begins on a new line, and the prompt is repeated below it.
+#[test]
+fn letter_on_dumb_terminal_begins_on_its_own_line() {
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    let mut jack = machine.chat("JACK", &relay, &[]);
+    let mut command = machine.command(&["chat", "--as", "TOM", "JACK"]);
+    command.env("TERM", "dumb");
+    let mut tom = Terminal::of(command);
+    tom.until("To JACK: ");
+    tom.press("first\r");
+    assert!(jack.out().ends_with("first"));
+    tom.until("To JACK: ");
+    jack.write("TOM\nhello\n");
+    tom.until("\nMessage from JACK [udp] ");
+    tom.until("hello\nTo JACK: ");
+    tom.press("/quit\r");
+    tom.ends_with(0);
 }

@@ -11,7 +11,7 @@ use crate::terminal::{Terminal, talking};
 
 /// One Chinese character in GBK, as an input method sends it to a terminal in that encoding.
 const GBK: &[u8] = b"\xc4\xe3";
-const PROMPT: &str = "Type a message, Enter sends: ";
+const PROMPT: &str = "To JACK: ";
 
 /// Waits until the process on the terminal is stopped.
 fn until_stopped(terminal: &Terminal) {
@@ -56,11 +56,11 @@ fn terminal_in_other_encoding_gets_hint_in_ascii() {
     let mut command = machine.command(&["chat", "--line", "--as", "TOM", "--lang", "zh", "JACK"]);
     command.env("LC_ALL", "zh_CN.GBK");
     let mut tom = Terminal::of(command);
-    tom.until("请输入消息,回车发送: ");
+    tom.until("发给 JACK：");
     tom.press(GBK);
-    tom.until("not UTF-8, so left out. Set your terminal to UTF-8, then run: export LC_ALL=C.UTF-8 ");
-    tom.until("(LC_ALL=zh_CN.GBK now)\n");
-    tom.until("请输入消息,回车发送: ");
+    tom.until("not UTF-8, so left out. Set your terminal to UTF-8, then run: export \n");
+    tom.until("    LC_ALL=C.UTF-8 (LC_ALL=zh_CN.GBK now)\n");
+    tom.until("发给 JACK：");
     tom.press("\x03");
     tom.ends_with(130);
 }
@@ -74,7 +74,9 @@ fn name_that_is_not_utf8_is_asked_for_again() {
     chat.until("Not UTF-8");
     chat.until("Your name: ");
     chat.press("TOM\n");
-    chat.until("Choose a contact: ");
+    chat.until("[y/N] ");
+    chat.press("\n");
+    chat.until("> ");
     chat.press("\x04");
     chat.ends_with(0);
 }

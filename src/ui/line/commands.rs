@@ -5,8 +5,19 @@ use crate::client::Carriers;
 
 /// Returns to choosing a contact, and ends the chat there.
 const QUIT: &str = "quit";
+/// Words with the same effect on a terminal, in any case: those of shells and of vi.
+const END_WORDS: [&str; 4] = [QUIT, "exit", "q", ":q"];
 /// Ends the conversation with a guest.
 pub(super) const CLOSE: &str = "/close";
+
+/// Words that end a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndWords {
+    /// The word of the tutorials only, so that no text of a script is taken for it.
+    Pipe,
+    /// Every word that users type to leave a program.
+    Terminal,
+}
 
 /// Effect of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +25,10 @@ pub(super) enum SlashCommand {
     Help,
     Contacts,
     SwitchTo,
+    Reply,
+    Unread,
+    History(u64),
+    Add,
     Status,
     Receipts(bool),
     SetCarriers(Carriers),
@@ -57,7 +72,12 @@ struct Command {
     parse: fn(&str) -> Option<SlashCommand>,
 }
 
-static COMMANDS: [Command; 10] = [
+/// Messages that `/history` shows without a number.
+const HISTORY_LEN: u64 = 50;
+/// Maximum messages that it shows; `queqiao history` shows all.
+const HISTORY_LEN_MAX: u64 = 1_000;
+
+static COMMANDS: [Command; 14] = [
     Command {
         words: &["/help", "/?"],
         usage: "/help",
@@ -75,6 +95,35 @@ static COMMANDS: [Command; 10] = [
         usage: "/to CONTACT",
         meaning: Phrase::new("chat-help-to"),
         parse: |argument| (!argument.is_empty()).then_some(SlashCommand::SwitchTo),
+    },
+    Command {
+        words: &["/reply"],
+        usage: "/reply",
+        meaning: Phrase::new("chat-help-reply"),
+        parse: |argument| alone(argument, SlashCommand::Reply),
+    },
+    Command {
+        words: &["/unread"],
+        usage: "/unread",
+        meaning: Phrase::new("chat-help-unread"),
+        parse: |argument| alone(argument, SlashCommand::Unread),
+    },
+    Command {
+        words: &["/history"],
+        usage: "/history [N]",
+        meaning: Phrase::new("chat-help-history"),
+        parse: |argument| match argument {
+            "" => Some(SlashCommand::History(HISTORY_LEN)),
+            number => {
+                number.parse().ok().map(|last: u64| SlashCommand::History(last.clamp(1, HISTORY_LEN_MAX)))
+            }
+        },
+    },
+    Command {
+        words: &["/add"],
+        usage: "/add NAME [as NAME]",
+        meaning: Phrase::new("chat-help-add"),
+        parse: |argument| (!argument.is_empty()).then_some(SlashCommand::Add),
     },
     Command {
         words: &["/status"],
@@ -138,14 +187,20 @@ pub fn is_quit(line: &str) -> bool {
     line.trim_end() == QUIT
 }
 
+/// Whether a user on a terminal ends a conversation by this line. A space before the word makes it
+/// a text.
+fn is_end_word(line: &str) -> bool {
+    END_WORDS.contains(&line.trim_end().to_ascii_lowercase().as_str())
+}
+
 /// Parses a line. A line that begins with `/`, or with spaces and `/`, is never a text; a text that
 /// begins with `/` is written with `//`.
-pub(super) fn parse(line: &str) -> ParsedLine<'_> {
+pub(super) fn parse(line: &str, words: EndWords) -> ParsedLine<'_> {
     let trimmed = line.trim();
     if trimmed.is_empty() {
         return ParsedLine::Empty;
     }
-    if is_quit(line) {
+    if is_quit(line) || (words == EndWords::Terminal && is_end_word(line)) {
         return ParsedLine::Quit;
     }
     if line.starts_with("//") {
@@ -236,7 +291,20 @@ mod tests {
             ("/to a\nb", ParsedLine::Error(ParseError::Usage("/to CONTACT"))),
         ];
         for (line, meaning) in table {
-            assert_eq!(parse(line), meaning, "{line:?}");
+            assert_eq!(parse(line, EndWords::Pipe), meaning, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn terminal_has_more_words_that_end() {
+        for word in ["quit", "QUIT", "Exit ", "q", "Q", ":q"] {
+            assert_eq!(parse(word, EndWords::Terminal), ParsedLine::Quit, "{word}");
+        }
+        for text in [" q", "q?", "quit it", ":wq"] {
+            assert_eq!(parse(text, EndWords::Terminal), ParsedLine::Text(text));
+        }
+        for text in ["QUIT", "exit", "q", ":q"] {
+            assert_eq!(parse(text, EndWords::Pipe), ParsedLine::Text(text));
         }
     }
 
@@ -251,7 +319,7 @@ mod tests {
     proptest! {
         #[test]
         fn only_two_slashes_send_slash(line in "[ \t]{0,3}/[^/].{0,20}") {
-            let is_text = matches!(parse(&line), ParsedLine::Text(_));
+            let is_text = matches!(parse(&line, EndWords::Terminal), ParsedLine::Text(_));
             prop_assert!(!is_text);
         }
     }

@@ -40,6 +40,10 @@ impl ContactLookup for contacts::AddressBook {
         self.contact_of(relay, member).map(|contact| contact.label.to_string())
     }
 
+    fn is_blocked(&self, relay: &HostPort, member: &Name) -> bool {
+        self.contact_of(relay, member).is_some_and(|contact| contact.blocked)
+    }
+
     fn looks_like(&self, member: &Name) -> Option<String> {
         contacts::AddressBook::looks_like(self, member).map(|contact| contact.label.to_string())
     }

@@ -36,6 +36,8 @@ pub(super) struct LetterProgress {
     /// Whether to report it: the first to wait for its recipient, or the last to arrive of those
     /// reported as slow or waiting.
     pub(super) is_news: bool,
+    /// No further state will be known, but that it was read.
+    pub(super) is_last: bool,
 }
 
 /// All letters that have not arrived yet.
@@ -92,7 +94,7 @@ impl DeliveryWatch {
             Progress::Delivered => self.record_arrival(request),
             Progress::Read => {
                 let (who, excerpt) = self.arrived_by_request.remove(&request)?;
-                Some(LetterProgress { who, excerpt, is_news: false })
+                Some(LetterProgress { who, excerpt, is_news: false, is_last: true })
             }
         }
     }
@@ -105,7 +107,7 @@ impl DeliveryWatch {
         letter.accepted |= progress >= Progress::Accepted;
         letter.waiting |= waits;
         letter.told |= waits;
-        Some(LetterProgress { who, excerpt: letter.excerpt.clone(), is_news: news })
+        Some(LetterProgress { who, excerpt: letter.excerpt.clone(), is_news: news, is_last: false })
     }
 
     fn record_arrival(&mut self, request: u64) -> Option<LetterProgress> {
@@ -116,7 +118,7 @@ impl DeliveryWatch {
             self.arrived_by_request.pop_first();
         }
         self.arrived_by_request.insert(request, (who.clone(), excerpt.clone()));
-        Some(LetterProgress { who, excerpt, is_news: news })
+        Some(LetterProgress { who, excerpt, is_news: news, is_last: true })
     }
 
     /// Removes a refused letter. Returns its recipient.
@@ -170,7 +172,8 @@ impl DeliveryWatch {
     }
 }
 
-fn excerpt(text: &str) -> String {
+/// Returns the start of a text, to identify it.
+pub(super) fn excerpt(text: &str) -> String {
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let mut clusters = line.graphemes(true);
     let mut excerpt: String = clusters.by_ref().take(EXCERPT_MAX).collect();

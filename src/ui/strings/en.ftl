@@ -615,7 +615,6 @@ send-not-kept = not saved within { $time } s: the disk, or the process that hold
 unkept-disk = Not sent: your message to { $who } could not be written to disk
 unkept-full = Not sent: your outbox holds { $count } messages or 256 MiB not yet delivered; wait until { $who } and others have fetched some
 chat-waiting = Not delivered yet: the relay keeps your message to { $who } until { $until }
-chat-state-queued = “{ $text }” to { $who }: queued
 chat-state-accepted = “{ $text }” to { $who }: accepted by the relay
 chat-state-waiting = “{ $text }” to { $who }: kept by the relay until { $until }
 chat-state-read = ✔✔ read by { $who }: “{ $text }”
@@ -714,3 +713,45 @@ help-contacts-block--name = A contact, or NAME@HOST:PORT, which is then added to
 help-contacts-unblock = Unblock a contact
 help-contacts-unblock--name = A contact
 help--contacts-only = Accept messages from contacts only; to do so always, set contacts_only = true in the address book
+
+## Line mode on a terminal
+
+chat-prompt = To { $who }:{" "}
+chat-to = to { $who }
+chat-to-at = to { $who } ({ $address })
+chat-own = To { $who } { $time }:{" "}
+chat-day = ── { $day } ──
+chat-which = { $name }: which one? { $names }
+chat-ask-name = send "{ $text }" to { $who }? Enter again sends, /to { $text } switches
+chat-ask-lines = send these { $count } lines to { $who } as one message? Enter again sends
+chat-not-sent = Not sent: “{ $text }”; the up arrow brings it back
+chat-new = ── new ──
+chat-start = You are { $me }; relays: { $addresses }
+chat-start-alone = You are { $me }
+chat-start-help = Type a name to write to someone, /help for commands, quit to leave
+chat-start-empty = The address book is empty. Add a contact: queqiao contacts add NAME HOST:PORT, or accept an invitation: queqiao join
+chat-name-new = { $who } ({ $count } new)
+chat-unread = Unread: { $names }
+chat-no-unread = No unread messages
+chat-no-recipient = No recipient; choose one first: /to CONTACT
+chat-already-contact = { $who } is in your contacts already
+chat-target-blocked = You block { $who }: replies are refused until you run /unblock { $who }
+chat-target-left = { $who } is no longer in your contacts
+chat-path-no-tcp = { $relay } does not respond over TCP; nothing changed (the relay must be started with --tcp)
+chat-status-contacts = contacts there: { $names }
+chat-status-rtt = { $relay }: round trip { $ms } ms
+chat-status-nothing-waits = no messages wait to be sent
+chat-status-waits = { $count ->
+    [one] 1 message waits to be sent
+   *[other] { $count } messages wait to be sent
+}
+chat-help-reply = write to the sender of the newest unread message
+chat-help-unread = list the senders of unread messages
+chat-help-history = show the last messages with this contact
+chat-help-add = add someone who wrote to your contacts
+chat-left-outbox = { $count ->
+    [one] 1 unsent message stays in the outbox; the next run sends it
+   *[other] { $count } unsent messages stay in the outbox; the next run sends them
+}
+name-save = Save { $name } as your name in { $file }? [y/N]{" "}
+name-saved = { $file }: your name is { $name } from now on

@@ -584,7 +584,6 @@ send-not-kept = { $time } 秒内未能保存：磁盘或持有你的会话的进
 unkept-disk = 未发送：发给 { $who } 的消息无法写入磁盘
 unkept-full = 未发送：发件箱中未送达的消息已达 { $count } 条或 256 MiB；请等 { $who } 等人收取一些之后再发
 chat-waiting = 尚未送达：中继为 { $who } 保留你的消息，直到 { $until }
-chat-state-queued = 给 { $who } 的“{ $text }”：待发送
 chat-state-accepted = 给 { $who } 的“{ $text }”：中继已接收
 chat-state-waiting = 给 { $who } 的“{ $text }”：暂存在中继，保留到 { $until }
 chat-state-read = ✔✔ { $who } 已读：“{ $text }”
@@ -683,3 +682,39 @@ help-contacts-block--name = 联系人，或 名字@主机:端口（会加入通�
 help-contacts-unblock = 取消屏蔽联系人
 help-contacts-unblock--name = 联系人
 help--contacts-only = 只接收联系人的消息；在通讯录中写上 contacts_only = true 则始终如此
+
+## 终端中的行模式
+
+chat-prompt = 发给 { $who }：
+chat-to = 发给 { $who }
+chat-to-at = 发给 { $who }（{ $address }）
+chat-own = 发给 { $who } { $time }：
+chat-day = ── { $day } ──
+chat-which = { $name } 是哪一位？{ $names }
+chat-ask-name = 要把“{ $text }”发给 { $who } 吗？再按回车发送；/to { $text } 改为与其聊天
+chat-ask-lines = 要把这 { $count } 行作为一条消息发给 { $who } 吗？再按回车发送
+chat-not-sent = 未发送：“{ $text }”；按向上键可取回
+chat-new = ── 新消息 ──
+chat-start = 你是 { $me }；中继：{ $addresses }
+chat-start-alone = 你是 { $me }
+chat-start-help = 输入名字即可聊天；/help 查看命令；quit 退出
+chat-start-empty = 通讯录是空的。添加联系人：queqiao contacts add 名字 主机:端口；或接受邀请：queqiao join
+chat-name-new = { $who }（{ $count } 条新消息）
+chat-unread = 未读：{ $names }
+chat-no-unread = 没有未读消息
+chat-no-recipient = 未选择联系人；请先选择：/to 联系人
+chat-already-contact = { $who } 已在通讯录中
+chat-target-blocked = 你屏蔽了 { $who }：在 /unblock { $who } 之前，对方的回复会被拒收
+chat-target-left = { $who } 已不在通讯录中
+chat-path-no-tcp = { $relay } 没有响应 TCP；未作更改（中继须带 --tcp 启动）
+chat-status-contacts = 那里的联系人：{ $names }
+chat-status-rtt = { $relay }：往返 { $ms } 毫秒
+chat-status-nothing-waits = 没有待发送的消息
+chat-status-waits = 有 { $count } 条消息待发送
+chat-help-reply = 回复最新的未读消息
+chat-help-unread = 列出未读消息的发件人
+chat-help-history = 显示与当前联系人的最近消息
+chat-help-add = 把发来消息的人加入通讯录
+chat-left-outbox = 有 { $count } 条消息尚未发送，已存入发件箱，下次运行时自动发送
+name-save = 把 { $name } 作为你的名字写入 { $file } 吗？[y/N]{" "}
+name-saved = 已写入 { $file }：你的名字是 { $name }

@@ -1,6 +1,7 @@
 //! Lines from a terminal, edited with rustyline.
 
-use std::cell::Cell;
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
@@ -11,12 +12,12 @@ use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
-use rustyline::validate::Validator;
-use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{ColorMode, CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
 
 use crate::ui::line::UserInput;
 
-use super::Prompt;
+use super::{Echo, Prompt};
 
 /// Maximum lines of the history for the arrow keys.
 const HISTORY_LEN: usize = 200;
@@ -27,11 +28,23 @@ pub(super) const NOTHING: &str = "\x1b[A\n";
 /// The line editor.
 pub(super) type LineEditor = Editor<EditorHelper, MemHistory>;
 
-/// Completions of a line, and whether it is empty.
+/// Completions of a line, whether it is empty, and how it is shown after Enter.
 #[derive(Default)]
 pub(super) struct EditorHelper {
     candidates: Vec<String>,
-    empty: Cell<bool>,
+    /// Shared with the thread that restores the terminal.
+    is_empty: Arc<AtomicBool>,
+    echo: Option<Echo>,
+    /// Shown in place of prompt and line, once the line is entered.
+    entered: RefCell<Option<String>>,
+}
+
+impl EditorHelper {
+    fn begin(&mut self, candidates: Vec<String>, echo: Option<Echo>) {
+        self.candidates = candidates;
+        self.echo = echo;
+        *self.entered.get_mut() = None;
+    }
 }
 
 impl Completer for EditorHelper {
@@ -52,32 +65,55 @@ impl Hinter for EditorHelper {
     /// Returns no hint. It is called on each change of the line, so it records whether Ctrl-C would
     /// find it empty.
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
-        self.empty.set(line.is_empty());
+        self.is_empty.store(line.is_empty(), Ordering::Relaxed);
         None
     }
 }
 
-impl Highlighter for EditorHelper {}
-impl Validator for EditorHelper {}
+impl Highlighter for EditorHelper {
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        self.entered.borrow().clone().map_or(Cow::Borrowed(line), Cow::Owned)
+    }
+
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        Cow::Borrowed(if self.entered.borrow().is_some() { "" } else { prompt })
+    }
+}
+
+impl Validator for EditorHelper {
+    /// Accepts every line. A message makes the editor draw the line once more, with what
+    /// [`Highlighter::highlight`] returns; no other output can come between.
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        let entered = self.echo.as_ref().and_then(|echo| echo(context.input()));
+        let redraws = entered.is_some();
+        *self.entered.borrow_mut() = entered;
+        Ok(ValidationResult::Valid(redraws.then(String::new)))
+    }
+}
+
 impl Helper for EditorHelper {}
 
 /// Opens an editor, a printer for text above its line, and a function that draws the line again. It
-/// reads standard input from its first line on.
+/// reads standard input from its first line on, and sets `is_empty` while the line is empty.
 ///
 /// # Errors
 /// The terminal does not support editing.
-pub(super) fn open()
--> rustyline::Result<(LineEditor, impl ExternalPrinter + Send + 'static, impl Fn() + Clone + Send + 'static)>
+pub(super) fn open(
+    is_empty: Arc<AtomicBool>,
+) -> rustyline::Result<(LineEditor, impl ExternalPrinter + Send + 'static, impl Fn() + Clone + Send + 'static)>
 {
     let config = Config::builder()
         .auto_add_history(true)
         // On for the whole time: `filtered_terminal`.
         .bracketed_paste(false)
         .completion_type(CompletionType::List)
+        // Otherwise NO_COLOR leaves out the highlighter, which shows entered lines. It adds no
+        // colour itself.
+        .color_mode(ColorMode::Forced)
         .build();
     let mut editor = Editor::with_history(config, MemHistory::new())?;
     editor.set_max_history_size(HISTORY_LEN)?;
-    editor.set_helper(Some(EditorHelper::default()));
+    editor.set_helper(Some(EditorHelper { is_empty, ..EditorHelper::default() }));
     let printer = editor.create_external_printer()?;
     let second = Arc::new(Mutex::new(editor.create_external_printer()?));
     let redraw = move || {
@@ -98,7 +134,7 @@ pub(super) fn run(
 ) {
     for ask in prompts {
         let line = editor.helper_mut().expect("`open` sets it");
-        line.candidates = ask.candidates;
+        line.begin(ask.candidates, ask.echo);
         is_reading.store(true, Ordering::Relaxed);
         let read = read_line(&mut editor, &ask.prompt);
         is_reading.store(false, Ordering::Relaxed);
@@ -120,7 +156,7 @@ fn read_line(editor: &mut LineEditor, prompt: &str) -> rustyline::Result<UserInp
             Ok(line) => return Ok(UserInput::Line(line)),
             Err(ReadlineError::Eof) => return Ok(super::end_of_input()),
             Err(ReadlineError::Interrupted) => {
-                if editor.helper().is_some_and(|line| line.empty.get()) {
+                if editor.helper().is_some_and(|line| line.is_empty.load(Ordering::Relaxed)) {
                     return Ok(UserInput::Interrupted);
                 }
             }
@@ -157,7 +193,7 @@ mod tests {
         let history = DefaultHistory::new();
         for (text, empty) in [("", true), ("a", false), ("", true)] {
             assert_eq!(line.hint(text, text.len(), &Context::new(&history)), None);
-            assert_eq!(line.empty.get(), empty);
+            assert_eq!(line.is_empty.load(Ordering::Relaxed), empty);
         }
     }
 }

@@ -40,6 +40,8 @@ const STOPPED_WITHIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
 /// Bracketed paste on and off (xterm, "Bracketed Paste Mode").
 const PASTE_ON: &str = "\x1b[?2004h";
 const PASTE_OFF: &str = "\x1b[?2004l";
+/// To the margin, and erase what follows (ECMA-48 CR, ED).
+const ERASE_LINE: &str = "\r\x1b[J";
 
 /// The user's terminal while the editor reads its keys through the filter. Its modes are restored
 /// on drop.
@@ -53,6 +55,8 @@ struct Terminal {
     raw: Termios,
     /// The editor is reading a line.
     is_reading: Arc<AtomicBool>,
+    /// The line has no text yet.
+    is_empty: Arc<AtomicBool>,
     is_closed: AtomicBool,
 }
 
@@ -65,6 +69,7 @@ impl FilteredTerminal {
     /// Standard input is no terminal, or the system has no pseudo-terminals.
     pub(super) fn open(
         is_reading: Arc<AtomicBool>,
+        is_empty: Arc<AtomicBool>,
         redraw: impl Fn() + Clone + Send + 'static,
         on_dropped: impl Fn() + Send + 'static,
     ) -> io::Result<FilteredTerminal> {
@@ -80,7 +85,8 @@ impl FilteredTerminal {
         let (continued, on_continue) = UnixStream::pair()?;
         continued.set_nonblocking(true)?;
         low_level::pipe::register(SIGCONT, on_continue)?;
-        let terminal = Arc::new(Terminal { tty, before, raw, is_reading, is_closed: AtomicBool::new(false) });
+        let terminal =
+            Arc::new(Terminal { tty, before, raw, is_reading, is_empty, is_closed: AtomicBool::new(false) });
         let is_foreground = terminal.is_foreground();
         let keyboard = Keyboard {
             began: is_foreground,
@@ -114,14 +120,18 @@ impl Terminal {
         let _ = show(PASTE_ON);
     }
 
-    /// Restores the modes, with the cursor below a half-typed line. In the background they are
-    /// those of another process.
+    /// Restores the modes, with the cursor below a half-typed line, or in place of a prompt without
+    /// one. In the background the modes are those of another process.
     fn end(&self) {
         if !self.is_foreground() {
             return;
         }
         let _ = tcsetattr(&self.tty, OptionalActions::Now, &self.before);
-        let below = if self.is_reading.load(Ordering::Relaxed) { "\r\n" } else { "" };
+        let below = match self.is_reading.load(Ordering::Relaxed) {
+            true if self.is_empty.load(Ordering::Relaxed) => ERASE_LINE,
+            true => "\r\n",
+            false => "",
+        };
         let _ = show(&format!("{PASTE_OFF}{below}"));
     }
 

@@ -10,6 +10,8 @@ const SEQUENCE_LEN_MAX: usize = 16;
 /// Parameter that begins a paste, and the one that ends it (xterm, "Bracketed Paste Mode").
 const PASTE_BEGINS: &str = "200~";
 const PASTE_ENDS: &str = "201~";
+/// Alt-Enter begins a new line of the text. The editor takes a line end for text in a paste only.
+const NEW_LINE: &str = "\x1b[200~\n\x1b[201~";
 const ESC: char = '\x1b';
 const BEL: char = '\x07';
 
@@ -186,6 +188,7 @@ impl KeyFilter {
                 }
                 self.state = State::Escape;
             }
+            '\r' | '\n' if !self.is_pasting => NEW_LINE.chars().for_each(|c| push(out, c)),
             '0'..='~' if self.is_pasting => {}
             _ if self.is_pasting => self.take_text(c, out),
             // Alt with a key.
@@ -268,6 +271,7 @@ mod tests {
         assert_eq!(filtered(b"\x1b"), "\x1b");
         assert_eq!(filtered(b"\x1b\x1b[A"), "\x1b\x1b[A");
         assert_eq!(filtered(b"\x1b[[A"), "\x1b[[A");
+        assert_eq!(filtered(b"one\x1b\rtwo\r"), "one\x1b[200~\n\x1b[201~two\r");
     }
 
     #[test]

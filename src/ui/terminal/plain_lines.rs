@@ -7,7 +7,7 @@ use crate::base::Phrase;
 use crate::ui::line::UserInput;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
-use super::{Prompt, without_mark};
+use super::{NO_PANIC, Prompt, VisiblePrompt, without_mark};
 
 /// Maximum line length in bytes: a letter and 1 KiB, so that a letter slightly too long can be
 /// returned.
@@ -16,16 +16,20 @@ const LINE_LEN_MAX: usize = LETTER_TEXT_MAX + 1024;
 const NOT_UTF8: &str = "input-not-utf8";
 
 /// Reads a line for each prompt, until the input or the prompts end. Prompts are printed if stdin
-/// is a terminal.
-pub(super) fn run(prompts: &Receiver<Prompt>, mut on_input: impl FnMut(UserInput)) {
+/// is a terminal, and then are `visible` while a line is read.
+pub(super) fn run(prompts: &Receiver<Prompt>, visible: &VisiblePrompt, mut on_input: impl FnMut(UserInput)) {
     let prompted = io::stdin().is_terminal();
     let mut input = io::stdin().lock();
     let mut is_first = true;
     for ask in prompts {
         if prompted {
+            let mut visible = visible.lock().expect(NO_PANIC);
             let _ = super::write_err(&ask.prompt);
+            *visible = Some(ask.prompt);
         }
-        let read = match next_line(&mut input) {
+        let next = next_line(&mut input);
+        *visible.lock().expect(NO_PANIC) = None;
+        let read = match next {
             Ok(UserInput::Line(line)) if is_first => UserInput::Line(without_mark(&line).to_owned()),
             Ok(UserInput::NoInput) => super::end_of_input(),
             Ok(UserInput::Refused(phrase)) if phrase.key() == NOT_UTF8 => {

@@ -1,0 +1,62 @@
+//! Incoming letters as lines of a screen.
+
+use crate::base::{HostPort, LetterId, Name, Phrase, Wall, sanitize};
+use crate::client::Incoming;
+use crate::ui::plain::DAMAGED;
+use crate::ui::style::{StyledText, TextKind};
+
+use super::{Action, ContactLookup, LineMode, ResolvedContact};
+
+impl<B: ContactLookup> LineMode<B> {
+    pub(super) fn show(&mut self, letter: &Incoming, now: Wall) -> Vec<Action> {
+        let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
+        let is_stranger = !letter.from.is_reserved() && !self.is_contact(&letter.relay, &letter.from);
+        let warning = if is_stranger { self.warning_of(&letter.relay, &letter.from) } else { None };
+        let address = letter.from.guest_address();
+        let key = match is_stranger {
+            _ if self.options.is_desk => "desk-incoming",
+            _ if address.is_some() => "chat-incoming-guest",
+            true => "chat-incoming-stranger",
+            false => "chat-incoming",
+        };
+        let who = self.name_of(&letter.relay, &letter.from);
+        self.record_guest_letter(letter, &who);
+        self.record_unread(letter, &who);
+        let who = address.filter(|_| self.options.is_desk).map_or(who, |address| address.to_string());
+        let note = letter.note.map(|note| self.show_note(note, &who));
+        let via = if letter.damaged { DAMAGED } else { letter.via.as_str() };
+        let header = Phrase::new(key)
+            .with("who", who)
+            .with("via", via)
+            .with("time", self.options.time_format.format(letter.at, now));
+        let gap = gap.map(|phrase| StyledText {
+            kind: TextKind::Notice,
+            header: self.options.strings.say(&phrase),
+            text: String::new(),
+        });
+        let letter = StyledText {
+            kind: TextKind::Incoming,
+            header: self.options.strings.say(&header),
+            text: sanitize(&letter.text).into_owned(),
+        };
+        let gap = gap.map(Action::PrintMessage);
+        warning.into_iter().chain(gap).chain([note.unwrap_or(Action::PrintMessage(letter))]).collect()
+    }
+
+    /// Counts a message of someone else than the recipient. A relay's report about a guest needs no
+    /// reply.
+    fn record_unread(&mut self, letter: &Incoming, label: &str) {
+        let is_target =
+            self.target.as_ref().is_some_and(|to| to.relay == letter.relay && to.member == letter.from);
+        if letter.note.is_none() && !is_target && !self.options.is_desk {
+            let relay = letter.relay.clone();
+            let member = letter.from.clone();
+            self.unread.record(&ResolvedContact { label: label.to_owned(), relay, member }, 1);
+        }
+    }
+
+    pub(super) fn handle_unreadable(&mut self, relay: &HostPort, from: &Name, id: LetterId) -> Vec<Action> {
+        let who = self.name_of(relay, from);
+        vec![self.tell(&Phrase::new("letter-unreadable").with("who", who).with("id", id))]
+    }
+}

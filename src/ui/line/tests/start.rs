@@ -1,0 +1,304 @@
+//! Screens on a terminal: first lines, unread messages, history, strangers.
+
+use super::terminal::terminal;
+use super::*;
+use crate::client::HistoryEntry;
+
+const DAY_MS: u64 = 86_400_000;
+
+fn started(lang: Lang, book: &str, unread: &[(&str, u64)]) -> Chat {
+    let mut chat = terminal(lang, book);
+    let row = |(name, count): &(&str, u64)| (relay(), name.parse().unwrap(), *count);
+    let unread: Vec<(HostPort, Name, u64)> = unread.iter().map(row).collect();
+    let actions = chat.mode.start(&unread, NOW);
+    chat.carry_out(actions);
+    chat
+}
+
+#[test]
+fn first_lines_name_user_relays_contacts_and_unread() {
+    let chat = started(Lang::En, BOOK, &[("JANE", 3), ("TOM", 1)]);
+    assert_eq!(
+        chat.screen(),
+        "\
+! You are TOM; relays: 127.0.0.1:8081
+! Contacts: JANE (3 new), TOM (1 new), JACK, 一棵树
+! Type a name to write to someone, /help for commands, quit to leave
+>
+"
+    );
+    let chat = started(Lang::Zh, BOOK, &[("tree", 2)]);
+    assert_eq!(
+        chat.screen(),
+        "\
+! 你是 TOM；中继：127.0.0.1:8081
+! 联系人：一棵树（2 条新消息）、JACK、JANE
+! 输入名字即可聊天；/help 查看命令；quit 退出
+>
+"
+    );
+}
+
+#[test]
+fn empty_book_says_how_to_add_or_join() {
+    let chat = started(Lang::En, "", &[]);
+    assert_eq!(
+        chat.screen(),
+        "\
+! You are TOM
+! The address book is empty. Add a contact: queqiao contacts add NAME HOST:PORT, or accept an invitation: queqiao join
+! Type a name to write to someone, /help for commands, quit to leave
+>
+"
+    );
+    let chat = started(Lang::En, "[relays]\nhome = \"127.0.0.1:8081\"\n", &[]);
+    assert!(
+        chat.screen().contains("! No contacts yet; type any name at 127.0.0.1:8081"),
+        "{}",
+        chat.screen()
+    );
+}
+
+#[test]
+fn pipe_has_no_first_lines() {
+    let mut chat = Chat::new(Lang::En);
+    assert_eq!(chat.mode.start(&[], NOW), []);
+}
+
+#[test]
+fn unread_senders_are_listed_and_answered_newest_first() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.line("/unread")
+        .line("JACK")
+        .letter("JANE", "1")
+        .letter("JACK", "x")
+        .letter("TOM", "2")
+        .letter("JANE", "3");
+    chat.line("/unread").line("/reply").line("hi").line("/reply").line("/reply");
+    assert_eq!(
+        chat.screen(),
+        "\
+> /unread
+! No unread messages
+> JACK
+! to JACK (127.0.0.1:8081)
+Message from JANE [udp] 12:03:05: 1
+Message from JACK [udp] 12:03:05: x
+Message from TOM (not in your contacts) [udp] 12:03:05: 2
+Message from JANE [udp] 12:03:05: 3
+To JACK: /unread
+! Unread: JANE (2 new), TOM (1 new)
+To JACK: /reply
+! to JANE (127.0.0.1:8081)
+[last 20 with JANE, 2 new]
+To JANE: hi
+To JANE: /reply
+! to TOM (127.0.0.1:8081)
+[last 20 with TOM, 1 new]
+To TOM: /reply
+! No unread messages
+To TOM:
+"
+    );
+}
+
+#[test]
+fn stranger_is_added_under_label() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.letter("ZED", "hi").line("ZED").line("/add JACK").line("/add ZED as a b").line("/add ZED as Zeddy");
+    let who = ResolvedContact { label: "ZED".to_owned(), relay: relay(), member: "ZED".parse().unwrap() };
+    chat.mode.handle_added(&who, &"Zeddy".parse().unwrap());
+    assert_eq!(
+        chat.screen(),
+        "\
+Message from ZED (not in your contacts) [udp] 12:03:05: hi
+> ZED
+! to ZED (127.0.0.1:8081)
+[last 20 with ZED, 1 new]
+To ZED: /add JACK
+! JACK is in your contacts already
+To ZED: /add ZED as a b
+! a name cannot contain a space
+To ZED: /add ZED as Zeddy
+[add ZED as Zeddy]
+To Zeddy:
+"
+    );
+}
+
+#[test]
+fn blocked_or_removed_recipient_is_reported_once() {
+    let book =
+        "[contacts]\nJACK = { relay = \"127.0.0.1:8081\", blocked = true }\nJANE = \"127.0.0.1:8081\"\n";
+    let mut chat = terminal(Lang::En, book);
+    chat.line("JACK").line("hi").line("hi").line("/to JANE").line("hi");
+    let without = "[contacts]\nJACK = \"127.0.0.1:8081\"\n";
+    *chat.mode.book_mut() = contacts::AddressBook::parse(without, "contacts.toml").unwrap();
+    chat.line("are you there").line("well");
+    assert_eq!(
+        chat.screen(),
+        "\
+> JACK
+! to JACK (127.0.0.1:8081)
+! You block JACK: replies are refused until you run /unblock JACK
+To JACK: hi
+To JACK: hi
+To JACK: /to JANE
+! to JANE (127.0.0.1:8081)
+To JANE: hi
+To JANE: are you there
+! JANE is no longer in your contacts
+To JANE: well
+To JANE:
+"
+    );
+}
+
+fn entry(by_me: bool, at: u64, text: &str) -> HistoryEntry {
+    HistoryEntry {
+        by_me,
+        relay: relay(),
+        member: "JACK".parse().unwrap(),
+        id: LetterId { outbox: OutboxId(1), number: 1 },
+        text: text.to_owned(),
+        note: None,
+        at: Wall(at),
+        state: Progress::Read,
+        via: (!by_me).then_some(Carrier::Udp),
+        missing: 0,
+        damaged: false,
+        is_old_copy: false,
+    }
+}
+
+#[test]
+fn history_has_days_and_marks_new_messages() {
+    let mut chat = terminal(Lang::En, BOOK);
+    let who = ResolvedContact { label: "JACK".to_owned(), relay: relay(), member: "JACK".parse().unwrap() };
+    let today = NOW.wall.0;
+    let entries = [
+        entry(true, today - DAY_MS, "yesterday"),
+        entry(false, today - 2_000, "seen"),
+        entry(true, today - 1_000, "mine"),
+        entry(false, today, "new\nlines"),
+        HistoryEntry { state: Progress::Delivered, ..entry(false, today, "about to be shown") },
+    ];
+    let actions = chat.mode.history(&entries, &who, 1, NOW.wall);
+    chat.carry_out(actions);
+    assert_eq!(
+        chat.seen,
+        "\
+! ── 2024-06-30 ──
+To JACK 12:03:05: yesterday
+! ── 2024-07-01 ──
+Message from JACK [udp] 12:03:03: seen
+To JACK 12:03:04: mine
+! ── new ──
+Message from JACK [udp] 12:03:05: new
+    lines
+"
+    );
+    chat.seen.clear();
+    chat.line("/history").line("JACK").line("/history 5").line("/history x");
+    assert_eq!(
+        chat.screen(),
+        "\
+> /history
+! No recipient; choose one first: /to CONTACT
+> JACK
+! to JACK (127.0.0.1:8081)
+To JACK: /history 5
+[last 5 with JACK, 0 new]
+To JACK: /history x
+! Usage: /history [N]
+To JACK:
+"
+    );
+}
+
+#[test]
+fn tcp_alone_is_given_up_if_relay_has_none() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.event(Event::Online { relay: relay(), via: Carrier::Udp }).line("/path tcp");
+    chat.seconds_pass(2).seconds_pass(1).seconds_pass(60);
+    chat.line("/path tcp").event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MoveReason::Asked });
+    chat.seconds_pass(60).line("/path tcp");
+    assert_eq!(
+        chat.screen(),
+        "\
+> /path tcp
+[Tcp]
+! 12:03:05  127.0.0.1:8081 does not respond over TCP; nothing changed (the relay must be started with --tcp)
+[Auto]
+> /path tcp
+[Tcp]
+! 12:03:05  127.0.0.1:8081: switched to TCP as requested
+> /path tcp
+! Now using TCP only
+[Tcp]
+>
+"
+    );
+}
+
+#[test]
+fn status_names_contacts_round_trip_and_what_waits() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.event(Event::Online { relay: relay(), via: Carrier::Udp }).line("JACK").line("hi").line("/status");
+    chat.event(Event::Pong {
+        relay: relay(),
+        via: Carrier::Udp,
+        rtt: std::time::Duration::from_micros(1_240),
+    });
+    assert!(
+        chat.screen().ends_with(
+            "\
+To JACK: /status
+! 127.0.0.1:8081: connected over UDP
+! contacts there: JACK, 一棵树, JANE
+[ping 127.0.0.1:8081]
+! 1 message waits to be sent
+! 12:03:05  127.0.0.1:8081: round trip 1.2 ms
+To JACK:
+"
+        ),
+        "{}",
+        chat.screen()
+    );
+}
+
+#[test]
+fn entered_line_becomes_message_with_time() {
+    let mut chat = terminal(Lang::En, BOOK);
+    assert!(chat.mode.echo().is_none(), "no recipient");
+    chat.line("JACK");
+    let shown = |chat: &Chat, line: &str| {
+        let entered = chat.mode.echo().unwrap().render(line, NOW.wall);
+        entered.map(|entered| entered.render(Style::default()))
+    };
+    assert_eq!(shown(&chat, "hi\nyou").as_deref(), Some("To JACK 12:03:05: hi\n    you\n"));
+    assert_eq!(shown(&chat, "//x").as_deref(), Some("To JACK 12:03:05: /x\n"));
+    for line in ["", "/to JANE", "quit", "q", "JANE", &"x\n".repeat(21), &"x".repeat(LETTER_TEXT_MAX + 1)] {
+        assert_eq!(shown(&chat, line), None, "{line:.9}");
+    }
+    chat.line("JANE");
+    assert_eq!(shown(&chat, "").as_deref(), Some("To JACK 12:03:05: JANE\n"));
+    assert_eq!(shown(&chat, "other").as_deref(), Some("To JACK 12:03:05: other\n"));
+    assert_eq!(shown(&chat, "\x1b[2J").as_deref(), Some("To JACK 12:03:05: \\u{1b}[2J\n"));
+}
+
+#[test]
+fn day_line_is_shown_at_midnight() {
+    let mut chat = started(Lang::En, BOOK, &[]);
+    let until_midnight = 11 * 3_600 + 56 * 60 + 55;
+    let deadline = chat.mode.next_deadline().unwrap();
+    assert!(deadline <= Tick::from_micros(3_600_000_000), "{deadline:?}");
+    chat.seen.clear();
+    let later = Now {
+        tick: Tick::from_micros(until_midnight * 1_000_000),
+        wall: Wall(NOW.wall.0 + until_midnight * 1_000),
+    };
+    let actions = chat.mode.handle_time(later);
+    chat.carry_out(actions);
+    assert_eq!(chat.seen, "! ── 2024-07-02 ──\n");
+}

@@ -1,0 +1,43 @@
+//! Texts that are sent only after a second Enter: a contact's name that was probably typed to
+//! switch to it, and long pastes.
+
+use crate::base::{Now, Phrase};
+
+use super::delivery_watch::excerpt;
+use super::question::{LINES_MAX, UnconfirmedText, needs_question};
+use super::{Action, ContactLookup, LineMode, ResolvedContact};
+
+impl<B: ContactLookup> LineMode<B> {
+    /// Sends a text, or asks first if it was probably not meant to be sent like this.
+    pub(super) fn send_or_ask(&mut self, to: ResolvedContact, text: &str, now: Now) -> Vec<Action> {
+        let Some(question) = self.question_about(text, &to) else { return self.send(to, text, now) };
+        self.unconfirmed = Some(UnconfirmedText { to, text: text.to_owned() });
+        vec![self.tell(&question)]
+    }
+
+    fn question_about(&self, text: &str, to: &ResolvedContact) -> Option<Phrase> {
+        let asks = self.options.is_terminal && !self.options.is_desk;
+        if !asks || !needs_question(text, &to.label, &self.lower_case_names()) {
+            return None;
+        }
+        let lines = text.lines().count();
+        let question = match lines > LINES_MAX {
+            true => Phrase::new("chat-ask-lines").with("count", lines),
+            false => Phrase::new("chat-ask-name").with("text", text.trim()),
+        };
+        Some(question.with("who", &to.label))
+    }
+
+    /// Handles the line after a question. Enter alone, or the same text again, confirms it.
+    ///
+    /// Returns `None` if the line was not an answer, with a notice that the text was not sent.
+    pub(super) fn confirm(&mut self, line: &str, now: Now) -> Result<Vec<Action>, Option<Action>> {
+        let Some(UnconfirmedText { to, text }) = self.unconfirmed.take() else { return Err(None) };
+        if line.trim().is_empty() || line == text {
+            return Ok(self.send(to, &text, now));
+        }
+        // The user follows the question's advice.
+        let is_switch = line.starts_with("/to ");
+        Err((!is_switch).then(|| self.tell(&Phrase::new("chat-not-sent").with("text", excerpt(&text)))))
+    }
+}
