@@ -110,6 +110,7 @@ pub(super) struct Session {
     /// Forgotten while the session is hibernated.
     pub(super) unread: u64,
     closing_until: Option<Tick>,
+    /// When its first packet came; before that, the time of the handshake.
     opened: Tick,
     scheduled: Option<Tick>,
     marked: bool,

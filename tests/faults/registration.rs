@@ -3,7 +3,7 @@
 use queqiao::base::{Path, Wall};
 use queqiao::relay::{Command, Event, Invitation, InvitationId, Limits, OperatorOutcome, OperatorRequest};
 use queqiao::wire::features::Features;
-use queqiao::wire::frame::{StreamId, close};
+use queqiao::wire::frame::{Frame, StreamId, close};
 use queqiao::wire::message::{
     ALLOW_LIST, BLOCK_LIST_FIRST, BLOCK_LIST_LAST, NameList, NameReason, Reason, ToRelay,
 };
@@ -324,4 +324,17 @@ fn letters_of_removed_sender_still_arrive() {
     jack.report_stored(&mut relay, "TOM", 1);
     jack.send_letter(&mut relay, "TOM", 1, 0, "are you there?");
     assert_eq!(jack.take_refusals(&mut relay), [(1, Reason::Unknown)]);
+}
+
+/// The first packet after the handshake is late. The time to sign in begins with it.
+#[test]
+fn late_first_packet_leaves_time_to_sign_in() {
+    let mut relay = RelayHarness::new();
+    let counter = relay.next_counter();
+    let mut tom = RawClient::handshake(&mut relay, udp(1, 1), 1, counter).unwrap();
+    relay.wait(ms(9_500));
+    tom.send(&mut relay, &[Frame::Ping]);
+    relay.wait(secs(5));
+    tom.sign_in(&mut relay, "TOM");
+    assert_eq!(tom.take_messages(StreamId::Control).first(), Some(&SeenMessage::Welcome));
 }

@@ -7,7 +7,7 @@ use queqiao::base::{Path, Tick};
 use queqiao::link::Stats;
 use queqiao::peer::Peer;
 use queqiao::session::SessionId;
-use queqiao::wire::limits::{UDP_PACKET_MAX, UNACKED_MAX};
+use queqiao::wire::limits::{TCP_PACKET_MAX, UDP_PACKET_MAX, UNACKED_MAX};
 use queqiao::wire::packet::PacketType;
 
 use super::coverage::{Count, Coverage};
@@ -167,7 +167,9 @@ impl PeerWatch {
     fn check_resent(&mut self, stats: &Stats, unacked: usize) {
         let packets = stats.packets_lost - self.before.packets_lost + 2 * (stats.ptos - self.before.ptos);
         let left = (stats.moves - self.before.moves) * (self.unacked + unacked) as u64;
-        self.may_resend += packets * UDP_PACKET_MAX as u64 + left;
+        let is_on_tcp = matches!(self.path, Some(Path::Tcp(_)));
+        let packet_max = if is_on_tcp { TCP_PACKET_MAX } else { UDP_PACKET_MAX };
+        self.may_resend += packets * packet_max as u64 + left;
         self.unacked = unacked;
         let resent = stats.stream_bytes_resent;
         let most = self.may_resend;

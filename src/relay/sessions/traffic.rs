@@ -93,6 +93,8 @@ impl Relay {
         }
         if !was_confirmed {
             session.peer.handle_round_trip_bound(now.tick, now.tick.since(session.opened));
+            // The limit for its name would have passed if this packet was late.
+            session.opened = now.tick;
             for earlier in self.sessions.nameless_before(slot) {
                 self.displace(now, earlier);
             }
