@@ -6,7 +6,7 @@
 //! through its input queue.
 //!
 //! Must not depend on: the syntax of arguments, byte layouts. Invariant: standard output carries
-//! results only; everything else is a [`Phrase`] on standard error.
+//! results only; everything else is a [`Phrase`](crate::base::Phrase) on standard error.
 
 mod backup;
 mod bench;

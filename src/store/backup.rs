@@ -152,7 +152,7 @@ fn finish(file: &Path, secrets: &Secrets, made: Wall) -> rusqlite::Result<()> {
     target.pragma_update(None, "application_id", APPLICATION_ID)
 }
 
-/// Reads what [`write`] has added to a database. Returns `None` if the row is missing or damaged.
+/// Reads what [`write()`] has added to a database. Returns `None` if the row is missing or damaged.
 pub(super) fn read_secrets(db: &Connection) -> rusqlite::Result<Option<(Wall, Secrets)>> {
     let select = "SELECT made, private_key, reset_id, sum FROM backup";
     let row = db.query_row(select, [], |row| {

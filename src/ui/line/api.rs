@@ -95,14 +95,14 @@ pub enum Action {
         /// `true` to block.
         blocked: bool,
     },
-    /// Add a contact to the address book; then call [`LineMode::handle_added`].
+    /// Add a contact to the address book; then call `LineMode::handle_added`.
     Add {
         /// The member.
         who: ResolvedContact,
         /// The user's name for it.
         label: Name,
     },
-    /// Read the last messages with a contact, and show what [`LineMode::history`] makes of them.
+    /// Read the last messages with a contact, and show what `LineMode::history` makes of them.
     ShowHistory {
         /// The contact.
         who: ResolvedContact,
