@@ -24,6 +24,10 @@ use super::{CommandResult, ExitStatus, Failure, Setup, question};
 
 /// Maximum wait at the end for letters that are not yet accepted.
 const LINGER: Duration = Duration::from_secs(10);
+/// Maximum delay of a prompt until all output is above it. Printing takes microseconds. The prompt
+/// must not wait for output that arrives just as a line ends, because the editor prints it only
+/// while it reads the next line.
+const PROMPT_WITHIN: Duration = Duration::from_millis(50);
 /// Maximum unread messages that are counted at the start.
 const UNREAD_MAX: usize = 1_000;
 
@@ -101,6 +105,7 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
         output_thread,
         held: false,
         asked: false,
+        prompt_by: None,
         colored,
         read,
         relays,
@@ -130,6 +135,8 @@ struct ChatCommand<'a> {
     held: bool,
     /// An input line is being read.
     asked: bool,
+    /// When the prompt is shown although output waits.
+    prompt_by: Option<Tick>,
     colored: bool,
     /// Whether output goes to a terminal, so that a user sees it.
     read: bool,
@@ -146,15 +153,16 @@ impl ChatCommand<'_> {
         let first_lines = self.line.start(&self.unread_counts()?, now);
         host.command(Command::Relays(self.relays.clone()));
         self.carry_out(host, first_lines, now)?;
-        self.show_prompt_below_output();
+        self.show_prompt_below_output(now.tick);
         loop {
             if let Some((status, end)) = self.quitting
                 && (self.line.unaccepted() == 0 || status != ExitStatus::Done || host.now().tick >= end)
             {
                 return self.end(status);
             }
-            let until = [self.line.next_deadline(), self.quitting.map(|q| q.1)].into_iter().flatten().min();
-            let now = host.turn(until, output);
+            let prompt_by = self.prompt_by.filter(|_| self.wants_prompt());
+            let deadlines = [self.line.next_deadline(), self.quitting.map(|quitting| quitting.1), prompt_by];
+            let now = host.turn(deadlines.into_iter().flatten().min(), output);
             match self.take(host, output, now) {
                 Ok(true) => {}
                 Ok(false) => return Ok(ExitStatus::Done),
@@ -245,8 +253,8 @@ impl ChatCommand<'_> {
         actions.extend(self.line.handle_time(now));
         self.carry_out(host, actions, now)?;
         self.output_thread.pause_if_full(host, &mut self.held);
-        if !self.asked && self.quitting.is_none() && !self.held {
-            self.show_prompt_below_output();
+        if self.wants_prompt() {
+            self.show_prompt_below_output(now.tick);
         }
         Ok(true)
     }
@@ -409,15 +417,23 @@ impl ChatCommand<'_> {
         self.output_thread.put(Output::Err, style::notice(words, style));
     }
 
-    /// Shows the prompt, on a terminal once all output is above it.
-    fn show_prompt_below_output(&mut self) {
-        if !self.read || self.output_thread.is_empty() {
+    /// Whether no line is being read, and another one may be. On a terminal that does not depend on
+    /// how much output waits, because the editor prints it.
+    const fn wants_prompt(&self) -> bool {
+        !self.asked && self.quitting.is_none() && (self.read || !self.held)
+    }
+
+    /// Shows the prompt, on a terminal once all output is above it, or after [`PROMPT_WITHIN`].
+    fn show_prompt_below_output(&mut self, now: Tick) {
+        let prompt_by = *self.prompt_by.get_or_insert(now + PROMPT_WITHIN);
+        if !self.read || self.output_thread.is_empty() || prompt_by <= now {
             self.show_prompt();
         }
     }
 
     fn show_prompt(&mut self) {
         self.asked = true;
+        self.prompt_by = None;
         let color = self.colored;
         let echo = self.line.echo().map(|echo| -> Echo {
             Box::new(move |line| {
