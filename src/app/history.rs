@@ -1,5 +1,6 @@
 //! `queqiao history`: prints past letters, even if another process of the member is running.
 
+use std::collections::VecDeque;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
@@ -48,23 +49,12 @@ pub fn history(setup: &Setup, options: &HistoryOptions) -> CommandResult {
     let with = contact.map(|contact| conversation::find(&book, contact, &known)).transpose()?;
     let is_terminal = io::stdout().is_terminal();
     let is_cut = is_terminal && !options.all && options.last.is_none() && options.since.is_none();
-    let mut filter = HistoryFilter {
+    let filter = HistoryFilter {
         with: with.as_ref().map(|(relay, member)| (relay, member)),
         since: options.since.map(before_now),
         // One more, to know whether there are more.
         last: if is_cut { Some(LAST_ON_TERMINAL + 1) } else { options.last },
     };
-    if let (true, Some(archive)) = (is_cut, &archive) {
-        let mut count = 0;
-        archive.read(filter, |_| {
-            count += 1;
-            Ok::<bool, Failure>(true)
-        })?;
-        if count > LAST_ON_TERMINAL {
-            say(&setup.strings, &Phrase::new("history-cut").with("count", LAST_ON_TERMINAL));
-        }
-        filter.last = Some(LAST_ON_TERMINAL);
-    }
     let mut printer = HistoryPrinter {
         setup,
         as_json: options.json,
@@ -74,8 +64,10 @@ pub fn history(setup: &Setup, options: &HistoryOptions) -> CommandResult {
         out: BufWriter::new(io::stdout().lock()),
         count: 0,
     };
-    if let Some(archive) = &archive {
-        archive.read(filter, |entry| printer.print_entry(&entry))?;
+    match &archive {
+        Some(archive) if is_cut => printer.print_last(archive, filter)?,
+        Some(archive) => archive.read(filter, |entry| printer.print_entry(&entry))?,
+        None => {}
     }
     printer.written(Output::flush)?;
     if printer.count == 0 && is_terminal {
@@ -101,6 +93,20 @@ struct HistoryPrinter<'a> {
 }
 
 impl HistoryPrinter<'_> {
+    /// Prints the last letters that `filter` selects, [`LAST_ON_TERMINAL`] at most.
+    fn print_last(&mut self, archive: &Archive, filter: HistoryFilter<'_>) -> Result<(), Failure> {
+        let mut entries = VecDeque::new();
+        archive.read(filter, |entry| {
+            entries.push_back(entry);
+            Ok::<bool, Failure>(true)
+        })?;
+        if entries.len() as u64 > LAST_ON_TERMINAL {
+            entries.pop_front();
+            say(&self.setup.strings, &Phrase::new("history-cut").with("count", LAST_ON_TERMINAL));
+        }
+        entries.iter().try_for_each(|entry| self.print_entry(entry).map(drop))
+    }
+
     /// Prints one letter. Returns `false` if the reader has closed the pipe.
     fn print_entry(&mut self, entry: &HistoryEntry) -> Result<bool, Failure> {
         self.count += 1;

@@ -16,7 +16,7 @@ use crate::net::not_ignored;
 use crate::ui::Strings;
 use crate::ui::terminal::{not_utf8, write_err};
 
-use super::{ExitStatus, Failure, Setup};
+use super::{ExitStatus, Failure, Setup, say};
 
 /// Maximum answer length in bytes: the longest line of a terminal (N_TTY_BUF_SIZE on Linux).
 const ANSWER_LEN_MAX: usize = 4096;
@@ -108,7 +108,7 @@ pub(super) fn offer_to_save(setup: &Setup, name: &Name) -> Result<(), Failure> {
             Ok(()) => Phrase::new("name-saved").with("name", name).with("file", location.file()),
             Err(phrase) => phrase,
         };
-        let _ = write_err(&format!("{}\n", setup.strings.say(&phrase)));
+        say(&setup.strings, &phrase);
     }
     Ok(())
 }

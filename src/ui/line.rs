@@ -17,6 +17,7 @@ mod guests;
 mod incoming;
 mod question;
 mod recipient;
+mod recipient_notice;
 mod relay_status;
 mod start;
 mod status;
@@ -45,6 +46,7 @@ use guest_queue::GuestQueue;
 use guests::GuestList;
 pub use guests::ends_conversation;
 use question::UnconfirmedText;
+use recipient_notice::RecipientNotice;
 use relay_status::{PathTrial, RelayStatus};
 use unread_senders::UnreadSenders;
 
@@ -75,8 +77,8 @@ pub struct LineMode<B> {
     receipts: bool,
     unconfirmed: Option<UnconfirmedText>,
     unread: UnreadSenders,
-    /// Notice about the recipient that was given last: blocked, or gone from the book.
-    target_notice: Option<&'static str>,
+    /// The last notice about the recipient.
+    target_notice: Option<RecipientNotice>,
     /// The recipient was in the book when it was chosen.
     target_in_book: bool,
     path_trial: Option<PathTrial>,

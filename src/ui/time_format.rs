@@ -39,17 +39,13 @@ impl TimeFormat {
 
     /// Formats `at` as `HH:MM:SS`. Returns `?` for the times of [`TimeFormat::format`].
     pub fn time(&self, at: Wall) -> String {
-        let time = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS);
-        time.map_or(ABSURD.to_owned(), |time| {
-            time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
-        })
+        self.strftime(at, "%H:%M:%S")
     }
 
     /// Formats the date of `at` as `YYYY-MM-DD`. Returns `?` for the times of
     /// [`TimeFormat::format`].
     pub fn day(&self, at: Wall) -> String {
-        let time = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS);
-        time.map_or(ABSURD.to_owned(), |time| time.to_zoned(self.zone.clone()).date().to_string())
+        self.strftime(at, "%Y-%m-%d")
     }
 
     /// Returns the time from `at` to the end of its day. `None` for an impossible time.

@@ -22,6 +22,7 @@ mod file_owners;
 mod floods;
 mod forget;
 mod guests;
+mod history;
 mod interrupts;
 mod invitations;
 mod join;

@@ -135,7 +135,6 @@ impl Terminal {
         }
     }
 
-    /// Sends a signal to the process on it.
     /// Stops its output, as Ctrl-S does.
     pub fn stop_output(&self) {
         tcflow(&self.screen, Action::OOff).unwrap();
@@ -146,6 +145,7 @@ impl Terminal {
         tcflow(&self.screen, Action::OOn).unwrap();
     }
 
+    /// Sends a signal to the process on it.
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.process.signal(signal);
     }
@@ -316,8 +316,8 @@ fn entered_line_becomes_message_with_time() {
     assert!(jack.out().ends_with("one"));
     assert!(jack.out().ends_with("two"));
     tom.until(": one\n    two\n");
-    tom.press("/to NOBODY\r");
-    tom.until("no contact named NOBODY");
+    tom.press("/to GHOST\r");
+    tom.until("no contact named GHOST");
     tom.until("> ");
     tom.press("hello\r");
     tom.until("no contact named hello");

@@ -12,14 +12,14 @@ use crate::ui::time_format::TimeFormat;
 use crate::wire::limits::LETTER_TEXT_MAX;
 
 use super::commands::{self, EndWords, ParsedLine};
-use super::question::needs_question;
+use super::question::{UnconfirmedText, needs_question};
 
 /// Decides, for one prompt, how a typed line is shown after Enter.
 #[derive(Debug)]
 pub struct LineEcho {
     pub(super) to: String,
     pub(super) known_names: BTreeSet<String>,
-    pub(super) unconfirmed: Option<String>,
+    pub(super) unconfirmed: Option<UnconfirmedText>,
     pub(super) strings: Arc<Strings>,
     pub(super) time_format: TimeFormat,
 }
@@ -27,10 +27,10 @@ pub struct LineEcho {
 impl LineEcho {
     /// Returns the message that this line sends, at the time `now`. `None` if it sends none.
     pub fn render(&self, line: &str, now: Wall) -> Option<StyledText> {
-        let confirmed = self.unconfirmed.as_deref().filter(|text| line.trim().is_empty() || line == *text);
-        let text = match commands::parse(line, EndWords::Terminal) {
-            _ if confirmed.is_some() => confirmed?,
-            ParsedLine::Text(text) if !needs_question(text, &self.to, &self.known_names) => text,
+        let confirmed = self.unconfirmed.as_ref().filter(|unconfirmed| unconfirmed.is_confirmed_by(line));
+        let text = match (confirmed, commands::parse(line, EndWords::Terminal)) {
+            (Some(confirmed), _) => &confirmed.text,
+            (None, ParsedLine::Text(text)) if !needs_question(text, &self.to, &self.known_names) => text,
             _ => return None,
         };
         if text.len() > LETTER_TEXT_MAX {

@@ -15,6 +15,13 @@ pub(super) struct UnconfirmedText {
     pub(super) text: String,
 }
 
+impl UnconfirmedText {
+    /// Whether this line answers the question with yes: Enter alone, or the same text again.
+    pub(super) fn is_confirmed_by(&self, line: &str) -> bool {
+        line.trim().is_empty() || line == self.text
+    }
+}
+
 /// Whether a text to `to` is sent only after a question: it has many lines, or is the name of
 /// someone else. `known_names` are in lower case.
 pub(super) fn needs_question(text: &str, to: &str, known_names: &BTreeSet<String>) -> bool {

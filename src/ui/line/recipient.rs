@@ -12,6 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::base::{HostPort, Name, NameError, Now, Phrase, sanitize_line};
 
 use super::echo::LineEcho;
+use super::recipient_notice::RecipientNotice;
 use super::{Action, ContactLookup, LineMode, ResolvedContact, STRANGERS_MAX, commands};
 
 /// Prompt on a terminal while no recipient is chosen.
@@ -44,7 +45,7 @@ impl<B: ContactLookup> LineMode<B> {
         Some(LineEcho {
             to: target.label.clone(),
             known_names: self.lower_case_names(),
-            unconfirmed: self.unconfirmed.as_ref().map(|unconfirmed| unconfirmed.text.clone()),
+            unconfirmed: self.unconfirmed.clone(),
             strings: Arc::clone(&self.options.strings),
             time_format: self.options.time_format.clone(),
         })
@@ -69,7 +70,7 @@ impl<B: ContactLookup> LineMode<B> {
         names
     }
 
-    /// Chooses a recipient. On a terminal one line confirms it.
+    /// Chooses the recipient that `text` names. If there is none, no recipient is left.
     pub(super) fn switch_to(&mut self, text: &str) -> Vec<Action> {
         match self.look_up(text) {
             Ok(target) => self.choose(target),
@@ -99,16 +100,16 @@ impl<B: ContactLookup> LineMode<B> {
     /// from the book since it was chosen.
     pub(super) fn notice_about_target(&mut self, target: &ResolvedContact) -> Option<Action> {
         let in_book = self.is_contact(&target.relay, &target.member);
-        let key = match self.book.is_blocked(&target.relay, &target.member) {
-            true => Some("chat-target-blocked"),
-            false => (self.target_in_book && !in_book).then_some("chat-target-left"),
+        let notice = match self.book.is_blocked(&target.relay, &target.member) {
+            true => Some(RecipientNotice::Blocked),
+            false => (self.target_in_book && !in_book).then_some(RecipientNotice::Removed),
         };
-        if std::mem::replace(&mut self.target_notice, key) == key {
+        if std::mem::replace(&mut self.target_notice, notice) == notice {
             return None;
         }
-        let phrase = match key? {
-            "chat-target-blocked" => Phrase::new("chat-target-blocked"),
-            _ => Phrase::new("chat-target-left"),
+        let phrase = match notice? {
+            RecipientNotice::Blocked => Phrase::new("chat-target-blocked"),
+            RecipientNotice::Removed => Phrase::new("chat-target-left"),
         };
         Some(self.tell(&phrase.with("who", &target.label)))
     }

@@ -80,9 +80,9 @@ impl<B: ContactLookup> LineMode<B> {
         let format = &self.options.time_format;
         let mut day = format.day(now);
         let mut actions = Vec::new();
-        for (place, entry) in entries.iter().enumerate() {
+        for entry in &entries {
             let its_day = format.day(entry.at);
-            if its_day != day || (place == 0 && its_day != format.day(now)) {
+            if its_day != day {
                 actions.push(self.tell(&Phrase::new("chat-day").with("day", &its_day)));
                 day = its_day;
             }

@@ -28,12 +28,16 @@ impl<B: ContactLookup> LineMode<B> {
         Some(question.with("who", &to.label))
     }
 
-    /// Handles the line after a question. Enter alone, or the same text again, confirms it.
+    /// Handles the line after a question. Enter alone, or the same text again, sends the text.
     ///
-    /// Returns `None` if the line was not an answer, with a notice that the text was not sent.
+    /// # Errors
+    /// The line is no answer and must be handled as usual, after the notice that the text was not
+    /// sent, if there was a question.
     pub(super) fn confirm(&mut self, line: &str, now: Now) -> Result<Vec<Action>, Option<Action>> {
-        let Some(UnconfirmedText { to, text }) = self.unconfirmed.take() else { return Err(None) };
-        if line.trim().is_empty() || line == text {
+        let Some(unconfirmed) = self.unconfirmed.take() else { return Err(None) };
+        let is_confirmed = unconfirmed.is_confirmed_by(line);
+        let UnconfirmedText { to, text } = unconfirmed;
+        if is_confirmed {
             return Ok(self.send(to, &text, now));
         }
         // The user follows the question's advice.
