@@ -331,7 +331,12 @@ impl Link {
 
     /// Returns the bytes of messages queued or sent and not acknowledged; at most [`UNACKED_MAX`].
     pub fn unacked_bytes(&self) -> usize {
-        StreamId::ALL.iter().map(|stream| self.pending.unacked(*stream)).sum()
+        StreamId::ALL.iter().map(|stream| self.unacked(*stream)).sum()
+    }
+
+    /// Returns the bytes of one stream that were queued or sent and not acknowledged.
+    pub fn unacked(&self, stream: StreamId) -> usize {
+        self.pending.unacked(stream)
     }
 
     /// Returns the memory of received data behind gaps, of all streams together, in bytes.

@@ -189,6 +189,11 @@ impl Peer {
         self.link.room(stream)
     }
 
+    /// Whether the other end has received every message queued on a stream.
+    pub fn has_received_all(&self, stream: StreamId) -> bool {
+        self.link.unacked(stream) == 0
+    }
+
     /// Whether the keys in use must be renewed.
     pub fn needs_rekey(&self, now: Tick) -> bool {
         self.keyring.needs_rekey(now)

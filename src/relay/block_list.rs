@@ -11,36 +11,34 @@ use super::limits::{REJECT_INTERVAL, REJECTED_MAX, SPILL_AFTER};
 use super::mailbox::{MailboxEntry, Sender};
 use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
-use super::membership::{BLOCK_LIST_MAX, MembershipChange};
+use super::membership::{BLOCK_LIST_MAX, MembershipChange, SenderLists};
 use super::records::{PendingRefusal, Record};
 use super::sessions::{RefusedLetter, SessionSlot};
 use super::unwritten::RecordKey;
 use super::{Out, Relay};
 
-/// Block list and allow list of one session.
+/// Lists that one session is sending.
 #[derive(Debug, Default)]
 pub(super) struct SessionBlockList {
     /// Whether a list is expected: no letter is sent before it is complete.
     pub(super) awaited: bool,
     /// A list of which further parts are expected.
     incoming: BTreeSet<Name>,
-    /// Allow list: only letters of these members are sent, while the session lasts.
-    pub(super) allowed: Option<BTreeSet<Name>>,
-    /// The next allow list, until the block list that follows it is complete.
-    next_allowed: Option<BTreeSet<Name>>,
+    /// A complete allow list, until the block list that follows it is complete.
+    allowed: Option<BTreeSet<Name>>,
 }
 
 empty_value!(
     SessionBlockList,
-    SessionBlockList { awaited: false, incoming: BTreeSet::new(), allowed: None, next_allowed: None },
+    SessionBlockList { awaited: false, incoming: BTreeSet::new(), allowed: None },
     SessionBlockList::is_empty
 );
 
 impl SessionBlockList {
-    /// Whether the session has no lists and expects none.
+    /// Whether the session has sent everything.
     pub(super) fn is_empty(&self) -> bool {
-        let SessionBlockList { awaited, incoming, allowed, next_allowed } = self;
-        !awaited && incoming.is_empty() && allowed.is_none() && next_allowed.is_none()
+        let SessionBlockList { awaited, incoming, allowed } = self;
+        !awaited && incoming.is_empty() && allowed.is_none()
     }
 }
 
@@ -70,35 +68,32 @@ impl Relay {
         }
         let list = std::mem::take(&mut block_list.incoming);
         if flags & ALLOW_LIST != 0 {
-            block_list.next_allowed = Some(list);
+            block_list.allowed = Some(list);
             return;
         }
-        block_list.allowed = block_list.next_allowed.take();
+        let lists = SenderLists { blocked: list, allowed: block_list.allowed.take() };
         block_list.awaited = false;
-        self.set_blocked(member, list, out);
+        self.set_lists(member, lists, out);
         self.sessions.mark(slot);
     }
 
-    /// Replaces this member's block list, durably.
-    pub(super) fn set_blocked(&mut self, member: MemberId, blocked: BTreeSet<Name>, out: &mut Out) {
-        let current = &mut self.member_states[member.0].blocked;
-        if **current == blocked {
+    /// Replaces this member's lists, durably.
+    pub(super) fn set_lists(&mut self, member: MemberId, lists: SenderLists, out: &mut Out) {
+        let current = &mut self.member_states[member.0].lists;
+        if **current == lists {
             return;
         }
-        **current = blocked;
-        self.write_blocked(member, out);
+        **current = lists;
+        self.write_lists(member, out);
     }
 
-    /// Writes this member's block list. A removed member's list is written too, as an empty one.
-    pub(super) fn write_blocked(&mut self, member: MemberId, out: &mut Out) {
+    /// Writes this member's lists. Those of a removed member are written too, as empty ones.
+    pub(super) fn write_lists(&mut self, member: MemberId, out: &mut Out) {
         if self.members.is_durable(member) || self.members.is_removed(member) {
             let owner = self.members.name(member).clone();
-            let blocked = self.member_states[member.0].blocked.iter().cloned().collect();
-            self.persist_keyed(
-                RecordKey::Blocked(member),
-                Record::Membership(MembershipChange::Blocks { owner, blocked }),
-                out,
-            );
+            let lists = (*self.member_states[member.0].lists).clone();
+            let change = MembershipChange::Lists { owner, lists };
+            self.persist_keyed(RecordKey::Lists(member), Record::Membership(change), out);
         }
     }
 
@@ -106,23 +101,8 @@ impl Relay {
     /// never are.
     pub(super) fn is_unwanted(&self, to: MemberId, sender: Sender) -> bool {
         let Sender::Member(from) = sender else { return false };
-        from != to && self.has_block_list(to) && self.is_blocked(to, self.members.name(from))
-    }
-
-    /// Whether the member blocks any name.
-    fn has_block_list(&self, to: MemberId) -> bool {
-        let state = &self.member_states[to.0];
-        let allowed =
-            |slot| self.sessions.block_list(slot).is_some_and(|block_list| block_list.allowed.is_some());
-        !state.blocked.is_empty() || state.session.is_some_and(allowed)
-    }
-
-    /// Whether the member blocks letters from another member of this name.
-    pub(super) fn is_blocked(&self, to: MemberId, name: &Name) -> bool {
-        let state = &self.member_states[to.0];
-        let block_list = state.session.and_then(|slot| self.sessions.block_list(slot));
-        let allowed = block_list.and_then(|block_list| block_list.allowed.as_ref());
-        state.blocked.contains(name) || allowed.is_some_and(|allowed| !allowed.contains(name))
+        let lists = &self.member_states[to.0].lists;
+        from != to && !lists.is_empty() && lists.refuse(self.members.name(from))
     }
 
     /// Refuses waiting letters of a removed member, as far as they are in memory. The rest is

@@ -145,8 +145,8 @@ impl Relay {
 
 fn write_cost(effect: &Effect<Record, Event>) -> u32 {
     match effect {
-        Effect::Persist(_, Record::Membership(MembershipChange::Blocks { blocked, .. })) => {
-            LIST_COST + blocked.len() as u32
+        Effect::Persist(_, Record::Membership(MembershipChange::Lists { lists, .. })) => {
+            LIST_COST + lists.names() as u32
         }
         Effect::Persist(..) => WRITE_COST,
         _ => 0,

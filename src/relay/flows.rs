@@ -5,11 +5,13 @@
 //! session only, because a client begins each session with its current knowledge.
 
 mod correspondents;
+mod flow_id;
 mod held_back;
 mod lookups;
 mod outbox;
 mod pending_refusals;
 mod refusals;
+mod reports;
 mod restored;
 mod retry_passes;
 mod unwritten;
@@ -21,42 +23,16 @@ use std::ops::Bound::{Excluded, Unbounded};
 use crate::base::{Mark, OutboxId, Wall, empty_value};
 use crate::wire::message::Reason;
 
-use super::guests::GuestId;
 use super::limits::FLOWS_MAX;
-use super::members::MemberId;
 use super::pending_removals::PendingRemovals;
 use correspondents::Correspondents;
+pub(super) use flow_id::{Destination, FlowId};
 use held_back::HeldBack;
 pub(super) use lookups::{LookupAnswer, NumberRange};
 use lookups::{LookupQueue, UnknownRecipients};
 use pending_refusals::PendingRefusals;
+use reports::{FlowReports, Reports};
 use retry_passes::RetryPasses;
-
-/// One outbox and one recipient. Flows to one recipient are adjacent in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct FlowId {
-    pub(super) to: Destination,
-    pub(super) outbox: OutboxId,
-}
-
-/// The recipient of a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Destination {
-    /// The relay itself.
-    Echo,
-    /// A guest. Nothing that it receives is ever confirmed.
-    Guest(GuestId),
-    Member(MemberId),
-}
-
-impl Destination {
-    pub(super) fn member(self) -> Option<MemberId> {
-        match self {
-            Destination::Member(member) => Some(member),
-            Destination::Echo | Destination::Guest(_) => None,
-        }
-    }
-}
 
 /// How a letter fits into the order of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,21 +111,12 @@ struct Flow {
     refused_in: u32,
     retry_passes: RetryPasses,
     disclosure: Disclosure,
-    /// The session in which a receipt is pending, or [`NEVER`].
-    receipt_due_in: u32,
-    /// The session in which the marks rose last. Its receipts may not have arrived, so a receipt is
-    /// pending in the next session too.
-    raised_in: u32,
+    reports: FlowReports,
     /// Whether the marks rose since they were last persisted.
     unwritten: bool,
     /// Whether the delivered mark did.
     delivery_unwritten: bool,
 }
-
-/// No session.
-const NEVER: u32 = 0;
-/// Number of the session before the first one. One less must not be [`NEVER`].
-const FIRST: u32 = 2;
 
 /// Whether the sender of a flow may know that its recipient exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,6 +130,11 @@ enum Disclosure {
     Known,
 }
 
+/// Entries about news, beyond two for each flow, from which those of removed flows are dropped.
+///
+/// 64: the clean-up visits every entry and drops at least half of them, so it pays for itself.
+const NEWS_SLACK: usize = 64;
+
 impl Flow {
     /// Records that later letters whose `prev` is among these numbers are refused for `reason`.
     fn refuse(&mut self, numbers: NumberRange, reason: Reason, session: u32) {
@@ -175,44 +147,33 @@ impl Flow {
         self.refused.filter(|_| self.refused_in == session)
     }
 
-    fn is_receipt_due(&self, session: u32) -> bool {
-        self.receipt_due_in == session || self.raised_in == session - 1
+    /// Makes a receipt pending, because this session needs one.
+    fn queue_receipt(&mut self, id: FlowId, reports: &mut Reports) {
+        if self.disclosure != Disclosure::Waiting {
+            reports.queue(id, &mut self.reports);
+        }
     }
 
-    fn queue_receipt(&mut self, id: FlowId, session: u32, receipts_due: &mut Vec<FlowId>) {
-        if self.disclosure == Disclosure::Waiting {
-            return;
+    /// Records that the marks rose: see [`Reports::add_news`].
+    fn add_news(&mut self, id: FlowId, reports: &mut Reports) {
+        if self.disclosure != Disclosure::Waiting {
+            reports.add_news(id, &mut self.reports);
         }
-        if !self.is_receipt_due(session) {
-            receipts_due.push(id);
-        }
-        self.receipt_due_in = session;
     }
 
-    /// Records that the marks rose: the next session gets a receipt too.
-    fn raise(&mut self, id: FlowId, session: u32, raised: &mut Vec<FlowId>) {
-        if self.raised_in != session && self.disclosure != Disclosure::Waiting {
-            self.raised_in = session;
-            raised.push(id);
+    /// Records that the marks rose, and reports them: see [`Reports::report`].
+    fn report(&mut self, id: FlowId, reports: &mut Reports) {
+        if self.disclosure != Disclosure::Waiting {
+            reports.report(id, &mut self.reports);
         }
     }
 }
-
-/// Entries of `raised`, beyond two for each flow, from which entries of removed flows are dropped.
-///
-/// 64: the clean-up visits every entry and drops at least half of them, so it pays for itself.
-const RAISED_SLACK: usize = 64;
 
 /// The flows of one sender.
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
-    /// Number of the current session. A counter, so that a session starts in constant time.
-    session: u32,
-    /// Flows with a pending receipt in this session, and flows whose marks rose in it. Both may
-    /// contain removed flows.
-    receipts_due: Vec<FlowId>,
-    raised: Vec<FlowId>,
+    reports: Reports,
     /// Flows whose marks rose since they were last persisted.
     unwritten: BTreeSet<FlowId>,
     /// Letters refused in this session as unknown. They matter if the name is registered.
@@ -240,9 +201,7 @@ empty_value!(
     Flows,
     Flows {
         flows: BTreeMap::new(),
-        session: FIRST,
-        receipts_due: Vec::new(),
-        raised: Vec::new(),
+        reports: Reports::EMPTY,
         unwritten: BTreeSet::new(),
         unknowns: UnknownRecipients::new(),
         lookup_queue: LookupQueue::new(),
@@ -259,7 +218,7 @@ empty_value!(
             && flows.lookup_queue.is_empty()
             && flows.pending_removals.is_empty()
             && flows.flows.is_empty()
-            && flows.receipts_due.is_empty()
+            && flows.reports.has_none_due()
     }
 );
 
@@ -273,14 +232,24 @@ impl Flows {
         true
     }
 
-    /// Begins a session of the sender: no refusal counts in it, and unconfirmed receipts and
-    /// refusals are pending again.
-    pub(super) fn begin_session(&mut self) {
+    /// Begins a session of the sender with this outbox: no refusal counts in it, and its
+    /// unacknowledged receipts and refusals are pending again.
+    pub(super) fn begin_session(&mut self, outbox: Option<OutboxId>) {
         self.unknowns.clear();
         self.lookup_queue.begin_session();
-        self.session += 1;
-        self.receipts_due = std::mem::take(&mut self.raised);
         self.refusals.begin_session();
+        self.drop_old_news();
+        for flow in self.reports.begin_session(outbox) {
+            if let Some(state) = self.flows.get_mut(&flow) {
+                state.queue_receipt(flow, &mut self.reports);
+            }
+        }
+    }
+
+    /// Drops entries about news of removed flows, and of flows that have none any more.
+    fn drop_old_news(&mut self) {
+        let flows = &self.flows;
+        self.reports.retain_news(|flow| flows.get(&flow).is_some_and(|state| state.reports.has_news()));
     }
 
     /// Checks whether this letter to `name` can be taken now.
@@ -307,7 +276,7 @@ impl Flows {
         // `name` is registered now. Letters refused while it was unknown belong to this flow.
         // Otherwise a letter written after them would pass as `Next`.
         if let Some(numbers) = self.unknowns.remove(flow.outbox, name) {
-            state.refuse(numbers, Reason::Behind, self.session);
+            state.refuse(numbers, Reason::Behind, self.reports.session());
         }
         // While earlier lookups wait, even the first receipt would show that the recipient exists.
         if state.disclosure == Disclosure::New {
@@ -317,13 +286,13 @@ impl Flows {
         // The sender lost its session or the receipt. Repeat the receipt, if accepted already.
         if number <= state.taken {
             if number <= state.watermarks.accepted {
-                state.queue_receipt(flow, self.session, &mut self.receipts_due);
+                state.queue_receipt(flow, &mut self.reports);
             }
             return OrderCheck::Repeated;
         }
         // The sender had not received the refusal of `prev` when it sent this letter. It will send
         // it again with a corrected `prev`. Taken now, it would overtake letters still to come.
-        match state.refused_now(self.session) {
+        match state.refused_now(self.reports.session()) {
             Some((refused, reason)) if refused.contains(prev) => OrderCheck::Behind(reason),
             _ => OrderCheck::Next,
         }
@@ -340,8 +309,9 @@ impl Flows {
         at: Wall,
         clock: u64,
     ) -> bool {
-        if self.raised.len() > 2 * self.flows.len() + RAISED_SLACK {
-            self.forget_stale_raised();
+        // Flows to guests can make them many.
+        if self.reports.news_len() > 2 * self.flows.len() + NEWS_SLACK {
+            self.drop_old_news();
         }
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.touched = clock;
@@ -349,18 +319,9 @@ impl Flows {
         let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
-        let refused = state.refused_now(self.session);
+        let refused = state.refused_now(self.reports.session());
         state.refused = refused.and_then(|(refused, reason)| Some((refused.behind(number)?, reason)));
         is_first
-    }
-
-    /// Drops entries of removed flows from `raised`. Flows to guests can make them many.
-    fn forget_stale_raised(&mut self) {
-        let flows = &self.flows;
-        let session = self.session;
-        self.raised.sort_unstable();
-        self.raised.dedup();
-        self.raised.retain(|id| flows.get(id).is_some_and(|state| state.raised_in == session));
     }
 
     /// Records the time of a letter that was refused.
@@ -376,7 +337,7 @@ impl Flows {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.watermarks.accepted);
         let behind = if reason.is_about_conversation() { reason } else { Reason::Behind };
-        state.refuse(NumberRange::one(number), behind, self.session);
+        state.refuse(NumberRange::one(number), behind, self.reports.session());
         if reason == Reason::Behind {
             self.passes += state.retry_passes.grant(number, 1);
         }
@@ -420,22 +381,13 @@ impl Flows {
         let before = state.watermarks;
         raise(&mut state.watermarks);
         if state.watermarks != before {
-            state.queue_receipt(flow, self.session, &mut self.receipts_due);
-            state.raise(flow, self.session, &mut self.raised);
+            state.report(flow, &mut self.reports);
             state.delivery_unwritten |= state.watermarks.delivered != before.delivered;
             if !std::mem::replace(&mut state.unwritten, true) {
                 self.unwritten.insert(flow);
             }
         }
         Some(before)
-    }
-
-    /// Makes a receipt and all refusals of the flow pending, because the sender queries it.
-    pub(super) fn request_receipt(&mut self, flow: FlowId) {
-        if let Some(state) = self.flows.get_mut(&flow) {
-            state.queue_receipt(flow, self.session, &mut self.receipts_due);
-        }
-        self.refusals.request(flow);
     }
 
     /// Returns the watermarks of a flow.
@@ -482,12 +434,14 @@ impl Flows {
     }
 
     fn is_idle_flow(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
-        let must_report =
-            || flow.is_receipt_due(self.session) || self.is_held_back(id) || self.refusals.is_pending_for(id);
-        let is_new_to_session = || flow.raised_in != self.session && !must_report();
+        let must_report = || {
+            flow.reports.must_report(&self.reports)
+                || self.is_held_back(id)
+                || self.refusals.is_pending_for(id)
+        };
         // Flows to guests are forgotten with their guests.
         let may_go = !matches!(id.to, Destination::Guest(_)) && flow.touched < before;
-        may_go && (!may_hear || is_new_to_session())
+        may_go && (!may_hear || !must_report())
     }
 
     /// Forgets an idle flow.
@@ -500,31 +454,48 @@ impl Flows {
 
     // Receipts.
 
+    /// Makes a receipt and all refusals of the flow pending, because the sender queries it.
+    pub(super) fn request_receipt(&mut self, flow: FlowId) {
+        if let Some(state) = self.flows.get_mut(&flow) {
+            state.queue_receipt(flow, &mut self.reports);
+        }
+        self.refusals.request(flow);
+    }
+
     /// Returns the next pending receipt and the time at which the first letter new in it was taken.
     /// Call [`Flows::mark_receipt_sent`] once it is sent.
     pub(super) fn next_receipt(&mut self) -> Option<(FlowId, Watermarks, Wall)> {
         loop {
-            let flow = *self.receipts_due.last()?;
-            if let Some(state) = self.flows.get(&flow).filter(|state| state.is_receipt_due(self.session)) {
+            let flow = self.reports.next()?;
+            if let Some(state) = self.flows.get(&flow).filter(|state| self.reports.is_due(&state.reports)) {
                 let watermarks = self.reportable_watermarks(flow, state);
                 return Some((flow, watermarks, state.taken_at.unwrap_or(state.reported_taken_at)));
             }
-            self.receipts_due.pop();
+            self.reports.skip();
         }
     }
 
     /// Marks the receipt of [`Flows::next_receipt`] as sent.
     pub(super) fn mark_receipt_sent(&mut self) {
-        let Some(flow) = self.receipts_due.pop() else { return };
-        let accepted =
-            self.flows.get(&flow).map_or(0, |state| self.reportable_watermarks(flow, state).accepted);
+        let Some(flow) = self.reports.next() else { return };
+        let Some(accepted) =
+            self.flows.get(&flow).map(|state| self.reportable_watermarks(flow, state).accepted)
+        else {
+            return self.reports.skip();
+        };
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.receipt_due_in = NEVER;
-            if state.raised_in != self.session {
-                state.raised_in = NEVER;
-            }
+            self.reports.mark_sent(&mut state.reports);
             if accepted >= state.taken {
                 state.reported_taken_at = state.taken_at.take().unwrap_or(state.reported_taken_at);
+            }
+        }
+    }
+
+    /// Records that the client has received every receipt sent in this session.
+    pub(super) fn mark_receipts_received(&mut self) {
+        while let Some(flow) = self.reports.take_received() {
+            if let Some(state) = self.flows.get_mut(&flow) {
+                self.reports.mark_received(&mut state.reports);
             }
         }
     }

@@ -114,7 +114,7 @@ impl Relay {
             return self.reply_to_guest(path, GuestReply::Full, out);
         };
         let letter_body = LetterBody::from_text(text, now.wall);
-        let refused = self.is_blocked(member, &from)
+        let refused = self.member_states[member.0].lists.refuse(&from)
             || self.enqueue_for_guest(now, from.as_str(), member, (id, prev), &letter_body, out).is_some();
         if refused {
             return self.reply_to_guest(path, GuestReply::Full, out);

@@ -129,6 +129,10 @@ impl OutboxClaim {
     pub(super) fn of(mark: &OutboxMark<'_>) -> OutboxClaim {
         OutboxClaim { id: mark.outbox, mark_token: mark.mark_token, earlier: mark.earlier.iter().collect() }
     }
+
+    pub(super) fn outbox(&self) -> OutboxId {
+        self.id
+    }
 }
 
 /// Handling of letters from a session.

@@ -1,14 +1,14 @@
-//! Membership: invitations, removed members and block lists, as the disk keeps them.
+//! Membership: invitations, removed members, block lists and allow lists, as the disk keeps them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use blake2::{Blake2s256, Digest};
 
-use crate::base::{Name, PublicKey, Wall};
+use crate::base::{Name, PublicKey, Wall, empty_value};
 
 /// Maximum open invitations, about 300 bytes each; at the bound no more are made.
 pub const INVITATIONS_MAX: usize = 10_000;
-/// Maximum names on one member's block list, and on a session's allow list.
+/// Maximum names on one member's block list, and on its allow list.
 pub const BLOCK_LIST_MAX: usize = 1_024;
 
 /// Hash of an invitation's secret. A reader of the relay's disk cannot use it.
@@ -34,6 +34,38 @@ pub struct Invitation {
     pub made: Wall,
     /// Time of its end, by the relay's wall clock, because users see a date.
     pub until: Wall,
+}
+
+/// The senders whose letters a member refuses.
+///
+/// The relay keeps both lists while the member is away. Otherwise a refusal would show that its
+/// client runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SenderLists {
+    /// Block list: at most [`BLOCK_LIST_MAX`] senders.
+    pub blocked: BTreeSet<Name>,
+    /// Allow list: all other senders are refused; at most [`BLOCK_LIST_MAX`] of them.
+    pub allowed: Option<BTreeSet<Name>>,
+}
+
+empty_value!(SenderLists, SenderLists { blocked: BTreeSet::new(), allowed: None }, SenderLists::is_empty);
+
+impl SenderLists {
+    /// Whether every sender may write.
+    pub fn is_empty(&self) -> bool {
+        self.blocked.is_empty() && self.allowed.is_none()
+    }
+
+    /// Whether letters of this sender are refused.
+    pub fn refuse(&self, name: &Name) -> bool {
+        let is_missing = |allowed: &BTreeSet<Name>| !allowed.contains(name);
+        self.blocked.contains(name) || self.allowed.as_ref().is_some_and(is_missing)
+    }
+
+    /// Returns the number of names on both lists.
+    pub fn names(&self) -> usize {
+        self.blocked.len() + self.allowed.as_ref().map_or(0, BTreeSet::len)
+    }
 }
 
 /// A durable change of the membership. Failure cases are described as for
@@ -76,13 +108,13 @@ pub enum MembershipChange {
         /// The key that owned it, and needs an invitation to return.
         key: PublicKey,
     },
-    /// The member's block list, replacing the previous one. It applies immediately; on failure the
-    /// newest list is written again.
-    Blocks {
-        /// Owner of the list.
+    /// The member's lists, replacing the previous ones. They apply immediately; on failure the
+    /// newest ones are written again.
+    Lists {
+        /// Owner of the lists.
         owner: Name,
-        /// Names on the list.
-        blocked: Vec<Name>,
+        /// The lists.
+        lists: SenderLists,
     },
     /// A member signed in, or its session ended. On failure the newest time is written again.
     Seen {
@@ -100,8 +132,8 @@ pub struct MembershipSnapshot {
     pub invitations: Vec<Invitation>,
     /// Removed members whose names are not used by another member.
     pub removed: Vec<(Name, PublicKey)>,
-    /// Block lists.
-    pub blocks: Vec<(Name, Vec<Name>)>,
+    /// Block lists and allow lists.
+    pub lists: Vec<(Name, SenderLists)>,
     /// Members with unused names, and the time of their registration, in milliseconds of the uptime
     /// clock.
     pub unused: Vec<(Name, u64)>,

@@ -72,6 +72,7 @@ use members::{MemberId, Members};
 use membership::Invitations;
 pub use membership::{
     BLOCK_LIST_MAX, INVITATIONS_MAX, Invitation, InvitationId, MembershipChange, MembershipSnapshot,
+    SenderLists,
 };
 pub use nearest_names::NAMES_LOOKED_AT_MAX;
 pub use operator::{OperatorOutcome, OperatorRequest};
@@ -313,7 +314,7 @@ impl Relay {
         // A separate stream, so that the other values drawn from the seed do not change.
         let mut key = [0; 32];
         Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
-        let MembershipSnapshot { invitations, removed, blocks, unused } = config.membership;
+        let MembershipSnapshot { invitations, removed, lists, unused } = config.membership;
         let members = Members::new(config.members, removed);
         let member_states = (0..members.len()).map(|_| MemberState::default()).collect();
         let mut relay = Relay {
@@ -349,9 +350,9 @@ impl Relay {
             limits: config.limits,
             rng,
         };
-        for (owner, blocked) in blocks {
+        for (owner, lists) in lists {
             if let Some(member) = relay.members.find(owner.as_str()) {
-                *relay.member_states[member.0].blocked = blocked.into_iter().collect();
+                *relay.member_states[member.0].lists = lists;
             }
         }
         relay.take_unused(unused);

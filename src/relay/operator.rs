@@ -122,10 +122,10 @@ impl Relay {
         out.show(Event::Removed(self.members.name(member).clone()));
         self.forget_unused(member);
         self.forget_outboxes(member);
-        if !std::mem::take(&mut self.member_states[member.0].blocked).is_empty() {
-            // A block list that was being written when the member was removed must not apply to the
-            // next owner of the name.
-            self.write_blocked(member, out);
+        if !std::mem::take(&mut self.member_states[member.0].lists).is_empty() {
+            // Lists that were being written when the member was removed must not apply to the next
+            // owner of the name.
+            self.write_lists(member, out);
         }
         self.reject_all(now.tick, member, out);
     }

@@ -4,7 +4,7 @@ use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
-use super::flows::{Destination, FlowId, NumberRange, Refusal, Watermarks};
+use super::flows::{Destination, FlowId, Flows, NumberRange, Refusal, Watermarks};
 use super::limits::{
     LOOKUP_INTERVAL, LOOKUPS_BURST, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
     UNREAD_MAX,
@@ -317,6 +317,11 @@ impl Relay {
     /// A receipt never overtakes a refusal, because it would also cover the refused letter.
     pub(super) fn send_receipts(&mut self, now: Now, slot: SessionSlot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
+        if let Some(member) = session.member()
+            && session.peer.has_received_all(StreamId::Control)
+        {
+            self.member_states[member.0].flows.get_allocated_mut().map(Flows::mark_receipts_received);
+        }
         session.send_refusals();
         while let Some(message) = session.pending_control.front() {
             if session.peer.send(StreamId::Control, &[message]).is_err() {

@@ -104,7 +104,7 @@ impl Record {
             Record::Progress { stored, .. } => 256 + stored.len() * 8,
             Record::Pruned(flows) => 256 + flows.len() * 64,
             Record::Sessions { hints, ended } => 256 + hints.len() * 64 + ended.len() * 4,
-            Record::Membership(MembershipChange::Blocks { blocked, .. }) => 256 + blocked.len() * 128,
+            Record::Membership(MembershipChange::Lists { lists, .. }) => 256 + lists.names() * 128,
             _ => 256,
         }
     }

@@ -1,9 +1,9 @@
 //! Routing of letters: from the sender's chat stream into the recipient's mailbox, and from there
 //! to the recipient's session.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::base::{LazyBox, LetterId, Mark, Name, Now, OutboxId, Tick, empty_value};
+use crate::base::{LazyBox, LetterId, Mark, Now, OutboxId, Tick, empty_value};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{Content, LetterBody};
 use crate::wire::message::{Delivery, Letter, Reason, ToRelay};
@@ -17,6 +17,7 @@ use super::lookups::LookupPolicy;
 use super::mailbox::{Mailbox, MailboxEntry, Sender, SenderClass};
 use super::marks::{IntakePolicy, Outboxes};
 use super::members::MemberId;
+use super::membership::SenderLists;
 use super::pace::Pace;
 use super::sessions::{RefusedLetter, SessionSlot};
 use super::{Out, Relay};
@@ -42,8 +43,8 @@ pub(super) struct MemberState {
     /// Its read marks for letters that the relay does not know; at most
     /// [`ORPHAN_READS_MAX`](super::limits::ORPHAN_READS_MAX).
     pub(super) orphan_reads: LazyBox<OrphanReads>,
-    /// Names on its block list, at most [`super::membership::BLOCK_LIST_MAX`].
-    pub(super) blocked: LazyBox<Blocked>,
+    /// The senders whose letters it refuses.
+    pub(super) lists: LazyBox<SenderLists>,
     /// Number of the last letter that `echo` wrote to the member.
     echo_number: u64,
     /// Time at which the member's name last moved to another machine.
@@ -68,9 +69,7 @@ pub(super) struct OrphanRead {
 }
 
 type OrphanReads = BTreeMap<(MemberId, OutboxId), OrphanRead>;
-type Blocked = BTreeSet<Name>;
 empty_value!(OrphanReads, BTreeMap::new(), |orphan_reads| orphan_reads.is_empty());
-empty_value!(Blocked, BTreeSet::new(), |blocked| blocked.is_empty());
 
 impl MemberState {
     /// Frees memory that an inactive member does not need.
@@ -82,7 +81,7 @@ impl MemberState {
         self.flows.shrink();
         self.outboxes.shrink();
         self.orphan_reads.shrink();
-        self.blocked.shrink();
+        self.lists.shrink();
     }
 }
 

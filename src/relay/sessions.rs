@@ -98,7 +98,7 @@ pub(super) struct Session {
     pub(super) stored_hint: Option<SessionHint>,
     /// Whether the hint must be updated with the next record.
     pub(super) is_hint_due: bool,
-    /// Its block list and allow list.
+    /// The lists that it is sending.
     pub(super) block_list: LazyBox<SessionBlockList>,
     /// Features of the client.
     pub(super) features: Features,
@@ -359,11 +359,6 @@ impl Sessions {
     /// Whether a packet of this session's client arrived recently.
     pub(super) fn is_responsive(&self, slot: SessionSlot) -> bool {
         self.slab.get(slot.0).is_some_and(SessionEntry::is_responsive)
-    }
-
-    /// Returns the block list and allow list of this session.
-    pub(super) fn block_list(&self, slot: SessionSlot) -> Option<&SessionBlockList> {
-        self.slab.get(slot.0).map(SessionEntry::block_list)
     }
 
     /// Marks a session that must send something at the end of the turn.

@@ -9,7 +9,6 @@ use crate::wire::features::Features;
 use crate::wire::frame::close;
 use crate::wire::message::{NameReason, OutboxMark, ToClient};
 
-use super::flows::Flows;
 use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, Limits, TAKEOVER_INTERVAL};
 use super::mailbox::Mailbox;
 use super::mailbox_storage::StoreContinuation;
@@ -338,7 +337,7 @@ impl Relay {
         }
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.sign_in = SignInState::Done(member);
-        session.outbox_claim = None;
+        let outbox = session.outbox_claim.take().map(|claim| claim.outbox());
         session.intake = if mark_unwritten { IntakePolicy::KnownOnly } else { IntakePolicy::All };
         session.peer.grant_full_credit();
         let path = session.peer.path();
@@ -353,7 +352,9 @@ impl Relay {
         if let Some(path) = path {
             self.count_as_member(now.tick, path, slot);
         }
-        self.member_states[member.0].flows.get_allocated_mut().map(Flows::begin_session);
+        if let Some(flows) = self.member_states[member.0].flows.get_allocated_mut() {
+            flows.begin_session(outbox);
+        }
         self.sessions.set_stranger(slot, false);
         self.sessions.mark(slot);
         self.stats.sign_ins += 1;

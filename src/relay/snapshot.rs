@@ -6,6 +6,7 @@ use crate::base::{LetterId, Mark, Name, Tick};
 use super::Relay;
 use super::flows::{Destination, Refusal};
 use super::members::MemberId;
+use super::membership::SenderLists;
 use super::records::{FlowNames, FlowWatermarks, PendingRefusal, PersistedOutbox, SessionHint};
 
 /// A relay's knowledge of its persistent state, without the letters themselves. Each list is sorted
@@ -14,8 +15,8 @@ use super::records::{FlowNames, FlowWatermarks, PendingRefusal, PersistedOutbox,
 pub struct RelaySnapshot {
     /// Members, except those being registered or freed.
     pub members: Vec<Name>,
-    /// Block lists: the owner and the blocked names.
-    pub blocks: Vec<(Name, Vec<Name>)>,
+    /// Block lists and allow lists, with their owners.
+    pub lists: Vec<(Name, SenderLists)>,
     /// Members with unused names, and the time of their registration, in milliseconds of the uptime
     /// clock.
     pub unused: Vec<(Name, u64)>,
@@ -63,7 +64,7 @@ impl Relay {
         };
         snapshot.refusals.sort_by_key(id);
         snapshot.members.sort();
-        snapshot.blocks.sort();
+        snapshot.lists.sort();
         snapshot.outboxes.sort_by(|a, b| (&a.member, a.outbox).cmp(&(&b.member, b.outbox)));
         snapshot.unused.sort();
         snapshot
@@ -73,8 +74,8 @@ impl Relay {
         let name = self.members.name(member);
         let state = &self.member_states[member.0];
         snapshot.members.push(name.clone());
-        if !state.blocked.is_empty() {
-            snapshot.blocks.push((name.clone(), state.blocked.iter().cloned().collect()));
+        if !state.lists.is_empty() {
+            snapshot.lists.push((name.clone(), (*state.lists).clone()));
         }
         snapshot.outboxes.extend(state.outboxes.persisted(name));
         if let Some(since) = self.unused.since(member) {

@@ -43,7 +43,7 @@ pub(super) enum RecordKey {
     /// The removal of unused names whose time is over.
     FreeNames,
     /// This member's block list.
-    Blocked(MemberId),
+    Lists(MemberId),
     /// The last sign-in or sign-out of this member.
     Seen(MemberId),
     /// That this member uses its name.
@@ -250,7 +250,7 @@ impl Relay {
             RecordKey::Clock => self.write_clock(now, out),
             RecordKey::SessionHints => self.write_hints(now, out),
             RecordKey::FreeNames => self.free_names(now, out),
-            RecordKey::Blocked(member) => self.write_blocked(member, out),
+            RecordKey::Lists(member) => self.write_lists(member, out),
             RecordKey::Seen(member) => {
                 if let Some((at, _)) = self.unwritten.unwritten_sign_ins.get(&member).copied() {
                     self.write_seen(member, at, out);

@@ -1,9 +1,10 @@
-//! Membership in the relay's database: invitations, removed members, block lists, and times of last
-//! sign-in.
+//! Membership in the relay's database: invitations, removed members, block and allow lists, and
+//! times of last sign-in.
 //!
 //! Invariant: rows that decide about permissions have a checksum over all of their fields, as those
 //! of members and mail do.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -13,7 +14,7 @@ use super::database::{damaged, phrase};
 use super::members_table::row_checksum;
 use super::{outboxes_table, unused_table};
 use crate::base::{Name, Phrase, PublicKey, Wall};
-use crate::relay::{Invitation, InvitationId, MembershipChange, MembershipSnapshot};
+use crate::relay::{Invitation, InvitationId, MembershipChange, MembershipSnapshot, SenderLists};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE invitations(
@@ -28,9 +29,10 @@ CREATE TABLE removed(
   key BLOB NOT NULL,
   sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE blocks(
+CREATE TABLE lists(
   owner TEXT PRIMARY KEY NOT NULL,
   blocked TEXT NOT NULL,
+  allowed TEXT,
   sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE seen(
@@ -61,12 +63,12 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &MembershipChange) -> rusqlite
             remove_member(tx, name)?;
             tx.prepare_cached("DELETE FROM seen WHERE name = ?1")?.execute([name.as_str()])?;
         }
-        MembershipChange::Blocks { owner, blocked } => {
-            let names: Vec<&str> = blocked.iter().map(Name::as_str).collect();
-            let names = names.join("\n");
-            let checksum = checksum("blocks", &[owner.as_str(), &names], &[], &[]);
-            let put = "INSERT OR REPLACE INTO blocks(owner, blocked, sum) VALUES (?1, ?2, ?3)";
-            tx.prepare_cached(put)?.execute(params![owner.as_str(), names, checksum])?;
+        MembershipChange::Lists { owner, lists } => {
+            let blocked = lines(&lists.blocked);
+            let allowed = lists.allowed.as_ref().map(lines);
+            let checksum = lists_checksum(owner.as_str(), &blocked, allowed.as_deref());
+            let put = "INSERT OR REPLACE INTO lists(owner, blocked, allowed, sum) VALUES (?1, ?2, ?3, ?4)";
+            tx.prepare_cached(put)?.execute(params![owner.as_str(), blocked, allowed, checksum])?;
         }
         MembershipChange::Seen { name, at } => {
             let put = "INSERT OR REPLACE INTO seen(name, at) VALUES (?1, ?2)";
@@ -77,7 +79,7 @@ pub(super) fn apply(tx: &Transaction<'_>, change: &MembershipChange) -> rusqlite
 }
 
 fn remove_member(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
-    for table in ["DELETE FROM members WHERE name = ?1", "DELETE FROM blocks WHERE owner = ?1"] {
+    for table in ["DELETE FROM members WHERE name = ?1", "DELETE FROM lists WHERE owner = ?1"] {
         tx.prepare_cached(table)?.execute([name.as_str()])?;
     }
     outboxes_table::remove_member(tx, name)?;
@@ -110,12 +112,12 @@ pub(super) fn read_membership(db: &Connection, path: &Path) -> Result<Membership
     let to_phrase = |error: rusqlite::Error| phrase(path, &error);
     let invitations = read_invitations(db).map_err(to_phrase)?;
     let removed = read_removed(db).map_err(to_phrase)?;
-    let blocks = read_blocks(db).map_err(to_phrase)?;
+    let lists = read_lists(db).map_err(to_phrase)?;
     let unused = unused_table::read(db).map_err(to_phrase)?;
     Ok(MembershipSnapshot {
         invitations: invitations.ok_or_else(|| damaged(path, "invitations"))?,
         removed: removed.ok_or_else(|| damaged(path, "removed"))?,
-        blocks: blocks.ok_or_else(|| damaged(path, "blocks"))?,
+        lists: lists.ok_or_else(|| damaged(path, "lists"))?,
         unused: unused.ok_or_else(|| damaged(path, "unused"))?,
     })
 }
@@ -136,9 +138,6 @@ pub(super) fn read_invitations(db: &Connection) -> rusqlite::Result<Option<Vec<I
     rows.collect()
 }
 
-/// A member, and the members it blocks.
-type Blocks = (Name, Vec<Name>);
-
 fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey)>>> {
     let mut select = db.prepare("SELECT name, key, sum FROM removed ORDER BY name")?;
     let rows = select.query_map([], |row| {
@@ -150,16 +149,38 @@ fn read_removed(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, PublicKey
     rows.collect()
 }
 
-fn read_blocks(db: &Connection) -> rusqlite::Result<Option<Vec<Blocks>>> {
-    let mut select = db.prepare("SELECT owner, blocked, sum FROM blocks ORDER BY owner")?;
+fn read_lists(db: &Connection) -> rusqlite::Result<Option<Vec<(Name, SenderLists)>>> {
+    let mut select = db.prepare("SELECT owner, blocked, allowed, sum FROM lists ORDER BY owner")?;
     let rows = select.query_map([], |row| {
         let owner: String = row.get(0)?;
-        let names: String = row.get(1)?;
-        let whole = row.get::<_, Checksum>(2)? == checksum("blocks", &[&owner, &names], &[], &[]);
-        let blocked = names.lines().map(|name| name.parse::<Name>().ok()).collect::<Option<Vec<_>>>();
-        Ok(owner.parse::<Name>().ok().filter(|_| whole).zip(blocked))
+        let blocked: String = row.get(1)?;
+        let allowed: Option<String> = row.get(2)?;
+        let whole = row.get::<_, Checksum>(3)? == lists_checksum(&owner, &blocked, allowed.as_deref());
+        Ok(if whole { parse_lists(&owner, &blocked, allowed.as_deref()) } else { None })
     })?;
     rows.collect()
+}
+
+/// Returns `None` if a name is not valid.
+fn parse_lists(owner: &str, blocked: &str, allowed: Option<&str>) -> Option<(Name, SenderLists)> {
+    let allowed = match allowed {
+        Some(names) => Some(parse_lines(names)?),
+        None => None,
+    };
+    Some((owner.parse().ok()?, SenderLists { blocked: parse_lines(blocked)?, allowed }))
+}
+
+/// Joins names to a text with a line for each.
+fn lines(names: &BTreeSet<Name>) -> String {
+    names.iter().map(Name::as_str).collect::<Vec<_>>().join("\n")
+}
+
+fn parse_lines(names: &str) -> Option<BTreeSet<Name>> {
+    names.lines().map(|name| name.parse().ok()).collect()
+}
+
+fn lists_checksum(owner: &str, blocked: &str, allowed: Option<&str>) -> Checksum {
+    checksum("lists", &[owner, blocked, allowed.unwrap_or("")], &[allowed.is_some().into()], &[])
 }
 
 /// Returns when a member signed in or left last, if that is known.

@@ -8,8 +8,8 @@ use queqiao::relay::{FlowWatermarks, Limits, MembershipChange, Record, RelaySnap
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::message::{
-    BLOCK_LIST_FIRST, BLOCK_LIST_LAST, EarlierMarks, MarkToken, NameList, NameReason, OutboxMark, Reason,
-    ToRelay,
+    ALLOW_LIST, BLOCK_LIST_FIRST, BLOCK_LIST_LAST, EarlierMarks, MarkToken, NameList, NameReason, OutboxMark,
+    Reason, ToRelay,
 };
 
 use super::raw_client::{RawClient, SeenMessage};
@@ -53,15 +53,18 @@ fn killed(mut relay: RelayHarness, dir: &FolderPath) -> [RelaySnapshot; 2] {
     [before, after]
 }
 
+/// Sends a block list, and an allow list with TOM.
 fn screen(relay: &mut RelayHarness, client: &mut RawClient, blocked: &[&str]) {
-    let mut bytes = Vec::new();
-    blocked.iter().for_each(|name| NameList::put(&mut bytes, name));
-    let flags = BLOCK_LIST_FIRST | BLOCK_LIST_LAST;
-    client.send_message(
-        relay,
-        StreamId::Control,
-        &ToRelay::BlockList { flags, names: NameList::new(&bytes) },
-    );
+    for (list, names) in [(ALLOW_LIST, &["TOM"][..]), (0, blocked)] {
+        let mut bytes = Vec::new();
+        names.iter().for_each(|name| NameList::put(&mut bytes, name));
+        let flags = list | BLOCK_LIST_FIRST | BLOCK_LIST_LAST;
+        client.send_message(
+            relay,
+            StreamId::Control,
+            &ToRelay::BlockList { flags, names: NameList::new(&bytes) },
+        );
+    }
 }
 
 fn leave(relay: &mut RelayHarness, client: &mut RawClient) {
@@ -124,7 +127,7 @@ type Kind = (&'static str, fn(&Record) -> bool);
 
 const KINDS: [Kind; 8] = [
     ("none", |_| false),
-    ("blocks", |record| matches!(record, Record::Membership(MembershipChange::Blocks { .. }))),
+    ("lists", |record| matches!(record, Record::Membership(MembershipChange::Lists { .. }))),
     ("seen", |record| matches!(record, Record::Membership(MembershipChange::Seen { .. }))),
     ("used", |record| matches!(record, Record::Membership(MembershipChange::Used { .. }))),
     ("progress", |record| matches!(record, Record::Progress { .. })),
@@ -147,7 +150,7 @@ fn every_failed_record_kind_is_written_again() {
         relay.disk_refuses = |_| false;
         relay.wait(secs(WRITTEN_WITHIN_S));
         let [before, after] = killed(relay, dir.path());
-        assert_eq!(before.blocks.len(), 1, "{kind}: {before:?}");
+        assert_eq!(before.lists.len(), 1, "{kind}: {before:?}");
         assert!(
             before.refusals.is_empty() && !before.watermarks.is_empty() && before.unused.is_empty(),
             "{before:?}"
@@ -230,7 +233,7 @@ fn disk_refusing_for_1_h_costs_one_entry_per_key() {
     relay.disk_is_full = false;
     relay.wait(secs(WRITTEN_WITHIN_S));
     let [before, after] = killed(relay, dir.path());
-    assert_eq!((before.unwritten, before.blocks.len()), (0, 1));
+    assert_eq!((before.unwritten, before.lists.len()), (0, 1));
     assert_eq!(before, after);
 }
 
@@ -380,7 +383,7 @@ fn ending_relay_retries_failed_records_once() {
     relay.take_turn(vec![HarnessInput::Other(Input::Command(queqiao::relay::Command::Stop))]);
     drop(relay);
     let state = queqiao::store::RelayStore::open(dir.path(), || [0; 32]).unwrap().1;
-    assert_eq!(state.membership.blocks.len(), 1);
+    assert_eq!(state.membership.lists.len(), 1);
 }
 
 // faults.md: R72

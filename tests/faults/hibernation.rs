@@ -55,13 +55,13 @@ fn conversation(relay: &mut RelayHarness) -> (RawClient, RawClient) {
     (tom, jack)
 }
 
-/// Signs the sender in again, so that it receives all reports.
+/// Signs the sender in again, which receives and acknowledges all reports.
 fn hear(relay: &mut RelayHarness) -> RawClient {
     let port = 100 + relay.next_counter() as u16;
-    for _ in 0..2 {
-        RawClient::signed_in(relay, udp(1, port), 1, "TOM");
-        relay.wait(secs(200));
-    }
+    let mut tom = RawClient::signed_in(relay, udp(1, port), 1, "TOM");
+    tom.receive(relay);
+    tom.send(relay, &[queqiao::wire::frame::Frame::Ping]);
+    relay.wait(secs(200));
     RawClient::signed_in(relay, udp(1, port), 1, "TOM")
 }
 
@@ -95,6 +95,23 @@ fn conversation_stays_until_keep_is_over() {
     hear(&mut relay);
     relay.wait(secs(KEEP_S - 450));
     assert_eq!(mail(relay, dir.path()).watermarks.len(), 1);
+}
+
+/// Sessions of the sender end before it acknowledges the receipt.
+#[test]
+fn conversation_stays_until_its_receipt_is_received() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut relay = RelayHarness::open(dir.path(), limits(), START);
+    conversation(&mut relay);
+    for port in 100..103 {
+        RawClient::signed_in(&mut relay, udp(1, port), 1, "TOM");
+        relay.wait(secs(KEEP_S + 120));
+    }
+    let counter = relay.next_counter();
+    let mut tom = RawClient::handshake(&mut relay, udp(1, 9), 1, counter).unwrap();
+    tom.sign_in(&mut relay, "TOM");
+    let receipt = SeenMessage::Receipt { to: "JACK".into(), delivered: 1 };
+    assert_eq!(tom.take_messages(StreamId::Control), [SeenMessage::Welcome, receipt]);
 }
 
 /// The sender has not signed in since its letter was delivered. It gets the receipt whenever it

@@ -234,8 +234,9 @@ fn block_list_applies_only_once_complete() {
     assert_eq!(tom.take_refusals(&mut relay), [(4, Reason::Blocked)], "the relay keeps the list");
 }
 
+/// A refusal does not show whether the member is away: the relay keeps the list.
 #[test]
-fn allow_list_holds_for_its_session_only() {
+fn allow_list_holds_until_next_list_of_its_owner() {
     let mut relay = RelayHarness::new();
     let (mut tom, mut jack) = two_members(&mut relay);
     sign_off(&mut relay, &mut jack);
@@ -254,9 +255,18 @@ fn allow_list_holds_for_its_session_only() {
     let from: Vec<String> = delivered(&mut jack, &mut relay).into_iter().map(|d| d.0).collect();
     assert_eq!(from, ["JACK", "echo"], "letters of its own and of `echo` always pass");
     sign_off(&mut relay, &mut jack);
+    for number in 3..=4 {
+        tom.send_letter(&mut relay, "JACK", number, 0, "away, and after the silence that signs him out");
+        assert_eq!(tom.take_refusals(&mut relay), [(number, Reason::Blocked)]);
+        relay.wait(secs(60));
+        tom = RawClient::signed_in(&mut relay, udp(1, 1_001 + number as u16), 1, "TOM");
+    }
     let mut jack = RawClient::signed_in(&mut relay, udp(2, 2_002), 2, "JACK");
-    tom.send_letter(&mut relay, "JACK", 3, 0, "later");
-    assert!(delivered(&mut jack, &mut relay).contains(&("TOM".to_owned(), 3)));
+    tom.send_letter(&mut relay, "JACK", 5, 0, "a session without lists");
+    assert_eq!(tom.take_refusals(&mut relay), [(5, Reason::Blocked)]);
+    announce_list(&mut jack, &mut relay, BLOCK_LIST_FIRST | BLOCK_LIST_LAST, &[]);
+    tom.send_letter(&mut relay, "JACK", 6, 0, "all are welcome");
+    assert!(delivered(&mut jack, &mut relay).contains(&("TOM".to_owned(), 6)));
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use queqiao::client::Command;
+use queqiao::client::{Carriers, Command};
+use queqiao::relay::Limits;
 
 use super::coverage::Count;
+use super::scenarios::basic::{delivered, is_online, secs};
 use super::simulation::Simulation;
 
 /// No seed runs this long: with this retention or more, letters never expire.
@@ -47,4 +49,35 @@ fn check_long_absence(sim: &mut Simulation) {
     }
     let away = keep + Duration::from_millis(2_000 + sim.rng.below(6_000));
     sim.schedule(away, move |sim| sim.restart_client(who));
+}
+
+/// A member uses one machine for longer than the relay keeps letters, and then the other one. The
+/// letter of the other one was delivered in the meantime.
+#[test]
+fn delivery_waits_for_the_machine_that_sent_the_letter() {
+    for restarts_relay in [false, true] {
+        let mut sim = Simulation::with_limits(1, Limits { keep: secs(20), ..Limits::default() });
+        let [laptop, jack] = ["TOM", "JACK"].map(|name| sim.add_client(name, Carriers::Auto));
+        let key = sim.machines[laptop].private_key;
+        let desktop = sim.add_client_with_key("TOM", Carriers::Auto, key);
+        sim.start(laptop);
+        sim.start(jack);
+        sim.run_for(secs(2));
+        sim.send_command(jack, Command::Leave);
+        sim.run_for(secs(1));
+        let letter = sim.send(laptop, "JACK", "while you are away");
+        assert!(sim.run_until(secs(2), |sim| sim.fate(letter).accepted));
+        sim.send_command(laptop, Command::Leave);
+        sim.run_for(secs(1));
+        sim.start(desktop);
+        assert!(sim.run_until(secs(2), |sim| is_online(sim, desktop)));
+        sim.restart_client(jack);
+        assert!(sim.run_until(secs(5), |sim| sim.fate(letter).shown == 1));
+        if restarts_relay {
+            sim.restart_relay(secs(1));
+        }
+        sim.run_for(secs(200));
+        sim.restart_client(laptop);
+        assert!(sim.run_until(secs(10), |sim| delivered(sim, letter)), "{:?}", sim.fate(letter));
+    }
 }

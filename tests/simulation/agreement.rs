@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use queqiao::base::{Name, Rng, Wall};
+use queqiao::client::BlockList;
 use queqiao::relay::{FlowNames, FlowWatermarks, MembershipChange, Record, RelaySnapshot};
 
 use super::coverage::Count;
 use super::link_conditions::chance;
-use super::refusals::set_block_list;
+use super::refusals::send_lists;
 use super::simulation::{Simulation, new_relay};
 use super::unknown_names;
 
@@ -81,7 +82,9 @@ fn block_unknown_name(sim: &mut Simulation) {
     let client = rng.below(member_count) as usize;
     let name = format!("nuisance-{}", rng.below(5));
     if sim.machines[client].started && sim.agreement.is_refusing {
-        set_block_list(sim, client, vec![name.parse().unwrap()]);
+        let members = sim.machines.iter().map(|machine| machine.name.parse().unwrap());
+        let lists = BlockList { blocked: vec![name.parse().unwrap()], only: Some(members.collect()) };
+        send_lists(sim, client, lists);
         sim.coverage.add(Count::BlocksRefused);
     }
 }
@@ -118,7 +121,7 @@ fn difference(sim: &mut Simulation) -> Option<String> {
     }
     let lists = [
         first_difference("members", &mine.members, &theirs.members),
-        first_difference("blocks", &mine.blocks, &theirs.blocks),
+        first_difference("lists", &mine.lists, &theirs.lists),
         first_difference("unused names", &mine.unused, &theirs.unused),
         first_difference("outboxes", &mine.outboxes, &theirs.outboxes),
         first_difference("refusals", &mine.refusals, &theirs.refusals),

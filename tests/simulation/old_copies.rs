@@ -157,6 +157,10 @@ impl Oracle {
         for ((.., outbox), sender) in kept.senders.iter().filter(|((_, name, _), _)| honest(name.as_str())) {
             self.last_stored.insert((client, outbox.0), sender.last);
         }
+        self.record_stored_lost(client, |outbox| {
+            let senders = kept.senders.iter().filter(|((.., id), _)| *id == outbox);
+            senders.map(|(_, sender)| sender.last).max().unwrap_or(0)
+        });
     }
 }
 

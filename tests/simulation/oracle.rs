@@ -45,12 +45,21 @@ pub struct LetterFate {
     refusal_shown: bool,
     /// How often its recipient showed it.
     pub shown: u32,
-    /// It is durable at its recipient.
-    stored: bool,
+    stored: Stored,
     /// Its refusal is durable at its recipient.
     pub declined: bool,
     /// The sender's process was killed since: reports may be repeated.
     pub sender_was_killed: bool,
+}
+
+/// Whether a letter is durable at its recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    Never,
+    Yes,
+    /// It was. Then the recipient's folder was replaced by an earlier copy, which lacks it and may
+    /// refuse it.
+    BeforeRestore,
 }
 
 impl LetterFate {
@@ -96,7 +105,7 @@ pub struct Oracle {
 
 impl LetterFate {
     pub(super) const fn is_stored(&self) -> bool {
-        self.stored
+        !matches!(self.stored, Stored::Never)
     }
 }
 
@@ -118,7 +127,7 @@ impl Oracle {
             end: None,
             refusal_shown: false,
             shown: 0,
-            stored: false,
+            stored: Stored::Never,
             declined: false,
             sender_was_killed: false,
         };
@@ -190,12 +199,12 @@ impl Oracle {
             );
             *last = number;
         }
-        fate.stored = true;
+        fate.stored = Stored::Yes;
     }
 
     /// Checks that each accepted letter is stored by its recipient or on the relay's disk.
     pub fn check_accepted(&self, disk: &RelayDisk) {
-        for (request, fate) in self.letters.iter().filter(|(_, fate)| fate.accepted && !fate.stored) {
+        for (request, fate) in self.letters.iter().filter(|(_, fate)| fate.accepted && !fate.is_stored()) {
             self.check_one(*request, fate, disk);
         }
     }
@@ -204,7 +213,7 @@ impl Oracle {
         let over = matches!(fate.end, Some(LetterEnd::Refused { .. }))
             || fate.to == "echo"
             || fate.to.starts_with("guest-")
-            || fate.stored
+            || fate.is_stored()
             || fate.refusal_shown
             || self.untrusted.contains(&fate.to);
         let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number };
@@ -216,6 +225,16 @@ impl Oracle {
         );
     }
 
+    /// Records that a client's folder is replaced by an earlier copy, which has the letters of each
+    /// outbox up to `last`.
+    pub(super) fn record_stored_lost(&mut self, client: usize, last: impl Fn(OutboxId) -> u64) {
+        let stored = self.stored_as.range((client, 0, 0)..(client + 1, 0, 0));
+        for (_, request) in stored.filter(|((_, outbox, number), _)| *number > last(OutboxId(*outbox))) {
+            let fate = self.letters.get_mut(request).expect("a letter that was sent");
+            fate.stored = Stored::BeforeRestore;
+        }
+    }
+
     /// Records that the relay's disk is replaced by an earlier one. Letters that it does not have
     /// are no longer accepted. Returns how many of them their recipients lack too.
     pub fn forget_lost(&mut self, disk: &RelayDisk) -> usize {
@@ -224,7 +243,7 @@ impl Oracle {
             let id = LetterId { outbox: OutboxId(fate.outbox), number: fate.number };
             if !disk.answers_for(&fate.to, id) {
                 fate.accepted = false;
-                lost += usize::from(!fate.stored);
+                lost += usize::from(!fate.is_stored());
             }
         }
         lost
@@ -312,7 +331,7 @@ impl Oracle {
         let again = fate.sender_was_killed && (*may_have_arrived || fate.end != Some(LetterEnd::Delivered));
         assert!(again || fate.end.is_none(), "letter {request} ended twice: {:?}, refused", fate.end);
         assert_eq!(&fate.text, text, "a refusal gives the text back");
-        assert!(*may_have_arrived || !fate.stored, "letter {request} arrived, and was refused");
+        assert!(*may_have_arrived || fate.stored != Stored::Yes, "letter {request} arrived, and was refused");
         let is_untrusted = self.untrusted.contains(&fate.to);
         let is_old_copy = *reason == Reason::OldCopy;
         assert!(
@@ -382,7 +401,7 @@ impl Oracle {
             Progress::Delivered => {
                 let unwatched = is_untrusted || fate.to == "echo";
                 assert!(
-                    unwatched || fate.stored,
+                    unwatched || fate.is_stored(),
                     "letter {request} was delivered and is not at its recipient"
                 );
                 // A copy from before the refusal sends the letter again.
@@ -398,7 +417,7 @@ impl Oracle {
                 assert_eq!(earlier, None, "letter {request} was delivered before an earlier one had ended");
             }
             Progress::Read => {
-                let left_for_later = fate.stored && killed;
+                let left_for_later = fate.is_stored() && killed;
                 assert!(
                     is_untrusted || fate.shown > 0 || left_for_later,
                     "letter {request} was read, and was not shown"
@@ -455,7 +474,7 @@ impl Oracle {
             let sent_by_copy = fate.sender_was_killed && self.restored_clients.contains(&fate.sender);
             assert!(may_have_arrived || sent_by_copy, "letter {request} was refused, and then it was shown");
         }
-        assert!(fate.stored, "letter {request} was shown before it was durable");
+        assert!(fate.is_stored(), "letter {request} was shown before it was durable");
         fate.shown += 1;
     }
 

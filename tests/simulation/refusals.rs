@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use queqiao::base::Name;
 use queqiao::client::{BlockList, BlockLists, Command};
 use queqiao::wire::message::Reason;
 
 use super::coverage::Count;
+use super::link_conditions::chance;
 use super::oracle::LetterEnd;
 use super::simulation::Simulation;
 
@@ -41,7 +43,12 @@ fn write_to_blocking_member(sim: &mut Simulation, sender: usize, recipient: usiz
     let names = [sender, recipient].map(|client| sim.machines[client].name.clone());
     let [own, to] = names.clone();
     sim.oracle.blocked.insert(names.into());
-    set_block_list(sim, recipient, vec![own.parse().unwrap()]);
+    let all = sim.machines.iter().map(|machine| machine.name.parse().unwrap());
+    let others: Vec<Name> = all.filter(|name: &Name| name.as_str() != own).collect();
+    let by_name = BlockList { blocked: vec![own.parse().unwrap()], only: None };
+    let by_absence = BlockList { blocked: Vec::new(), only: Some(others) };
+    let lists = if chance(&mut sim.rng, 500) { by_name } else { by_absence };
+    send_lists(sim, recipient, lists);
     sim.run_for(Duration::from_secs(1));
     let refused_before = sim.relay.core.stats().letters_refused;
     let mut lines: Vec<u64> = (0..LINES).map(|n| sim.send(sender, &to, &format!("line {n}"))).collect();
@@ -62,7 +69,7 @@ fn write_to_blocking_member(sim: &mut Simulation, sender: usize, recipient: usiz
     let refused = sim.relay.core.stats().letters_refused - refused_before;
     let most = lines.len() as u64 + AGAIN_MAX;
     assert!(refused <= most, "{refused} letters were sent and refused, {most} at most");
-    set_block_list(sim, recipient, Vec::new());
+    send_lists(sim, recipient, BlockList::default());
     sim.coverage.add(Count::Blocks);
 }
 
@@ -83,9 +90,9 @@ fn check_other_conversation(sim: &mut Simulation, sender: usize, to: &str) {
     assert!(passes, "a letter waits for the refusals of another conversation: {:?}", sim.fate(letter));
 }
 
-pub(super) fn set_block_list(sim: &mut Simulation, client: usize, blocked: Vec<queqiao::base::Name>) {
+pub(super) fn send_lists(sim: &mut Simulation, client: usize, lists: BlockList) {
     let machine = &sim.machines[client];
     let contacts = machine.book.clone().map(|book| [(machine.relay.clone(), book)].into());
-    let others = Some(BlockList { blocked, ..BlockList::default() });
+    let others = Some(lists);
     sim.send_command(client, Command::Screen(BlockLists { others, contacts, ..BlockLists::default() }));
 }

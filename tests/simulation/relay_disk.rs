@@ -6,7 +6,7 @@ use queqiao::base::{LetterId, Mark, Name, OutboxId, Payload, PublicKey, Query, R
 use queqiao::client::Reason;
 use queqiao::relay::{
     FlowNames, FlowWatermarks, MailboxLetter, MembershipChange, MembershipSnapshot, PendingRefusal,
-    PersistedMail, PersistedOutbox, Record, Restored, SessionHint, WaitingCount,
+    PersistedMail, PersistedOutbox, Record, Restored, SenderLists, SessionHint, WaitingCount,
 };
 
 /// Everything except invitations and removed members.
@@ -14,7 +14,7 @@ use queqiao::relay::{
 pub struct RelayDisk {
     pub members: Vec<(Name, PublicKey)>,
     unused: BTreeMap<Name, u64>,
-    blocks: BTreeMap<Name, Vec<Name>>,
+    lists: BTreeMap<Name, SenderLists>,
     /// When each member was last seen.
     pub seen: BTreeMap<Name, Wall>,
     letters: BTreeMap<u64, (Name, MailboxLetter)>,
@@ -88,11 +88,11 @@ impl RelayDisk {
                 assert!(self.unused.remove(name).is_some(), "{name} is free again, and was used");
                 self.members.retain(|(known, _)| known != name);
                 self.outboxes.retain(|(member, _), _| member != name);
-                self.blocks.remove(name);
+                self.lists.remove(name);
                 self.seen.remove(name);
             }
-            MembershipChange::Blocks { owner, blocked } => {
-                self.blocks.insert(owner.clone(), blocked.clone());
+            MembershipChange::Lists { owner, lists } => {
+                self.lists.insert(owner.clone(), lists.clone());
             }
             MembershipChange::Seen { name, at } => {
                 self.seen.insert(name.clone(), *at);
@@ -192,11 +192,11 @@ impl RelayDisk {
         RelayDisk { restored, sessions: BTreeMap::new(), ..self.clone() }
     }
 
-    /// Returns the block lists and the unused names.
+    /// Returns the lists of the members and the unused names.
     pub fn roll(&self) -> MembershipSnapshot {
         let unused = self.unused.iter().map(|(name, since)| (name.clone(), *since)).collect();
-        let blocks = self.blocks.iter().map(|(owner, blocked)| (owner.clone(), blocked.clone())).collect();
-        MembershipSnapshot { unused, blocks, ..MembershipSnapshot::default() }
+        let lists = self.lists.iter().map(|(owner, lists)| (owner.clone(), lists.clone())).collect();
+        MembershipSnapshot { unused, lists, ..MembershipSnapshot::default() }
     }
 
     /// Returns how many sessions have noted addresses.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use queqiao::base::{Name, Path, Tick};
 use queqiao::peer::Peer;
-use queqiao::relay::{Limits, MembershipChange, Record};
+use queqiao::relay::{Limits, MembershipChange, Record, SenderLists};
 use queqiao::session::Keyring;
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, StreamId, close, encode_ack};
@@ -60,7 +60,7 @@ pub struct Written {
 /// because the disk had refused one.
 #[derive(Default)]
 struct WrittenLists {
-    last: Vec<Name>,
+    last: SenderLists,
     new: RateLimiter,
     again: RateLimiter,
 }
@@ -85,15 +85,15 @@ impl RateLimiter {
 impl Written {
     /// Checks a record that a relay with these limits submits to its disk.
     pub fn check_record(&mut self, now: Tick, limits: &Limits, record: &Record) {
-        let Record::Membership(MembershipChange::Blocks { owner, blocked }) = record else { return };
-        let lists = self.by_owner.entry(owner.clone()).or_default();
-        if lists.last == *blocked {
-            let level = lists.again.add(now, 1, 1);
+        let Record::Membership(MembershipChange::Lists { owner, lists }) = record else { return };
+        let written = self.by_owner.entry(owner.clone()).or_default();
+        if written.last == *lists {
+            let level = written.again.add(now, 1, 1);
             assert!(level <= (1 + AGAIN_BURST) * ONE, "a list of {owner} is written again too often");
             return;
         }
-        lists.last = blocked.clone();
-        let level = lists.new.add(now, LIST_COST, u64::from(limits.control_per_second));
+        written.last = lists.clone();
+        let level = written.new.add(now, LIST_COST, u64::from(limits.control_per_second));
         let most = (u64::from(limits.control_burst) + LIST_COST) * ONE;
         assert!(level <= most, "{owner} has more lists written than its rate allows");
     }

@@ -40,7 +40,7 @@ impl Flows {
             self.unwritten.insert(flow);
         }
         // A session that begins before the full second reports it then as well.
-        state.raise(flow, self.session, &mut self.raised);
+        state.add_news(flow, &mut self.reports);
         let new = HeldBack { accepted, delivered, unkept: number, report_at: Some(report_at) };
         match self.held_back.entry(flow) {
             Entry::Occupied(mut before) if before.get().report_at.is_none_or(|report_at| now < report_at) => {
@@ -94,7 +94,7 @@ impl Flows {
         let is_news = held_back.accepted < accepted;
         if is_news {
             held_back.accepted = accepted;
-            state.queue_receipt(flow, self.session, &mut self.receipts_due);
+            state.report(flow, &mut self.reports);
         }
         is_news
     }
@@ -116,8 +116,7 @@ impl Flows {
             return;
         }
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.queue_receipt(flow, self.session, &mut self.receipts_due);
-            state.raise(flow, self.session, &mut self.raised);
+            state.report(flow, &mut self.reports);
         }
     }
 

@@ -245,12 +245,11 @@ impl Flows {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.disclosure = Disclosure::Known;
         if let Some(numbers) = answer.refused {
-            state.refuse(numbers, Reason::Behind, self.session);
+            state.refuse(numbers, Reason::Behind, self.reports.session());
             self.passes += state.retry_passes.grant(numbers.last, answer.letters);
         }
         if state.watermarks.accepted > 0 {
-            state.queue_receipt(flow, self.session, &mut self.receipts_due);
-            state.raise(flow, self.session, &mut self.raised);
+            state.report(flow, &mut self.reports);
         }
     }
 }
@@ -296,7 +295,7 @@ mod tests {
         assert_eq!(take(&mut flows, 4, 3), BEHIND, "the name is found");
         assert!(!known(&flows, 100));
         one(&mut flows, "JACC", 1, Some(at(100)));
-        flows.begin_session();
+        flows.begin_session(None);
         assert!(!flows.is_cached_unknown(at(100), FLOW.outbox, "JACC"), "it learned this in another session");
     }
 
@@ -318,7 +317,7 @@ mod tests {
         assert_eq!(take(&mut flows, 1, 0), OrderCheck::Repeated);
         flows.request_receipt(FLOW);
         assert_eq!(flows.next_receipt(), None);
-        flows.begin_session();
+        flows.begin_session(None);
         assert_eq!(flows.next_receipt(), None, "nor in a new session");
         let answer = flows.take_waiting().unwrap();
         assert_eq!(&*answer.name, "JACK");

@@ -18,7 +18,7 @@ impl Flows {
         state.watermarks.mark = state.watermarks.mark.max(watermarks.mark);
         state.taken = state.watermarks.accepted;
         state.disclosure = Disclosure::Known;
-        state.raise(flow, self.session, &mut self.raised);
+        state.add_news(flow, &mut self.reports);
     }
 
     /// Restores a flow from its waiting letters, the last of which was taken at `touched`.

@@ -1,6 +1,8 @@
 //! Tests of flows: order, refusals, receipts, and the pending receipts of each session.
 
 use super::*;
+use crate::relay::guests::GuestId;
+use crate::relay::members::MemberId;
 
 pub(super) const BEHIND: OrderCheck = OrderCheck::Behind(Reason::Behind);
 pub(super) const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: Destination::Member(MemberId(2)) };
@@ -158,18 +160,27 @@ fn forgotten_flows_of_one_session_leave_nothing() {
         flows.raise_accepted(flow, 1, 0);
         assert!(flows.next_receipt().is_some());
         flows.mark_receipt_sent();
+        flows.mark_receipts_received();
         flows.forget(flow.to);
     }
-    assert!(flows.raised.len() < 100 && flows.receipts_due.is_empty(), "{}", flows.raised.len());
+    assert!(flows.reports.news_len() < 100 && flows.reports.has_none_due(), "{:?}", flows.reports);
     take(&mut flows, 1, 0);
     flows.raise_accepted(FLOW, 1, 0);
-    flows.begin_session();
+    flows.begin_session(None);
     assert_eq!(flows.next_receipt().map(|(flow, ..)| flow), Some(FLOW));
 }
 
-/// The last session may have ended before the receipt arrived.
+/// Sends all pending receipts. Returns their flows, in order of their names.
+fn send_receipts(flows: &mut Flows) -> Vec<FlowId> {
+    let next = || flows.next_receipt().inspect(|_| flows.mark_receipt_sent());
+    let mut sent: Vec<FlowId> = std::iter::from_fn(next).map(|(flow, ..)| flow).collect();
+    sent.sort_unstable();
+    sent
+}
+
+/// Each session may end before the receipt arrives.
 #[test]
-fn receipt_is_repeated_in_next_session() {
+fn receipt_is_repeated_in_each_session_until_it_is_received() {
     let mut flows = Flows::default();
     take(&mut flows, 1, 0);
     flows.raise_accepted(FLOW, 1, 5);
@@ -177,14 +188,55 @@ fn receipt_is_repeated_in_next_session() {
         flows.next_receipt().map(|(_, watermarks, _)| (watermarks.accepted, watermarks.since)),
         Some((1, 5))
     );
-    flows.mark_receipt_sent();
-    flows.begin_session();
-    assert!(flows.next_receipt().is_some());
-    flows.mark_receipt_sent();
-    flows.begin_session();
-    assert_eq!(flows.next_receipt(), None, "nothing is new since the last sign-in");
+    for _ in 0..3 {
+        assert_eq!(send_receipts(&mut flows), [FLOW]);
+        assert_eq!(send_receipts(&mut flows), []);
+        assert!(!flows.is_idle(FLOW, 1, true));
+        flows.begin_session(None);
+    }
+    assert_eq!(send_receipts(&mut flows), [FLOW]);
+    flows.mark_receipts_received();
+    assert!(flows.is_idle(FLOW, 1, true));
+    flows.begin_session(None);
+    assert_eq!(send_receipts(&mut flows), [], "nothing is new since the last sign-in");
     flows.request_receipt(FLOW);
-    assert!(flows.next_receipt().is_some(), "a query is answered");
+    assert_eq!(send_receipts(&mut flows), [FLOW], "a query is answered");
+}
+
+/// The marks rise between the receipt and its acknowledgement.
+#[test]
+fn acknowledgement_of_earlier_receipt_leaves_later_news() {
+    let mut flows = Flows::default();
+    take(&mut flows, 1, 0);
+    flows.raise_accepted(FLOW, 1, 0);
+    assert_eq!(send_receipts(&mut flows), [FLOW]);
+    flows.raise_delivered(FLOW, 1);
+    flows.mark_receipts_received();
+    assert!(!flows.is_idle(FLOW, 1, true));
+    assert_eq!(send_receipts(&mut flows), [FLOW]);
+    flows.begin_session(None);
+    flows.mark_receipts_received();
+    assert_eq!(send_receipts(&mut flows), [FLOW], "sent in the session before");
+}
+
+/// Two machines of one member, each with its own outbox.
+#[test]
+fn session_of_another_outbox_receives_no_receipt() {
+    let other = FlowId { outbox: OutboxId(FLOW.outbox.0 + 1), ..FLOW };
+    let mut flows = Flows::default();
+    flows.begin_session(Some(FLOW.outbox));
+    take(&mut flows, 1, 0);
+    flows.raise_accepted(FLOW, 1, 0);
+    assert_eq!(send_receipts(&mut flows), [FLOW]);
+    for _ in 0..2 {
+        flows.begin_session(Some(other.outbox));
+        flows.raise_delivered(FLOW, 1);
+        assert_eq!(send_receipts(&mut flows), []);
+        flows.mark_receipts_received();
+        assert!(!flows.is_idle(FLOW, 1, true));
+    }
+    flows.begin_session(Some(FLOW.outbox));
+    assert_eq!(delivered(&mut flows), Some(1));
 }
 
 #[test]
@@ -232,12 +284,12 @@ fn refusal_is_reported_in_each_session_until_acknowledged() {
     assert_eq!(flows.next_unsent_refusal(), Some((FLOW, NumberRange::one(7), refusal)));
     flows.mark_refusal_sent(NumberRange::one(7));
     assert_eq!(flows.next_unsent_refusal(), None);
-    flows.begin_session();
+    flows.begin_session(None);
     assert_eq!(flows.next_unsent_refusal(), Some((FLOW, NumberRange::one(7), refusal)));
     assert_eq!(flows.take_acknowledged(FLOW, 7), Some(refusal));
     assert_eq!(flows.next_unsent_refusal(), None);
     assert_eq!(flows.take_acknowledged(FLOW, 7), None);
-    flows.begin_session();
+    flows.begin_session(None);
     assert_eq!(flows.next_unsent_refusal(), None);
 }
 
@@ -270,7 +322,7 @@ fn number_of_refused_letter_under_higher_mark_is_of_old_copy() {
 /// Flows of the previous session are reported once in the next one, and refusals before it do not
 /// count in it.
 #[test]
-fn session_starts_in_same_way_for_any_number_of_flows() {
+fn receipts_of_many_flows_are_repeated_unless_received() {
     let mut flows = Flows::default();
     let of = |outbox| FlowId { outbox: OutboxId(outbox), ..FLOW };
     for outbox in 1..=100 {
@@ -278,24 +330,20 @@ fn session_starts_in_same_way_for_any_number_of_flows() {
         flows.record_taken(of(outbox), 1, Mark(1), Wall(1), 0);
         flows.raise_delivered(of(outbox), 1);
     }
-    flows.begin_session();
+    flows.begin_session(None);
     assert_eq!(flows.check_order(of(7), "JACK", numbered(2, 1)), OrderCheck::Next);
     flows.record_refused(of(7), 2, Reason::Full);
     flows.raise_delivered(of(8), 2);
-    let send_receipts = |flows: &mut Flows| {
-        let count =
-            std::iter::from_fn(|| flows.next_receipt().inspect(|_| flows.mark_receipt_sent())).count();
-        assert_eq!(flows.next_receipt(), None);
-        count
-    };
-    assert_eq!(send_receipts(&mut flows), 100);
-    flows.begin_session();
+    assert_eq!(send_receipts(&mut flows).len(), 100);
+    flows.mark_receipts_received();
+    flows.raise_delivered(of(8), 3);
+    flows.begin_session(None);
     assert_eq!(
         flows.check_order(of(7), "JACK", numbered(3, 2)),
         OrderCheck::Next,
         "2 was refused in another session"
     );
-    assert_eq!(send_receipts(&mut flows), 1, "only 8 was raised in the previous session");
+    assert_eq!(send_receipts(&mut flows), [of(8)], "only 8 was raised in the previous session");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::relay::Out;
 use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
 
+use super::guest_id::GuestId;
 use super::line_splitter::LineSplitter;
 use super::slots::GuestClass;
 use super::text::{GuestEncoding, PIECE_MAX};
@@ -25,17 +26,6 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Granularity of that time. A flood leaves thousands of guests: they share a turn when they are
 /// forgotten, and each is delayed by at most this.
 const IDLE_GRID: Duration = Duration::from_secs(1);
-
-/// Identifies one guest while the relay knows it; never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::relay) struct GuestId(pub(super) u64);
-
-#[cfg(test)]
-impl GuestId {
-    pub(in crate::relay) const fn new(number: u64) -> GuestId {
-        GuestId(number)
-    }
-}
 
 /// Returns the outbox identifier of a guest, made from a random number.
 ///

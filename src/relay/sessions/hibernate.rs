@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::base::{KeepAliveCount, LazyBox, Path, PublicKey, Tick, Unpacker, pack_number};
+use crate::base::{KeepAliveCount, Path, PublicKey, Tick, Unpacker, pack_number};
 use crate::peer::{HibernatedOutcome, Peer};
-use crate::relay::block_list::SessionBlockList;
 use crate::relay::deadlines::Deadlines;
 use crate::relay::marks::IntakePolicy;
 use crate::relay::members::MemberId;
@@ -34,8 +33,6 @@ pub(super) struct HibernatedSession {
     /// The part that changes during hibernation ([`HibernatedHeader`]), the key, the peer, and the
     /// rest.
     packed: Zeroizing<Box<[u8]>>,
-    /// Its block list and allow list, if any.
-    block_list: LazyBox<SessionBlockList>,
 }
 
 /// Fields at the start of the packed bytes, in fixed positions.
@@ -91,9 +88,7 @@ impl HibernatedSession {
         session.peer.pack(scratch);
         pack_number(scratch, session.serial);
         pack_number(scratch, session.features.0.into());
-        let mut screen = std::mem::take(&mut session.block_list);
-        screen.shrink();
-        HibernatedSession { packed: Zeroizing::new(scratch[..].into()), block_list: screen }
+        HibernatedSession { packed: Zeroizing::new(scratch[..].into()) }
     }
 
     /// Unpacks the session.
@@ -113,7 +108,6 @@ impl HibernatedSession {
         session.sign_in = SignInState::Done(member);
         session.scheduled = scheduled;
         session.stored_hint = session.validated_udp_addr().filter(|_| has_hint);
-        session.block_list = std::mem::take(&mut self.block_list);
         Box::new(session)
     }
 
@@ -191,13 +185,6 @@ impl SessionEntry {
         self.active().is_none_or(|session| !session.is_silent)
     }
 
-    pub(super) fn block_list(&self) -> &SessionBlockList {
-        match self {
-            SessionEntry::Active(session) => &session.block_list,
-            SessionEntry::Hibernated(hibernated) => &hibernated.block_list,
-        }
-    }
-
     /// Calls `visit` with the peer.
     pub(super) fn visit_peer<T>(&self, visit: impl FnOnce(&Peer) -> T) -> T {
         match self {
@@ -230,7 +217,7 @@ impl Session {
 
     pub(super) fn may_hibernate(&self) -> bool {
         let later = || self.throttled_until.or(self.answers_at).or(self.control_from);
-        let is_busy = || self.marked || self.is_hint_due || later().is_some() || self.block_list.awaited;
+        let is_busy = || self.marked || self.is_hint_due || later().is_some() || !self.block_list.is_empty();
         self.hibernate_at.is_none()
             && matches!(self.sign_in, SignInState::Done(_))
             && self.intake == IntakePolicy::All
@@ -401,7 +388,6 @@ mod tests {
     fn session_is_unchanged_by_hibernation() {
         let mut session = session();
         session.stored_hint = session.validated_udp_addr();
-        session.block_list.allowed = Some(Default::default());
         let before = (session.key, session.serial, session.member(), session.stored_hint, session.scheduled);
         let packed = |session: &Session| {
             let mut packed = Vec::new();
@@ -416,11 +402,12 @@ mod tests {
         assert_eq!(entry.path(), session.peer.path());
         assert_eq!(entry.id_to_continue(), Some(SessionId([1; 16])));
         assert!(entry.is_responsive());
-        assert!(entry.block_list().allowed.is_some());
         let woken = entry.wake();
         assert_eq!(packed(woken), peer);
         let after = (woken.key, woken.serial, woken.member(), woken.stored_hint, woken.scheduled);
-        assert!(after == before && woken.block_list.allowed.is_some() && woken.may_hibernate());
+        assert!(after == before && woken.may_hibernate());
+        woken.block_list.awaited = true;
+        assert!(!woken.may_hibernate(), "the rest of its lists follows");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::base::Wall;
-use crate::relay::{Invitation, InvitationId, MembershipChange, MembershipSnapshot};
+use crate::relay::{Invitation, InvitationId, MembershipChange, MembershipSnapshot, SenderLists};
 use crate::store::members_list;
 
 fn name(text: &str) -> Name {
@@ -28,6 +28,10 @@ fn invitation(id: u8, text: Option<&str>, until: u64) -> Invitation {
     Invitation { id: InvitationId([id; 32]), name, made: Wall(u64::from(id)), until: Wall(until) }
 }
 
+fn allowing(one: &str) -> SenderLists {
+    SenderLists { allowed: Some([name(one)].into()), ..SenderLists::default() }
+}
+
 #[test]
 fn membership_round_trips() {
     let dir = tempfile::tempdir().unwrap();
@@ -36,9 +40,10 @@ fn membership_round_trips() {
     let tom = name("TOM");
     let jack = name("JACK");
     let key = PublicKey([7; 32]);
-    let blocks = |names: &[&str]| MembershipChange::Blocks {
+    let names = |names: &[&str]| names.iter().copied().map(name).collect();
+    let lists = |blocked: &[&str], allowed: Option<&[&str]>| MembershipChange::Lists {
         owner: name("TOM"),
-        blocked: names.iter().copied().map(name).collect(),
+        lists: SenderLists { blocked: names(blocked), allowed: allowed.map(names) },
     };
     let changes = [
         MembershipChange::Invited(invitation(1, Some("TOM"), 1_000)),
@@ -46,9 +51,9 @@ fn membership_round_trips() {
         MembershipChange::Invited(invitation(3, Some("JACK"), 1_000)),
         MembershipChange::Invited(invitation(4, Some("JACK"), 1_000)),
         MembershipChange::Joined { name: tom.clone(), key, by: InvitationId([1; 32]), since: 9 },
-        blocks(&["武大郎", "ann"]),
-        blocks(&[]),
-        blocks(&["ann", "武大郎"]),
+        lists(&["武大郎", "ann"], None),
+        lists(&[], Some(&["bob"])),
+        lists(&["ann", "武大郎"], Some(&[])),
         MembershipChange::Seen { name: tom.clone(), at: Wall(5) },
     ];
     assert_eq!(commit(&mut store, &changes), [0; 0]);
@@ -57,7 +62,8 @@ fn membership_round_trips() {
     assert_eq!(state.members, [(tom.clone(), key)]);
     let waiting = vec![invitation(2, None, i64::MAX as u64), invitation(4, Some("JACK"), 1_000)];
     assert_eq!(state.membership.invitations, waiting, "one for each name");
-    assert_eq!(state.membership.blocks, [(tom.clone(), vec![name("ann"), name("武大郎")])]);
+    let kept = SenderLists { blocked: names(&["ann", "武大郎"]), allowed: Some(names(&[])) };
+    assert_eq!(state.membership.lists, [(tom.clone(), kept)]);
     let (listed, invited) = members_list(dir.path()).unwrap();
     assert_eq!(listed[0].name, tom);
     assert_eq!(listed[0].key, key);
@@ -75,7 +81,7 @@ fn membership_round_trips() {
     drop(store);
     let (mut store, state) = open(dir.path()).unwrap();
     assert_eq!(state.members, []);
-    assert_eq!(state.membership.blocks, []);
+    assert_eq!(state.membership.lists, []);
     assert_eq!(state.membership.removed, [(tom.clone(), key)]);
     let again = [MembershipChange::Invited(invitation(9, Some("TOM"), 1_000)), joined(&tom, 9)];
     assert_eq!(commit(&mut store, &again), [0; 0]);
@@ -104,7 +110,7 @@ fn unused_name_is_kept_until_used_freed_or_removed() {
         joined,
         MembershipChange::Used { name: name("ann") },
         MembershipChange::Seen { name: name("bob"), at: Wall(5) },
-        MembershipChange::Blocks { owner: name("bob"), blocked: vec![name("ann")] },
+        MembershipChange::Lists { owner: name("bob"), lists: allowing("ann") },
     ];
     commit(&mut store, &changes);
     drop(store);
@@ -121,7 +127,7 @@ fn unused_name_is_kept_until_used_freed_or_removed() {
     let (store, state) = open(dir.path()).unwrap();
     assert_eq!(state.membership.unused, unused(&[("JACK", 4)]));
     assert_eq!(state.members, [(name("JACK"), key(4)), (name("ann"), key(1))]);
-    assert_eq!(state.membership.blocks, []);
+    assert_eq!(state.membership.lists, []);
     let seen: u32 = store.db.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
     assert_eq!(seen, 0);
 }
@@ -132,7 +138,9 @@ fn damaged_membership_row_is_detected_at_start() {
         ("UPDATE invitations SET until = until + 1", "invitations"),
         ("UPDATE invitations SET name = 'ann'", "invitations"),
         ("UPDATE removed SET name = 'ann'", "removed"),
-        ("UPDATE blocks SET blocked = 'ann'", "blocks"),
+        ("UPDATE lists SET blocked = 'ann'", "lists"),
+        ("UPDATE lists SET allowed = NULL", "lists"),
+        ("UPDATE lists SET allowed = 'bob'", "lists"),
         ("UPDATE unused SET since = since + 1", "unused"),
     ];
     for (harm, table) in harms {
@@ -143,7 +151,7 @@ fn damaged_membership_row_is_detected_at_start() {
         let changes = [
             MembershipChange::Invited(invitation(1, None, 1_000)),
             MembershipChange::Removed { name: name("JACK"), key },
-            MembershipChange::Blocks { owner, blocked: Vec::new() },
+            MembershipChange::Lists { owner, lists: allowing("ann") },
         ];
         commit(&mut store, &changes);
         let member = Record::Member { name: name("bob"), key, since: 7 };
