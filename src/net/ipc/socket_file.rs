@@ -56,10 +56,22 @@ pub(super) fn connect(folder: &Path) -> io::Result<UnixStream> {
 /// Returns why no process can use the socket of `folder`, if its directory is the reason.
 pub(super) fn obstacle(folder: &Path) -> Option<Phrase> {
     match fs::read_link(folder.join(LINK)) {
-        Ok(path) => check(dir_of(folder, &path).filter(|dir| dir.exists())?).err(),
+        Ok(path) => {
+            let dir = dir_of(folder, &path).filter(|dir| dir.exists())?;
+            let fault = check(dir).err()?;
+            Some(runs_as_other_user(dir, folder).unwrap_or(fault))
+        }
         // No process has found a directory for its socket, or none has looked for one yet.
         Err(_) => candidate_dirs().into_iter().filter(|dir| dir.exists()).find_map(|dir| check(&dir).err()),
     }
+}
+
+/// Returns a phrase if the directory `dir` of sockets belongs to another user, and the member
+/// folder `folder` to the same one. Then nothing is wrong: root looks at a process of that user.
+fn runs_as_other_user(dir: &Path, folder: &Path) -> Option<Phrase> {
+    let owner = |path: &Path| fs::symlink_metadata(path).ok().map(|metadata| metadata.uid());
+    let uid = owner(dir).filter(|uid| *uid != rustix::process::geteuid().as_raw())?;
+    (owner(folder) == Some(uid)).then(|| Phrase::new("socket-of-other-user").with("uid", uid))
 }
 
 /// Returns the directory of the socket at `path`. A copy of a folder contains the link of the
@@ -164,6 +176,25 @@ mod tests {
         assert_eq!(error, phrase.with("mode", "755"));
         fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
         bind_in(dir.path(), dir.path()).unwrap();
+    }
+
+    /// As `sudo queqiao send` while a client of the user runs. Another owner of the member folder
+    /// shows that the directory is not in its place.
+    #[test]
+    fn root_is_sent_to_user_whose_client_runs() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let [sockets, folder] = ["sockets", "folder"].map(|name| temp.path().join(name));
+        fs::create_dir(&folder).unwrap();
+        let (file, _listener) = bind_in(&sockets, &folder).unwrap();
+        file.link(&folder).unwrap();
+        assert_eq!(obstacle(&folder), None);
+        std::os::unix::fs::chown(&sockets, Some(1_234), None).unwrap();
+        assert_eq!(obstacle(&folder).unwrap().key(), "socket-folder-foreign");
+        std::os::unix::fs::chown(&folder, Some(1_234), None).unwrap();
+        assert_eq!(obstacle(&folder), Some(Phrase::new("socket-of-other-user").with("uid", 1_234)));
     }
 
     #[test]

@@ -335,6 +335,7 @@ relay-restored = this relay was restored from a backup: messages accepted after 
 member-unreachable = { $name } is already running on this machine, but other commands cannot reach it: { $cause }
 socket-failed = { $file }: { $cause }
 socket-not-folder = { $folder } must be a directory for sockets; remove it, or set XDG_RUNTIME_DIR to a directory of yours
+socket-of-other-user = it runs as another user (user id { $uid }); run this command as that user
 socket-folder-foreign = the directory for sockets { $folder } belongs to another user (user id { $uid }); remove it, or set XDG_RUNTIME_DIR to a directory of yours
 socket-folder-open = other users can enter the directory for sockets { $folder } (mode { $mode }); run: chmod 700 { $folder }
 store-key-open = { $file } contains a private key but is accessible to others (mode { $mode }); run: chmod 600 { $file }

@@ -310,6 +310,7 @@ relay-restored = 本中继是从备份恢复的：{ $since } 之后接收的消�
 member-unreachable = { $name } 已在本机运行，但其他命令无法连接它：{ $cause }
 socket-failed = { $file }：{ $cause }
 socket-not-folder = { $folder } 应为存放套接字的目录；请删除它，或把 XDG_RUNTIME_DIR 设为你自己的目录
+socket-of-other-user = 它以另一用户（用户 ID { $uid }）的身份运行；请以该用户的身份执行本命令
 socket-folder-foreign = 存放套接字的目录 { $folder } 属于另一用户（用户 ID { $uid }）；请删除它，或把 XDG_RUNTIME_DIR 设为你自己的目录
 socket-folder-open = 其他用户可以进入存放套接字的目录 { $folder }（权限 { $mode }）；请运行：chmod 700 { $folder }
 store-key-open = { $file } 是私钥，但其他用户也能访问（权限 { $mode }）；请运行：chmod 600 { $file }
