@@ -317,9 +317,9 @@ impl Relay {
     /// A receipt never overtakes a refusal, because it would also cover the refused letter.
     pub(super) fn send_receipts(&mut self, now: Now, slot: SessionSlot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        if let Some(member) = session.member()
-            && session.peer.has_received_all(StreamId::Control)
-        {
+        let are_received = session.are_receipts_sent && session.peer.has_received_all(StreamId::Control);
+        if let Some(member) = session.member().filter(|_| are_received) {
+            session.are_receipts_sent = false;
             self.member_states[member.0].flows.get_allocated_mut().map(Flows::mark_receipts_received);
         }
         session.send_refusals();
@@ -369,6 +369,7 @@ impl Relay {
                 return;
             }
             flows.mark_receipt_sent();
+            session.are_receipts_sent = true;
         }
     }
 

@@ -84,6 +84,8 @@ pub(super) struct Session {
     pub(super) pending_control: VecDeque<Vec<u8>>,
     /// Letters refused in this turn.
     refusals: Refusals,
+    /// Whether it was sent receipts that it has not acknowledged.
+    pub(super) are_receipts_sent: bool,
     /// Times from which letters may be read again, and waiting flows are answered.
     pub(super) throttled_until: Option<Tick>,
     pub(super) answers_at: Option<Tick>,
@@ -133,6 +135,7 @@ impl Session {
             is_waiting_for_mark: false,
             pending_control: VecDeque::new(),
             refusals: Refusals::default(),
+            are_receipts_sent: false,
             throttled_until: None,
             answers_at: None,
             control_from: None,
