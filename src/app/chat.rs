@@ -11,7 +11,7 @@ use crate::client::{Command, Event, HistoryEntry, RelayConfig};
 use crate::contacts::{AddressBook, Contact};
 use crate::net;
 use crate::store::{Archive, HistoryFilter};
-use crate::ui::line::{Action, LineMode, LineModeOptions, ResolvedContact};
+use crate::ui::line::{Action, Draft, LineMode, LineModeOptions, ResolvedContact};
 use crate::ui::terminal::{Echo, InputReader, Output, WriteResult, has_hung_up, width};
 use crate::ui::time_format::TimeFormat;
 use crate::ui::{Color, Style, UserInput, style};
@@ -230,7 +230,7 @@ impl ChatCommand<'_> {
                 FrontendInput::Typed(input) => {
                     match input {
                         // The line is still being read.
-                        UserInput::Dropped(_) => {}
+                        UserInput::Dropped(_) | UserInput::PromptReplaced { .. } => {}
                         // No line can be read.
                         UserInput::EndOfInput | UserInput::NoInput => {
                             self.asked = true;
@@ -253,8 +253,10 @@ impl ChatCommand<'_> {
         actions.extend(self.line.handle_time(now));
         self.carry_out(host, actions, now)?;
         self.output_thread.pause_if_full(host, &mut self.held);
-        if self.wants_prompt() {
-            self.show_prompt_below_output(now.tick);
+        match self.wants_prompt() {
+            true => self.show_prompt_below_output(now.tick),
+            false if self.quitting.is_none() => self.replace_prompt(now),
+            false => {}
         }
         Ok(true)
     }
@@ -434,14 +436,28 @@ impl ChatCommand<'_> {
     fn show_prompt(&mut self) {
         self.asked = true;
         self.prompt_by = None;
-        let color = self.colored;
-        let echo = self.line.echo().map(|echo| -> Echo {
-            Box::new(move |line| {
-                let entered = echo.render(line, net::wall())?;
-                let lines = entered.render(Style { color, width: width() });
-                Some(lines.trim_end_matches('\n').to_owned())
-            })
-        });
+        let echo = self.echo();
+        self.line.begin_line();
         self.reader.prompt_with_echo(&self.line.prompt(), self.line.candidates(), echo);
+    }
+
+    /// Replaces the prompt of the line that is being typed, if another guest is answered now.
+    fn replace_prompt(&mut self, now: Now) {
+        let Some(change) = self.line.change_prompt() else { return };
+        let echo = self.echo();
+        let id = change.id;
+        if self.reader.replace_prompt(change, self.line.candidates(), echo) {
+            self.line.handle_input(UserInput::PromptReplaced { id, draft: Draft::Unknown }, now);
+        }
+    }
+
+    fn echo(&self) -> Option<Echo> {
+        let color = self.colored;
+        let echo = self.line.echo()?;
+        Some(Box::new(move |line| {
+            let entered = echo.render(line, net::wall())?;
+            let lines = entered.render(Style { color, width: width() });
+            Some(lines.trim_end_matches('\n').to_owned())
+        }))
     }
 }

@@ -24,6 +24,9 @@ use super::{CommandResult, ExitStatus, Failure, files, print, relay_console, say
 /// new ones that will be closed again, or that replace others.
 const CONNS_COMING: usize = 512;
 
+/// Reserved name under which the relay itself answers guests.
+const ECHO: &str = "echo";
+
 /// Options of `relay`.
 #[derive(Clone, Debug)]
 pub struct RelayOptions {
@@ -134,6 +137,7 @@ fn serve(
         return relay_console::answer(console, strings, server, ready, move |news| news_handler.handle(news));
     }
     ready()?;
+    tell_about_echo(options, strings);
     news_handler.log.start(&start);
     match server.run(|news| news_handler.handle(news)) {
         Ok(()) if hung_up.load(Ordering::Relaxed) => Ok(ExitStatus::Interrupted),
@@ -202,6 +206,15 @@ fn tell_restored(mail: &PersistedMail, limits: &Limits, strings: &Strings) {
     if let Some(restored) = mail.restored.filter(|_| mail.is_restore_recent(limits)) {
         let since = backup::local(restored.missing_since);
         say(strings, &Phrase::new("relay-restored").with("since", since));
+    }
+}
+
+/// Says on a terminal how guests are answered that write to no member.
+fn tell_about_echo(options: &RelayOptions, strings: &Strings) {
+    if options.guests.as_ref().is_some_and(|guests| guests.to.as_str() == ECHO)
+        && std::io::stderr().is_terminal()
+    {
+        say(strings, &Phrase::new("relay-guests-echo"));
     }
 }
 

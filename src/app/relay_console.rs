@@ -1,6 +1,7 @@
 //! `queqiao relay --desk`: a relay, and in the same terminal the client of the member that guests
 //! write to.
 
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,7 +101,9 @@ pub(super) fn answer(
     let relay = spawned.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
     // There is no address book: guests share the limit for unknown senders.
     host.command(Command::Screen(setup.block_lists(&AddressBook::default())));
-    let begins = Phrase::new("desk-begins").with("name", &console.name).with("relay", &config.addr);
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let begins = if is_terminal { Phrase::new("desk-begins-terminal") } else { Phrase::new("desk-begins") };
+    let begins = begins.with("name", &console.name).with("relay", &config.addr);
     say(strings, &begins);
     let begin = ChatOptions {
         me: &console.name,

@@ -326,6 +326,7 @@ impl SendCommand<'_> {
                 self.say(&phrase);
                 true
             }
+            UserInput::PromptReplaced { .. } => true,
             UserInput::EndOfInput | UserInput::NoInput | UserInput::Interrupted => {
                 self.input_ended = true;
                 true

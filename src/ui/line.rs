@@ -4,17 +4,20 @@
 //! Contract: pass all input to [`LineMode::handle_input`], every event to
 //! [`LineMode::handle_event`], and the time to [`LineMode::handle_time`] no later than
 //! [`LineMode::next_deadline`]. Carry out the returned actions in order. Then ask for the next line
-//! with [`LineMode::prompt`].
+//! with [`LineMode::prompt`] and call [`LineMode::begin_line`], or while one is being typed apply
+//! [`LineMode::change_prompt`].
 
 mod api;
 mod commands;
 mod contact_lookup;
 mod day_watch;
 mod delivery_watch;
+mod desk;
 mod echo;
 mod guest_queue;
 mod guests;
 mod incoming;
+mod named;
 mod question;
 mod recipient;
 mod recipient_notice;
@@ -32,19 +35,20 @@ use unicode_width::UnicodeWidthStr;
 use crate::base::{HostPort, Now, Phrase, Tick, Wall, sanitize};
 use crate::client::{Event, Progress};
 use crate::wire::limits::LETTER_TEXT_MAX;
+use crate::wire::message::Reason;
 
 use super::connect_failures::ConnectFailures;
 use super::notice;
 
-pub use api::{Action, ContactLookup, LineModeOptions, ResolvedContact, UserInput};
-pub use commands::is_quit;
-use commands::{EndWords, ParseError, ParsedLine, SlashCommand};
+pub use api::{Action, ContactLookup, Draft, LineModeOptions, PromptChange, ResolvedContact, UserInput};
+use commands::{InputMode, ParseError, ParsedLine, SlashCommand};
+pub use commands::{ends_conversation, is_quit};
 use day_watch::DayWatch;
 use delivery_watch::{DeliveryWatch, LetterProgress};
 pub use echo::LineEcho;
 use guest_queue::GuestQueue;
 use guests::GuestList;
-pub use guests::ends_conversation;
+use named::NamedRecipient;
 use question::UnconfirmedText;
 use recipient_notice::RecipientNotice;
 use relay_status::{PathTrial, RelayStatus};
@@ -74,6 +78,7 @@ pub struct LineMode<B> {
     strangers: BTreeMap<String, ResolvedContact>,
     guests: GuestList,
     guest_queue: GuestQueue,
+    named: NamedRecipient,
     receipts: bool,
     unconfirmed: Option<UnconfirmedText>,
     unread: UnreadSenders,
@@ -101,6 +106,7 @@ impl<B: ContactLookup> LineMode<B> {
             strangers: BTreeMap::new(),
             guests: GuestList::default(),
             guest_queue: GuestQueue::default(),
+            named: NamedRecipient::default(),
             receipts: false,
             unconfirmed: None,
             unread: UnreadSenders::default(),
@@ -128,6 +134,10 @@ impl<B: ContactLookup> LineMode<B> {
             UserInput::NoInput if self.options.is_desk => vec![self.tell(&Phrase::new("desk-no-input"))],
             UserInput::EndOfInput | UserInput::NoInput => vec![Action::Quit { status: 0 }],
             UserInput::Interrupted => vec![Action::Quit { status: INTERRUPTED }],
+            UserInput::PromptReplaced { id, draft } => {
+                self.named.handle_replaced(id, draft);
+                Vec::new()
+            }
         }
     }
 
@@ -136,15 +146,18 @@ impl<B: ContactLookup> LineMode<B> {
         match self.confirm(line, now) {
             Ok(actions) => actions,
             Err(notice) => {
-                let actions = self.handle_parsed(commands::parse(line, self.words()), now);
+                let actions = self.handle_parsed(commands::parse(line, self.input_mode()), now);
                 notice.into_iter().chain(actions).collect()
             }
         }
     }
 
-    /// Returns the words that end a conversation. A desk keeps to those of the tutorials.
-    const fn words(&self) -> EndWords {
-        if self.options.is_terminal && !self.options.is_desk { EndWords::Terminal } else { EndWords::Pipe }
+    const fn input_mode(&self) -> InputMode {
+        match self.options.is_terminal {
+            _ if self.options.is_desk => InputMode::Desk,
+            true => InputMode::Terminal,
+            false => InputMode::Pipe,
+        }
     }
 
     fn handle_parsed(&mut self, parsed: ParsedLine<'_>, now: Now) -> Vec<Action> {
@@ -153,9 +166,9 @@ impl<B: ContactLookup> LineMode<B> {
             ParsedLine::Quit => self.leave_conversation(now),
             ParsedLine::CommandSpec(command, argument) => self.run_command(command, argument, now),
             ParsedLine::Error(error) => vec![self.tell_parse_error(&error)],
+            ParsedLine::Text(text) if self.options.is_desk => self.answer(text, now),
             ParsedLine::Text(text) => match self.recipient() {
                 Some(target) => self.send_or_ask(target, text, now),
-                None if self.options.is_desk => self.keep_text("desk-nobody-waits", text),
                 None => self.switch_to(text),
             },
         }
@@ -188,7 +201,13 @@ impl<B: ContactLookup> LineMode<B> {
                 let known = self.delivery_watch.record_refusal(*request);
                 let relay = self.relay_of(known.as_deref(), to);
                 let who = (known.as_deref().unwrap_or(to.as_str()), relay.as_ref());
-                let phrases = notice::letter_refused(*reason, who, *may_have_arrived, nearest);
+                let phrases = match reason {
+                    // At a desk its label is a number.
+                    Reason::Unknown if self.is_desk_guest(to) => {
+                        vec![Phrase::new("desk-refused-gone").with("who", who.0)]
+                    }
+                    _ => notice::letter_refused(*reason, who, *may_have_arrived, nearest),
+                };
                 self.give_back(phrases, text)
             }
             Event::Unkept { request, to, why, text } => {
@@ -248,7 +267,9 @@ impl<B: ContactLookup> LineMode<B> {
 
     fn run_command(&mut self, command: SlashCommand, argument: &str, now: Now) -> Vec<Action> {
         match command {
-            SlashCommand::Help => commands::help().iter().map(|phrase| self.tell_help(phrase)).collect(),
+            SlashCommand::Help => {
+                commands::help(self.input_mode()).iter().map(|phrase| self.tell_help(phrase)).collect()
+            }
             SlashCommand::SwitchTo => self.switch_to(argument),
             SlashCommand::Block(blocked) => match self.look_up(argument) {
                 Ok(who) => vec![Action::Block { who, blocked }],
@@ -288,7 +309,7 @@ impl<B: ContactLookup> LineMode<B> {
     }
 
     fn send(&mut self, target: ResolvedContact, text: &str, now: Now) -> Vec<Action> {
-        if guests::ends_conversation(&target.member, text) {
+        if ends_conversation(&target.member, text) {
             return self.end(target, now);
         }
         if text.len() > LETTER_TEXT_MAX {

@@ -12,6 +12,7 @@ mod filtered_terminal;
 mod key_filter;
 mod plain_lines;
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::AtomicBool;
@@ -24,7 +25,7 @@ use rustix::termios::{tcgetattr, tcgetwinsize};
 
 use crate::base::Phrase;
 
-use super::line::UserInput;
+use super::line::{PromptChange, UserInput};
 use filtered_terminal::FilteredTerminal;
 
 /// Why the lock of the input's consumer is not poisoned.
@@ -77,6 +78,18 @@ struct Prompt {
     echo: Option<Echo>,
 }
 
+/// Prompt in place of the one whose line is being typed.
+struct Replacement {
+    /// Number of the prompt that it replaces, counted from 1.
+    of: u64,
+    change: PromptChange,
+    candidates: Vec<String>,
+    echo: Option<Echo>,
+}
+
+/// The last replacement that the editor has not shown yet.
+type NextReplacement = Arc<Mutex<Option<Replacement>>>;
+
 /// Prompt that is visible on a terminal without editing, while its line is read.
 type VisiblePrompt = Arc<Mutex<Option<String>>>;
 
@@ -101,6 +114,10 @@ pub enum Output {
 /// Input of a process, read line by line.
 pub struct InputReader {
     prompts: Sender<Prompt>,
+    /// Number of prompts so far.
+    asked: Cell<u64>,
+    replacement: NextReplacement,
+    visible: VisiblePrompt,
     /// Restored when the value is dropped.
     terminal: Option<FilteredTerminal>,
 }
@@ -142,11 +159,16 @@ impl InputReader {
             return InputReader::open_plain(prompt_sender, prompts, on_input);
         };
         let on_input = move |input| (*on_input.lock().expect(NO_PANIC))(input);
-        let run = move || editor::run(editor, &prompts, &is_reading, on_input);
+        let replacement = NextReplacement::default();
+        let next = Arc::clone(&replacement);
+        let run = move || editor::run(editor, &prompts, &next, &is_reading, on_input);
         thread::Builder::new().name("keys".into()).spawn(run)?;
+        let visible = VisiblePrompt::default();
+        let writer = OutputWriter { above: Some(Box::new(printer)), prompt: Arc::clone(&visible) };
+        let terminal = Some(terminal);
         Ok((
-            InputReader { prompts: prompt_sender, terminal: Some(terminal) },
-            OutputWriter { above: Some(Box::new(printer)), prompt: VisiblePrompt::default() },
+            InputReader { prompts: prompt_sender, asked: Cell::new(0), replacement, visible, terminal },
+            writer,
         ))
     }
 
@@ -159,7 +181,14 @@ impl InputReader {
         let visible = Arc::clone(&prompt);
         let run = move || plain_lines::run(&prompts, &visible, on_input);
         thread::Builder::new().name("lines".into()).spawn(run)?;
-        Ok((InputReader { prompts: prompt_sender, terminal: None }, OutputWriter { above: None, prompt }))
+        let reader = InputReader {
+            prompts: prompt_sender,
+            asked: Cell::new(0),
+            replacement: NextReplacement::default(),
+            visible: Arc::clone(&prompt),
+            terminal: None,
+        };
+        Ok((reader, OutputWriter { above: None, prompt }))
     }
 
     /// Asks for the next line, with completions `candidates`.
@@ -170,8 +199,26 @@ impl InputReader {
     /// Asks for the next line. `echo` is how it is shown after Enter, if the terminal can replace
     /// it.
     pub fn prompt_with_echo(&self, prompt: &str, candidates: Vec<String>, echo: Option<Echo>) {
+        self.asked.set(self.asked.get() + 1);
         // After the end of input the reader is gone, and no line is needed.
         let _ = self.prompts.send(Prompt { prompt: prompt.to_owned(), candidates, echo });
+    }
+
+    /// Replaces the prompt of the line that is being typed. The text of the line stays. The editor
+    /// answers with [`UserInput::PromptReplaced`], unless the line is entered first. Without an
+    /// editor the prompt is replaced at once and `true` is returned, if a line is being read.
+    pub fn replace_prompt(&self, change: PromptChange, candidates: Vec<String>, echo: Option<Echo>) -> bool {
+        if let Some(terminal) = &self.terminal {
+            let next = Replacement { of: self.asked.get(), change, candidates, echo };
+            *self.replacement.lock().expect(NO_PANIC) = Some(next);
+            terminal.request_replacement();
+            return false;
+        }
+        let mut visible = self.visible.lock().expect(NO_PANIC);
+        let Some(shown) = visible.as_mut() else { return false };
+        let _ = write_err(&format!("\n{}", change.prompt));
+        *shown = change.prompt;
+        true
     }
 
     /// Stops reading and restores the terminal. The process may exit afterwards, even if the

@@ -10,7 +10,7 @@ use crate::harness::{Machine, Process, Relay, SOON, relay_with_members, texts};
 
 /// Time in which unwanted output would have come: longer than a pause, the greeting delay and a
 /// turn of the relay.
-const QUIET: Duration = Duration::from_millis(800);
+pub const QUIET: Duration = Duration::from_millis(800);
 
 /// Returns `guest-ADDRESS-PORT`, with `.` for `:`.
 fn name_of(addr: SocketAddr) -> String {

@@ -58,6 +58,35 @@ pub enum UserInput {
     NoInput,
     /// Ctrl-C on an empty line.
     Interrupted,
+    /// The prompt of the line that is being typed was replaced ([`PromptChange`]).
+    PromptReplaced {
+        /// That of the change.
+        id: u64,
+        /// Text that the line had.
+        draft: Draft,
+    },
+}
+
+/// Text of a line when its prompt was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draft {
+    /// There was none.
+    Empty,
+    /// It was begun under another prompt.
+    Begun,
+    /// The terminal edits the line and shows it to this program after Enter only.
+    Unknown,
+}
+
+/// Another prompt for the line that is being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptChange {
+    /// Identifies the change in [`UserInput::PromptReplaced`].
+    pub id: u64,
+    /// The prompt, if the line is empty.
+    pub prompt: String,
+    /// The prompt before a text that was begun for another recipient.
+    pub prompt_of_draft: String,
 }
 
 /// An action that line mode requests.

@@ -1,6 +1,6 @@
 //! Parses input lines. One table feeds parser, completion and `/help`.
 
-use crate::base::Phrase;
+use crate::base::{Name, Phrase};
 use crate::client::Carriers;
 
 /// Returns to choosing a contact, and ends the chat there.
@@ -9,14 +9,19 @@ const QUIT: &str = "quit";
 const END_WORDS: [&str; 4] = [QUIT, "exit", "q", ":q"];
 /// Ends the conversation with a guest.
 pub(super) const CLOSE: &str = "/close";
+/// A guest's word for the end of its conversation; a member may use it too.
+const BYE: &str = "q";
 
-/// Words that end a conversation.
+/// Words that are not texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EndWords {
-    /// The word of the tutorials only, so that no text of a script is taken for it.
+pub(super) enum InputMode {
+    /// Of the words that end a conversation only that of the tutorials, so that no text of a script
+    /// is taken for one.
     Pipe,
     /// Every word that users type to leave a program.
     Terminal,
+    /// As for pipes, and the commands of a desk only. `q` is a guest's word.
+    Desk,
 }
 
 /// Effect of a command.
@@ -178,6 +183,48 @@ static COMMANDS: [Command; 14] = [
     },
 ];
 
+/// Commands of a desk. Guests are no contacts: they cannot be blocked or added, and send no
+/// receipts.
+static DESK_COMMANDS: [Command; 5] = [
+    Command {
+        words: &["/who"],
+        usage: "/who",
+        meaning: Phrase::new("desk-help-who"),
+        parse: |argument| alone(argument, SlashCommand::Contacts),
+    },
+    Command {
+        words: &["/to"],
+        usage: "/to N",
+        meaning: Phrase::new("desk-help-to"),
+        parse: |argument| (!argument.is_empty()).then_some(SlashCommand::SwitchTo),
+    },
+    Command {
+        words: &[CLOSE],
+        usage: "/close, q",
+        meaning: Phrase::new("desk-help-close"),
+        parse: |argument| alone(argument, SlashCommand::CloseGuest),
+    },
+    Command {
+        words: &["/help", "/?"],
+        usage: "/help",
+        meaning: Phrase::new("chat-help-help"),
+        parse: |argument| alone(argument, SlashCommand::Help),
+    },
+    Command {
+        words: &["/quit", "/exit"],
+        usage: "/quit, Ctrl-D",
+        meaning: Phrase::new("desk-help-quit"),
+        parse: |argument| alone(argument, SlashCommand::Quit),
+    },
+];
+
+const fn commands_in(mode: InputMode) -> &'static [Command] {
+    match mode {
+        InputMode::Pipe | InputMode::Terminal => &COMMANDS,
+        InputMode::Desk => &DESK_COMMANDS,
+    }
+}
+
 fn alone(argument: &str, command: SlashCommand) -> Option<SlashCommand> {
     argument.is_empty().then_some(command)
 }
@@ -185,6 +232,12 @@ fn alone(argument: &str, command: SlashCommand) -> Option<SlashCommand> {
 /// Whether this line ends a chat, whatever the contacts are called.
 pub fn is_quit(line: &str) -> bool {
     line.trim_end() == QUIT
+}
+
+/// Whether this text ends the conversation with its recipient instead of being sent. Guests know no
+/// other word for it.
+pub fn ends_conversation(to: &Name, text: &str) -> bool {
+    to.guest_address().is_some() && [BYE, CLOSE].contains(&text.trim())
 }
 
 /// Whether a user on a terminal ends a conversation by this line. A space before the word makes it
@@ -195,21 +248,21 @@ fn is_end_word(line: &str) -> bool {
 
 /// Parses a line. A line that begins with `/`, or with spaces and `/`, is never a text; a text that
 /// begins with `/` is written with `//`.
-pub(super) fn parse(line: &str, words: EndWords) -> ParsedLine<'_> {
+pub(super) fn parse(line: &str, mode: InputMode) -> ParsedLine<'_> {
     let trimmed = line.trim();
     if trimmed.is_empty() {
         return ParsedLine::Empty;
     }
-    if is_quit(line) || (words == EndWords::Terminal && is_end_word(line)) {
+    if is_quit(line) || (mode == InputMode::Terminal && is_end_word(line)) {
         return ParsedLine::Quit;
     }
     if line.starts_with("//") {
         return ParsedLine::Text(&line[1..]);
     }
     if line.starts_with('/') {
-        return parse_command(trimmed);
+        return parse_command(trimmed, mode);
     }
-    let guarded = trimmed.starts_with('/') || is_full_width_command(trimmed);
+    let guarded = trimmed.starts_with('/') || is_full_width_command(trimmed, mode);
     if guarded {
         let word = trimmed.split_whitespace().next().expect("`trimmed` is not empty").replacen('／', "/", 1);
         return ParsedLine::Error(ParseError::SpaceBeforeSlash(word));
@@ -217,9 +270,9 @@ pub(super) fn parse(line: &str, words: EndWords) -> ParsedLine<'_> {
     ParsedLine::Text(line)
 }
 
-fn parse_command(line: &str) -> ParsedLine<'_> {
+fn parse_command(line: &str, mode: InputMode) -> ParsedLine<'_> {
     let (word, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let Some(command) = COMMANDS.iter().find(|command| command.words.contains(&word)) else {
+    let Some(command) = commands_in(mode).iter().find(|command| command.words.contains(&word)) else {
         return ParsedLine::Error(ParseError::Unknown(word.to_owned()));
     };
     let argument = argument.trim();
@@ -230,25 +283,26 @@ fn parse_command(line: &str) -> ParsedLine<'_> {
 }
 
 /// Whether a Chinese keyboard wrote `／quit` for `/quit`.
-fn is_full_width_command(text: &str) -> bool {
+fn is_full_width_command(text: &str, mode: InputMode) -> bool {
     let word = text.split_whitespace().next().unwrap_or_default();
     let half_width = word.strip_prefix('／').map(|rest| format!("/{rest}"));
-    half_width.is_some_and(|word| words().any(|known| known == word))
+    half_width.is_some_and(|word| words(mode).any(|known| known == word))
 }
 
 /// Returns every command word.
-pub(super) fn words() -> impl Iterator<Item = String> {
-    COMMANDS.iter().flat_map(|command| command.words).map(|word| (*word).to_owned())
+pub(super) fn words(mode: InputMode) -> impl Iterator<Item = String> {
+    commands_in(mode).iter().flat_map(|command| command.words).map(|word| (*word).to_owned())
 }
 
 /// Returns the lines of `/help`: usage and meaning. The usage of the title is empty.
-pub(super) fn help() -> Vec<(&'static str, Phrase)> {
-    let mut lines = vec![
-        ("", Phrase::new("chat-help-title")),
-        (QUIT, Phrase::new("chat-help-quit-word")),
-        ("//…", Phrase::new("chat-help-slashes")),
-    ];
-    lines.extend(COMMANDS.iter().map(|command| (command.usage, command.meaning.clone())));
+pub(super) fn help(mode: InputMode) -> Vec<(&'static str, Phrase)> {
+    let (title, quit) = match mode {
+        InputMode::Pipe | InputMode::Terminal => ("chat-help-title", "chat-help-quit-word"),
+        InputMode::Desk => ("desk-help-title", "desk-help-quit-word"),
+    };
+    let mut lines =
+        vec![("", Phrase::new(title)), (QUIT, Phrase::new(quit)), ("//…", Phrase::new("chat-help-slashes"))];
+    lines.extend(commands_in(mode).iter().map(|command| (command.usage, command.meaning.clone())));
     lines
 }
 
@@ -291,35 +345,51 @@ mod tests {
             ("/to a\nb", ParsedLine::Error(ParseError::Usage("/to CONTACT"))),
         ];
         for (line, meaning) in table {
-            assert_eq!(parse(line, EndWords::Pipe), meaning, "{line:?}");
+            assert_eq!(parse(line, InputMode::Pipe), meaning, "{line:?}");
         }
     }
 
     #[test]
     fn terminal_has_more_words_that_end() {
         for word in ["quit", "QUIT", "Exit ", "q", "Q", ":q"] {
-            assert_eq!(parse(word, EndWords::Terminal), ParsedLine::Quit, "{word}");
+            assert_eq!(parse(word, InputMode::Terminal), ParsedLine::Quit, "{word}");
         }
         for text in [" q", "q?", "quit it", ":wq"] {
-            assert_eq!(parse(text, EndWords::Terminal), ParsedLine::Text(text));
+            assert_eq!(parse(text, InputMode::Terminal), ParsedLine::Text(text));
         }
         for text in ["QUIT", "exit", "q", ":q"] {
-            assert_eq!(parse(text, EndWords::Pipe), ParsedLine::Text(text));
+            assert_eq!(parse(text, InputMode::Pipe), ParsedLine::Text(text));
+        }
+    }
+
+    #[test]
+    fn desk_has_its_own_commands() {
+        assert_eq!(parse("/to 3", InputMode::Desk), ParsedLine::CommandSpec(SlashCommand::SwitchTo, "3"));
+        assert_eq!(parse("/close", InputMode::Desk), ParsedLine::CommandSpec(SlashCommand::CloseGuest, ""));
+        assert_eq!(parse("quit", InputMode::Desk), ParsedLine::Quit);
+        for text in ["q", "exit", ":q"] {
+            assert_eq!(parse(text, InputMode::Desk), ParsedLine::Text(text));
+        }
+        for word in ["/block", "/add", "/receipts", "/path", "/history"] {
+            let unknown = ParsedLine::Error(ParseError::Unknown(word.to_owned()));
+            assert_eq!(parse(word, InputMode::Desk), unknown);
         }
     }
 
     #[test]
     fn help_lists_every_command() {
-        let usages: Vec<&str> = help().iter().map(|line| line.0).collect();
-        for command in &COMMANDS {
-            assert!(usages.contains(&command.usage) && command.usage.starts_with(command.words[0]));
+        for mode in [InputMode::Terminal, InputMode::Desk] {
+            let usages: Vec<&str> = help(mode).iter().map(|line| line.0).collect();
+            for command in commands_in(mode) {
+                assert!(usages.contains(&command.usage) && command.usage.starts_with(command.words[0]));
+            }
         }
     }
 
     proptest! {
         #[test]
         fn only_two_slashes_send_slash(line in "[ \t]{0,3}/[^/].{0,20}") {
-            let is_text = matches!(parse(&line, EndWords::Terminal), ParsedLine::Text(_));
+            let is_text = matches!(parse(&line, InputMode::Terminal), ParsedLine::Text(_));
             prop_assert!(!is_text);
         }
     }

@@ -14,22 +14,29 @@ pub(super) struct GuestQueue {
 }
 
 impl GuestQueue {
-    /// Adds a sender, unless it waits already.
+    /// Adds a sender. If it waits already, it keeps its place.
     pub(super) fn push(&mut self, who: &ResolvedContact) {
-        if self.queue.len() < WAITING_MAX && !self.queue.contains(who) {
+        if let Some(guest) = self.queue.iter_mut().find(|guest| is_same(guest, who)) {
+            guest.label.clone_from(&who.label);
+        } else if self.queue.len() < WAITING_MAX {
             self.queue.push_back(who.clone());
         }
     }
 
     /// Removes a sender that was answered or has left.
     pub(super) fn remove(&mut self, who: &ResolvedContact) {
-        self.queue.retain(|guests| guests != who);
+        self.queue.retain(|guest| !is_same(guest, who));
     }
 
     /// Returns the sender that has waited longest.
     pub(super) fn first(&self) -> Option<&ResolvedContact> {
         self.queue.front()
     }
+}
+
+/// Whether these are one sender, whatever its label.
+fn is_same(guest: &ResolvedContact, who: &ResolvedContact) -> bool {
+    guest.relay == who.relay && guest.member == who.member
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Guests in line mode, and answering them at a desk.
+//! Guests in line mode: those that have written, and the end of a conversation with one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{HostPort, Name, Now, Phrase, Wall, sanitize};
+use crate::base::{HostPort, Name, Now, Phrase, Wall};
 use crate::client::Incoming;
 use crate::ui::notice;
 use crate::ui::style::{StyledText, TextKind};
@@ -21,17 +21,22 @@ const IDLE: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(super) struct GuestList {
     rows: BTreeMap<(HostPort, Name), GuestRow>,
+    /// Guests that got a number so far.
+    numbered: u64,
 }
 
 #[derive(Clone, Debug)]
 struct GuestRow {
     at: Wall,
     label: String,
+    number: u64,
 }
 
 impl GuestList {
     fn insert(&mut self, who: &ResolvedContact, at: Wall) {
-        let row = GuestRow { at, label: who.label.clone() };
+        let number = self.number(&who.relay, &who.member).unwrap_or(self.numbered + 1);
+        self.numbered = self.numbered.max(number);
+        let row = GuestRow { at, label: who.label.clone(), number };
         self.rows.insert((who.relay.clone(), who.member.clone()), row);
         if self.rows.len() > GUESTS_MAX {
             let oldest = self.rows.iter().min_by_key(|(_, row)| row.at).map(|(who, _)| who.clone());
@@ -43,6 +48,33 @@ impl GuestList {
         self.rows.remove(&(who.relay.clone(), who.member.clone()));
     }
 
+    /// Returns the number of a guest. A guest that has left and writes again gets another one.
+    pub(super) fn number(&self, relay: &HostPort, member: &Name) -> Option<u64> {
+        self.rows.get(&(relay.clone(), member.clone())).map(|row| row.number)
+    }
+
+    /// Returns the number of a guest, or the one that it will get.
+    pub(super) fn number_or_next(&self, relay: &HostPort, member: &Name) -> u64 {
+        self.number(relay, member).unwrap_or(self.numbered + 1)
+    }
+
+    /// Returns the numbers of all guests, in order.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        let mut numbers: Vec<u64> = self.rows.values().map(|row| row.number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Returns the guest that a user means by its number, label or address.
+    pub(super) fn find_meant(&self, text: &str) -> Option<ResolvedContact> {
+        let is_meant = |member: &Name, row: &GuestRow| {
+            let address = member.guest_address().map(|address| address.to_string());
+            row.number.to_string() == text || row.label == text || address.as_deref() == Some(text)
+        };
+        let ((relay, member), row) = self.rows.iter().find(|((_, member), row)| is_meant(member, row))?;
+        Some(ResolvedContact { label: row.label.clone(), relay: relay.clone(), member: member.clone() })
+    }
+
     /// Returns the guest of this name. If several relays have one, returns the one that wrote last.
     pub(super) fn find(&self, name: &str) -> Option<ResolvedContact> {
         let mine = self.rows.iter().filter(|((_, member), _)| member.as_str() == name);
@@ -50,30 +82,14 @@ impl GuestList {
         Some(ResolvedContact { label: row.label.clone(), relay: relay.clone(), member: member.clone() })
     }
 
-    fn list(&mut self, now: Wall) -> Vec<(Name, Wall)> {
+    fn list(&mut self, now: Wall) -> Vec<(Name, Wall, u64)> {
         let idle = IDLE.as_millis() as u64;
         self.rows.retain(|_, row| now.0.saturating_sub(row.at.0) < idle);
-        self.rows.iter().map(|((_, name), row)| (name.clone(), row.at)).collect()
+        self.rows.iter().map(|((_, name), row)| (name.clone(), row.at, row.number)).collect()
     }
-}
-
-/// A guest's word for the end of its conversation; a member may use it too.
-const BYE: &str = "q";
-
-/// Whether this text ends the conversation with its recipient instead of being sent. Guests know no
-/// other word for it.
-pub fn ends_conversation(to: &Name, text: &str) -> bool {
-    to.guest_address().is_some() && [BYE, CLOSE].contains(&text.trim())
 }
 
 impl<B: ContactLookup> LineMode<B> {
-    /// Returns the recipient of a text: the chosen one, or at a desk the guest that has waited
-    /// longest.
-    pub(super) fn recipient(&self) -> Option<ResolvedContact> {
-        let waits = || self.guest_queue.first().filter(|_| self.options.is_desk).cloned();
-        self.target.clone().or_else(waits)
-    }
-
     /// Records the sender of a letter. A relay's report about a guest needs no answer.
     pub(super) fn record_guest_letter(&mut self, letter: &Incoming, label: &str) {
         let who = ResolvedContact {
@@ -85,6 +101,7 @@ impl<B: ContactLookup> LineMode<B> {
             Some(GuestEvent::Left) => {
                 self.guests.remove(&who);
                 self.guest_queue.remove(&who);
+                self.target.take_if(|target| self.options.is_desk && target.member == who.member);
             }
             Some(GuestEvent::Ended | GuestEvent::Close) => {}
             None => {
@@ -110,6 +127,9 @@ impl<B: ContactLookup> LineMode<B> {
 
     /// Ends the conversation with a guest.
     pub(super) fn close(&mut self, now: Now) -> Vec<Action> {
+        if let Some(gone) = self.other_than_named() {
+            return vec![self.tell(&gone)];
+        }
         match self.recipient().filter(|who| who.member.guest_address().is_some()) {
             Some(guest) => self.end(guest, now),
             None => vec![self.tell(&Phrase::new("chat-close-no-guest"))],
@@ -129,17 +149,13 @@ impl<B: ContactLookup> LineMode<B> {
             true => guests.is_empty().then(|| Phrase::new("desk-no-guests")),
         };
         let mut actions: Vec<Action> = first.iter().map(|phrase| self.tell(phrase)).collect();
-        for (name, at) in guests {
+        for (name, at, number) in guests {
             let address = name.guest_address().map_or(String::new(), |address| address.to_string());
-            let phrase = Phrase::new("chat-guest").with("who", name).with("address", address);
+            let who = if self.is_desk_guest(&name) { number.to_string() } else { name.to_string() };
+            let phrase = Phrase::new("chat-guest").with("who", who).with("address", address);
             let heard = self.options.time_format.format(at, now);
             actions.push(self.tell(&phrase.with("heard", heard)));
         }
         actions
-    }
-
-    /// Returns a text without a recipient to the user.
-    pub(super) fn keep_text(&self, key: &'static str, text: &str) -> Vec<Action> {
-        vec![self.tell(&Phrase::new(key)), Action::PrintNotice(sanitize(text).into_owned())]
     }
 }

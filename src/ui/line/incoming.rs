@@ -13,21 +13,31 @@ impl<B: ContactLookup> LineMode<B> {
         let is_stranger = !letter.from.is_reserved() && !self.is_contact(&letter.relay, &letter.from);
         let warning = if is_stranger { self.warning_of(&letter.relay, &letter.from) } else { None };
         let address = letter.from.guest_address();
+        let number = self.desk_number(letter);
         let key = match is_stranger {
+            _ if number.is_some() => "desk-incoming-guest",
+            // A member writes to the desk.
+            _ if self.options.is_desk && self.options.is_terminal => "chat-incoming",
             _ if self.options.is_desk => "desk-incoming",
             _ if address.is_some() => "chat-incoming-guest",
             true => "chat-incoming-stranger",
             false => "chat-incoming",
         };
-        let who = self.name_of(&letter.relay, &letter.from);
+        let who = match number {
+            Some(number) => self.options.strings.say(&Phrase::new("desk-guest").with("number", number)),
+            None => self.name_of(&letter.relay, &letter.from),
+        };
         self.record_guest_letter(letter, &who);
         self.record_unread(letter, &who);
-        let who = address.filter(|_| self.options.is_desk).map_or(who, |address| address.to_string());
+        let address = address.filter(|_| self.options.is_desk).map(|address| address.to_string());
+        let who = address.clone().filter(|_| number.is_none()).unwrap_or(who);
         let note = letter.note.map(|note| self.show_note(note, &who));
         let via = if letter.damaged { DAMAGED } else { letter.via.as_str() };
         let header = Phrase::new(key)
             .with("who", who)
             .with("via", via)
+            .with("number", number.unwrap_or_default())
+            .with("address", address.unwrap_or_default())
             .with("time", self.options.time_format.format(letter.at, now));
         let gap = gap.map(|phrase| StyledText {
             kind: TextKind::Notice,

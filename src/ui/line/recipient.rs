@@ -16,7 +16,7 @@ use super::recipient_notice::RecipientNotice;
 use super::{Action, ContactLookup, LineMode, ResolvedContact, STRANGERS_MAX, commands};
 
 /// Prompt on a terminal while no recipient is chosen.
-const PROMPT_CHOOSE: &str = "> ";
+pub(super) const PROMPT_CHOOSE: &str = "> ";
 /// Maximum width of a name in the prompt, in terminal cells. 24: fits a name at an IPv4
 /// address, and for a draft next to it on narrow terminals.
 const PROMPT_NAME_CELLS: usize = 24;
@@ -27,25 +27,26 @@ impl<B: ContactLookup> LineMode<B> {
     /// Returns the prompt for the next line. On a terminal it names the recipient; pipes get the
     /// sentences that scripts wait for.
     pub fn prompt(&self) -> String {
-        let key = match &self.target {
-            _ if self.options.is_desk => Phrase::new("desk-answer"),
+        let key = match self.recipient() {
             Some(target) if self.options.is_terminal => {
                 Phrase::new("chat-prompt").with("who", shorten(&target.label, PROMPT_NAME_CELLS))
             }
             None if self.options.is_terminal => return PROMPT_CHOOSE.to_owned(),
+            _ if self.options.is_desk => Phrase::new("desk-answer"),
             Some(_) => Phrase::new("chat-write"),
             None => Phrase::new("chat-choose"),
         };
         self.options.strings.say(&key)
     }
 
-    /// Returns how the next line is shown. `None` if it is not a message, and at a desk.
+    /// Returns how the next line is shown. `None` if it is not a message.
     pub fn echo(&self) -> Option<LineEcho> {
-        let target = self.target.as_ref().filter(|_| self.options.is_terminal && !self.options.is_desk)?;
+        let to = self.recipient().filter(|_| self.options.is_terminal)?;
         Some(LineEcho {
-            to: target.label.clone(),
+            unconfirmed: self.unconfirmed.clone().filter(|unconfirmed| unconfirmed.to == to),
+            to,
+            mode: self.input_mode(),
             known_names: self.lower_case_names(),
-            unconfirmed: self.unconfirmed.clone(),
             strings: Arc::clone(&self.options.strings),
             time_format: self.options.time_format.clone(),
         })
@@ -54,10 +55,10 @@ impl<B: ContactLookup> LineMode<B> {
     /// Returns completions of the next line: commands, and contacts and guests when one must be
     /// chosen.
     pub fn candidates(&self) -> Vec<String> {
-        let known = self.known_names();
+        let known = if self.options.is_desk { self.desk_names() } else { self.known_names() };
         let targets: Vec<String> = known.iter().map(|label| format!("/to {label}")).collect();
-        let labels = if self.target.is_none() { known } else { Vec::new() };
-        labels.into_iter().chain(commands::words()).chain(targets).collect()
+        let labels = if self.target.is_none() && !self.options.is_desk { known } else { Vec::new() };
+        labels.into_iter().chain(commands::words(self.input_mode())).chain(targets).collect()
     }
 
     /// Returns every name that can be chosen: contacts, unknown senders, and guests.
@@ -87,8 +88,10 @@ impl<B: ContactLookup> LineMode<B> {
         self.target_in_book = self.is_contact(&target.relay, &target.member);
         self.target_notice = None;
         let mut actions = Vec::new();
-        if self.options.is_terminal && !self.options.is_desk {
+        if self.options.is_terminal {
             actions.push(self.tell(&confirmation(&target)));
+        }
+        if self.options.is_terminal && !self.options.is_desk {
             actions.push(Action::ShowHistory { who: target.clone(), last: HISTORY_LEN, new });
         }
         actions.extend(self.notice_about_target(&target));
@@ -149,6 +152,9 @@ impl<B: ContactLookup> LineMode<B> {
     /// # Errors
     /// The phrase for the user.
     pub(super) fn look_up(&self, text: &str) -> Result<ResolvedContact, Phrase> {
+        if self.options.is_desk {
+            return self.find_at_desk(text);
+        }
         self.find(text).or_else(|phrase| match self.complete(text.trim())? {
             Some(label) => self.find(&label),
             None => Err(phrase),
@@ -198,8 +204,12 @@ impl<B: ContactLookup> LineMode<B> {
         }
     }
 
-    /// Returns every name that can be chosen, in lower case.
+    /// Returns every name that a user may type to choose it, in lower case. At a desk a number may
+    /// be an answer.
     pub(super) fn lower_case_names(&self) -> BTreeSet<String> {
+        if self.options.is_desk {
+            return BTreeSet::new();
+        }
         self.known_names().iter().map(|name| name.to_lowercase()).collect()
     }
 
@@ -242,6 +252,7 @@ impl<B: ContactLookup> LineMode<B> {
     /// Ends the conversation with the recipient. On a terminal a word for it also ends a guest's.
     pub(super) fn leave_conversation(&mut self, now: Now) -> Vec<Action> {
         match self.target.take() {
+            Some(_) if self.options.is_desk => Vec::new(),
             Some(guest) if self.options.is_terminal && guest.member.guest_address().is_some() => {
                 self.end(guest, now)
             }
@@ -256,6 +267,10 @@ fn confirmation(target: &ResolvedContact) -> Phrase {
     let ResolvedContact { label, relay, member } = target;
     if label.contains('@') {
         return Phrase::new("chat-to").with("who", label);
+    }
+    // A guest at a desk has a number for its name.
+    if let Some(address) = member.guest_address().filter(|_| label != member.as_str()) {
+        return Phrase::new("chat-to-at").with("who", label).with("address", address);
     }
     let is_named = label == member.as_str();
     let address = if is_named { relay.to_string() } else { format!("{member}@{relay}") };

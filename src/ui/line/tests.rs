@@ -67,6 +67,7 @@ impl Chat {
     }
 
     fn line(&mut self, line: &str) -> &mut Chat {
+        self.mode.begin_line();
         self.seen += &format!("{}{line}\n", self.mode.prompt());
         let actions = self.mode.handle_input(UserInput::Line(line.to_owned()), self.now());
         self.carry_out(actions)

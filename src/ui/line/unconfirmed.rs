@@ -16,8 +16,7 @@ impl<B: ContactLookup> LineMode<B> {
     }
 
     fn question_about(&self, text: &str, to: &ResolvedContact) -> Option<Phrase> {
-        let asks = self.options.is_terminal && !self.options.is_desk;
-        if !asks || !needs_question(text, &to.label, &self.lower_case_names()) {
+        if !self.options.is_terminal || !needs_question(text, &to.label, &self.lower_case_names()) {
             return None;
         }
         let lines = text.lines().count();
@@ -35,7 +34,9 @@ impl<B: ContactLookup> LineMode<B> {
     /// sent, if there was a question.
     pub(super) fn confirm(&mut self, line: &str, now: Now) -> Result<Vec<Action>, Option<Action>> {
         let Some(unconfirmed) = self.unconfirmed.take() else { return Err(None) };
-        let is_confirmed = unconfirmed.is_confirmed_by(line);
+        // At a desk the guest may have left since the question.
+        let is_confirmed = unconfirmed.is_confirmed_by(line)
+            && (!self.options.is_desk || self.recipient().as_ref() == Some(&unconfirmed.to));
         let UnconfirmedText { to, text } = unconfirmed;
         if is_confirmed {
             return Ok(self.send(to, &text, now));

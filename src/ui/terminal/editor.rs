@@ -17,13 +17,20 @@ use rustyline::{ColorMode, CompletionType, Config, Context, Editor, ExternalPrin
 
 use crate::ui::line::UserInput;
 
-use super::{Echo, Prompt};
+use crate::ui::line::Draft;
+
+use super::key_filter::REPLACE_MARK;
+use super::{Echo, NO_PANIC, NextReplacement, Prompt, Replacement};
 
 /// Maximum lines of the history for the arrow keys.
 const HISTORY_LEN: usize = 200;
 /// Text that draws nothing: one line up and down again (ECMA-48 CUU). The editor appends a newline
 /// to any text without one.
 pub(super) const NOTHING: &str = "\x1b[A\n";
+
+/// Drawn in place of a line that ends for another prompt. The line end after it leads to where the
+/// line was.
+const LINE_ABOVE: &str = "\x1b[A";
 
 /// The line editor.
 pub(super) type LineEditor = Editor<EditorHelper, MemHistory>;
@@ -84,7 +91,10 @@ impl Validator for EditorHelper {
     /// Accepts every line. A message makes the editor draw the line once more, with what
     /// [`Highlighter::highlight`] returns; no other output can come between.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let entered = self.echo.as_ref().and_then(|echo| echo(context.input()));
+        let entered = match context.input().contains(REPLACE_MARK) {
+            true => Some(LINE_ABOVE.to_owned()),
+            false => self.echo.as_ref().and_then(|echo| echo(context.input())),
+        };
         let redraws = entered.is_some();
         *self.entered.borrow_mut() = entered;
         Ok(ValidationResult::Valid(redraws.then(String::new)))
@@ -103,7 +113,6 @@ pub(super) fn open(
 ) -> rustyline::Result<(LineEditor, impl ExternalPrinter + Send + 'static, impl Fn() + Clone + Send + 'static)>
 {
     let config = Config::builder()
-        .auto_add_history(true)
         // On for the whole time: `filtered_terminal`.
         .bracketed_paste(false)
         .completion_type(CompletionType::List)
@@ -125,18 +134,20 @@ pub(super) fn open(
 }
 
 /// Reads a line for each prompt, until the input or the prompts end. `is_reading` is set while a
-/// line is read.
+/// line is read, and its prompt may be replaced by `next`.
 pub(super) fn run(
     mut editor: LineEditor,
     prompts: &Receiver<Prompt>,
+    next: &NextReplacement,
     is_reading: &AtomicBool,
     mut on_input: impl FnMut(UserInput),
 ) {
-    for ask in prompts {
+    for (ask, number) in prompts.iter().zip(1..) {
         let line = editor.helper_mut().expect("`open` sets it");
         line.begin(ask.candidates, ask.echo);
         is_reading.store(true, Ordering::Relaxed);
-        let read = read_line(&mut editor, &ask.prompt);
+        let replacement = || next.lock().expect(NO_PANIC).take_if(|next| next.of == number);
+        let read = read_line(&mut editor, ask.prompt, replacement, &mut on_input);
         is_reading.store(false, Ordering::Relaxed);
         let read = match read {
             Ok(read) => read,
@@ -150,20 +161,51 @@ pub(super) fn run(
     }
 }
 
-fn read_line(editor: &mut LineEditor, prompt: &str) -> rustyline::Result<UserInput> {
+fn read_line(
+    editor: &mut LineEditor,
+    mut prompt: String,
+    replacement: impl Fn() -> Option<Replacement>,
+    on_input: &mut impl FnMut(UserInput),
+) -> rustyline::Result<UserInput> {
+    let mut draft = (String::new(), String::new());
     loop {
-        match editor.readline(prompt) {
-            Ok(line) => return Ok(UserInput::Line(line)),
+        match editor.readline_with_initial(&prompt, (&draft.0, &draft.1)) {
+            Ok(line) => {
+                let Some((left, right)) = line.split_once(REPLACE_MARK) else {
+                    editor.add_history_entry(line.as_str())?;
+                    return Ok(UserInput::Line(line));
+                };
+                draft = (left.to_owned(), right.replace(REPLACE_MARK, ""));
+                let line = editor.helper_mut().expect("`open` sets it");
+                *line.entered.get_mut() = None;
+                if let Some(next) = replacement() {
+                    let (shown, input) = replaced(line, next, draft.0.is_empty() && draft.1.is_empty());
+                    prompt = shown;
+                    on_input(input);
+                }
+            }
             Err(ReadlineError::Eof) => return Ok(super::end_of_input()),
             Err(ReadlineError::Interrupted) => {
                 if editor.helper().is_some_and(|line| line.is_empty.load(Ordering::Relaxed)) {
                     return Ok(UserInput::Interrupted);
                 }
+                draft = (String::new(), String::new());
             }
             Err(ReadlineError::Signal(_)) => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Applies a replacement. Returns the new prompt, and the input that reports it.
+fn replaced(line: &mut EditorHelper, next: Replacement, is_empty: bool) -> (String, UserInput) {
+    let Replacement { change, candidates, echo, .. } = next;
+    let (prompt, draft, echo) = match is_empty {
+        true => (change.prompt, Draft::Empty, echo),
+        false => (change.prompt_of_draft, Draft::Begun, None),
+    };
+    line.begin(candidates, echo);
+    (prompt, UserInput::PromptReplaced { id: change.id, draft })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use rustix::termios::{
 use signal_hook::consts::{SIGCONT, SIGINT, SIGWINCH};
 use signal_hook::low_level;
 
-use super::key_filter::KeyFilter;
+use super::key_filter::{KeyFilter, REPLACE_MARK};
 
 /// Time without input after which a begun escape sequence is a key such as Esc. 50 ms: longer than
 /// the parts of a sequence are apart, and not noticed by a user.
@@ -43,10 +43,17 @@ const PASTE_OFF: &str = "\x1b[?2004l";
 /// To the margin, and erase what follows (ECMA-48 CR, ED).
 const ERASE_LINE: &str = "\r\x1b[J";
 
+/// Key that leaves a search of the history (Ctrl-G), so that the mark is put into the line.
+const LEAVE_SEARCH: char = '\x07';
+
 /// The user's terminal while the editor reads its keys through the filter. Its modes are restored
 /// on drop.
 #[derive(Debug)]
-pub(super) struct FilteredTerminal(Arc<Terminal>);
+pub(super) struct FilteredTerminal {
+    terminal: Arc<Terminal>,
+    /// Each byte asks the filter to end the line for another prompt.
+    requests: UnixStream,
+}
 
 #[derive(Debug)]
 struct Terminal {
@@ -85,6 +92,9 @@ impl FilteredTerminal {
         let (continued, on_continue) = UnixStream::pair()?;
         continued.set_nonblocking(true)?;
         low_level::pipe::register(SIGCONT, on_continue)?;
+        let (requested, requests) = UnixStream::pair()?;
+        requested.set_nonblocking(true)?;
+        requests.set_nonblocking(true)?;
         let terminal =
             Arc::new(Terminal { tty, before, raw, is_reading, is_empty, is_closed: AtomicBool::new(false) });
         let is_foreground = terminal.is_foreground();
@@ -93,6 +103,8 @@ impl FilteredTerminal {
             terminal: Arc::clone(&terminal),
             keys: File::from(keys),
             continued,
+            requested,
+            wants_replacement: false,
             filter: KeyFilter::new(),
         };
         rustix::stdio::dup2_stdin(&editor_input)?;
@@ -100,16 +112,23 @@ impl FilteredTerminal {
         if is_foreground {
             terminal.begin();
         }
-        let filtered = FilteredTerminal(terminal);
+        let filtered = FilteredTerminal { terminal, requests };
         thread::Builder::new().name("keyboard".into()).spawn(move || keyboard.run(redraw, on_dropped))?;
         Ok(filtered)
+    }
+
+    /// Ends the line that is being typed, for another prompt. The editor finds [`REPLACE_MARK`] at
+    /// the cursor.
+    pub(super) fn request_replacement(&self) {
+        // If the pipe is full, the filter has not handled earlier requests yet.
+        let _ = (&self.requests).write(&[0]);
     }
 }
 
 impl Drop for FilteredTerminal {
     fn drop(&mut self) {
-        self.0.is_closed.store(true, Ordering::Relaxed);
-        self.0.end();
+        self.terminal.is_closed.store(true, Ordering::Relaxed);
+        self.terminal.end();
     }
 }
 
@@ -174,6 +193,10 @@ struct Keyboard {
     keys: File,
     /// Readable after SIGCONT.
     continued: UnixStream,
+    /// Readable after [`FilteredTerminal::request_replacement`].
+    requested: UnixStream,
+    /// The line must end for another prompt, once no text is pasted.
+    wants_replacement: bool,
     filter: KeyFilter,
 }
 
@@ -182,6 +205,7 @@ struct Keyboard {
 enum Woken {
     Keys,
     Continued,
+    Requested,
     TimedOut,
 }
 
@@ -208,6 +232,7 @@ impl Keyboard {
             let mut out = Vec::new();
             match woken {
                 Woken::Continued => self.resume(&redraw),
+                Woken::Requested => self.wants_replacement = true,
                 Woken::TimedOut if is_foreground => {
                     if self.filter.handle_pause(&mut out) {
                         on_dropped();
@@ -229,16 +254,26 @@ impl Keyboard {
             if self.pass_on(&out, &redraw).is_err() {
                 return;
             }
+            if !self.filter.is_pasting() && std::mem::take(&mut self.wants_replacement) {
+                let keys = format!("{LEAVE_SEARCH}{REPLACE_MARK}\r");
+                if self.keys.write_all(keys.as_bytes()).is_err() {
+                    return;
+                }
+            }
         }
     }
 
     fn wait(&mut self, with_keys: bool, patience: Option<Timespec>) -> Woken {
-        let mut fds =
-            [PollFd::new(&self.continued, PollFlags::IN), PollFd::new(&self.terminal.tty, PollFlags::IN)];
-        let count = if with_keys { 2 } else { 1 };
+        let mut fds = [
+            PollFd::new(&self.continued, PollFlags::IN),
+            PollFd::new(&self.requested, PollFlags::IN),
+            PollFd::new(&self.terminal.tty, PollFlags::IN),
+        ];
+        let count = if with_keys { 3 } else { 1 };
         let ready = poll(&mut fds[..count], patience.as_ref());
         let has_continued = !fds[0].revents().is_empty();
-        let has_keys = with_keys && !fds[1].revents().is_empty();
+        let is_requested = with_keys && !fds[1].revents().is_empty();
+        let has_keys = with_keys && !fds[2].revents().is_empty();
         match ready {
             // A signal ended the wait; the next one finds it in the pipe.
             Err(_) => Woken::TimedOut,
@@ -247,7 +282,13 @@ impl Keyboard {
                 while matches!(self.continued.read(&mut [0; 64]), Ok(1..)) {}
                 Woken::Continued
             }
+            // The user's keys come first.
             Ok(_) if has_keys => Woken::Keys,
+            // All requests since the last look count once.
+            Ok(_) if is_requested => match self.requested.read(&mut [0; 64]) {
+                Ok(1..) => Woken::Requested,
+                _ => Woken::TimedOut,
+            },
             Ok(_) => Woken::TimedOut,
         }
     }

@@ -5,6 +5,11 @@
 //! key that the editor knows, or is dropped whole. In pasted text every sequence is dropped
 //! (ECMA-48 §5, xterm control sequences), and every control character but tabs and line ends.
 
+/// Character that the keyboard thread puts at the cursor, and an Enter after it, to end the line
+/// for another prompt. Noncharacters are for use inside a program (Unicode §23.7). The filter drops
+/// it, so no text of a user has it.
+pub(super) const REPLACE_MARK: char = '\u{fdd0}';
+
 /// Maximum bytes of a control sequence that are kept. The longest key has 7.
 const SEQUENCE_LEN_MAX: usize = 16;
 /// Parameter that begins a paste, and the one that ends it (xterm, "Bracketed Paste Mode").
@@ -98,6 +103,11 @@ impl KeyFilter {
         reports
     }
 
+    /// Whether the input is inside a paste.
+    pub(super) const fn is_pasting(&self) -> bool {
+        self.is_pasting
+    }
+
     /// Whether a pause would change something.
     pub(super) const fn awaits_pause(&self) -> bool {
         let has_begun = !self.begun.is_empty() || !matches!(self.state, State::Text);
@@ -165,7 +175,7 @@ impl KeyFilter {
             ESC => self.state = State::Escape,
             '\u{9b}' => self.state = State::Control(String::new()),
             '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.state = State::Text8,
-            '\u{80}'..='\u{9f}' => {}
+            '\u{80}'..='\u{9f}' | REPLACE_MARK => {}
             // The text is not what was meant, so it is not sent before the user has seen it. An
             // Enter that comes by itself is the user's.
             '\r' | '\n' if self.is_damaged && !self.is_pasting => push(out, ' '),
@@ -191,6 +201,7 @@ impl KeyFilter {
             '\r' | '\n' if !self.is_pasting => NEW_LINE.chars().for_each(|c| push(out, c)),
             '0'..='~' if self.is_pasting => {}
             _ if self.is_pasting => self.take_text(c, out),
+            REPLACE_MARK => {}
             // Alt with a key.
             _ => {
                 push(out, ESC);

@@ -19,6 +19,227 @@ fn sent_to(chat: &Chat) -> Vec<(&str, &str)> {
     chat.sent.iter().map(|(_, to, text)| (to.as_str(), text.as_str())).collect()
 }
 
+/// A desk on a terminal.
+struct Desk(Chat);
+
+impl Desk {
+    fn new(lang: Lang) -> Desk {
+        let mut desk = Desk(desk(lang));
+        desk.0.mode.options.is_terminal = true;
+        desk.0.mode.begin_line();
+        desk
+    }
+
+    /// A guest writes or leaves while the line has this text. Returns the new prompt, if any.
+    fn event(&mut self, guest: &str, event: Result<&str, GuestEvent>, draft: Draft) -> Option<String> {
+        match event {
+            Ok(text) => self.0.letter(guest, text),
+            Err(note) => self.0.note(guest, note),
+        };
+        let change = self.0.mode.change_prompt()?;
+        let input = UserInput::PromptReplaced { id: change.id, draft };
+        assert_eq!(self.0.mode.handle_input(input, NOW), []);
+        Some(if draft == Draft::Begun { change.prompt_of_draft } else { change.prompt })
+    }
+
+    /// Enters a line below its prompt, and shows the prompt after it.
+    fn enter(&mut self, line: &str) -> &mut Desk {
+        self.0.seen += &format!("…{line}\n");
+        let actions = self.0.mode.handle_input(UserInput::Line(line.to_owned()), NOW);
+        self.0.carry_out(actions);
+        self.0.mode.begin_line();
+        self.0.seen += &format!("{}\n", self.0.mode.prompt().trim_end());
+        self
+    }
+
+    fn seen(&mut self) -> String {
+        std::mem::take(&mut self.0.seen)
+    }
+}
+
+#[test]
+fn desk_prompt_names_guest_in_english() {
+    let mut desk = Desk::new(Lang::En);
+    assert_eq!(desk.0.mode.prompt(), "> ");
+    assert_eq!(desk.event(ONE, Ok("hello"), Draft::Empty).unwrap(), "To guest 1: ");
+    assert_eq!(desk.event(TWO, Ok("hi"), Draft::Empty), None, "the first one is answered first");
+    let own = desk.0.mode.echo().unwrap().render("hello yourself", NOW.wall).unwrap();
+    assert_eq!(own.render(Style::default()), "To guest 1 12:03:05: hello yourself\n");
+    desk.enter("hello yourself").enter("/to 1").enter("again").enter("quit").enter("/to 7").enter("q");
+    desk.enter("anyone?").enter("/who").enter("quit");
+    assert_eq!(sent_to(&desk.0), [(ONE, "hello yourself"), (ONE, "again"), (TWO, "[close]")]);
+    assert_eq!(desk.0.quit, Some(0));
+    assert_eq!(
+        desk.seen(),
+        "\
+Message from guest 1 (127.0.0.1:62851) [udp] 12:03:05: hello
+Message from guest 2 (127.0.0.1:62852) [udp] 12:03:05: hi
+…hello yourself
+To guest 2:
+…/to 1
+! to guest 1 (127.0.0.1:62851)
+To guest 1:
+…again
+To guest 1:
+…quit
+To guest 2:
+…/to 7
+! no guest 7; /who lists the guests
+To guest 2:
+…q
+>
+…anyone?
+! No guest is waiting for a reply. Not sent:
+! anyone?
+>
+…/who
+! guest 1 at 127.0.0.1:62851, last message 12:03:05; not authenticated, not encrypted
+! guest 2 at 127.0.0.1:62852, last message 12:03:05; not authenticated, not encrypted
+>
+…quit
+>
+"
+    );
+}
+
+#[test]
+fn text_begun_for_guest_who_left_goes_to_no_other() {
+    let mut desk = Desk::new(Lang::En);
+    desk.event(ONE, Ok("hello"), Draft::Empty);
+    desk.event(TWO, Ok("hi"), Draft::Empty);
+    desk.seen();
+    assert_eq!(desk.event(ONE, Err(GuestEvent::Left), Draft::Begun).unwrap(), "> ");
+    desk.enter("for one").enter("/to 2").enter("for two").enter("quit").enter("for nobody");
+    assert_eq!(sent_to(&desk.0), [(TWO, "for two")]);
+    assert_eq!(
+        desk.seen(),
+        "\
+[guest 1] has left
+…for one
+! guest 1 has left; send \"for one\" to guest 2 instead? Enter again sends, /to N chooses another guest
+To guest 2:
+…/to 2
+! to guest 2 (127.0.0.1:62852)
+To guest 2:
+…for two
+To guest 2:
+…quit
+>
+…for nobody
+! No guest is waiting for a reply. Not sent:
+! for nobody
+>
+"
+    );
+}
+
+#[test]
+fn text_for_another_guest_is_sent_after_second_enter() {
+    let mut desk = Desk::new(Lang::Zh);
+    desk.event(ONE, Ok("你好"), Draft::Empty);
+    desk.event(TWO, Ok("在吗"), Draft::Empty);
+    desk.seen();
+    // The line is entered before the screen shows another prompt.
+    desk.0.note(ONE, GuestEvent::Left);
+    desk.enter("在").enter("");
+    assert_eq!(sent_to(&desk.0), [(TWO, "在")]);
+    assert_eq!(
+        desk.seen(),
+        "\
+[访客 1] 已离开
+…在
+! 访客 1 已离开；要把“在”改发给 访客 2 吗？再按回车发送；/to N 选择其他访客
+发给 访客 2：
+…
+>
+"
+    );
+}
+
+#[test]
+fn question_ends_when_its_guest_leaves() {
+    let mut desk = Desk::new(Lang::En);
+    desk.event(ONE, Ok("hello"), Draft::Begun);
+    desk.seen();
+    desk.enter("so");
+    desk.event(TWO, Ok("hi"), Draft::Empty);
+    assert_eq!(desk.event(ONE, Err(GuestEvent::Left), Draft::Empty).unwrap(), "To guest 2: ");
+    desk.enter("").enter("q").enter("/close");
+    assert_eq!(sent_to(&desk.0), [(TWO, "[close]")]);
+    assert_eq!(
+        desk.seen(),
+        "\
+…so
+! send \"so\" to guest 1? Enter again sends, /to N chooses another guest
+To guest 1:
+Message from guest 2 (127.0.0.1:62852) [udp] 12:03:05: hi
+[guest 1] has left
+…
+! Not sent: “so”; the up arrow brings it back
+To guest 2:
+…q
+>
+…/close
+! no guest selected; choose a guest first
+>
+"
+    );
+}
+
+#[test]
+fn guest_who_left_is_not_closed_in_anothers_place() {
+    for word in ["q", "/close"] {
+        let mut desk = Desk::new(Lang::En);
+        desk.event(ONE, Ok("hello"), Draft::Empty);
+        desk.event(TWO, Ok("hi"), Draft::Empty);
+        desk.0.note(ONE, GuestEvent::Left);
+        desk.enter(word);
+        assert_eq!(desk.0.sent, []);
+        assert!(desk.seen().contains("! guest 1 has left already\n"));
+    }
+}
+
+#[test]
+fn desk_help_lists_its_commands_in_each_language() {
+    let mut english = Desk::new(Lang::En);
+    english.enter("/help").enter("/block JACK");
+    assert_eq!(
+        english.seen(),
+        "\
+…/help
+! A text goes to the guest that the prompt names. Commands:
+! quit                  go back to the guest that has waited longest; if none was chosen by /to, stop the relay
+! //…                   send text that begins with /
+! /who                  list the guests
+! /to N                 answer guest N
+! /close, q             end the conversation with the guest that the prompt names
+! /help                 show this help
+! /quit, Ctrl-D         stop the relay
+>
+…/block JACK
+! Not sent: unknown command /block. /help lists the commands. To send text that begins with /, type //
+>
+"
+    );
+    let mut chinese = Desk::new(Lang::Zh);
+    chinese.enter("/help");
+    assert_eq!(
+        chinese.seen(),
+        "\
+…/help
+! 文字发给提示符中的访客。命令：
+! quit                  返回等待最久的访客；没有用 /to 选择访客时停止中继
+! //…                   发送以 / 开头的文字
+! /who                  列出访客
+! /to N                 回复访客 N
+! /close, q             结束与提示符中的访客的对话
+! /help                 显示本帮助
+! /quit, Ctrl-D         停止中继
+>
+"
+    );
+}
+
 #[test]
 fn desk_answers_guest_after_guest() {
     let mut chat = desk(Lang::Zh);
