@@ -108,6 +108,7 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
         prompt_by: None,
         colored,
         read,
+        is_scripted: !io::stdin().is_terminal() && !is_desk,
         relays,
         beyond: Vec::new(),
         quitting: None,
@@ -140,6 +141,8 @@ struct ChatCommand<'a> {
     colored: bool,
     /// Whether output goes to a terminal, so that a user sees it.
     read: bool,
+    /// A script writes the input, and finds the prompts among the results.
+    is_scripted: bool,
     /// Relays in use, and in `beyond` those of them that are not in the book.
     relays: Vec<RelayConfig>,
     beyond: Vec<RelayConfig>,
@@ -438,7 +441,11 @@ impl ChatCommand<'_> {
         self.prompt_by = None;
         let echo = self.echo();
         self.line.begin_line();
-        self.reader.prompt_with_echo(&self.line.prompt(), self.line.candidates(), echo);
+        let prompt = self.line.prompt();
+        if self.is_scripted {
+            self.output_thread.put_prompt(prompt.clone());
+        }
+        self.reader.prompt_with_echo(&prompt, self.line.candidates(), echo);
     }
 
     /// Replaces the prompt of the line that is being typed, if another guest is answered now.

@@ -37,8 +37,16 @@ pub(super) const FINISH_WITHIN: Duration = Duration::from_millis(300);
 struct OutputChunk {
     to: Output,
     text: String,
+    kind: ChunkKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChunkKind {
+    Lines,
     /// Last text of a letter, which counts as printed once everything is visible.
-    of_letter: bool,
+    EndOfLetter,
+    /// A prompt. If the reader has closed its end, that is no reason to end.
+    Prompt,
 }
 
 /// Output being printed, in order. Each text is answered with [`FrontendInput::Printed`].
@@ -61,9 +69,13 @@ impl OutputThread {
     ) -> Result<OutputThread, Failure> {
         let (chunks, wanted) = channel::<OutputChunk>();
         let run = move || {
-            for OutputChunk { to, text, of_letter } in wanted {
+            for OutputChunk { to, text, kind } in wanted {
                 let written = writer.write(to, &text);
-                if of_letter {
+                let written = match kind {
+                    ChunkKind::Prompt => written.map(|_| WriteResult::Yes),
+                    _ => written,
+                };
+                if kind == ChunkKind::EndOfLetter {
                     writer.settle();
                 }
                 if !loop_handle.command(HostInput::Frontend(FrontendInput::Printed(
@@ -81,22 +93,26 @@ impl OutputThread {
 
     /// Prints whole lines.
     pub(super) fn put(&mut self, to: Output, text: String) {
-        self.enqueue(to, text, None);
+        self.enqueue(to, text, None, ChunkKind::Lines);
+    }
+
+    /// Prints a prompt behind everything that waits.
+    pub(super) fn put_prompt(&mut self, text: String) {
+        self.enqueue(Output::Out, text, None, ChunkKind::Prompt);
     }
 
     /// Prints the last lines of a letter.
     pub(super) fn put_letter(&mut self, letter: Incoming, text: String) {
-        self.enqueue(Output::Out, text, Some(letter));
+        self.enqueue(Output::Out, text, Some(letter), ChunkKind::EndOfLetter);
     }
 
-    fn enqueue(&mut self, to: Output, text: String, letter: Option<Incoming>) {
+    fn enqueue(&mut self, to: Output, text: String, letter: Option<Incoming>, kind: ChunkKind) {
         let cost = text.len() + CHUNK_COST;
-        let of_letter = letter.is_some();
         self.bytes += cost;
-        self.letters += u64::from(of_letter);
+        self.letters += u64::from(letter.is_some());
         self.waiting.push_back((letter, cost));
         self.chunks
-            .send(OutputChunk { to, text, of_letter })
+            .send(OutputChunk { to, text, kind })
             .expect("the thread ends with the loop or this sender");
     }
 
