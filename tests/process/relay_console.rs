@@ -27,7 +27,7 @@ fn console_on_terminal_answers_oldest_message_first() {
     let one = UdpGuest::at(by_udp);
     let mut two = TcpGuest::at(by_tcp);
     one.say("约不");
-    let first = format!("来自访客 1（{}）[udp] ", one.0.local_addr().unwrap());
+    let first = format!("来自访客 1（{}）", one.0.local_addr().unwrap());
     console.until(&first);
     console.until(" 的一条消息：约不\n");
     console.until("发给 访客 1：");
@@ -59,7 +59,7 @@ fn console_on_terminal_in_english() {
     console.until("> ");
     let guest = UdpGuest::at(by_udp);
     guest.say("hello");
-    console.until(&format!("Message from guest 1 ({}) [udp] ", guest.0.local_addr().unwrap()));
+    console.until(&format!("Message from guest 1 ({}) ", guest.0.local_addr().unwrap()));
     console.until(": hello\n");
     console.until("To guest 1: ");
     console.press("hello yourself\r");

@@ -72,8 +72,8 @@ fn desk_prompt_names_guest_in_english() {
     assert_eq!(
         desk.seen(),
         "\
-Message from guest 1 (127.0.0.1:62851) [udp] 12:03:05: hello
-Message from guest 2 (127.0.0.1:62852) [udp] 12:03:05: hi
+Message from guest 1 (127.0.0.1:62851) 12:03:05: hello
+Message from guest 2 (127.0.0.1:62852) 12:03:05: hi
 …hello yourself
 To guest 2:
 …/to 1
@@ -172,7 +172,7 @@ fn question_ends_when_its_guest_leaves() {
 …so
 ! send \"so\" to guest 1? Enter again sends, /to N chooses another guest
 To guest 1:
-Message from guest 2 (127.0.0.1:62852) [udp] 12:03:05: hi
+Message from guest 2 (127.0.0.1:62852) 12:03:05: hi
 [guest 1] has left
 …
 ! Not sent: “so”; the up arrow brings it back

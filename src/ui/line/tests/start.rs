@@ -180,6 +180,11 @@ fn history_has_days_and_marks_new_messages() {
         entry(true, today - DAY_MS, "yesterday"),
         entry(false, today - 2_000, "seen"),
         entry(true, today - 1_000, "mine"),
+        HistoryEntry {
+            state: Progress::Waiting { until: Wall(today + DAY_MS) },
+            ..entry(true, today, "kept")
+        },
+        HistoryEntry { is_old_copy: true, state: Progress::Queued, ..entry(true, today, "of a copy") },
         entry(false, today, "new\nlines"),
         HistoryEntry { state: Progress::Delivered, ..entry(false, today, "about to be shown") },
     ];
@@ -189,15 +194,24 @@ fn history_has_days_and_marks_new_messages() {
         chat.seen,
         "\
 ! ── 2024-06-30 ──
-To JACK 12:03:05: yesterday
+To JACK [read] 12:03:05: yesterday
 ! ── 2024-07-01 ──
 Message from JACK [udp] 12:03:03: seen
-To JACK 12:03:04: mine
+To JACK [read] 12:03:04: mine
+To JACK [waiting until 2024-07-02] 12:03:05: kept
+To JACK [refused: old copy of the data directory; may have arrived] 12:03:05: of a copy
 ! ── new ──
 Message from JACK [udp] 12:03:05: new
     lines
 "
     );
+    let mut chinese = terminal(Lang::Zh, BOOK);
+    let states = [Progress::Queued, Progress::Accepted, Progress::Delivered, Progress::Read];
+    let entries = states.map(|state| HistoryEntry { state, ..entry(true, today, "在") });
+    let actions = chinese.mode.history(&entries, &who, 0, NOW.wall);
+    chinese.carry_out(actions);
+    let states = ["待发送", "中继已接收", "已送达", "已读"];
+    assert_eq!(chinese.seen, states.map(|state| format!("发给 JACK [{state}] 12:03:05：在\n")).concat());
     chat.seen.clear();
     chat.line("/history").line("JACK").line("/history 5").line("/history x");
     assert_eq!(
