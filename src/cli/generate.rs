@@ -83,8 +83,7 @@ pub(super) fn print_help(args: &HelpArgs, grammar: Command, strings: &Strings) -
         };
         command = found;
     }
-    // A closed pipe is not an error.
-    let _ = command.print_help();
+    help::print(&command.render_help(), strings);
     Ok(ExitStatus::Done)
 }
 

@@ -3,10 +3,16 @@
 //!
 //! clap writes its own headings and notes in English, so they are replaced here.
 
+use std::io::{self, IsTerminal};
+
+use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 use crate::base::Phrase;
-use crate::ui::Strings;
+use crate::ui::terminal::{self, width};
+use crate::ui::{Color, Lang, Strings};
+
+use super::help_layout::{DEFAULT_WIDTH, lay_out};
 
 /// Name of the placeholder for options in a usage line of clap.
 const OPTIONS_PLACEHOLDER: &str = "[OPTIONS]";
@@ -21,7 +27,19 @@ pub(super) fn localize(grammar: Command, strings: &Strings) -> Command {
 
 /// Sets the texts of the grammar. Notes about variables are those of the grammar as it is now.
 pub(super) fn with_texts(grammar: Command, strings: &Strings) -> Command {
-    localize_under(grammar, "help", strings)
+    let grammar = localize_under(grammar, "help", strings);
+    // `print` breaks the lines of Chinese. 0: clap breaks none.
+    if strings.lang() == Lang::Zh { grammar.term_width(0) } else { grammar }
+}
+
+/// Prints a help text, on a terminal with colours. A closed pipe is not an error.
+pub(super) fn print(help: &StyledStr, strings: &Strings) {
+    let colored = Color::Auto.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
+    let text = if colored { help.ansi().to_string() } else { help.to_string() };
+    let _ = terminal::write_out(&match strings.lang() {
+        Lang::En => text,
+        Lang::Zh => lay_out(&text, width().unwrap_or(DEFAULT_WIDTH)),
+    });
 }
 
 /// Sets the usage lines. The grammar must not change afterwards.
@@ -168,9 +186,10 @@ fn help_text(strings: &Strings, key: &str) -> String {
 mod tests {
     use clap::CommandFactory;
 
+    use unicode_width::UnicodeWidthStr;
+
     use super::super::args::Args;
     use super::*;
-    use crate::ui::Lang;
 
     fn walk(command: &Command, lacking: &mut Vec<String>) {
         let told = |text: Option<&clap::builder::StyledStr>| {
@@ -237,6 +256,24 @@ mod tests {
                 assert!(!help.contains(word), "{word} in {help}");
             }
             assert!(help.contains("用法：queqiao"), "{help}");
+        }
+    }
+
+    #[test]
+    fn chinese_help_fits_any_width() {
+        let mut all = Vec::new();
+        helps(&mut localized(Lang::Zh), &mut all);
+        let without_spaces = |text: &str| text.split_whitespace().collect::<String>();
+        for (help, width) in all.iter().flat_map(|help| [40, 60, 80, 100].map(|width| (help, width))) {
+            let laid_out = lay_out(help, width);
+            assert_eq!(without_spaces(&laid_out), without_spaces(help));
+            for line in laid_out.lines() {
+                let text = line.trim_start();
+                // Options are not broken, as clap has it.
+                let is_text = !text.starts_with('-') && !text.is_ascii() && !text.starts_with("用法");
+                assert!(!is_text || UnicodeWidthStr::width(line) <= width, "{width}: {line}");
+                assert!(!text.starts_with(['，', '。', '；', '：', '）', '”', '、']), "{width}: {line}");
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod client_args;
 mod environment;
 mod generate;
 mod help;
+mod help_layout;
 mod limit_args;
 mod relay_args;
 mod usage_error;
@@ -43,8 +44,8 @@ pub fn main() -> ExitCode {
     let (args, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) if !error.use_stderr() => {
-            // Help and version are results. A closed pipe is not an error.
-            let _ = error.print();
+            // Help and version are results.
+            help::print(&error.render(), &strings);
             return ExitCode::from(ExitStatus::Done as u8);
         }
         Err(error) => {

@@ -115,7 +115,7 @@ impl StyledText {
         let mut margin = self.header.as_str();
         for line in self.text.trim_end_matches('\n').split('\n') {
             match wrap_at {
-                Some(width) => wrap(margin, line, width, &mut lines),
+                Some(width) => lines.extend(wrap_line(margin, INDENT, line, width)),
                 None => lines.push(format!("{margin}{line}")),
             }
             margin = INDENT;
@@ -139,44 +139,60 @@ pub(super) fn one_line(text: &str) -> String {
     sanitize_line(text).into_owned()
 }
 
-/// Breaks one line into lines of at most `width` cells: after the last space that fits, else
-/// between two characters.
-fn wrap(margin: &str, line: &str, width: usize, lines: &mut Vec<String>) {
+/// Breaks one line into lines of at most `width` cells: after the last space or next to the last
+/// wide character that fits, else between two characters. The first line begins with `margin`, the
+/// others with `indent`.
+pub fn wrap_line(margin: &str, indent: &str, line: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
     let mut current = margin.to_owned();
     let mut cells = margin.width_cjk();
     let mut begin = current.len();
-    let mut space = None;
+    let mut break_at = None;
+    let mut before = " ";
     // Counts cells in CJK mode: an ambiguous character may take two, and a line that is too long
     // would break the indentation.
     for cluster in line.graphemes(true) {
+        if current.len() > begin && may_break(before, cluster) {
+            break_at = Some(current.len());
+        }
         let wide = cluster.width_cjk();
-        while cells + wide > width && (current.len() > begin || begin != INDENT.len()) {
-            let break_at =
-                space.or_else(|| is_closing(cluster).then(|| last_cluster_at(&current, begin)).flatten());
-            let rest = break_at.map(|at: usize| current.split_off(at)).unwrap_or_default();
-            lines.push(std::mem::replace(&mut current, INDENT.to_owned()));
+        while cells + wide > width && (current.len() > begin || begin != indent.len()) {
+            let rest = break_at.take().map(|at: usize| current.split_off(at)).unwrap_or_default();
+            lines.push(std::mem::replace(&mut current, indent.to_owned()));
             begin = current.len();
             current.push_str(&rest);
             cells = current.width_cjk();
-            space = None;
         }
         current.push_str(cluster);
         cells += wide;
-        if cluster == " " {
-            space = Some(current.len());
-        }
+        before = cluster;
     }
     lines.push(current);
+    lines
 }
 
-/// Whether a line must not begin with this character (GB/T 15834: closing marks).
-fn is_closing(cluster: &str) -> bool {
-    cluster.chars().next().is_some_and(|c| "，。；：、！？）”’》】…".contains(c))
+/// Whether a line may end between these two characters: after a space, and next to a wide character
+/// unless the mark there belongs to the other one (GB/T 15834, JIS X 4051).
+fn may_break(before: &str, after: &str) -> bool {
+    let is_one_of = |cluster: &str, marks: &str| cluster.chars().next().is_some_and(|c| marks.contains(c));
+    // Ambiguous characters, such as Greek ones, belong to words.
+    let is_wide = |cluster: &str| cluster.width() > 1;
+    let is_next_to_wide = is_wide(before) || is_wide(after) || is_one_of(after, OPENING) && before != " ";
+    match before {
+        " " => after != " ",
+        _ if is_one_of(after, CLOSING) || is_one_of(before, OPENING) || after == " " => false,
+        _ => is_next_to_wide && !is_ascii_mark(after),
+    }
 }
 
-/// Returns where the last character of a line begins, if it has another before it.
-fn last_cluster_at(line: &str, begin: usize) -> Option<usize> {
-    line.grapheme_indices(true).next_back().map(|(at, _)| at).filter(|at| *at > begin)
+/// Marks that no line begins with.
+const CLOSING: &str = "，。；：、！？）”’》】」』…";
+/// Marks that no line ends with.
+const OPENING: &str = "（“‘《【「『";
+
+/// Whether a mark such as `.` or `)` ends a word or sentence before it.
+fn is_ascii_mark(cluster: &str) -> bool {
+    [",", ".", ";", ":", "!", "?", ")", "]", "}"].contains(&cluster)
 }
 
 #[cfg(test)]
@@ -204,6 +220,25 @@ mod tests {
             "JACK: 鹊桥鹊桥鹊桥鹊\n    桥鹊桥\n",
             "wide characters take two cells and break anywhere"
         );
+    }
+
+    #[test]
+    fn chinese_breaks_at_characters_not_at_the_space_before() {
+        let style = Style { color: false, width: Some(24) };
+        let lines = |text: &str| notice(text, style);
+        assert_eq!(
+            lines("已切换到 TCP，因为没有响应，稍后再试"),
+            "已切换到 TCP，因为没有响\n    应，稍后再试\n"
+        );
+        assert_eq!(
+            lines("输入 /help 查看全部命令（或按 Ctrl-D）"),
+            "输入 /help 查看全部命令\n    （或按 Ctrl-D）\n"
+        );
+        assert_eq!(
+            lines("要把“你好吗”发给 杰克吗？“再”按回车"),
+            "要把“你好吗”发给 杰克\n    吗？“再”按回车\n"
+        );
+        assert_eq!(lines("one, two: three, four. Five"), "one, two: three, four. \n    Five\n");
     }
 
     #[test]
