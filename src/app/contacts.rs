@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase, sanitize_line};
-use crate::contacts::{AddressBook, Contact, Location};
+use crate::contacts::{AddressBook, Contact, Location, RemoveError};
 use crate::ui::ResolvedContact;
 use crate::ui::json;
 use crate::ui::line::is_quit;
@@ -101,10 +101,15 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> CommandResult {
             Ok(ExitStatus::Done)
         }
         ContactsAction::Remove(name) => {
-            let none = || Phrase::new("contact-none").with("name", name).with("file", location.file());
-            location.remove(name).map_err(|why| match why.key() {
-                "contact-unknown" => none(),
-                _ => why,
+            location.remove(name).map_err(|why| match why {
+                RemoveError::NoSuchContact { nearest } if nearest.is_empty() => {
+                    Phrase::new("contact-none").with("name", name).with("file", location.file())
+                }
+                RemoveError::NoSuchContact { nearest } => {
+                    let near: Vec<&str> = nearest.iter().map(Name::as_str).collect();
+                    Phrase::new("contact-unknown-near").with("name", name).with("near", near.join(", "))
+                }
+                RemoveError::Edit(phrase) => phrase,
             })?;
             changed("contact-removed", name)
         }

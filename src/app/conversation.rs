@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::{HostPort, Name, Phrase};
-use crate::contacts::AddressBook;
+use crate::contacts::{AddressBook, ResolveError};
 
 /// Names that an error suggests at most.
 const NEAREST: usize = 3;
@@ -19,19 +19,15 @@ pub(super) fn find(
     contact: &str,
     known: &[(HostPort, Name)],
 ) -> Result<(HostPort, Name), Phrase> {
-    match book.resolve(contact) {
+    match book.try_resolve(contact) {
         Ok(found) => {
             let with = (found.relay, found.member);
             if book.contact_of(&with.0, &with.1).is_some() || known.contains(&with) {
                 return Ok(with);
             }
         }
-        Err(phrase)
-            if !phrase.key().starts_with("contact-unknown") && phrase.key() != "contact-book-empty" =>
-        {
-            return Err(phrase);
-        }
-        Err(_) => {}
+        Err(ResolveError::Invalid(phrase)) => return Err(phrase),
+        Err(ResolveError::Unknown(_)) => {}
     }
     let name = contact.parse::<Name>().ok();
     let namesakes: Vec<_> = known.iter().filter(|(_, member)| name.as_ref() == Some(member)).collect();

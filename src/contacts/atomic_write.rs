@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Uid, fchown};
 
+use super::edit::RemoveError;
 use super::locate::read;
 use super::{Contact, Location, RelayEntry, add, put_relay, remove, set_blocked, set_me, set_relay_key};
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
@@ -29,9 +30,9 @@ impl Location {
     /// # Errors
     /// Those of [`remove`] and of reading, and `book-unwritable` (`file`, `why`). The file is then
     /// unchanged.
-    pub fn remove(&self, label: &str) -> Result<(), Phrase> {
+    pub fn remove(&self, label: &str) -> Result<(), RemoveError> {
         if self.named && !self.path.exists() {
-            return Err(self.missing());
+            return Err(self.missing().into());
         }
         self.change(|text| remove(text, &self.file(), label))
     }
@@ -64,7 +65,7 @@ impl Location {
         self.change(|text| {
             let (text, put) = put_relay(text, &self.file(), relay)?;
             name = Some(put);
-            Ok(text)
+            Ok::<String, Phrase>(text)
         })?;
         Ok(name.expect("a successful edit sets the name"))
     }
@@ -87,7 +88,7 @@ impl Location {
     }
 
     /// Reads, edits and writes under a lock of the folder, so that no concurrent edit is lost.
-    fn change(&self, edit: impl FnOnce(&str) -> Result<String, Phrase>) -> Result<(), Phrase> {
+    fn change<E: From<Phrase>>(&self, edit: impl FnOnce(&str) -> Result<String, E>) -> Result<(), E> {
         let unwritable = |error: io::Error| unwritable(&self.file(), &error);
         let path = followed(&self.path).map_err(unwritable)?;
         let folder = folder_of(&path);
@@ -96,7 +97,7 @@ impl Location {
         match locked_folder.lock() {
             // Not every file system has locks. A book on such a file system is still written
             // atomically.
-            Err(error) if error.kind() != ErrorKind::Unsupported => return Err(unwritable(error)),
+            Err(error) if error.kind() != ErrorKind::Unsupported => return Err(unwritable(error).into()),
             _ => {}
         }
         let text = read(&path)?.unwrap_or_default();
@@ -105,7 +106,8 @@ impl Location {
             return Ok(());
         }
         check_owner(&path)?;
-        replace(&path, folder, &edited).and_then(|()| locked_folder.sync_all()).map_err(unwritable)
+        let written = replace(&path, folder, &edited).and_then(|()| locked_folder.sync_all());
+        Ok(written.map_err(unwritable)?)
     }
 }
 
@@ -250,7 +252,10 @@ mod tests {
         assert_eq!(fs::read_dir(book.path.parent().unwrap()).unwrap().count(), 1);
         book.remove("JACK").unwrap();
         assert_eq!(fs::read_to_string(&book.path).unwrap(), "[contacts]\n");
-        assert_eq!(at(folder.path().join("no")).remove("x").unwrap_err().key(), "book-missing");
+        assert_eq!(
+            at(folder.path().join("no")).remove("x").unwrap_err(),
+            at(folder.path().join("no")).missing().into()
+        );
     }
 
     #[test]

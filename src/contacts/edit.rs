@@ -49,12 +49,11 @@ pub fn add(text: &str, file: &str, contact: &Contact) -> Result<String, Phrase> 
 /// stay.
 ///
 /// # Errors
-/// `contact-unknown` or `contact-unknown-near`, `book-edit-by-hand`, and all errors of
-/// [`AddressBook::parse`].
-pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
+/// [`RemoveError`]; `book-edit-by-hand` and all errors of [`AddressBook::parse`] are edit errors.
+pub fn remove(text: &str, file: &str, label: &str) -> Result<String, RemoveError> {
     let mut book = AddressBook::parse(text, file)?;
     let existing = label.parse::<Name>().ok().and_then(|name| book.contact(&name).cloned());
-    let removed = existing.ok_or_else(|| book.unknown(label))?;
+    let removed = existing.ok_or_else(|| RemoveError::NoSuchContact { nearest: book.nearest(label) })?;
     let source = SourceText::new(text, file);
     let document = Document::parse(source.text).expect("the book was parsed from this text");
     let contacts = document.get("contacts").expect("the book has at least one contact");
@@ -72,7 +71,25 @@ pub fn remove(text: &str, file: &str, label: &str) -> Result<String, Phrase> {
         }),
     };
     book.contacts.change().retain(|contact| contact.label != removed.label);
-    checked(with_mark_of(text, edited), file, book)
+    Ok(checked(with_mark_of(text, edited), file, book)?)
+}
+
+/// Why a contact was not removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoveError {
+    /// The book has no contact of this name.
+    NoSuchContact {
+        /// Similar names, the nearest first.
+        nearest: Vec<Name>,
+    },
+    /// The file cannot be read, edited or written. The phrase is for the user.
+    Edit(Phrase),
+}
+
+impl From<Phrase> for RemoveError {
+    fn from(phrase: Phrase) -> RemoveError {
+        RemoveError::Edit(phrase)
+    }
 }
 
 /// Returns the text with `[me]` below everything else. A book that has a name keeps it.
@@ -408,9 +425,10 @@ mod tests {
 
     #[test]
     fn removing_unknown_name_is_refused() {
-        let error = remove("[contacts]\nJACK = \"h:1\"", "f", "JAK").unwrap_err();
-        assert_eq!(error.to_string(), r#"contact-unknown-near name="JAK" near="JACK""#);
-        assert_eq!(remove("", "f", "../x").unwrap_err().key(), "contact-unknown");
+        let near = RemoveError::NoSuchContact { nearest: vec!["JACK".parse().unwrap()] };
+        assert_eq!(remove("[contacts]\nJACK = \"h:1\"", "f", "JAK").unwrap_err(), near);
+        let unknown = RemoveError::NoSuchContact { nearest: Vec::new() };
+        assert_eq!(remove("", "f", "../x").unwrap_err(), unknown);
     }
 
     #[test]

@@ -27,12 +27,12 @@ mod watch;
 use crate::base::{Fingerprint, HostPort, Name};
 
 pub use block::set_blocked;
-pub use edit::{add, entry, remove, set_me};
+pub use edit::{RemoveError, add, entry, remove, set_me};
 pub use entries::Entries;
 pub use invite::{Invite, SECRET_LEN};
 pub use locate::{FILE_BYTES_MAX, Location, locate};
 pub use relays::{put_relay, relay_entry, set_relay_key};
-pub use resolve::Recipient;
+pub use resolve::{Recipient, ResolveError};
 pub use watch::{Watcher, watch};
 
 /// An address book, as read.

@@ -20,7 +20,33 @@ pub struct Recipient {
     pub relay_key: Option<Fingerprint>,
 }
 
+/// Why a text resolves to no member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolveError {
+    /// It is a name without an entry. The phrase is for the user.
+    Unknown(Phrase),
+    /// It is neither a name nor `NAME@HOST:PORT`. The phrase is for the user.
+    Invalid(Phrase),
+}
+
+impl ResolveError {
+    /// Returns the phrase for the user.
+    pub fn into_phrase(self) -> Phrase {
+        match self {
+            ResolveError::Unknown(phrase) | ResolveError::Invalid(phrase) => phrase,
+        }
+    }
+}
+
 impl AddressBook {
+    /// Resolves `text` to a member, as [`AddressBook::try_resolve`] does.
+    ///
+    /// # Errors
+    /// The phrase of its error.
+    pub fn resolve(&self, text: &str) -> Result<Recipient, Phrase> {
+        self.try_resolve(text).map_err(ResolveError::into_phrase)
+    }
+
     /// Resolves `text` to a member.
     ///
     /// `text` is the label of an entry (in NFC, or else ignoring case) or `NAME@HOST:PORT`. If the
@@ -28,30 +54,31 @@ impl AddressBook {
     /// has its label.
     ///
     /// # Errors
-    /// A phrase: `contact-unknown`, `contact-unknown-near`, `contact-book-empty`,
+    /// Unknown: `contact-unknown`, `contact-unknown-near`, or `contact-book-empty`. Invalid:
     /// `contact-needs-name`, `contact-full-width-at`, or those of [`HostPortError::key`] with
     /// `address` and of [`crate::base::NameError::phrase`].
-    pub fn resolve(&self, text: &str) -> Result<Recipient, Phrase> {
+    pub fn try_resolve(&self, text: &str) -> Result<Recipient, ResolveError> {
+        let invalid_name = |error: crate::base::NameError| ResolveError::Invalid(error.phrase());
         if let Some((name, address)) = text.split_once('@') {
             let relay: HostPort = parse_address(address)?;
-            let member: Name = name.parse().map_err(|error: crate::base::NameError| error.phrase())?;
+            let member: Name = name.parse().map_err(invalid_name)?;
             return Ok(self.member_at(text, member, relay));
         }
         if text.contains('＠') {
-            return Err(Phrase::new("contact-full-width-at").with("name", text));
+            return Err(ResolveError::Invalid(Phrase::new("contact-full-width-at").with("name", text)));
         }
         if is_address(text) {
             parse_address(text)?;
-            return Err(Phrase::new("contact-needs-name").with("address", text));
+            return Err(ResolveError::Invalid(Phrase::new("contact-needs-name").with("address", text)));
         }
-        let name: Name = text.parse().map_err(|error: crate::base::NameError| error.phrase())?;
+        let name: Name = text.parse().map_err(invalid_name)?;
         if let Some(contact) = self.contact(&name) {
             return Ok(self.recipient(contact));
         }
         match self.relays() {
             [relay] => Ok(self.member_at(text, name, relay.address.clone())),
-            [] => Err(Phrase::new("contact-book-empty").with("name", name)),
-            _ => Err(self.unknown(text)),
+            [] => Err(ResolveError::Unknown(Phrase::new("contact-book-empty").with("name", name))),
+            _ => Err(ResolveError::Unknown(self.unknown(text))),
         }
     }
 
@@ -94,8 +121,9 @@ fn is_address(text: &str) -> bool {
     text.contains([':', '：']) || text.parse::<IpAddr>().is_ok()
 }
 
-fn parse_address(text: &str) -> Result<HostPort, Phrase> {
-    text.parse().map_err(|error: HostPortError| Phrase::new(error.key()).with("address", text))
+fn parse_address(text: &str) -> Result<HostPort, ResolveError> {
+    let invalid = |error: HostPortError| Phrase::new(error.key()).with("address", text);
+    text.parse().map_err(|error| ResolveError::Invalid(invalid(error)))
 }
 
 #[cfg(test)]
