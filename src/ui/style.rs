@@ -181,6 +181,7 @@ fn may_break(before: &str, after: &str) -> bool {
     match before {
         " " => after != " ",
         _ if is_one_of(after, CLOSING) || is_one_of(before, OPENING) || after == " " => false,
+        _ if is_one_of(before, ASCII_OPENING) => false,
         _ => is_next_to_wide && !is_ascii_mark(after),
     }
 }
@@ -189,6 +190,9 @@ fn may_break(before: &str, after: &str) -> bool {
 const CLOSING: &str = "，。；：、！？）”’》】」』…";
 /// Marks that no line ends with.
 const OPENING: &str = "（“‘《【「『";
+
+/// Marks that belong to the word after them.
+const ASCII_OPENING: &str = "([{<";
 
 /// Whether a mark such as `.` or `)` ends a word or sentence before it.
 fn is_ascii_mark(cluster: &str) -> bool {
@@ -238,6 +242,7 @@ mod tests {
             lines("要把“你好吗”发给 杰克吗？“再”按回车"),
             "要把“你好吗”发给 杰克\n    吗？“再”按回车\n"
         );
+        assert_eq!(lines("保留多久，以后再删除吗 [默认]"), "保留多久，以后再删除吗 \n    [默认]\n");
         assert_eq!(lines("one, two: three, four. Five"), "one, two: three, four. \n    Five\n");
     }
 

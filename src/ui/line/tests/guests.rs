@@ -186,6 +186,20 @@ To guest 2:
     );
 }
 
+/// Members may write to a desk as well. They have no numbers.
+#[test]
+fn member_at_desk_is_answered_by_name() {
+    let mut desk = Desk::new(Lang::En);
+    assert_eq!(desk.event("TOM", Ok("hello"), Draft::Empty).unwrap(), "To TOM: ");
+    assert_eq!(desk.event(ONE, Ok("hi"), Draft::Empty), None);
+    desk.enter("hello yourself").enter("/to TOM").enter("q").enter("quit").enter("hi yourself");
+    assert_eq!(sent_to(&desk.0), [("TOM", "hello yourself"), ("TOM", "q"), (ONE, "hi yourself")]);
+    let screen = desk.seen();
+    assert!(screen.starts_with("Message from TOM [udp] 12:03:05: hello\n"), "{screen}");
+    assert!(screen.contains("…hello yourself\nTo guest 1:\n"), "{screen}");
+    assert!(screen.contains("! to TOM (127.0.0.1:8081)\n"), "{screen}");
+}
+
 #[test]
 fn guest_who_left_is_not_closed_in_anothers_place() {
     for word in ["q", "/close"] {
