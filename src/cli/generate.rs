@@ -204,8 +204,10 @@ fn zsh_with_contacts(script: &str) -> String {
 }
 
 /// Adds a line for each command with a CONTACT: `clap_complete` has none for positional arguments.
+/// Those of `help` are commands, which fish would complete to names of files.
 fn fish_with_contacts(script: &str, commands: &[String]) -> String {
     let mut script = script.to_owned();
+    script += "complete -c queqiao -n \"__fish_queqiao_using_subcommand help\" -f\n";
     for command in commands {
         let seen = match command.split_once(' ') {
             Some((command, sub)) => format!("{command}; and __fish_seen_subcommand_from {sub}"),

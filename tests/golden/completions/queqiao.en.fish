@@ -276,6 +276,7 @@ complete -c queqiao -n "__fish_queqiao_using_subcommand generate; and __fish_see
 complete -c queqiao -n "__fish_queqiao_using_subcommand help" -l lang -d 'Language: en or zh [default: from the locale] [env: QUEQIAO_LANG]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand help" -s h -l help -d 'Show this help'
 complete -c queqiao -n "__fish_queqiao_using_subcommand help" -s V -l version -d 'Show the version'
+complete -c queqiao -n "__fish_queqiao_using_subcommand help" -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand chat" -f -a "(queqiao contacts list --names 2>/dev/null)"
 complete -c queqiao -n "__fish_queqiao_using_subcommand send" -f -a "(queqiao contacts list --names 2>/dev/null)"
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -f -a "(queqiao contacts list --names 2>/dev/null)"

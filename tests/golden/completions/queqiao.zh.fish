@@ -276,6 +276,7 @@ complete -c queqiao -n "__fish_queqiao_using_subcommand generate; and __fish_see
 complete -c queqiao -n "__fish_queqiao_using_subcommand help" -l lang -d '语言：en（英文）或 zh（中文）[默认：跟随系统语言] [环境变量：QUEQIAO_LANG]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand help" -s h -l help -d '显示本帮助'
 complete -c queqiao -n "__fish_queqiao_using_subcommand help" -s V -l version -d '显示版本'
+complete -c queqiao -n "__fish_queqiao_using_subcommand help" -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand chat" -f -a "(queqiao contacts list --names 2>/dev/null)"
 complete -c queqiao -n "__fish_queqiao_using_subcommand send" -f -a "(queqiao contacts list --names 2>/dev/null)"
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -f -a "(queqiao contacts list --names 2>/dev/null)"
