@@ -11,6 +11,7 @@ mod editor;
 mod filtered_terminal;
 mod key_filter;
 mod plain_lines;
+mod resize;
 
 use std::cell::Cell;
 use std::fmt;

@@ -145,6 +145,14 @@ impl Terminal {
         tcflow(&self.screen, Action::OOn).unwrap();
     }
 
+    /// Changes the number of columns, as a window does.
+    pub fn resize(&self, columns: u16) {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.screen, size).unwrap();
+        // The system signals only processes that this terminal controls.
+        self.signal(rustix::process::Signal::WINCH);
+    }
+
     /// Sends a signal to the process on it.
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.process.signal(signal);
@@ -324,6 +332,28 @@ fn entered_line_becomes_message_with_time() {
     tom.until("> ");
     tom.press("exit\r");
     tom.ends_with(0);
+}
+
+/// The terminal wraps the rows again; drawing them would leave a second copy.
+#[test]
+fn resized_window_keeps_draft_without_drawing_it_again() {
+    let (_machine, mut jack, mut tom) = talking();
+    tom.until("To JACK: ");
+    tom.press("draft of more than ten characters");
+    tom.until("draft of more than ten characters");
+    tom.raw.clear();
+    for columns in [10, 80] {
+        tom.resize(columns);
+        tom.press("!");
+        tom.until("!");
+        // A cleared row below the text, then back up to its end.
+        assert!(tom.raw.contains("\x1b[K\x1b[A"), "{:?}", tom.raw);
+        assert!(!tom.raw.contains("draft"), "{:?}", tom.raw);
+    }
+    tom.press("\r");
+    assert!(jack.out().ends_with("draft of more than ten characters!!"));
+    tom.press("\u{3}");
+    tom.ends_with(130);
 }
 
 /// Without an editor a letter begins on a new line, and the prompt is repeated below it.

@@ -1,7 +1,7 @@
 //! Lines from a terminal, edited with rustyline.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,7 @@ use crate::ui::line::UserInput;
 use crate::ui::line::Draft;
 
 use super::key_filter::REPLACE_MARK;
+use super::resize::{self, DrawnLine};
 use super::{Echo, NO_PANIC, NextReplacement, Prompt, Replacement};
 
 /// Maximum lines of the history for the arrow keys.
@@ -31,6 +32,8 @@ pub(super) const NOTHING: &str = "\x1b[A\n";
 /// Drawn in place of a line that ends for another prompt. The line end after it leads to where the
 /// line was.
 const LINE_ABOVE: &str = "\x1b[A";
+/// Width that the editor assumes if the terminal does not report one.
+const COLUMNS_UNKNOWN: usize = 80;
 
 /// The line editor.
 pub(super) type LineEditor = Editor<EditorHelper, MemHistory>;
@@ -44,6 +47,10 @@ pub(super) struct EditorHelper {
     echo: Option<Echo>,
     /// Shown in place of prompt and line, once the line is entered.
     entered: RefCell<Option<String>>,
+    /// `None` on a terminal that does not wrap its rows again.
+    drawn: Option<RefCell<DrawnLine>>,
+    /// Output in place of prompt and line, which the terminal shows already.
+    mended: Cell<Option<&'static str>>,
 }
 
 impl EditorHelper {
@@ -51,6 +58,20 @@ impl EditorHelper {
         self.candidates = candidates;
         self.echo = echo;
         *self.entered.get_mut() = None;
+        if let Some(drawn) = &mut self.drawn {
+            drawn.get_mut().begin();
+        }
+    }
+
+    /// Handles text that is drawn next, after a new width if only that has changed.
+    fn record_drawing(&self, line: &str, pos: usize) {
+        let Some(drawn) = &self.drawn else { return };
+        let cols = super::width().unwrap_or(COLUMNS_UNKNOWN);
+        if let Some(line) = drawn.borrow_mut().mend(line, pos, cols) {
+            // An error means that the terminal has gone.
+            let _ = super::write_out(&line.before);
+            self.mended.set(Some(line.instead));
+        }
     }
 }
 
@@ -70,20 +91,28 @@ impl Hinter for EditorHelper {
     type Hint = String;
 
     /// Returns no hint. It is called on each change of the line, so it records whether Ctrl-C would
-    /// find it empty.
-    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+    /// find it empty; and after a change of the width, before the line is drawn again.
+    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
         self.is_empty.store(line.is_empty(), Ordering::Relaxed);
+        self.record_drawing(line, pos);
         None
     }
 }
 
 impl Highlighter for EditorHelper {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if let Some(mended) = self.mended.take() {
+            return Cow::Borrowed(mended);
+        }
         self.entered.borrow().clone().map_or(Cow::Borrowed(line), Cow::Owned)
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        Cow::Borrowed(if self.entered.borrow().is_some() { "" } else { prompt })
+        if let Some(drawn) = &self.drawn {
+            drawn.borrow_mut().set_prompt(prompt);
+        }
+        let is_replaced = self.entered.borrow().is_some() || self.mended.get().is_some();
+        Cow::Borrowed(if is_replaced { "" } else { prompt })
     }
 }
 
@@ -122,7 +151,8 @@ pub(super) fn open(
         .build();
     let mut editor = Editor::with_history(config, MemHistory::new())?;
     editor.set_max_history_size(HISTORY_LEN)?;
-    editor.set_helper(Some(EditorHelper { is_empty, ..EditorHelper::default() }));
+    let drawn = resize::wraps_again(|name| std::env::var(name).ok()).then(RefCell::default);
+    editor.set_helper(Some(EditorHelper { is_empty, drawn, ..EditorHelper::default() }));
     let printer = editor.create_external_printer()?;
     let second = Arc::new(Mutex::new(editor.create_external_printer()?));
     let redraw = move || {
