@@ -111,7 +111,8 @@ pub enum Command {
     Screen(BlockLists),
     /// Sets the bytes stored of each sender, after some of them were erased.
     Held(Holdings),
-    /// Sets the permitted carriers.
+    /// Sets the permitted carriers. A relay that is on UDP and cannot be reached over TCP refuses
+    /// [`Carriers::Tcp`]: [`Event::TcpUnreached`].
     Carriers(Carriers),
     /// Shows no more refusals; the next run shows them.
     HoldRefusals,
@@ -483,6 +484,14 @@ pub enum Event {
         via: Carrier,
         /// The reason.
         why: MoveReason,
+    },
+    /// [`Command::Carriers`] permitted TCP only, and a relay reached over UDP was not reached over
+    /// TCP. It stays on UDP, with the carriers permitted before.
+    TcpUnreached {
+        /// The relay.
+        relay: HostPort,
+        /// It refused the connection: it has no TCP listener. Otherwise it did not answer.
+        is_refused: bool,
     },
     /// The relay refuses the client under this name. The client stops trying.
     NameRefused {

@@ -31,7 +31,7 @@ use super::connect_failure::ConnectFailure;
 use super::dials::DialRequest;
 use super::pace::PaceRequest;
 use super::relay_connection::{ClientContext, Out, RelayConnection, close_conn};
-use addresses::Addresses;
+use addresses::{Addresses, look_up};
 use causes::RoundCauses;
 use loss_backoff::LossBackoff;
 
@@ -207,6 +207,11 @@ impl Connector {
         self.tcp.at(failures as usize)
     }
 
+    /// Returns the number of TCP addresses of the relay.
+    pub(super) fn tcp_addr_count(&self) -> usize {
+        self.tcp.all().len()
+    }
+
     /// Handles the system's hint that UDP does not reach `path`. TCP need not wait any longer, and
     /// with UDP only the report comes earlier. Returns `true` if the TCP connection is due now.
     pub(super) fn handle_udp_refused(
@@ -279,7 +284,7 @@ impl RelayConnection {
         }
         if self.connector.report_silence_at.is_some_and(|at| at <= now.tick) {
             self.connector.report_silence_at = None;
-            self.report_unreached(self.connector.cause_of_silence(ctx.carriers), out);
+            self.report_unreached(self.connector.cause_of_silence(self.carriers(ctx.carriers)), out);
         }
         self.drive_attempts(now, ctx, out);
     }
@@ -395,13 +400,14 @@ impl RelayConnection {
 
     /// Begins the attempts once all addresses are known.
     fn launch(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
+        let carriers = self.carriers(ctx.carriers);
         let connector = &mut self.connector;
         let Connector { udp, tcp, .. } = &*connector;
         if !udp.are_known() || !tcp.are_known() {
             return;
         }
-        let use_udp = ctx.carriers != Carriers::Tcp && !udp.all().is_empty();
-        let use_tcp = ctx.carriers != Carriers::Udp && !tcp.all().is_empty();
+        let use_udp = carriers != Carriers::Tcp && !udp.all().is_empty();
+        let use_tcp = carriers != Carriers::Udp && !tcp.all().is_empty();
         if !use_udp && !use_tcp {
             self.report_unreached(self.connector.causes.of_host(), out);
             return self.connector.back_off(now.tick, &mut ctx.rng);
@@ -477,7 +483,7 @@ impl RelayConnection {
     ) {
         ctx.conns.remove(&conn);
         ctx.pace.dials.end(conn);
-        self.handle_fallback_closed(now.tick, conn);
+        self.handle_fallback_closed(now.tick, conn, error, ctx, out);
         if let Some(peer) = &mut self.peer {
             let had_path = peer.path().is_some();
             peer.handle_path_closed(now.tick, Path::Tcp(conn));
@@ -515,12 +521,12 @@ impl RelayConnection {
             return;
         }
         if error == PathError::Refused {
-            if ctx.carriers == Carriers::Tcp {
+            if self.carriers(ctx.carriers) == Carriers::Tcp {
                 self.report_unreached(ConnectFailure::NoTcpListener, out);
             } else {
                 self.connector.report_silence_soon(now.tick);
             }
-        } else if self.connector.cause_of_silence(ctx.carriers) != ConnectFailure::Silent {
+        } else if self.connector.cause_of_silence(self.carriers(ctx.carriers)) != ConnectFailure::Silent {
             self.connector.report_silence_soon(now.tick);
         }
         if !self.connector.attempts.is_empty() && !is_rekey {
@@ -588,13 +594,4 @@ impl RelayConnection {
             ctx.indexes.free(now, Duration::from_secs(3), initiator.local_index());
         }
     }
-}
-
-/// Returns a host's addresses if it is a literal address; otherwise requests a look-up.
-fn look_up(host: &HostPort, out: &mut Out) -> Option<Vec<SocketAddr>> {
-    let addrs = host.as_socket_addr().map(|addr| vec![addr]);
-    if addrs.is_none() {
-        out.effects.push(Effect::LookUp(host.clone()));
-    }
-    addrs
 }

@@ -263,8 +263,9 @@ impl Client {
                 strangers.set_held(holdings, commit_queue.pending_incoming());
             }
             Command::Carriers(carriers) => {
-                self.ctx.carriers = carriers;
-                self.connections.each(|connection| connection.handle_carriers(now, &mut self.ctx, out));
+                let before = std::mem::replace(&mut self.ctx.carriers, carriers);
+                self.connections
+                    .each(|connection| connection.handle_carriers(now, before, &mut self.ctx, out));
             }
             Command::NetworkChanged => {
                 self.connections

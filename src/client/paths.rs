@@ -6,8 +6,10 @@
 //! holds for a validated UDP path.
 //!
 //! `hints` handles hints of the system about the network, and the UDP state kept between runs.
+//! `tcp_request` handles a user who permits TCP only.
 
 mod hints;
+mod tcp_request;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -75,6 +77,16 @@ impl FallbackConn {
     }
 }
 
+/// A request for TCP only that the relay has not answered.
+#[derive(Clone, Copy, Debug)]
+struct TcpRequest {
+    /// Carriers permitted before.
+    before: Carriers,
+    deadline: Tick,
+    /// Connections that failed.
+    failures: usize,
+}
+
 /// State of both carriers of one relay.
 #[derive(Debug, Default)]
 pub(super) struct PathManager {
@@ -104,6 +116,9 @@ pub(super) struct PathManager {
     last_letter: Option<Tick>,
     /// A letter waits for the relay's receipt.
     awaits: bool,
+    tcp_request: Option<TcpRequest>,
+    /// Carriers of this relay, which was not reached over TCP when the client permitted TCP only.
+    kept_carriers: Option<Carriers>,
 }
 
 impl PathManager {
@@ -207,7 +222,7 @@ impl RelayConnection {
                     peer.reset_loss_stats();
                 }
             }
-            Some(Path::Tcp(conn)) if proved && ctx.carriers == Carriers::Auto => {
+            Some(Path::Tcp(conn)) if proved && self.carriers(ctx.carriers) == Carriers::Auto => {
                 self.return_to_udp(now, addr, conn, out)
             }
             _ => {}
@@ -235,22 +250,26 @@ impl RelayConnection {
 
     /// Checks the UDP path: validates it if it is lossy, pings, opens the fallback, fails over.
     fn watch_udp(&mut self, now: Tick, addr: SocketAddr, ctx: &mut ClientContext, out: &mut Out) {
+        if self.check_tcp_request(now, ctx, out) {
+            return;
+        }
+        let carriers = self.carriers(ctx.carriers);
         let Some(peer) = &mut self.peer else { return };
         // Loss alone is no reason to leave UDP, because TCP suffers from it too. A failed
         // validation is one.
         let doubtful = peer.link().is_lossy() || self.path_manager.unvalidated;
         let may_doubt =
             self.path_manager.validation.is_none() && self.path_manager.suspects_not_before <= now;
-        if doubtful && may_doubt && ctx.carriers == Carriers::Auto {
+        if doubtful && may_doubt && carriers == Carriers::Auto {
             self.path_manager.begin_validation(now, addr, peer.link().smoothed_rtt());
         }
         // A silent path is noticed by PTOs only, so an idle but active conversation must send
         // something. With TCP only, the session leaves UDP anyway.
-        let is_live = ctx.carriers != Carriers::Tcp;
+        let is_live = carriers != Carriers::Tcp;
         if is_live && self.path_manager.live_ping_at(peer).is_some_and(|at| at <= now) {
             peer.send_ping();
         }
-        let Some(reason) = self.failover_reason(now, ctx.carriers) else { return };
+        let Some(reason) = self.failover_reason(now, carriers) else { return };
         // Fail over only to a connection that the relay has answered on.
         match self.path_manager.fallback {
             Some(FallbackConn { conn, state: FallbackState::Ready, .. }) => {
@@ -264,7 +283,7 @@ impl RelayConnection {
     /// Begins a UDP validation while the session is on TCP, when it is due or TCP is silent.
     fn watch_tcp(&mut self, now: Tick, ctx: &ClientContext) {
         let Some(peer) = &self.peer else { return };
-        if ctx.carriers != Carriers::Auto || self.path_manager.validation.is_some() {
+        if self.carriers(ctx.carriers) != Carriers::Auto || self.path_manager.validation.is_some() {
             return;
         }
         let choice = &self.path_manager;
@@ -294,7 +313,8 @@ impl RelayConnection {
     fn open_fallback(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
         let at_work = matches!(self.connector.reason, Some(ConnectReason::Initial | ConnectReason::Recovery));
         let early = self.path_manager.fallback_not_before > now;
-        if at_work || early || self.path_manager.fallback.is_some() || ctx.carriers == Carriers::Udp {
+        let has_no_use = self.carriers(ctx.carriers) == Carriers::Udp || self.path_manager.fallback.is_some();
+        if at_work || early || has_no_use {
             return;
         }
         let Some(addr) = self.connector.tcp_addr(self.path_manager.fallback_failures) else { return };
@@ -355,6 +375,7 @@ impl RelayConnection {
     fn record_failover(&mut self, now: Tick) {
         let choice = &mut self.path_manager;
         choice.validation = None;
+        choice.tcp_request = None;
         choice.unvalidated = false;
         choice.record_validation(false);
         choice.flap_damping.record_failover(now);
@@ -407,7 +428,7 @@ impl RelayConnection {
                 let rtt = self.peer.as_ref().map_or(Duration::ZERO, |peer| peer.link().smoothed_rtt());
                 self.path_manager.begin_validation(now, addr, rtt);
                 // With a pinned carrier there is nothing to choose.
-                if ctx.carriers != Carriers::Auto {
+                if self.carriers(ctx.carriers) != Carriers::Auto {
                     self.path_manager.validation = None;
                 }
                 let fallback = fallback.map(|(conn, open)| {
@@ -423,7 +444,7 @@ impl RelayConnection {
                 self.path_manager.unvalidated = false;
                 self.path_manager.probe_schedule.begin(now, true);
                 // Record UDP as failed at once: a short run ends before the validation does.
-                if before.is_none() && ctx.carriers == Carriers::Auto {
+                if before.is_none() && self.carriers(ctx.carriers) == Carriers::Auto {
                     self.path_manager.record_validation(false);
                 }
             }
@@ -454,13 +475,6 @@ impl RelayConnection {
     pub(super) fn handle_fallback_opened(&mut self, conn: ConnId) -> bool {
         let fallback = self.path_manager.fallback.as_mut().filter(|fallback| fallback.conn == conn);
         fallback.map(|fallback| fallback.state = FallbackState::Open).is_some()
-    }
-
-    /// Handles a closed connection, if it is the fallback.
-    pub(super) fn handle_fallback_closed(&mut self, now: Tick, conn: ConnId) {
-        if self.path_manager.fallback.is_some_and(|fallback| fallback.conn == conn) {
-            self.path_manager.back_off_fallback(now);
-        }
     }
 
     /// Returns the TCP connection of an unanswered attempt, and whether it is open.
@@ -502,8 +516,15 @@ impl RelayConnection {
         self.begin_round(now, ctx, ConnectReason::Recovery, out);
     }
 
-    /// Applies a new choice of permitted carriers.
-    pub(super) fn handle_carriers(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
+    /// Applies a new choice of permitted carriers; before they were `before`.
+    pub(super) fn handle_carriers(
+        &mut self,
+        now: Now,
+        before: Carriers,
+        ctx: &mut ClientContext,
+        out: &mut Out,
+    ) {
+        self.begin_tcp_request(now.tick, before, ctx.carriers);
         if matches!(self.connector.reason, Some(ConnectReason::Initial | ConnectReason::Recovery))
             || self.peer.is_none()
         {
@@ -551,6 +572,7 @@ impl RelayConnection {
 
     /// Returns the next deadline of path management, always later than `now`.
     pub(super) fn next_path_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
+        let carriers = self.carriers(carriers);
         let peer = self.peer.as_ref().filter(|_| !self.stopped)?;
         let choice = &self.path_manager;
         let validation = choice.validation.as_ref().map(|(_, validation)| validation.next_deadline());
@@ -560,6 +582,7 @@ impl RelayConnection {
         let all = [
             validation,
             choice.fallback.map(|fallback| fallback.until),
+            choice.tcp_request.filter(|_| on_udp).map(|request| request.deadline),
             choice.live_ping_at(peer),
             self.udp_silent_at(SILENT_PTOS, SILENT_FOR).filter(|_| carriers == Carriers::Auto),
             self.stalled_at().filter(|_| self.connector.reason.is_none()),

@@ -18,6 +18,7 @@ mod guest_queue;
 mod guests;
 mod incoming;
 mod named;
+mod path_request;
 mod question;
 mod recipient;
 mod recipient_notice;
@@ -51,7 +52,7 @@ use guests::GuestList;
 use named::NamedRecipient;
 use question::UnconfirmedText;
 use recipient_notice::RecipientNotice;
-use relay_status::{PathTrial, RelayStatus};
+use relay_status::{RelayStatus, StatusRequest, TcpRequest};
 use unread_senders::UnreadSenders;
 
 /// Maximum unknown senders that can be answered by name. Beyond it the alphabetically first is
@@ -86,7 +87,8 @@ pub struct LineMode<B> {
     target_notice: Option<RecipientNotice>,
     /// The recipient was in the book when it was chosen.
     target_in_book: bool,
-    path_trial: Option<PathTrial>,
+    tcp_request: Option<TcpRequest>,
+    status_request: Option<StatusRequest>,
 }
 
 impl<B: ContactLookup> LineMode<B> {
@@ -111,7 +113,8 @@ impl<B: ContactLookup> LineMode<B> {
             unconfirmed: None,
             unread: UnreadSenders::default(),
             target_notice: None,
-            path_trial: None,
+            tcp_request: None,
+            status_request: None,
         }
     }
 
@@ -177,7 +180,12 @@ impl<B: ContactLookup> LineMode<B> {
     /// Handles an event of the client. On a terminal its notice begins with the time.
     pub fn handle_event(&mut self, event: &Event, now: Now) -> Vec<Action> {
         let actions = self.handle_client_event(event, now);
-        if self.options.is_terminal { self.with_time(actions, now.wall) } else { actions }
+        // The answer to a command needs no time.
+        if self.options.is_terminal && !matches!(event, Event::Pong { .. }) {
+            self.with_time(actions, now.wall)
+        } else {
+            actions
+        }
     }
 
     /// Adds the time to the first notice; those after it continue it.
@@ -219,8 +227,10 @@ impl<B: ContactLookup> LineMode<B> {
             Event::Unreached { relay, why } => {
                 self.relay_statuses.insert(relay.clone(), RelayStatus::Unreached);
                 let said = self.connect_failures.put(now.tick, relay, why, self.book.relay_count());
-                said.iter().map(|phrase| self.tell(phrase)).collect()
+                let back = self.handle_no_listener(relay, why);
+                said.iter().map(|phrase| self.tell(phrase)).chain(back).collect()
             }
+            Event::TcpUnreached { relay, .. } => self.handle_tcp_unreached(relay, event),
             Event::Lost { relay } => self.update_status(relay, RelayStatus::Lost, event),
             Event::NameRefused { relay, .. } | Event::Replaced { relay } => {
                 let mut actions = self.update_status(relay, RelayStatus::Stopped, event);
@@ -231,10 +241,7 @@ impl<B: ContactLookup> LineMode<B> {
             | Event::StrangersFull { .. }
             | Event::OldCopy { .. }
             | Event::LostByRelay { .. } => self.notice(event),
-            Event::Pong { relay, rtt, .. } => {
-                let ms = format!("{:.1}", rtt.as_secs_f64() * 1_000.0);
-                vec![self.tell(&Phrase::new("chat-status-rtt").with("relay", relay).with("ms", ms))]
-            }
+            Event::Pong { relay, rtt, .. } => self.handle_pong(relay, *rtt),
             Event::Left => Vec::new(),
         }
     }
@@ -251,17 +258,16 @@ impl<B: ContactLookup> LineMode<B> {
         let notices =
             notices.flat_map(|told| if is_terminal { self.with_time(told, now.wall) } else { told });
         let mut actions: Vec<Action> = day.into_iter().chain(notices).collect();
-        let given_up = self.give_up_path_trial(now.tick);
-        actions.extend(if is_terminal { self.with_time(given_up, now.wall) } else { given_up });
+        actions.extend(self.end_status(now.tick));
         actions
     }
 
     /// Returns the time at which [`LineMode::handle_time`] must be called.
     pub fn next_deadline(&self) -> Option<Tick> {
         let midnight = self.day_watch.next_deadline().filter(|_| self.options.is_terminal);
-        let trial = self.path_trial.as_ref().map(|trial| trial.deadline);
+        let status = self.status_request.as_ref().map(|request| request.deadline);
         let watches =
-            [self.delivery_watch.next_deadline(), self.connect_failures.next_deadline(), midnight, trial];
+            [self.delivery_watch.next_deadline(), self.connect_failures.next_deadline(), midnight, status];
         watches.into_iter().flatten().min()
     }
 
@@ -275,14 +281,14 @@ impl<B: ContactLookup> LineMode<B> {
                 Ok(who) => vec![Action::Block { who, blocked }],
                 Err(phrase) => vec![self.tell(&phrase)],
             },
-            SlashCommand::Status => self.status(),
+            SlashCommand::Status => self.status(now.tick),
             SlashCommand::Receipts(on) => {
                 self.receipts = on;
                 let phrase =
                     if on { Phrase::new("chat-receipts-on") } else { Phrase::new("chat-receipts-off") };
                 vec![self.tell(&phrase)]
             }
-            SlashCommand::SetCarriers(carriers) => self.set_carriers(carriers, now.tick),
+            SlashCommand::SetCarriers(carriers) => self.set_carriers(carriers),
             SlashCommand::Add => self.add(argument),
             SlashCommand::Reply => self.reply(),
             SlashCommand::Unread => self.list_unread(),
@@ -330,7 +336,7 @@ impl<B: ContactLookup> LineMode<B> {
         self.next_request += 1;
         self.guest_queue.remove(target);
         let to_guest = target.member.guest_address().is_some();
-        self.delivery_watch.record_sent(request, &target.label, text, to_guest, now.tick);
+        self.delivery_watch.record_sent(request, target, text, to_guest, now.tick);
         request
     }
 

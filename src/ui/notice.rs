@@ -15,6 +15,10 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
             Phrase::new("relay-online").with("relay", relay).with("via", upper(*via))
         }
         Event::Moved { relay, via, why } => moved(relay, *via, *why),
+        Event::TcpUnreached { relay, is_refused: true } => {
+            Phrase::new("path-tcp-refused").with("relay", relay)
+        }
+        Event::TcpUnreached { relay, .. } => Phrase::new("path-tcp-silent").with("relay", relay),
         Event::NameRefused { relay, reason, name } => name_refused(*reason, me, relay, name.as_ref()),
         // No other machine can have answered, so there is no key to compare.
         Event::Pinned { relay, .. } if relay.is_loopback() => return None,

@@ -94,6 +94,8 @@ impl ConnectionLog {
         match event {
             Event::Online { relay, via } => tell!("{relay}: signed in over {via}"),
             Event::Moved { relay, via, why } => tell!("{relay}: switched to {via}: {why:?}"),
+            Event::TcpUnreached { relay, is_refused: true } => tell!("{relay}: TCP refused; stays on UDP"),
+            Event::TcpUnreached { relay, .. } => tell!("{relay}: no answer over TCP; stays on UDP"),
             Event::Lost { relay } => tell!("{relay}: session lost"),
             Event::Unreached { relay, why } => tell!("{relay}: not reached: {why:?}"),
             Event::NameRefused { relay, reason, .. } => tell!("{relay}: name refused: {reason:?}"),

@@ -323,6 +323,7 @@ fn relay_of(event: &Event) -> Option<&HostPort> {
         | Event::OldCopy { relay }
         | Event::LostByRelay { relay, .. }
         | Event::StrangersFull { relay }
+        | Event::TcpUnreached { relay, .. }
         | Event::Pong { relay, .. } => Some(relay),
         Event::Progress { .. } | Event::Refused { .. } | Event::Unkept { .. } | Event::Left => None,
     }

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::base::{Effect, HostPort, Outputs};
+
+use super::super::api::{Event, Record};
+
 /// The addresses, and which of them are next.
 #[derive(Debug, Default)]
 pub(in crate::client) struct Addresses {
@@ -74,6 +78,15 @@ impl Addresses {
             self.first = index;
         }
     }
+}
+
+/// Returns a host's addresses if it is a literal address; otherwise requests a look-up.
+pub(super) fn look_up(host: &HostPort, out: &mut Outputs<Record, Event>) -> Option<Vec<SocketAddr>> {
+    let addrs = host.as_socket_addr().map(|addr| vec![addr]);
+    if addrs.is_none() {
+        out.effects.push(Effect::LookUp(host.clone()));
+    }
+    addrs
 }
 
 #[cfg(test)]

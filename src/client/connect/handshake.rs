@@ -150,7 +150,7 @@ impl RelayConnection {
     ) {
         let Established { relay, keys, grant: welcome } = established;
         let rekey = self.connector.reason == Some(ConnectReason::Rekey);
-        let fallback = self.racing_conn(ctx.carriers);
+        let fallback = self.racing_conn(self.carriers(ctx.carriers));
         let kept_conn = match path {
             Path::Tcp(conn) => Some(conn),
             _ => fallback.map(|(conn, _)| conn),

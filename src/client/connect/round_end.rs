@@ -40,7 +40,7 @@ impl RelayConnection {
         if self.connector.reason != Some(ConnectReason::Rekey) {
             self.connector.udp.handle_failed_round();
             self.connector.tcp.handle_failed_round();
-            self.report_unreached(self.connector.cause_of_silence(ctx.carriers), out);
+            self.report_unreached(self.connector.cause_of_silence(self.carriers(ctx.carriers)), out);
         }
         self.connector.back_off(now, &mut ctx.rng);
     }

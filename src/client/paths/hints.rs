@@ -23,6 +23,7 @@ const SUSPECTED_RTTS: u32 = 3;
 impl RelayConnection {
     /// Handles a pause of the machine or process: the network may have changed.
     pub(in super::super) fn handle_woken(&mut self, now: Tick, carriers: Carriers) {
+        let carriers = self.carriers(carriers);
         let choice = &mut self.path_manager;
         choice.flap_damping = FlapDamping::default();
         choice.udp_failed = false;
@@ -73,10 +74,12 @@ impl RelayConnection {
         error: PathError,
         out: &mut Out,
     ) {
-        if self.peer.as_ref().and_then(Peer::path) == Some(path) && ctx.carriers == Carriers::Auto {
+        if self.peer.as_ref().and_then(Peer::path) == Some(path)
+            && self.carriers(ctx.carriers) == Carriers::Auto
+        {
             self.open_fallback(now.tick, ctx, out);
         }
-        if self.connector.handle_udp_refused(now.tick, path, error, ctx.carriers) {
+        if self.connector.handle_udp_refused(now.tick, path, error, self.carriers(ctx.carriers)) {
             self.drive(now, ctx, out);
         }
     }

@@ -1,12 +1,14 @@
 //! Letters on their way. Reports those that take unusually long, so that silence means success.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::base::{Phrase, Tick};
+use crate::base::{HostPort, Phrase, Tick};
 use crate::client::Progress;
+
+use super::api::ResolvedContact;
 
 /// Time after which a letter is slow. A letter between two connected members takes milliseconds;
 /// toxic marks one as unread after 5 s, but users wonder sooner.
@@ -20,6 +22,7 @@ const EXCERPT_MAX: usize = 16;
 #[derive(Debug)]
 struct WatchedLetter {
     who: String,
+    relay: HostPort,
     excerpt: String,
     accepted: bool,
     waiting: bool,
@@ -46,7 +49,7 @@ pub(super) struct DeliveryWatch {
     sent_by_request: BTreeMap<u64, WatchedLetter>,
     /// All letters that the relay has not accepted, without [`WATCHED_MAX`]: at most the outbox's
     /// limit.
-    unaccepted: BTreeSet<u64>,
+    unaccepted: BTreeMap<u64, (HostPort, String)>,
     /// Times at which letters become slow, in order. Letters that have arrived by then are skipped.
     slow_at: VecDeque<(Tick, u64)>,
     /// Recipient and excerpt of letters that have arrived, at most [`WATCHED_MAX`].
@@ -58,7 +61,7 @@ impl DeliveryWatch {
     pub(super) fn record_sent(
         &mut self,
         request: u64,
-        who: &str,
+        to: &ResolvedContact,
         text: &str,
         ends_accepted: bool,
         now: Tick,
@@ -67,7 +70,8 @@ impl DeliveryWatch {
             self.sent_by_request.pop_first();
         }
         let letter = WatchedLetter {
-            who: who.to_owned(),
+            who: to.label.clone(),
+            relay: to.relay.clone(),
             excerpt: excerpt(text),
             accepted: false,
             waiting: false,
@@ -75,7 +79,7 @@ impl DeliveryWatch {
             ends_accepted,
         };
         self.sent_by_request.insert(request, letter);
-        self.unaccepted.insert(request);
+        self.unaccepted.insert(request, (to.relay.clone(), to.label.clone()));
         self.slow_at.push_back((now + SLOW_AFTER, request));
         self.drop_accepted();
     }
@@ -161,6 +165,23 @@ impl DeliveryWatch {
         self.unaccepted.len()
     }
 
+    /// Returns the number of letters to each recipient at this relay that the relay has not
+    /// accepted.
+    pub(super) fn unaccepted_at(&self, relay: &HostPort) -> BTreeMap<String, usize> {
+        counted(self.unaccepted.values().filter(|to| to.0 == *relay).map(|to| &to.1))
+    }
+
+    /// Returns the number of letters to each recipient that wait in its mailbox at this relay.
+    pub(super) fn waiting_at(&self, relay: &HostPort) -> BTreeMap<String, usize> {
+        let letters = self.sent_by_request.values();
+        counted(letters.filter(|letter| letter.waiting && letter.relay == *relay).map(|letter| &letter.who))
+    }
+
+    /// Whether no letter waits anywhere.
+    pub(super) fn is_idle(&self) -> bool {
+        self.unaccepted.is_empty() && !self.sent_by_request.values().any(|letter| letter.waiting)
+    }
+
     /// Keeps the first deadline correct. Also bounds the queue if letters settle out of order.
     fn drop_accepted(&mut self) {
         while self.slow_at.front().is_some_and(|(_, request)| !self.sent_by_request.contains_key(request)) {
@@ -170,6 +191,12 @@ impl DeliveryWatch {
             self.slow_at.retain(|(_, request)| self.sent_by_request.contains_key(request));
         }
     }
+}
+
+fn counted<'a>(recipients: impl Iterator<Item = &'a String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    recipients.for_each(|who| *counts.entry(who.clone()).or_default() += 1);
+    counts
 }
 
 /// Returns the start of a text, to identify it.
@@ -187,6 +214,11 @@ pub(super) fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn jack() -> ResolvedContact {
+        let relay = "h:1".parse().unwrap();
+        ResolvedContact { label: "JACK".to_owned(), relay, member: "JACK".parse().unwrap() }
+    }
+
     fn second(s: u64) -> Tick {
         Tick::from_micros(s * 1_000_000)
     }
@@ -194,7 +226,7 @@ mod tests {
     #[test]
     fn fast_letter_is_never_slow() {
         let mut watch = DeliveryWatch::default();
-        watch.record_sent(1, "JACK", "hi", false, second(0));
+        watch.record_sent(1, &jack(), "hi", false, second(0));
         assert_eq!(watch.next_deadline(), Some(second(3)));
         let arrived = watch.record_progress(1, Progress::Delivered).unwrap();
         assert!(!arrived.is_news);
@@ -206,7 +238,7 @@ mod tests {
     fn slow_letters_are_reported_together_and_once() {
         let mut watch = DeliveryWatch::default();
         for request in 1..=3 {
-            watch.record_sent(request, "JACK", "hi", false, second(0));
+            watch.record_sent(request, &jack(), "hi", false, second(0));
         }
         watch.record_progress(3, Progress::Accepted);
         assert_eq!(watch.unaccepted(), 2);
@@ -229,7 +261,7 @@ mod tests {
     fn oldest_letter_is_forgotten_at_limit() {
         let mut watch = DeliveryWatch::default();
         for request in 0..5_000 {
-            watch.record_sent(request, "JACK", "hi", false, second(0));
+            watch.record_sent(request, &jack(), "hi", false, second(0));
         }
         assert_eq!(watch.sent_by_request.len(), WATCHED_MAX);
         assert!(watch.slow_at.len() <= 2 * WATCHED_MAX);
@@ -238,6 +270,25 @@ mod tests {
         assert_eq!(watch.record_refusal(4_999).as_deref(), Some("JACK"));
         assert_eq!(watch.record_progress(1, Progress::Accepted), None);
         assert_eq!(watch.unaccepted(), 4_997);
+    }
+
+    #[test]
+    fn waiting_letters_are_counted_for_each_recipient() {
+        let mut watch = DeliveryWatch::default();
+        let tom = ResolvedContact { label: "TOM".to_owned(), ..jack() };
+        for (request, to) in [(1, jack()), (2, jack()), (3, tom)] {
+            watch.record_sent(request, &to, "hi", false, second(0));
+        }
+        watch.record_progress(2, Progress::Waiting { until: crate::base::Wall(1) });
+        let relay = jack().relay;
+        let counts = |counts: BTreeMap<String, usize>| counts.into_iter().collect::<Vec<_>>();
+        assert_eq!(counts(watch.unaccepted_at(&relay)), [("JACK".to_owned(), 1), ("TOM".to_owned(), 1)]);
+        assert_eq!(counts(watch.waiting_at(&relay)), [("JACK".to_owned(), 1)]);
+        assert!(watch.unaccepted_at(&"h:2".parse().unwrap()).is_empty() && !watch.is_idle());
+        for request in 1..=3 {
+            watch.record_progress(request, Progress::Delivered);
+        }
+        assert!(watch.is_idle());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! State of the relays in line mode.
 
-use crate::base::{Carrier, Tick};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::base::{Carrier, HostPort, Tick};
 use crate::client::Carriers;
 
 /// State of the connection to a relay.
@@ -12,10 +15,19 @@ pub(super) enum RelayStatus {
     Stopped,
 }
 
-/// An attempt to use TCP alone.
+/// `/path tcp`, until each relay has moved to TCP or has refused it.
 #[derive(Debug)]
-pub(super) struct PathTrial {
-    /// Carriers to go back to.
+pub(super) struct TcpRequest {
+    /// Carriers to go back to if no relay moves.
     pub(super) before: Carriers,
+    /// Relays that have done neither.
+    pub(super) pending: BTreeSet<HostPort>,
+}
+
+/// `/status`, until each connected relay has answered a ping.
+#[derive(Debug)]
+pub(super) struct StatusRequest {
     pub(super) deadline: Tick,
+    pub(super) pending: BTreeSet<HostPort>,
+    pub(super) round_trips: BTreeMap<HostPort, Duration>,
 }

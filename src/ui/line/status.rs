@@ -1,4 +1,4 @@
-//! Relays in line mode: how each is reached, `/status`, and `/path`.
+//! Relays in line mode: how each is reached, and `/status`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,16 +7,19 @@ use crate::base::{Carrier, HostPort, Phrase, Tick, Wall};
 use crate::client::{Carriers, Event};
 use crate::ui::notice;
 
-use super::relay_status::{PathTrial, RelayStatus};
+use super::relay_status::{RelayStatus, StatusRequest};
 use super::{Action, ContactLookup, LineMode};
 
-/// Time in which a relay must be reached over TCP after `/path tcp`. 3 s: a connect, once
-/// retransmitted (RFC 6298: after 1 s), and a handshake.
-const TRIAL_WITHIN: Duration = Duration::from_secs(3);
+/// Time in which `/status` waits for answers to its pings.
+const ROUND_TRIPS_WITHIN: Duration = Duration::from_secs(1);
+/// Maximum contacts that name a relay.
+const NAMES_MAX: usize = 3;
+/// Indent of the lines below a relay.
+const INDENT: &str = "    ";
 
 impl<B: ContactLookup> LineMode<B> {
     pub(super) fn handle_online(&mut self, relay: &HostPort, via: Carrier, event: &Event) -> Vec<Action> {
-        self.end_path_trial(via);
+        self.handle_reached(relay, via);
         match self.relay_statuses.insert(relay.clone(), RelayStatus::Online(via)) {
             None if via == Carrier::Tcp && self.options.carriers == Carriers::Auto => self.notice(event),
             None | Some(RelayStatus::Online(_)) => Vec::new(),
@@ -31,7 +34,7 @@ impl<B: ContactLookup> LineMode<B> {
         event: &Event,
         now: Wall,
     ) -> Vec<Action> {
-        self.end_path_trial(via);
+        self.handle_reached(relay, via);
         self.relay_statuses.insert(relay.clone(), RelayStatus::Online(via));
         let time = self.options.time_format.format(now, now);
         let phrase = notice::of_event(event, &self.options.me);
@@ -62,34 +65,88 @@ impl<B: ContactLookup> LineMode<B> {
         self.book.relays().into_iter().chain(target).chain(self.relay_statuses.keys().cloned()).collect()
     }
 
-    /// Returns one line for each relay. On a terminal also the contacts there and what waits; the
-    /// round trips follow.
-    pub(super) fn status(&self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let mut contacts = self.contacts_by_relay();
+    /// Returns one line for each relay. On a terminal it measures the round trips first, and
+    /// [`LineMode::handle_pong`] or [`LineMode::end_status`] returns the lines.
+    pub(super) fn status(&mut self, now: Tick) -> Vec<Action> {
+        let relays = self.relays();
+        if !self.options.is_terminal {
+            let line = |relay| {
+                status_phrase(self.relay_statuses.get(relay), &BTreeMap::new(), relay).with("relay", relay)
+            };
+            return relays.iter().map(|relay| self.tell(&line(relay))).collect();
+        }
+        let is_online =
+            |relay: &HostPort| matches!(self.relay_statuses.get(relay), Some(RelayStatus::Online(_)));
+        let pending: BTreeSet<HostPort> = relays.into_iter().filter(is_online).collect();
+        if pending.is_empty() {
+            return self.status_lines(None);
+        }
+        let pings = pending.iter().map(|relay| Action::Ping { relay: relay.clone() }).collect();
+        let deadline = now + ROUND_TRIPS_WITHIN;
+        self.status_request = Some(StatusRequest { deadline, pending, round_trips: BTreeMap::new() });
+        pings
+    }
+
+    /// Handles the answer to a ping.
+    pub(super) fn handle_pong(&mut self, relay: &HostPort, rtt: Duration) -> Vec<Action> {
+        let Some(request) = &mut self.status_request else { return Vec::new() };
+        if request.pending.remove(relay) {
+            request.round_trips.insert(relay.clone(), rtt);
+        }
+        let is_complete = self.status_request.take_if(|request| request.pending.is_empty());
+        is_complete.map_or_else(Vec::new, |request| self.status_lines(Some(&request)))
+    }
+
+    /// Returns the lines of `/status` once the time for answers is over.
+    pub(super) fn end_status(&mut self, now: Tick) -> Vec<Action> {
+        let request = self.status_request.take_if(|request| request.deadline <= now);
+        request.map_or_else(Vec::new, |request| self.status_lines(Some(&request)))
+    }
+
+    fn status_lines(&self, request: Option<&StatusRequest>) -> Vec<Action> {
+        let contacts = self.contacts_by_relay();
+        let no_round_trips = BTreeMap::new();
+        let round_trips = request.map_or(&no_round_trips, |request| &request.round_trips);
+        let mut lines = Vec::new();
         for relay in self.relays() {
             let status = self.relay_statuses.get(&relay);
-            actions.push(self.tell(&status_phrase(status).with("relay", &relay)));
-            if !self.options.is_terminal {
-                continue;
-            }
-            if let Some(names) = contacts.remove(&relay) {
-                let phrase = Phrase::new("chat-status-contacts").with("names", names.join(", "));
-                actions.push(self.tell(&phrase));
-            }
-            if matches!(status, Some(RelayStatus::Online(_))) {
-                actions.push(Action::Ping { relay });
-            }
+            let names = contacts.get(&relay).map_or(&[][..], Vec::as_slice);
+            let phrase = status_phrase(status, round_trips, &relay);
+            lines.push(self.options.strings.say(&phrase.with("relay", self.relay_name(&relay, names))));
+            let below = [
+                (!names.is_empty())
+                    .then(|| Phrase::new("chat-status-contacts").with("names", names.join(", "))),
+                self.counts("chat-status-unsent", &self.delivery_watch.unaccepted_at(&relay)),
+                self.counts("chat-status-kept", &self.delivery_watch.waiting_at(&relay)),
+            ];
+            let below = below.iter().flatten().map(|phrase| self.options.strings.say(phrase));
+            lines.extend(below.map(|line| format!("{INDENT}{line}")));
         }
-        if self.options.is_terminal {
-            let unaccepted = self.unaccepted();
-            let waits = match unaccepted {
-                0 => Phrase::new("chat-status-nothing-waits"),
-                _ => Phrase::new("chat-status-waits").with("count", unaccepted),
-            };
-            actions.push(self.tell(&waits));
+        if self.delivery_watch.is_idle() {
+            lines.push(self.options.strings.say(&Phrase::new("chat-status-nothing-waits")));
         }
-        actions
+        lines.into_iter().map(Action::PrintNotice).collect()
+    }
+
+    /// Returns a line with the number of messages of each contact, if there are any.
+    fn counts(&self, key: &'static str, counts: &BTreeMap<String, usize>) -> Option<Phrase> {
+        let count = |(who, count): (&String, &usize)| {
+            self.options.strings.say(&Phrase::new("chat-name-count").with("who", who).with("count", count))
+        };
+        let names: Vec<String> = counts.iter().map(count).collect();
+        (!names.is_empty()).then(|| Phrase::new(key).with("names", names.join(", ")))
+    }
+
+    /// Returns a relay's name: with several relays that of its contacts, which users know better
+    /// than its address.
+    fn relay_name(&self, relay: &HostPort, contacts: &[String]) -> String {
+        if contacts.is_empty() || self.relays().len() < 2 {
+            return relay.to_string();
+        }
+        let mut names = contacts.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>();
+        names.extend((contacts.len() > NAMES_MAX).then(|| "…".to_owned()));
+        let phrase = Phrase::new("chat-relay-of").with("names", names.join(", ")).with("relay", relay);
+        self.options.strings.say(&phrase)
     }
 
     fn contacts_by_relay(&self) -> BTreeMap<HostPort, Vec<String>> {
@@ -101,50 +158,24 @@ impl<B: ContactLookup> LineMode<B> {
         }
         contacts
     }
-
-    /// Uses other carriers from here on. TCP alone is a trial until a relay was reached over it.
-    pub(super) fn set_carriers(&mut self, carriers: Carriers, now: Tick) -> Vec<Action> {
-        let before = self.path_trial.take().map_or(self.options.carriers, |trial| trial.before);
-        self.options.carriers = carriers;
-        let phrase = match carriers {
-            Carriers::Udp => Phrase::new("chat-path-udp"),
-            Carriers::Auto => Phrase::new("chat-path-auto"),
-            Carriers::Tcp if before != Carriers::Tcp && self.relay_on_udp().is_some() => {
-                self.path_trial = Some(PathTrial { before, deadline: now + TRIAL_WITHIN });
-                return vec![Action::Carriers(carriers)];
-            }
-            Carriers::Tcp => Phrase::new("chat-path-tcp"),
-        };
-        vec![self.tell(&phrase), Action::Carriers(carriers)]
-    }
-
-    /// Returns the first relay that is reached over UDP.
-    fn relay_on_udp(&self) -> Option<&HostPort> {
-        let on_udp = RelayStatus::Online(Carrier::Udp);
-        self.relay_statuses.iter().find(|(_, status)| **status == on_udp).map(|(relay, _)| relay)
-    }
-
-    fn end_path_trial(&mut self, via: Carrier) {
-        if via == Carrier::Tcp {
-            self.path_trial = None;
-        }
-    }
-
-    /// Goes back to the carriers before, if no relay was reached over TCP in time.
-    pub(super) fn give_up_path_trial(&mut self, now: Tick) -> Vec<Action> {
-        let Some(trial) = self.path_trial.take_if(|trial| trial.deadline <= now) else { return Vec::new() };
-        let Some(relay) = self.relay_on_udp() else { return Vec::new() };
-        let phrase = Phrase::new("chat-path-no-tcp").with("relay", relay);
-        let actions = vec![self.tell(&phrase), Action::Carriers(trial.before)];
-        self.options.carriers = trial.before;
-        actions
-    }
 }
 
-fn status_phrase(status: Option<&RelayStatus>) -> Phrase {
+fn status_phrase(
+    status: Option<&RelayStatus>,
+    round_trips: &BTreeMap<HostPort, Duration>,
+    relay: &HostPort,
+) -> Phrase {
     match status {
         None => Phrase::new("chat-status-connecting"),
-        Some(RelayStatus::Online(via)) => Phrase::new("chat-status-online").with("via", notice::upper(*via)),
+        Some(RelayStatus::Online(via)) => {
+            let round_trip = round_trips.get(relay);
+            let key = if round_trip.is_some() { "chat-status-measured" } else { "chat-status-online" };
+            let phrase = Phrase::new(key).with("via", notice::upper(*via));
+            match round_trip {
+                Some(rtt) => phrase.with("ms", format!("{:.1}", rtt.as_secs_f64() * 1_000.0)),
+                None => phrase,
+            }
+        }
         Some(RelayStatus::Lost) => Phrase::new("chat-status-lost"),
         Some(RelayStatus::Unreached) => Phrase::new("chat-status-unreached"),
         Some(RelayStatus::Stopped) => Phrase::new("chat-status-stopped"),

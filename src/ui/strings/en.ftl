@@ -35,6 +35,7 @@ chat-left-unsent = { $count ->
    *[other] { $count } messages were not accepted by the relay in time; they stay in the outbox and will be sent next time you run queqiao
 }
 chat-status-online = { $relay }: connected over { $via }
+chat-status-measured = { $relay }: connected over { $via }, round trip { $ms } ms
 chat-status-connecting = { $relay }: connecting
 chat-status-lost = { $relay }: connection lost, reconnecting
 chat-status-unreached = { $relay }: unreachable, retrying
@@ -762,14 +763,14 @@ chat-no-recipient = No recipient; choose one first: /to CONTACT
 chat-already-contact = { $who } is in your contacts already
 chat-target-blocked = You block { $who }: replies are refused until you run /unblock { $who }
 chat-target-left = { $who } is no longer in your contacts
-chat-path-no-tcp = { $relay } does not respond over TCP; nothing changed (the relay must be started with --tcp)
-chat-status-contacts = contacts there: { $names }
-chat-status-rtt = { $relay }: round trip { $ms } ms
-chat-status-nothing-waits = no messages wait to be sent
-chat-status-waits = { $count ->
-    [one] 1 message waits to be sent
-   *[other] { $count } messages wait to be sent
-}
+path-tcp-refused = { $relay } does not accept TCP and stays on UDP; to accept it, its operator starts it with --tcp
+path-tcp-silent = { $relay } does not respond over TCP and stays on UDP
+chat-status-contacts = contacts: { $names }
+chat-status-nothing-waits = no messages wait
+chat-status-unsent = waiting to be sent: { $names }
+chat-status-kept = kept by the relay: { $names }
+chat-name-count = { $who } ({ $count })
+chat-relay-of = relay of { $names } ({ $relay })
 chat-help-reply = write to the sender of the newest unread message
 chat-help-unread = list the senders of unread messages
 chat-help-history = show the last messages with this contact

@@ -461,6 +461,40 @@ fn user_moves_conversation_to_tcp_and_back() {
     assert_eq!(sim.relay.core.stats().handshakes, handshakes);
 }
 
+/// The relay refuses TCP at once, or stays silent for 3 s. The session stays on UDP, and fails over
+/// later as before.
+#[test]
+fn tcp_only_is_refused_by_relay_without_tcp() {
+    for is_refused in [true, false] {
+        let (mut sim, tom, _) = conversation(Carriers::Auto, millis(20));
+        let handshakes = sim.relay.core.stats().handshakes;
+        sim.has_tcp = !is_refused;
+        sim.machines[tom].up.conditions.tcp_hole = !is_refused;
+        let conns = sim.last_conn;
+        sim.send_command(tom, Command::Carriers(Carriers::Tcp));
+        let refusals = |sim: &Simulation| {
+            let is_it = |(_, event): &&(_, Event)| matches!(event, Event::TcpUnreached { is_refused: it, .. } if *it == is_refused);
+            sim.machines[tom].events.iter().filter(is_it).count()
+        };
+        let within = if is_refused { millis(50) } else { millis(3_100) };
+        assert!(sim.run_until(within, |sim| refusals(sim) == 1), "refused: {is_refused}");
+        send_and_time(&mut sim, tom, "JACK", millis(200));
+        sim.run_for(secs(60));
+        assert_eq!((refusals(&sim), sim.last_conn), (1, conns + 1), "it is reported and tried once");
+        assert_eq!(path(&sim, tom), Some(Carrier::Udp));
+        sim.has_tcp = true;
+        sim.machines[tom].up.conditions.tcp_hole = false;
+        hole(&mut sim, tom, true, true);
+        send_and_time(&mut sim, tom, "JACK", secs(10));
+        assert_eq!(path(&sim, tom), Some(Carrier::Tcp), "it may fail over as before");
+        hole(&mut sim, tom, false, false);
+        assert!(sim.run_until(secs(120), |sim| path(sim, tom) == Some(Carrier::Udp)));
+        sim.send_command(tom, Command::Carriers(Carriers::Tcp));
+        assert!(sim.run_until(secs(1), |sim| path(sim, tom) == Some(Carrier::Tcp)), "it can be asked again");
+        assert_eq!(sim.relay.core.stats().handshakes, handshakes);
+    }
+}
+
 /// There is no session: a round is running, or the pause before the next one.
 #[test]
 fn carriers_chosen_while_relay_is_silent_are_tried() {

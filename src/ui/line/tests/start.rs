@@ -230,19 +230,31 @@ To JACK:
     );
 }
 
+fn tcp_unreached(relay: &str, is_refused: bool) -> Event {
+    Event::TcpUnreached { relay: relay.parse().unwrap(), is_refused }
+}
+
+fn online(relay: &str, via: Carrier) -> Event {
+    Event::Online { relay: relay.parse().unwrap(), via }
+}
+
 #[test]
-fn tcp_alone_is_given_up_if_relay_has_none() {
+fn tcp_alone_is_given_up_if_relay_refuses_it() {
     let mut chat = terminal(Lang::En, BOOK);
-    chat.event(Event::Online { relay: relay(), via: Carrier::Udp }).line("/path tcp");
-    chat.seconds_pass(2).seconds_pass(1).seconds_pass(60);
+    chat.event(online(RELAY, Carrier::Udp)).line("/path tcp").event(tcp_unreached(RELAY, true));
+    chat.line("/path tcp").event(tcp_unreached(RELAY, false));
     chat.line("/path tcp").event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MoveReason::Asked });
-    chat.seconds_pass(60).line("/path tcp");
+    chat.line("/path tcp");
     assert_eq!(
         chat.screen(),
         "\
 > /path tcp
 [Tcp]
-! 12:03:05  127.0.0.1:8081 does not respond over TCP; nothing changed (the relay must be started with --tcp)
+! 12:03:05  127.0.0.1:8081 does not accept TCP and stays on UDP; to accept it, its operator starts it with --tcp
+[Auto]
+> /path tcp
+[Tcp]
+! 12:03:05  127.0.0.1:8081 does not respond over TCP and stays on UDP
 [Auto]
 > /path tcp
 [Tcp]
@@ -255,30 +267,117 @@ fn tcp_alone_is_given_up_if_relay_has_none() {
     );
 }
 
+const TWO_RELAYS: &str = r#"
+[contacts]
+JACK = "127.0.0.1:8081"
+JANE = "127.0.0.1:8082"
+TINA = "127.0.0.1:8082"
+LUCY = "127.0.0.1:8082"
+MARY = "127.0.0.1:8082"
+"#;
+const SECOND: &str = "127.0.0.1:8082";
+
 #[test]
-fn status_names_contacts_round_trip_and_what_waits() {
-    let mut chat = terminal(Lang::En, BOOK);
-    chat.event(Event::Online { relay: relay(), via: Carrier::Udp }).line("JACK").line("hi").line("/status");
-    chat.event(Event::Pong {
-        relay: relay(),
-        via: Carrier::Udp,
-        rtt: std::time::Duration::from_micros(1_240),
-    });
-    assert!(
-        chat.screen().ends_with(
-            "\
-To JACK: /status
-! 127.0.0.1:8081: connected over UDP
-! contacts there: JACK, 一棵树, JANE
-[ping 127.0.0.1:8081]
-! 1 message waits to be sent
-! 12:03:05  127.0.0.1:8081: round trip 1.2 ms
-To JACK:
+fn each_relay_accepts_or_refuses_tcp_alone() {
+    let mut chat = terminal(Lang::Zh, TWO_RELAYS);
+    chat.event(online(RELAY, Carrier::Udp)).event(online(SECOND, Carrier::Udp)).line("/path tcp");
+    chat.event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MoveReason::Asked });
+    chat.event(tcp_unreached(SECOND, true)).line("/path auto").line("/path tcp");
+    chat.event(tcp_unreached(SECOND, true)).line("/path udp");
+    assert_eq!(
+        chat.screen(),
+        "\
+> /path tcp
+[Tcp]
+! 12:03:05  127.0.0.1:8081：已按你的要求切换到 TCP
+! 12:03:05  127.0.0.1:8082 不接受 TCP，继续使用 UDP；须由管理员带 --tcp 启动
+> /path auto
+! 已改为自动选择 UDP 或 TCP
+[Auto]
+> /path tcp
+[Tcp]
+! 12:03:05  127.0.0.1:8082 不接受 TCP，继续使用 UDP；须由管理员带 --tcp 启动
+> /path udp
+! 已改为只用 UDP
+[Udp]
+>
 "
-        ),
-        "{}",
-        chat.screen()
     );
+}
+
+#[test]
+fn relay_that_is_not_connected_refuses_tcp_too() {
+    let mut chat = terminal(Lang::En, BOOK);
+    let refused = Event::Unreached { relay: relay(), why: ConnectFailure::NoTcpListener };
+    chat.line("/path tcp").event(refused.clone()).event(refused);
+    let screen = chat.screen();
+    assert!(screen.starts_with("> /path tcp\n! Now using TCP only\n[Tcp]\n"), "{screen}");
+    assert_eq!(screen.matches("[Auto]").count(), 1, "{screen}");
+}
+
+#[test]
+fn status_is_one_block_for_each_relay() {
+    let mut chat = terminal(Lang::En, BOOK);
+    let waiting = |request| Event::Progress {
+        request,
+        id: LetterId { outbox: OutboxId(9), number: request },
+        progress: Progress::Waiting { until: Wall(NOW.wall.0 + 86_400_000) },
+        via: Carrier::Udp,
+        taken: Wall(0),
+    };
+    chat.line("JACK").line("hi").line("/to JANE").line("one").event(waiting(2)).line("two");
+    chat.seen.clear();
+    chat.line("/status");
+    chat.event(online(RELAY, Carrier::Udp)).line("/status");
+    let rtt = std::time::Duration::from_micros(1_240);
+    let pong = Event::Pong { relay: relay(), via: Carrier::Udp, rtt };
+    chat.event(pong.clone()).event(pong).line("/status").seconds_pass(1).seconds_pass(1);
+    assert_eq!(
+        chat.screen(),
+        "\
+To JANE: /status
+! 127.0.0.1:8081: connecting
+!     contacts: JACK, 一棵树, JANE
+!     waiting to be sent: JACK (1), JANE (1)
+!     kept by the relay: JANE (1)
+To JANE: /status
+[ping 127.0.0.1:8081]
+! 127.0.0.1:8081: connected over UDP, round trip 1.2 ms
+!     contacts: JACK, 一棵树, JANE
+!     waiting to be sent: JACK (1), JANE (1)
+!     kept by the relay: JANE (1)
+To JANE: /status
+[ping 127.0.0.1:8081]
+! 127.0.0.1:8081: connected over UDP
+!     contacts: JACK, 一棵树, JANE
+!     waiting to be sent: JACK (1), JANE (1)
+!     kept by the relay: JANE (1)
+To JANE:
+"
+    );
+}
+
+#[test]
+fn status_names_several_relays_by_their_contacts() {
+    let mut chat = terminal(Lang::En, TWO_RELAYS);
+    chat.line("/status");
+    assert_eq!(
+        chat.screen(),
+        "\
+> /status
+! relay of JACK (127.0.0.1:8081): connecting
+!     contacts: JACK
+! relay of JANE, TINA, LUCY, … (127.0.0.1:8082): connecting
+!     contacts: JANE, TINA, LUCY, MARY
+! no messages wait
+>
+"
+    );
+    let mut chat = terminal(Lang::Zh, TWO_RELAYS);
+    chat.line("JACK").line("约不").line("/status");
+    let screen = chat.screen();
+    assert!(screen.contains("! JACK 的中继（127.0.0.1:8081）：正在连接\n!     联系人：JACK\n"), "{screen}");
+    assert!(screen.contains("!     待发送：JACK（1）\n"), "{screen}");
 }
 
 #[test]
