@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::base::{HostPort, Name, Now, Phrase, Tick};
+use crate::base::{HostPort, Name, Now, Phrase, Tick, sanitize};
 use crate::client::{Command, Event, HistoryEntry, RelayConfig};
 use crate::contacts::{AddressBook, Contact};
 use crate::net;
 use crate::store::{Archive, HistoryFilter};
 use crate::ui::line::{Action, Draft, LineMode, LineModeOptions, ResolvedContact};
-use crate::ui::terminal::{Echo, InputReader, Output, WriteResult, has_hung_up, width};
+use crate::ui::terminal::{Echo, InputReader, Output, Prompt, WriteResult, has_hung_up, width};
 use crate::ui::time_format::TimeFormat;
 use crate::ui::{Color, Style, UserInput, style};
 
@@ -439,13 +439,19 @@ impl ChatCommand<'_> {
     fn show_prompt(&mut self) {
         self.asked = true;
         self.prompt_by = None;
+        let text = self.line.take_kept_text().unwrap_or_default();
+        if !text.is_empty() && !self.reader.is_editing() {
+            self.say(&Phrase::new("chat-text-back"));
+            self.notice(&sanitize(&text));
+        }
         let echo = self.echo();
         self.line.begin_line();
         let prompt = self.line.prompt();
         if self.is_scripted {
             self.output_thread.put_prompt(prompt.clone());
         }
-        self.reader.prompt_with_echo(&prompt, self.line.candidates(), echo);
+        let candidates = self.line.candidates();
+        self.reader.prompt(Prompt { prompt, candidates, echo, text });
     }
 
     /// Replaces the prompt of the line that is being typed, if another guest is answered now.

@@ -11,7 +11,7 @@ use crate::base::{LetterId, Phrase, Tick, Wall, sanitize};
 use crate::client::{Command, ConnectFailure, Event, Incoming, NotQueued, Progress};
 use crate::contacts::Recipient;
 use crate::ui::line::ends_conversation;
-use crate::ui::terminal::{InputReader, Output, OutputWriter, not_utf8, without_mark};
+use crate::ui::terminal::{InputReader, Output, OutputWriter, Prompt, not_utf8, without_mark};
 use crate::ui::{UserInput, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
 use crate::wire::message::Reason;
@@ -296,7 +296,7 @@ impl SendCommand<'_> {
         }
         self.lines_owed += asked;
         if let (Some((lines, _)), false) = (lines, self.results.is_full()) {
-            (0..std::mem::take(&mut self.lines_owed)).for_each(|_| lines.prompt("", Vec::new()));
+            (0..std::mem::take(&mut self.lines_owed)).for_each(|_| lines.prompt(Prompt::default()));
         }
         Ok(())
     }
@@ -536,7 +536,7 @@ fn open_lines(host: &ClientHost) -> Result<(InputReader, OutputWriter), Failure>
     })
     .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
     for _ in 0..LINES_AHEAD {
-        reader.prompt("", Vec::new());
+        reader.prompt(Prompt::default());
     }
     Ok((reader, writer))
 }

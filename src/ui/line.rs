@@ -17,6 +17,7 @@ mod echo;
 mod guest_queue;
 mod guests;
 mod incoming;
+mod kept_text;
 mod named;
 mod path_request;
 mod question;
@@ -60,6 +61,8 @@ use unread_senders::UnreadSenders;
 const STRANGERS_MAX: usize = 256;
 /// Width of the usage in a line of `/help`, in terminal cells.
 const USAGE_CELLS: usize = 20;
+/// Time, in milliseconds, within which a date needs no year: eleven months.
+const NO_YEAR_WITHIN_MS: u64 = 11 * 30 * 24 * 3_600 * 1_000;
 /// Exit status after Ctrl-C: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 /// Exit status of a refusal or failure.
@@ -82,6 +85,8 @@ pub struct LineMode<B> {
     named: NamedRecipient,
     receipts: bool,
     unconfirmed: Option<UnconfirmedText>,
+    /// Text typed while no recipient was chosen.
+    kept_text: Option<String>,
     unread: UnreadSenders,
     /// The last notice about the recipient.
     target_notice: Option<RecipientNotice>,
@@ -111,6 +116,7 @@ impl<B: ContactLookup> LineMode<B> {
             named: NamedRecipient::default(),
             receipts: false,
             unconfirmed: None,
+            kept_text: None,
             unread: UnreadSenders::default(),
             target_notice: None,
             tcp_request: None,
@@ -172,7 +178,7 @@ impl<B: ContactLookup> LineMode<B> {
             ParsedLine::Text(text) if self.options.is_desk => self.answer(text, now),
             ParsedLine::Text(text) => match self.recipient() {
                 Some(target) => self.send_or_ask(target, text, now),
-                None => self.switch_to(text),
+                None => self.choose_or_keep(text),
             },
         }
     }
@@ -350,7 +356,7 @@ impl<B: ContactLookup> LineMode<B> {
         let phrase = match progress {
             Progress::Waiting { until } if self.receipts || news => {
                 let key = if self.receipts { "chat-state-waiting" } else { "chat-waiting" };
-                Phrase::new(key).with("until", self.options.time_format.format(until, now))
+                Phrase::new(key).with("until", self.until(until, now))
             }
             // To a guest.
             Progress::Accepted if self.receipts && is_last => Phrase::new("chat-state-accepted"),
@@ -360,6 +366,19 @@ impl<B: ContactLookup> LineMode<B> {
             _ => return Vec::new(),
         };
         vec![self.tell(&phrase.with("who", who).with("text", excerpt))]
+    }
+
+    /// Returns the day or time of `at`, in few words.
+    fn until(&self, at: Wall, now: Wall) -> String {
+        let format = &self.options.time_format;
+        match format.day_and_month(at) {
+            _ if format.day(at) == format.day(now) => format.time(at),
+            Some((day, month)) if at.0.saturating_sub(now.0) < NO_YEAR_WITHIN_MS => {
+                let date = Phrase::new("date-short").with("day", day).with("count", month);
+                self.options.strings.say(&date)
+            }
+            _ => format.day(at),
+        }
     }
 
     /// Shows why a letter was returned, and its text.

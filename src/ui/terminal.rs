@@ -72,11 +72,17 @@ fn end_of_input() -> UserInput {
 /// leaves them as they are.
 pub type Echo = Box<dyn Fn(&str) -> Option<String> + Send>;
 
-/// Prompt for the next line, its completions, and how the line is shown after Enter.
-struct Prompt {
-    prompt: String,
-    candidates: Vec<String>,
-    echo: Option<Echo>,
+/// Request for a line.
+#[derive(Default)]
+pub struct Prompt {
+    /// Shown before the line.
+    pub prompt: String,
+    /// Completions.
+    pub candidates: Vec<String>,
+    /// How the line is shown after Enter, if the terminal can replace it.
+    pub echo: Option<Echo>,
+    /// The line begins with this text, if the terminal can edit it.
+    pub text: String,
 }
 
 /// Prompt in place of the one whose line is being typed.
@@ -192,17 +198,16 @@ impl InputReader {
         Ok((reader, OutputWriter { above: None, prompt }))
     }
 
-    /// Asks for the next line, with completions `candidates`.
-    pub fn prompt(&self, prompt: &str, candidates: Vec<String>) {
-        self.prompt_with_echo(prompt, candidates, None);
-    }
-
-    /// Asks for the next line. `echo` is how it is shown after Enter, if the terminal can replace
-    /// it.
-    pub fn prompt_with_echo(&self, prompt: &str, candidates: Vec<String>, echo: Option<Echo>) {
+    /// Asks for the next line.
+    pub fn prompt(&self, prompt: Prompt) {
         self.asked.set(self.asked.get() + 1);
         // After the end of input the reader is gone, and no line is needed.
-        let _ = self.prompts.send(Prompt { prompt: prompt.to_owned(), candidates, echo });
+        let _ = self.prompts.send(prompt);
+    }
+
+    /// Whether lines are edited, so that a line can begin with a text.
+    pub const fn is_editing(&self) -> bool {
+        self.terminal.is_some()
     }
 
     /// Replaces the prompt of the line that is being typed. The text of the line stays. The editor
@@ -268,6 +273,12 @@ impl OutputWriter {
                 return;
             }
         }
+    }
+}
+
+impl fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prompt").field("prompt", &self.prompt).finish_non_exhaustive()
     }
 }
 

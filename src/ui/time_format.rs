@@ -48,6 +48,12 @@ impl TimeFormat {
         self.strftime(at, "%Y-%m-%d")
     }
 
+    /// Returns day and month of `at`. `None` for the times of [`TimeFormat::format`].
+    pub fn day_and_month(&self, at: Wall) -> Option<(i8, i8)> {
+        let time = timestamp(at).filter(|_| at.0 >= BELIEVED_MIN_MS)?.to_zoned(self.zone.clone());
+        Some((time.day(), time.month()))
+    }
+
     /// Returns the time from `at` to the end of its day. `None` for an impossible time.
     pub fn until_midnight(&self, at: Wall) -> Option<Duration> {
         let time = timestamp(at)?.to_zoned(self.zone.clone());
@@ -109,6 +115,15 @@ mod tests {
             assert_eq!(time_format.minute(Wall(at)), "?", "{at}");
         }
         assert_eq!(time_format.format(NOON, Wall(u64::MAX)), "2024-07-01 12:03:05");
+    }
+
+    #[test]
+    fn day_and_month_are_those_of_the_zone() {
+        let format = TimeFormat::new(TimeZone::UTC);
+        assert_eq!(format.day_and_month(NOON), Some((1, 7)));
+        let east = TimeFormat::new(TimeZone::fixed(offset(14)));
+        assert_eq!(east.day_and_month(NOON), Some((2, 7)));
+        assert_eq!(format.day_and_month(Wall(0)), None);
     }
 
     #[test]

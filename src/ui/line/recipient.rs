@@ -20,6 +20,8 @@ pub(super) const PROMPT_CHOOSE: &str = "> ";
 /// Maximum width of a name in the prompt, in terminal cells. 24: fits a name at an IPv4
 /// address, and for a draft next to it on narrow terminals.
 const PROMPT_NAME_CELLS: usize = 24;
+/// Maximum relays with which an unknown name is offered.
+const RELAYS_OFFERED_MAX: usize = 3;
 /// Messages shown when a conversation is opened: most of a screen of 24 rows.
 const HISTORY_LEN: u64 = 20;
 
@@ -62,7 +64,7 @@ impl<B: ContactLookup> LineMode<B> {
     }
 
     /// Returns every name that can be chosen: contacts, unknown senders, and guests.
-    fn known_names(&self) -> Vec<String> {
+    pub(super) fn known_names(&self) -> Vec<String> {
         let strangers = self.strangers.keys().cloned();
         let mut names: Vec<String> =
             self.book.labels().into_iter().chain(strangers).chain(self.guest_names()).collect();
@@ -157,8 +159,26 @@ impl<B: ContactLookup> LineMode<B> {
         }
         self.find(text).or_else(|phrase| match self.complete(text.trim())? {
             Some(label) => self.find(&label),
-            None => Err(phrase),
+            None => Err(self.with_relays(phrase, text.trim())),
         })
+    }
+
+    /// Adds the forms with a relay to the phrase about an unknown name, which may be a member's.
+    fn with_relays(&self, phrase: Phrase, name: &str) -> Phrase {
+        if !self.options.is_terminal || name.parse::<Name>().is_err() {
+            return phrase;
+        }
+        let relays = self.book.relays();
+        let names: Vec<String> =
+            relays.iter().take(RELAYS_OFFERED_MAX).map(|relay| format!("{name}@{relay}")).collect();
+        let near = phrase.args().iter().find(|(arg, _)| *arg == "near").map(|(_, near)| near);
+        let phrase = match (phrase.key(), near) {
+            _ if names.is_empty() => return phrase,
+            ("contact-unknown", _) => Phrase::new("chat-unknown"),
+            ("contact-unknown-near", Some(near)) => Phrase::new("chat-unknown-near").with("near", near),
+            _ => return phrase,
+        };
+        phrase.with("name", name).with("names", names.join(", "))
     }
 
     /// Finds a contact, or an unknown sender or guest that has written.

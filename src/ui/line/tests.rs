@@ -382,7 +382,7 @@ fn absent_recipient_is_reported_once_and_so_is_its_return() {
     assert!(
         chat.screen().ends_with(
             "\
-! Not delivered yet: the relay keeps your message to JACK until 2024-07-02 12:03:05
+! Not delivered to JACK yet; waiting until 2 Jul
 ! All your messages to JACK have been delivered
 Type a message, Enter sends:
 "
@@ -409,7 +409,7 @@ fn receipts_show_delivered_and_read() {
     assert!(
         chat.screen().ends_with(
             "\
-! “one” to JACK: kept by the relay until 12:03:05
+! “one” to JACK: waiting until 12:03:05
 ! ✓✓ delivered to JACK: “one”
 ! ✔✔ read by JACK: “one”
 Type a message, Enter sends:

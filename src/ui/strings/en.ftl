@@ -616,9 +616,9 @@ demo-twice = the demo failed: { $who } received a message twice
 send-not-kept = not saved within { $time } s: the disk, or the process that holds your session, does not respond; the message may still be sent
 unkept-disk = Not sent: your message to { $who } could not be written to disk
 unkept-full = Not sent: your outbox holds { $count } messages or 256 MiB not yet delivered; wait until { $who } and others have fetched some
-chat-waiting = Not delivered yet: the relay keeps your message to { $who } until { $until }
+chat-waiting = Not delivered to { $who } yet; waiting until { $until }
 chat-state-accepted = “{ $text }” to { $who }: accepted by the relay
-chat-state-waiting = “{ $text }” to { $who }: kept by the relay until { $until }
+chat-state-waiting = “{ $text }” to { $who }: waiting until { $until }
 chat-state-read = ✔✔ read by { $who }: “{ $text }”
 
 ## Guests
@@ -770,6 +770,24 @@ chat-status-nothing-waits = no messages wait
 chat-status-unsent = waiting to be sent: { $names }
 chat-status-kept = kept by the relay: { $names }
 chat-name-count = { $who } ({ $count })
+chat-kept = Not sent: “{ $text }”; choose a recipient first ({ $names }), and it is in the prompt again
+chat-kept-alone = Not sent: “{ $text }”; choose a recipient first, and it is in the prompt again
+chat-unknown = no contact named { $name }; members need their relay: { $names }
+chat-unknown-near = no contact named { $name }: did you mean { $near }? Members need their relay: { $names }
+date-short = { $day } { $count ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+}
 chat-relay-of = relay of { $names } ({ $relay })
 chat-help-reply = write to the sender of the newest unread message
 chat-help-unread = list the senders of unread messages

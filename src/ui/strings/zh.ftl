@@ -585,9 +585,9 @@ demo-twice = 演示失败：{ $who } 重复收到一条消息
 send-not-kept = { $time } 秒内未能保存：磁盘或持有你的会话的进程没有响应；消息稍后仍可能发出
 unkept-disk = 未发送：发给 { $who } 的消息无法写入磁盘
 unkept-full = 未发送：发件箱中未送达的消息已达 { $count } 条或 256 MiB；请等 { $who } 等人收取一些之后再发
-chat-waiting = 尚未送达：中继为 { $who } 保留你的消息，直到 { $until }
+chat-waiting = 尚未送达 { $who }，暂存到 { $until }
 chat-state-accepted = 给 { $who } 的“{ $text }”：中继已接收
-chat-state-waiting = 给 { $who } 的“{ $text }”：暂存在中继，保留到 { $until }
+chat-state-waiting = 给 { $who } 的“{ $text }”：暂存到 { $until }
 chat-state-read = ✔✔ { $who } 已读：“{ $text }”
 
 ## 访客
@@ -739,6 +739,11 @@ chat-status-nothing-waits = 没有待发送或暂存的消息
 chat-status-unsent = 待发送：{ $names }
 chat-status-kept = 暂存在中继：{ $names }
 chat-name-count = { $who }（{ $count }）
+chat-kept = 未发送：“{ $text }”；请先选择联系人（{ $names }），这段文字会回到输入行
+chat-kept-alone = 未发送：“{ $text }”；请先选择联系人，这段文字会回到输入行
+chat-unknown = 没有名为 { $name } 的联系人；其他成员请写上中继：{ $names }
+chat-unknown-near = 没有名为 { $name } 的联系人，是不是 { $near }？其他成员请写上中继：{ $names }
+date-short = { $count } 月 { $day } 日
 chat-relay-of = { $names } 的中继（{ $relay }）
 chat-help-reply = 回复最新的未读消息
 chat-help-unread = 列出未读消息的发件人

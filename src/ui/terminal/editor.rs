@@ -177,7 +177,7 @@ pub(super) fn run(
         line.begin(ask.candidates, ask.echo);
         is_reading.store(true, Ordering::Relaxed);
         let replacement = || next.lock().expect(NO_PANIC).take_if(|next| next.of == number);
-        let read = read_line(&mut editor, ask.prompt, replacement, &mut on_input);
+        let read = read_line(&mut editor, (ask.prompt, ask.text), replacement, &mut on_input);
         is_reading.store(false, Ordering::Relaxed);
         let read = match read {
             Ok(read) => read,
@@ -193,11 +193,11 @@ pub(super) fn run(
 
 fn read_line(
     editor: &mut LineEditor,
-    mut prompt: String,
+    (mut prompt, text): (String, String),
     replacement: impl Fn() -> Option<Replacement>,
     on_input: &mut impl FnMut(UserInput),
 ) -> rustyline::Result<UserInput> {
-    let mut draft = (String::new(), String::new());
+    let mut draft = (text, String::new());
     loop {
         match editor.readline_with_initial(&prompt, (&draft.0, &draft.1)) {
             Ok(line) => {

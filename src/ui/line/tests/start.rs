@@ -415,3 +415,74 @@ fn day_line_is_shown_at_midnight() {
     chat.carry_out(actions);
     assert_eq!(chat.seen, "! ── 2024-07-02 ──\n");
 }
+
+#[test]
+fn text_without_recipient_is_kept_for_the_next_prompt() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.line("a lost line").line("and another!").line("JANE");
+    assert_eq!(
+        chat.screen(),
+        "\
+> a lost line
+! Not sent: “a lost line”; choose a recipient first (JACK, 一棵树, JANE), and it is in the prompt again
+> and another!
+! Not sent: “and another!”; choose a recipient first (JACK, 一棵树, JANE), and it is in the prompt again
+> JANE
+! to JANE (127.0.0.1:8081)
+To JANE:
+"
+    );
+    assert!(chat.sent.is_empty());
+    assert_eq!(chat.mode.take_kept_text().as_deref(), Some("a lost line\nand another!"));
+    assert_eq!(chat.mode.take_kept_text(), None);
+    let mut chat = terminal(Lang::Zh, "");
+    chat.line("在吗？");
+    assert_eq!(chat.mode.take_kept_text(), None, "there is no recipient yet");
+    assert!(
+        chat.screen().contains("! 未发送：“在吗？”；请先选择联系人，这段文字会回到输入行\n"),
+        "{}",
+        chat.screen()
+    );
+    let mut chat = Chat::new(Lang::En);
+    chat.line("a lost line").line("JACK");
+    assert_eq!(chat.mode.take_kept_text(), None, "a script does not look at the next prompt");
+}
+
+#[test]
+fn name_with_relay_is_offered_where_name_is_not_enough() {
+    let mut chat = terminal(Lang::En, TWO_RELAYS);
+    let eve = |relay: &str| (relay.parse().unwrap(), "EVE".parse().unwrap(), 1);
+    let actions = chat.mode.start(&[eve(SECOND)], NOW);
+    chat.carry_out(actions);
+    chat.line("/to EVE").line("one").line("/to BOB").line("/block JAK").line("/add EVE@127.0.0.1:8082");
+    chat.letter("EVE", "hi").line("/unread").line("/to EVE").line("/to EVE@127.0.0.1:8081").line("two");
+    assert_eq!(
+        chat.screen(),
+        "\
+! You are TOM; relays: 127.0.0.1:8081, 127.0.0.1:8082
+! Contacts: EVE@127.0.0.1:8082 (1 new), JACK, JANE, TINA, LUCY, MARY
+! Type a name to write to someone, /help for commands, quit to leave
+> /to EVE
+! to EVE@127.0.0.1:8082
+To EVE@127.0.0.1:8082: one
+To EVE@127.0.0.1:8082: /to BOB
+! no contact named BOB; members need their relay: BOB@127.0.0.1:8081, BOB@127.0.0.1:8082
+> /block JAK
+! no contact named JAK: did you mean JACK? Members need their relay: JAK@127.0.0.1:8081, JAK@127.0.0.1:8082
+> /add EVE@127.0.0.1:8082
+[add EVE@127.0.0.1:8082 as EVE]
+Message from EVE@127.0.0.1:8081 (not in your contacts) [udp] 12:03:05: hi
+> /unread
+! Unread: EVE@127.0.0.1:8081 (1 new)
+> /to EVE
+! EVE: which one? EVE@127.0.0.1:8081, EVE@127.0.0.1:8082
+> /to EVE@127.0.0.1:8081
+! to EVE@127.0.0.1:8081
+[last 20 with EVE@127.0.0.1:8081, 1 new]
+To EVE@127.0.0.1:8081: two
+To EVE@127.0.0.1:8081:
+"
+    );
+    let sent: Vec<&str> = chat.texts_sent();
+    assert_eq!(sent, ["one", "two"]);
+}

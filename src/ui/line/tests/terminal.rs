@@ -78,7 +78,7 @@ fn prefix_of_several_names_chooses_none() {
 To JACKSON: /to JA
 ! JA: which one? JACK, JACKSON
 > hello
-! no contact named hello; use NAME@HOST:PORT, or add one: queqiao contacts add hello HOST:PORT
+! no contact named hello; members need their relay: hello@127.0.0.1:8081, hello@127.0.0.1:9
 >
 "
     );
@@ -176,7 +176,7 @@ Message from TOM@127.0.0.1:9 (not in your contacts) [udp] 12:03:05: me too
 To JACK: /to TOM
 ! TOM: which one? TOM@127.0.0.1:8081, TOM@127.0.0.1:9
 > who is this
-! no contact named who is this; use NAME@HOST:PORT, or add one: queqiao contacts add who is this HOST:PORT
+! Not sent: “who is this”; choose a recipient first (JACK, JACKSON, 一棵树, TOM@127.0.0.1:8081, TOM@127.0.0.1:9), and it is in the prompt again
 > /to TOM@127.0.0.1:9
 ! to TOM@127.0.0.1:9
 [last 20 with TOM@127.0.0.1:9, 1 new]
