@@ -15,6 +15,7 @@ mod bad_links;
 mod carriers;
 mod chat;
 mod clocks;
+mod conversations;
 mod damage;
 mod demo;
 mod disk;
