@@ -227,3 +227,23 @@ fn letter_stored_before_refused_one_is_delivered_after_kill() {
         assert_eq!(sim.fate(small).shown, 1);
     }
 }
+
+/// JACK has stored a letter behind one that he refused, and the relay has heard of neither. In his
+/// next session it sends all again, over a slow line. His first report comes while the refused
+/// letter is on its way, and must not cover it.
+#[test]
+fn report_of_stored_letters_covers_none_still_to_come() {
+    let (mut sim, tom, jack) = recipient_with_stranger_limit();
+    let known = sim.send(jack, "TOM", "a letter");
+    assert!(sim.run_until(secs(5), |sim| delivered(sim, known)));
+    sim.machines[jack].up.conditions.udp_hole = true;
+    sim.machines[jack].up.conditions.tcp_hole = true;
+    let letters = [10, 8_000, 10].map(|len| sim.send(tom, "JACK", &"x".repeat(len)));
+    let [first, large, last] = letters;
+    assert!(sim.run_until(secs(2), |sim| sim.fate(large).declined && sim.fate(last).shown == 1));
+    sim.heal();
+    sim.machines[jack].down.conditions.rate = 8_000;
+    sim.restart_client(jack);
+    assert!(sim.run_until(secs(60), |sim| letters.iter().all(|letter| ended(sim, *letter))));
+    assert!(delivered(&sim, first) && refused_as_full(&sim, large) && delivered(&sim, last));
+}
