@@ -12,7 +12,7 @@ use crate::contacts::AddressBook;
 use crate::net;
 use crate::store::{Archive, HistoryFilter};
 use crate::ui::time_format::TimeFormat;
-use crate::ui::{json, plain};
+use crate::ui::{json, notice, plain};
 
 use super::outcome::output_failure;
 use super::{CommandResult, ExitStatus, Failure, Setup, conversation, say};
@@ -58,6 +58,7 @@ pub fn history(setup: &Setup, options: &HistoryOptions) -> CommandResult {
     let mut printer = HistoryPrinter {
         setup,
         as_json: options.json,
+        is_terminal,
         book,
         me,
         time_format: TimeFormat::new(TimeZone::system()),
@@ -85,6 +86,8 @@ type Output = BufWriter<io::StdoutLock<'static>>;
 struct HistoryPrinter<'a> {
     setup: &'a Setup,
     as_json: bool,
+    /// States are words of the user's language on a terminal, and fixed ones for scripts.
+    is_terminal: bool,
     book: AddressBook,
     me: Name,
     time_format: TimeFormat,
@@ -114,7 +117,11 @@ impl HistoryPrinter<'_> {
             json::history_entry(entry, self.me.as_str())
         } else {
             let who = self.book.contact_of(&entry.relay, &entry.member).map_or(&entry.member, |c| &c.label);
-            let line = plain::history_entry(entry, self.me.as_str(), who.as_str(), &self.time_format);
+            let state = match self.is_terminal {
+                true => self.setup.strings.say(&notice::history_state(entry, &self.time_format)),
+                false => plain::state_word(entry).to_owned(),
+            };
+            let line = plain::history_entry(entry, self.me.as_str(), who.as_str(), &state, &self.time_format);
             match entry.missing {
                 0 => line,
                 missing => {

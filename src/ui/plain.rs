@@ -22,11 +22,26 @@ pub fn letter(letter: &Incoming, who: &str, time_format: &TimeFormat, now: Wall)
     format!("{} {} [{how}] {text}", time_format.format(letter.at, now), super::style::one_line(who))
 }
 
+/// Returns the word for the state of a letter in the history.
+pub fn state_word(entry: &HistoryEntry) -> &'static str {
+    match entry.state {
+        _ if entry.damaged => DAMAGED,
+        _ if entry.is_old_copy => OLD_COPY,
+        state => state.as_str(),
+    }
+}
+
 /// Formats a letter of the history on one line, with its date and newlines as `\n`. A letter of
-/// `me` has its state: `2026-12-01 12:03:05 TOM → JACK [delivered] text`. A received one has its
+/// `me` has its `state`: `2026-12-01 12:03:05 TOM → JACK [delivered] text`. A received one has its
 /// state and carrier: `2026-12-01 12:03:05 JACK → TOM [read udp] text`. Reports about a guest are
 /// formatted as in [`letter`], or `[closed]` if `me` ended the conversation.
-pub fn history_entry(entry: &HistoryEntry, me: &str, who: &str, time_format: &TimeFormat) -> String {
+pub fn history_entry(
+    entry: &HistoryEntry,
+    me: &str,
+    who: &str,
+    state: &str,
+    time_format: &TimeFormat,
+) -> String {
     let at = time_format.date_time(entry.at);
     if let Some(note) = entry.note {
         return format!("{at} {who} [{}]", note.word());
@@ -35,12 +50,7 @@ pub fn history_entry(entry: &HistoryEntry, me: &str, who: &str, time_format: &Ti
     let me = super::style::one_line(me);
     let who = super::style::one_line(who);
     let (from, to) = if entry.by_me { (me, who) } else { (who, me) };
-    let mut how = match entry.state {
-        _ if entry.damaged => DAMAGED,
-        _ if entry.is_old_copy => OLD_COPY,
-        state => state.as_str(),
-    }
-    .to_owned();
+    let mut how = state.to_owned();
     if let (Some(via), false) = (entry.via, entry.damaged) {
         how += &format!(" {}", via.as_str());
     }
@@ -139,7 +149,9 @@ mod tests {
             HistoryEntry { is_old_copy: true, ..letter(2, Progress::Queued, "c") },
         ];
         let time_format = TimeFormat::new(TimeZone::UTC);
-        let lines = entries.map(|letter| super::history_entry(&letter, "TOM", "Jacky", &time_format));
+        let lines = entries.map(|letter| {
+            super::history_entry(&letter, "TOM", "Jacky", super::state_word(&letter), &time_format)
+        });
         assert_eq!(
             lines.join("\n"),
             "\

@@ -31,3 +31,17 @@ fn terminal_shows_last_50_messages_and_pipe_all() {
         all.ends_with(0);
     }
 }
+
+/// A pipe gets the fixed words that scripts read.
+#[test]
+fn states_are_words_of_the_language_on_a_terminal_only() {
+    let (machine, _relay) = relay_with_members(&[], &["TOM"]);
+    machine.run(&["send", "--as", "TOM", "--wait", "delivered", "echo", "hello"]).with(0);
+    for (lang, word) in [("en", "[delivered]"), ("zh", "[已送达]")] {
+        let mut terminal = Terminal::start(&machine, &["history", "--as", "TOM", "--lang", lang, "echo"]);
+        let before = terminal.line_until("HELLO");
+        assert!(before.contains(&format!("TOM → echo {word} hello")), "{before}");
+        let piped = machine.run(&["history", "--as", "TOM", "--lang", lang, "echo"]).with(0);
+        assert!(piped.out[0].contains("TOM → echo [delivered] hello"), "{:?}", piped.out);
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::base::{HostPort, Name, Now, Phrase, Wall, sanitize};
 use crate::client::{HistoryEntry, Progress};
+use crate::ui::notice;
 use crate::ui::plain::DAMAGED;
 use crate::ui::style::{StyledText, TextKind};
 
@@ -100,29 +101,16 @@ impl<B: ContactLookup> LineMode<B> {
         actions
     }
 
-    /// Returns the words for the state of a message of the user's own.
-    fn state_of(&self, entry: &HistoryEntry) -> String {
-        let phrase = match entry.state {
-            _ if entry.damaged => Phrase::new("history-damaged"),
-            _ if entry.is_old_copy => Phrase::new("history-old-copy"),
-            Progress::Queued => Phrase::new("history-queued"),
-            Progress::Accepted => Phrase::new("history-accepted"),
-            Progress::Waiting { until } => {
-                Phrase::new("history-waiting").with("until", self.options.time_format.day(until))
-            }
-            Progress::Delivered => Phrase::new("history-delivered"),
-            Progress::Read => Phrase::new("history-read"),
-        };
-        self.options.strings.say(&phrase)
-    }
-
     fn history_entry(&self, entry: &HistoryEntry, who: &ResolvedContact) -> Action {
         if let Some(note) = entry.note {
             return self.show_note(note, &who.label);
         }
         let via = entry.via.map_or("", |via| via.as_str());
         let header = match entry.by_me {
-            true => Phrase::new("history-own").with("state", self.state_of(entry)),
+            true => {
+                let state = notice::history_state(entry, &self.options.time_format);
+                Phrase::new("history-own").with("state", self.options.strings.say(&state))
+            }
             false => Phrase::new("chat-incoming").with("via", if entry.damaged { DAMAGED } else { via }),
         };
         let header = header.with("who", &who.label).with("time", self.options.time_format.time(entry.at));
