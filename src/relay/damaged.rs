@@ -53,8 +53,8 @@ impl Relay {
             let Sender::Member(sender) = sender else { return None };
             let from = self.members.name(sender).clone();
             let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
-            // The letter's own mark may be what is damaged.
-            let mark = self.member_states[sender.0].flows.highest_mark(flow);
+            // The letter's own outbox mark may be what is damaged.
+            let mark = self.member_states[sender.0].flows.highest_outbox_mark(flow);
             let to = name.clone();
             Some(PendingRefusal { from, to, id, reason: Reason::Damaged, may_have_arrived, mark })
         });

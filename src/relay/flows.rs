@@ -1,17 +1,26 @@
 //! The flows of one sender: for each outbox and recipient, how far its letters have come and which
-//! were refused. They decide about repeated letters, `behind` refusals, and receipts.
+//! were refused. They decide about repeated letters, `behind` refusals, and receipts. They persist
+//! and send nothing, and return the rows to write and the messages to send.
 //!
-//! The watermarks outlive the sender's sessions and, on disk, the relay. Refusals count in one
+//! The watermarks, and refusals of accepted letters until they are acknowledged, outlive the
+//! sender's sessions and, on disk, the relay. A refused number makes later letters `behind` in one
 //! session only, because a client begins each session with its current knowledge.
+//!
+//! Submodules, by subject:
+//! - receipts: `pending_receipts`, `held_back` (until a full second)
+//! - refusals: `pending_refusals`; `refusals` (its methods of [`Flows`]); `retry_passes`
+//! - unknown names: `lookups`, `correspondents` (members whose names may be mistyped)
+//! - disk: `unwritten` (watermarks to write), `restored` (rows loaded)
+//! - selection: `flow_id`, `outbox` (by outbox or recipient)
 
 mod correspondents;
 mod flow_id;
 mod held_back;
 mod lookups;
 mod outbox;
+mod pending_receipts;
 mod pending_refusals;
 mod refusals;
-mod reports;
 mod restored;
 mod retry_passes;
 mod unwritten;
@@ -30,8 +39,8 @@ pub(super) use flow_id::{Destination, FlowId};
 use held_back::HeldBack;
 pub(super) use lookups::{LookupAnswer, NumberRange};
 use lookups::{LookupQueue, UnknownRecipients};
+use pending_receipts::{ReceiptState, Receipts};
 use pending_refusals::PendingRefusals;
-use reports::{FlowReports, Reports};
 use retry_passes::RetryPasses;
 
 /// How a letter fits into the order of its flow.
@@ -41,9 +50,10 @@ pub(super) enum OrderCheck {
     Next,
     /// Its `prev` names a refused letter. It must be refused for this reason.
     Behind(Reason),
-    /// It was taken before. Its receipt was sent or will be.
+    /// It was taken before. Its receipt or refusal was sent, or will be.
     Repeated,
-    /// Another letter was taken under its number: an old copy of the outbox has numbered it.
+    /// Another letter was taken under its number: its outbox was restored from an old copy and used
+    /// the number again.
     OldCopy,
     /// The sender has too many flows.
     Full,
@@ -51,10 +61,11 @@ pub(super) enum OrderCheck {
 
 /// The number of a letter and its predecessor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numbered {
+pub(super) struct LetterOrder {
     pub(super) number: u64,
     /// The last number before it that its sender does not know to be refused.
     pub(super) prev: u64,
+    /// The outbox mark under which it was numbered.
     pub(super) mark: Mark,
 }
 
@@ -65,9 +76,9 @@ pub(super) struct Watermarks {
     pub(super) delivered: u64,
     pub(super) read: u64,
     /// Time at which the last accepted letter was taken, in milliseconds of the uptime clock.
-    pub(super) since: u64,
-    /// Outbox mark of the last letter taken. The marks of earlier letters are not higher.
-    pub(super) mark: Mark,
+    pub(super) accepted_taken_at: u64,
+    /// Outbox mark of the last letter taken. Those of earlier letters are not higher.
+    pub(super) outbox_mark: Mark,
 }
 
 impl Watermarks {
@@ -88,7 +99,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether one report can contain both. It contains the highest mark.
+    /// Whether one report can contain both. It contains the highest outbox mark.
     fn is_reported_like(&self, other: &Refusal) -> bool {
         (self.reason, self.may_have_arrived) == (other.reason, other.may_have_arrived)
     }
@@ -96,14 +107,15 @@ impl Refusal {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Flow {
-    /// The last letter that was taken and not refused.
+    /// The last letter that was taken and not refused. Letters through this number are not taken
+    /// again.
     taken: u64,
     watermarks: Watermarks,
     /// Time of the last letter, taken or refused, in milliseconds of the uptime clock.
-    touched: u64,
-    /// Wall time of the first letter taken since a receipt last covered every taken letter, and
-    /// its value in that receipt.
+    last_letter_at: u64,
+    /// Wall time of the first letter taken since the last receipt that covered all letters.
     taken_at: Option<Wall>,
+    /// Last value of `taken_at` in such a receipt.
     reported_taken_at: Wall,
     /// Refused numbers that no later letter has overtaken, and the reason for refusing letters
     /// behind them. Valid in session `refused_in` only.
@@ -111,11 +123,41 @@ struct Flow {
     refused_in: u32,
     retry_passes: RetryPasses,
     disclosure: Disclosure,
-    reports: FlowReports,
-    /// Whether the marks rose since they were last persisted.
+    receipt: ReceiptState,
+    /// Whether the watermarks rose since they were last persisted, or the disk may not have them.
     unwritten: bool,
-    /// Whether the delivered mark did.
+    /// Whether the next letters of the flow must be written together with its watermarks, because
+    /// the disk may not have the delivered one. Not set by a delivery that is held back: such a
+    /// flow is written at once.
     delivery_unwritten: bool,
+}
+
+/// Flows found by [`Flows::idle`].
+#[derive(Debug, Default)]
+pub(super) struct IdleSearch {
+    pub(super) idle: Vec<FlowId>,
+    /// The last flow examined.
+    pub(super) last: Option<FlowId>,
+    /// Number of flows examined.
+    pub(super) examined: usize,
+}
+
+/// A pending receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NextReceipt {
+    pub(super) flow: FlowId,
+    pub(super) watermarks: Watermarks,
+    /// Wall time at which the first letter new in this receipt was taken.
+    pub(super) taken_at: Wall,
+}
+
+/// A pending refusal of consecutive letters, not reported in this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UnsentRefusal {
+    pub(super) flow: FlowId,
+    pub(super) numbers: NumberRange,
+    /// With the highest outbox mark of these letters.
+    pub(super) refusal: Refusal,
 }
 
 /// Whether the sender of a flow may know that its recipient exists.
@@ -124,15 +166,16 @@ enum Disclosure {
     /// Nothing has been reported about it.
     #[default]
     New,
-    /// Its answers wait: see [`lookups`].
+    /// Answers about it wait: see [`lookups`].
     Waiting,
     /// The sender knows it.
     Known,
 }
 
-/// Entries about news, beyond two for each flow, from which those of removed flows are dropped.
+/// Entries of `Receipts::news` above twice the number of flows at which stale ones are dropped.
 ///
-/// 64: the clean-up visits every entry and drops at least half of them, so it pays for itself.
+/// 64: the clean-up visits every entry and drops at least half of them, so its amortised cost is
+/// constant.
 const NEWS_SLACK: usize = 64;
 
 impl Flow {
@@ -147,24 +190,25 @@ impl Flow {
         self.refused.filter(|_| self.refused_in == session)
     }
 
-    /// Makes a receipt pending, because this session needs one.
-    fn queue_receipt(&mut self, id: FlowId, reports: &mut Reports) {
+    /// Makes a receipt pending in this session, unless the flow's answers wait.
+    fn queue_receipt(&mut self, id: FlowId, receipts: &mut Receipts) {
         if self.disclosure != Disclosure::Waiting {
-            reports.queue(id, &mut self.reports);
+            receipts.queue(id, &mut self.receipt);
         }
     }
 
-    /// Records that the marks rose: see [`Reports::add_news`].
-    fn add_news(&mut self, id: FlowId, reports: &mut Reports) {
+    /// Records that the watermarks rose, unless the flow's answers wait: see
+    /// [`Receipts::add_news`].
+    fn add_news(&mut self, id: FlowId, receipts: &mut Receipts) {
         if self.disclosure != Disclosure::Waiting {
-            reports.add_news(id, &mut self.reports);
+            receipts.add_news(id, &mut self.receipt);
         }
     }
 
-    /// Records that the marks rose, and reports them: see [`Reports::report`].
-    fn report(&mut self, id: FlowId, reports: &mut Reports) {
+    /// As [`Flow::add_news`], and makes a receipt pending if the session is of this outbox.
+    fn add_news_and_queue(&mut self, id: FlowId, receipts: &mut Receipts) {
         if self.disclosure != Disclosure::Waiting {
-            reports.report(id, &mut self.reports);
+            receipts.add_news_and_queue(id, &mut self.receipt);
         }
     }
 }
@@ -173,12 +217,12 @@ impl Flow {
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: BTreeMap<FlowId, Flow>,
-    reports: Reports,
-    /// Flows whose marks rose since they were last persisted.
+    receipts: Receipts,
+    /// Flows whose watermarks the disk may not have.
     unwritten: BTreeSet<FlowId>,
     /// Letters refused in this session as unknown. They matter if the name is registered.
     unknowns: UnknownRecipients,
-    /// Flows whose answers wait for those of earlier flows.
+    /// Flows whose answers wait until those to earlier flows are sent.
     lookup_queue: LookupQueue,
     /// Letters that may be sent again without counting against the sender's rate.
     passes: usize,
@@ -201,7 +245,7 @@ empty_value!(
     Flows,
     Flows {
         flows: BTreeMap::new(),
-        reports: Reports::EMPTY,
+        receipts: Receipts::EMPTY,
         unwritten: BTreeSet::new(),
         unknowns: UnknownRecipients::new(),
         lookup_queue: LookupQueue::new(),
@@ -218,12 +262,12 @@ empty_value!(
             && flows.lookup_queue.is_empty()
             && flows.pending_removals.is_empty()
             && flows.flows.is_empty()
-            && flows.reports.has_none_due()
+            && flows.receipts.has_none_due()
     }
 );
 
 impl Flows {
-    /// Opens a flow that its sender queries. Returns `false` if the sender has too many flows.
+    /// Creates the flow, unless it exists. Returns `false` if the sender has too many flows.
     pub(super) fn open(&mut self, flow: FlowId) -> bool {
         if self.flows.len() >= FLOWS_MAX && !self.flows.contains_key(&flow) {
             return false;
@@ -232,42 +276,48 @@ impl Flows {
         true
     }
 
-    /// Begins a session of the sender with this outbox: no refusal counts in it, and its
-    /// unacknowledged receipts and refusals are pending again.
+    /// Begins a session of the sender with this outbox (`None`: with every outbox).
+    ///
+    /// Numbers refused in earlier sessions make no letter of this one `behind`. Unacknowledged
+    /// receipts of this outbox, and all unacknowledged refusals, become pending again.
     pub(super) fn begin_session(&mut self, outbox: Option<OutboxId>) {
         self.unknowns.clear();
         self.lookup_queue.begin_session();
         self.refusals.begin_session();
         self.drop_old_news();
-        for flow in self.reports.begin_session(outbox) {
+        for flow in self.receipts.begin_session(outbox) {
             if let Some(state) = self.flows.get_mut(&flow) {
-                state.queue_receipt(flow, &mut self.reports);
+                state.queue_receipt(flow, &mut self.receipts);
             }
         }
     }
 
-    /// Drops entries about news of removed flows, and of flows that have none any more.
+    /// Drops duplicate entries about news, and those of flows that were removed or have none.
     fn drop_old_news(&mut self) {
         let flows = &self.flows;
-        self.reports.retain_news(|flow| flows.get(&flow).is_some_and(|state| state.reports.has_news()));
+        self.receipts.retain_news(|flow| flows.get(&flow).is_some_and(|state| state.receipt.has_news()));
     }
 
     /// Checks whether this letter to `name` can be taken now.
-    pub(super) fn check_order(&mut self, flow: FlowId, name: &str, letter: Numbered) -> OrderCheck {
-        let Numbered { number, prev, mark } = letter;
+    pub(super) fn check_order(&mut self, flow: FlowId, name: &str, order: LetterOrder) -> OrderCheck {
+        let LetterOrder { number, prev, mark } = order;
         // A known number under a higher mark: the outbox was restored from an old copy, and another
-        // letter has this number. The refusals may be all that an earlier process left of a flow.
-        if self.flows.get(&flow).is_some_and(|state| number <= state.taken && mark > state.watermarks.mark)
+        // letter has this number. After a restart, pending refusals may be the only record of a
+        // flow, so check them too.
+        if self
+            .flows
+            .get(&flow)
+            .is_some_and(|state| number <= state.taken && mark > state.watermarks.outbox_mark)
             || self.refusals.show_old_copy(flow, number, mark)
         {
             return OrderCheck::OldCopy;
         }
         if !self.refusals.is_empty() && self.refusals.take_repeated(flow, number) {
             // It was refused after it had been taken, perhaps by an earlier process of this relay.
-            // The refusal holds.
+            // Its refusal is sent again.
             return OrderCheck::Repeated;
         }
-        // Evict no flow: without its `taken` mark a repeated letter would count as new.
+        // Evict no flow: without its `taken` a repeated letter would count as new.
         let is_full = self.flows.len() >= FLOWS_MAX;
         let state = match self.flows.entry(flow) {
             Vacant(_) if is_full => return OrderCheck::Full,
@@ -276,7 +326,7 @@ impl Flows {
         // `name` is registered now. Letters refused while it was unknown belong to this flow.
         // Otherwise a letter written after them would pass as `Next`.
         if let Some(numbers) = self.unknowns.remove(flow.outbox, name) {
-            state.refuse(numbers, Reason::Behind, self.reports.session());
+            state.refuse(numbers, Reason::Behind, self.receipts.session());
         }
         // While earlier lookups wait, even the first receipt would show that the recipient exists.
         if state.disclosure == Disclosure::New {
@@ -286,13 +336,13 @@ impl Flows {
         // The sender lost its session or the receipt. Repeat the receipt, if accepted already.
         if number <= state.taken {
             if number <= state.watermarks.accepted {
-                state.queue_receipt(flow, &mut self.reports);
+                state.queue_receipt(flow, &mut self.receipts);
             }
             return OrderCheck::Repeated;
         }
         // The sender had not received the refusal of `prev` when it sent this letter. It will send
         // it again with a corrected `prev`. Taken now, it would overtake letters still to come.
-        match state.refused_now(self.reports.session()) {
+        match state.refused_now(self.receipts.session()) {
             Some((refused, reason)) if refused.contains(prev) => OrderCheck::Behind(reason),
             _ => OrderCheck::Next,
         }
@@ -309,25 +359,25 @@ impl Flows {
         at: Wall,
         clock: u64,
     ) -> bool {
-        // Flows to guests can make them many.
-        if self.reports.news_len() > 2 * self.flows.len() + NEWS_SLACK {
+        // Entries of removed flows to guests can accumulate.
+        if self.receipts.news_len() > 2 * self.flows.len() + NEWS_SLACK {
             self.drop_old_news();
         }
         let Some(state) = self.flows.get_mut(&flow) else { return false };
-        state.touched = clock;
-        state.watermarks.mark = state.watermarks.mark.max(mark);
+        state.last_letter_at = clock;
+        state.watermarks.outbox_mark = state.watermarks.outbox_mark.max(mark);
         let is_first = state.taken == 0;
         state.taken = number;
         state.taken_at.get_or_insert(at);
-        let refused = state.refused_now(self.reports.session());
+        let refused = state.refused_now(self.receipts.session());
         state.refused = refused.and_then(|(refused, reason)| Some((refused.behind(number)?, reason)));
         is_first
     }
 
     /// Records the time of a letter that was refused.
-    pub(super) fn touch(&mut self, flow: FlowId, clock: u64) {
+    pub(super) fn record_letter_time(&mut self, flow: FlowId, clock: u64) {
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.touched = clock;
+            state.last_letter_at = clock;
         }
     }
 
@@ -337,7 +387,7 @@ impl Flows {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.taken = state.taken.min(number.saturating_sub(1)).max(state.watermarks.accepted);
         let behind = if reason.is_about_conversation() { reason } else { Reason::Behind };
-        state.refuse(NumberRange::one(number), behind, self.reports.session());
+        state.refuse(NumberRange::one(number), behind, self.receipts.session());
         if reason == Reason::Behind {
             self.passes += state.retry_passes.grant(number, 1);
         }
@@ -351,37 +401,38 @@ impl Flows {
         again
     }
 
-    /// Raises the accepted mark. The last of these letters was taken at `since`.
-    pub(super) fn raise_accepted(&mut self, flow: FlowId, number: u64, since: u64) {
+    /// Raises the accepted watermark. Letter `number` was taken at `taken_at`, in milliseconds of
+    /// the uptime clock.
+    pub(super) fn raise_accepted(&mut self, flow: FlowId, number: u64, taken_at: u64) {
         self.raise(flow, |watermarks| {
             watermarks.accepted = watermarks.accepted.max(number);
-            watermarks.since = since;
+            watermarks.accepted_taken_at = taken_at;
         });
         self.raise_held_back_accepted(flow, number);
     }
 
-    /// Raises the delivered mark: the recipient has every letter up to `number`.
+    /// Raises the delivered watermark: the recipient has every letter up to `number`.
     pub(super) fn raise_delivered(&mut self, flow: FlowId, number: u64) {
         self.report_now(flow);
         self.raise(flow, |watermarks| watermarks.deliver(number));
     }
 
-    /// Raises the read mark. Returns the marks before it; `None` if the flow is unknown.
+    /// Raises the read watermark. Returns the watermarks before; `None` if the flow is unknown.
     ///
-    /// After a crash the relay may know fewer deliveries than the sender, whose client compares
-    /// this mark with its own state.
+    /// It may exceed the delivered one: after a crash the relay may know fewer deliveries than the
+    /// sender, whose client compares the read watermark with its own state.
     pub(super) fn raise_read(&mut self, flow: FlowId, number: u64) -> Option<Watermarks> {
         self.report_now(flow);
         self.raise(flow, |watermarks| watermarks.read = watermarks.read.max(number))
     }
 
-    /// Changes the marks and returns those before; `None` if the flow is unknown.
+    /// Changes the watermarks and returns those before; `None` if the flow is unknown.
     fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Watermarks)) -> Option<Watermarks> {
         let state = self.flows.get_mut(&flow)?;
         let before = state.watermarks;
         raise(&mut state.watermarks);
         if state.watermarks != before {
-            state.report(flow, &mut self.reports);
+            state.add_news_and_queue(flow, &mut self.receipts);
             state.delivery_unwritten |= state.watermarks.delivered != before.delivered;
             if !std::mem::replace(&mut state.unwritten, true) {
                 self.unwritten.insert(flow);
@@ -395,8 +446,8 @@ impl Flows {
         self.flows.get(&flow).map(|state| state.watermarks)
     }
 
-    /// Forgets all flows to a recipient that no longer exists.
-    pub(super) fn forget(&mut self, to: Destination) {
+    /// Removes all flows to a recipient that has left.
+    pub(super) fn forget_recipient(&mut self, to: Destination) {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         while let Some(flow) = self.flows.range(of(0)..=of(u64::MAX)).next().map(|(flow, _)| *flow) {
             self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.outstanding());
@@ -407,49 +458,49 @@ impl Flows {
 
     // Idle flows.
 
-    /// Finds flows idle since `before` among at most `count_max` flows after `after`. Returns them,
-    /// the last flow examined and the number examined.
+    /// Finds flows idle since `before` among at most `count_max` flows after `after`.
     ///
-    /// With `may_hear` (the sender can sign in again), a flow with unacknowledged news is not idle.
+    /// With `sender_may_return` (the sender can sign in again), a flow with unacknowledged receipts
+    /// or refusals is not idle.
     pub(super) fn idle(
         &self,
         after: Option<FlowId>,
         count_max: usize,
         before: u64,
-        may_hear: bool,
-    ) -> (Vec<FlowId>, Option<(FlowId, usize)>) {
-        let behind = after.map_or(Unbounded, Excluded);
-        let mut idle = Vec::new();
-        let mut last = None;
-        for (count, (id, flow)) in self.flows.range((behind, Unbounded)).take(count_max).enumerate() {
-            last = Some((*id, count + 1));
-            idle.extend(self.is_idle_flow(*id, flow, before, may_hear).then_some(*id));
+        sender_may_return: bool,
+    ) -> IdleSearch {
+        let start = after.map_or(Unbounded, Excluded);
+        let mut search = IdleSearch::default();
+        for (id, flow) in self.flows.range((start, Unbounded)).take(count_max) {
+            search.last = Some(*id);
+            search.examined += 1;
+            search.idle.extend(self.is_idle_flow(*id, flow, before, sender_may_return).then_some(*id));
         }
-        (idle, last)
+        search
     }
 
     /// Whether this flow is idle in the sense of [`Flows::idle`].
-    pub(super) fn is_idle(&self, flow: FlowId, before: u64, may_hear: bool) -> bool {
-        self.flows.get(&flow).is_some_and(|state| self.is_idle_flow(flow, state, before, may_hear))
+    pub(super) fn is_idle(&self, flow: FlowId, before: u64, sender_may_return: bool) -> bool {
+        self.flows.get(&flow).is_some_and(|state| self.is_idle_flow(flow, state, before, sender_may_return))
     }
 
-    fn is_idle_flow(&self, id: FlowId, flow: &Flow, before: u64, may_hear: bool) -> bool {
-        let must_report = || {
-            flow.reports.must_report(&self.reports)
+    fn is_idle_flow(&self, id: FlowId, flow: &Flow, before: u64, sender_may_return: bool) -> bool {
+        let has_outstanding = || {
+            flow.receipt.is_outstanding(&self.receipts)
                 || self.is_held_back(id)
                 || self.refusals.is_pending_for(id)
         };
-        // Flows to guests are forgotten with their guests.
-        let may_go = !matches!(id.to, Destination::Guest(_)) && flow.touched < before;
-        may_go && (!may_hear || !must_report())
+        // Flows to guests are removed with their guests.
+        let is_old = !matches!(id.to, Destination::Guest(_)) && flow.last_letter_at < before;
+        is_old && (!sender_may_return || !has_outstanding())
     }
 
-    /// Forgets an idle flow.
-    pub(super) fn drop_idle(&mut self, flow: FlowId) {
+    /// Removes a flow and its refusals.
+    pub(super) fn remove(&mut self, flow: FlowId) {
         self.passes -= self.flows.remove(&flow).map_or(0, |state| state.retry_passes.outstanding());
         self.unwritten.remove(&flow);
         self.held_back.remove(&flow);
-        self.refusals.forget(flow);
+        self.refusals.remove_flow(flow);
     }
 
     // Receipts.
@@ -457,34 +508,34 @@ impl Flows {
     /// Makes a receipt and all refusals of the flow pending, because the sender queries it.
     pub(super) fn request_receipt(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.queue_receipt(flow, &mut self.reports);
+            state.queue_receipt(flow, &mut self.receipts);
         }
         self.refusals.request(flow);
     }
 
-    /// Returns the next pending receipt and the time at which the first letter new in it was taken.
-    /// Call [`Flows::mark_receipt_sent`] once it is sent.
-    pub(super) fn next_receipt(&mut self) -> Option<(FlowId, Watermarks, Wall)> {
+    /// Returns the next pending receipt. Call [`Flows::mark_receipt_sent`] once it is sent.
+    pub(super) fn next_receipt(&mut self) -> Option<NextReceipt> {
         loop {
-            let flow = self.reports.next()?;
-            if let Some(state) = self.flows.get(&flow).filter(|state| self.reports.is_due(&state.reports)) {
+            let flow = self.receipts.next()?;
+            if let Some(state) = self.flows.get(&flow).filter(|state| self.receipts.is_due(&state.receipt)) {
                 let watermarks = self.reportable_watermarks(flow, state);
-                return Some((flow, watermarks, state.taken_at.unwrap_or(state.reported_taken_at)));
+                let taken_at = state.taken_at.unwrap_or(state.reported_taken_at);
+                return Some(NextReceipt { flow, watermarks, taken_at });
             }
-            self.reports.skip();
+            self.receipts.skip();
         }
     }
 
     /// Marks the receipt of [`Flows::next_receipt`] as sent.
     pub(super) fn mark_receipt_sent(&mut self) {
-        let Some(flow) = self.reports.next() else { return };
+        let Some(flow) = self.receipts.next() else { return };
         let Some(accepted) =
             self.flows.get(&flow).map(|state| self.reportable_watermarks(flow, state).accepted)
         else {
-            return self.reports.skip();
+            return self.receipts.skip();
         };
         if let Some(state) = self.flows.get_mut(&flow) {
-            self.reports.mark_sent(&mut state.reports);
+            self.receipts.mark_sent(&mut state.receipt);
             if accepted >= state.taken {
                 state.reported_taken_at = state.taken_at.take().unwrap_or(state.reported_taken_at);
             }
@@ -493,16 +544,16 @@ impl Flows {
 
     /// Records that the client has received every receipt sent in this session.
     pub(super) fn mark_receipts_received(&mut self) {
-        while let Some(flow) = self.reports.take_received() {
+        while let Some(flow) = self.receipts.take_received() {
             if let Some(state) = self.flows.get_mut(&flow) {
-                self.reports.mark_received(&mut state.reports);
+                self.receipts.mark_received(&mut state.receipt);
             }
         }
     }
 
     // For tests.
 
-    /// Returns every flow, its marks, and whether they rose since they were persisted.
+    /// Returns every flow, its watermarks, and whether the disk may not have them.
     pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Watermarks, bool)> + '_ {
         self.flows.iter().map(|(id, flow)| (*id, flow.watermarks, flow.unwritten))
     }

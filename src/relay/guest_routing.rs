@@ -89,7 +89,7 @@ impl Relay {
         while let Some((guest, senders)) = self.guests.as_mut().and_then(|guests| guests.next_gone(now.tick))
         {
             for sender in senders {
-                self.member_states[sender.0].flows.forget(Destination::Guest(guest));
+                self.member_states[sender.0].flows.forget_recipient(Destination::Guest(guest));
             }
         }
         if let Some(guests) = &mut self.guests {

@@ -1,10 +1,10 @@
 //! Idle flows: removed from memory and disk after the retention time.
 //!
 //! A flow is idle if none of its letters waits, no refusal is pending for it, and its sender has
-//! received its marks. Then nothing depends on it: the recipient recognizes a repeated letter, and
-//! a query is not answered. Flows with news for the sender stay, because a later receipt that
-//! covers a refused letter would report it as delivered. Read marks for letters that the relay does
-//! not know are removed after the same time.
+//! received its watermarks. Then nothing depends on it: the recipient recognizes a repeated letter,
+//! and a query is not answered. Flows with news for the sender stay, because a later receipt that
+//! covers a refused letter would report it as delivered. Read watermarks for letters that the relay
+//! does not know are removed after the same time.
 //!
 //! Members are examined in turn, a bounded number of flows in each turn of the loop. An idle flow
 //! leaves memory once it has left the disk. If it is active again by then, it is persisted again.
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::base::Tick;
 
-use super::flows::{Destination, FlowId, Watermarks};
+use super::flows::{Destination, FlowId, IdleSearch, Watermarks};
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
@@ -37,7 +37,7 @@ const ROUND_EVERY_MAX: Duration = Duration::from_secs(24 * 3_600);
 pub(super) struct IdleFlows {
     member: usize,
     after: Option<FlowId>,
-    /// Whether the round has found a flow or a read mark.
+    /// Whether the round has found a flow or a read watermark.
     has_met_flow: bool,
     /// Flows that are being removed from the disk and were not written since.
     pub(super) being_removed: BTreeSet<(MemberId, FlowId)>,
@@ -50,9 +50,9 @@ pub(super) struct IdleBatch {
     /// They have been idle since before this time, in milliseconds of the uptime clock.
     before: u64,
     names: Vec<FlowNames>,
-    /// Senders, flows and marks.
+    /// Senders, flows and watermarks.
     flows: Vec<(MemberId, FlowId, Watermarks)>,
-    /// Read marks of flows that nothing else is known of, with their senders.
+    /// Read watermarks of flows that nothing else is known of, with their senders.
     orphan_reads: Vec<(MemberId, FlowId)>,
 }
 
@@ -64,7 +64,7 @@ impl IdleFlows {
 }
 
 impl Relay {
-    /// Starts the rounds: there is a flow or a read mark.
+    /// Starts the rounds: there is a flow or a read watermark.
     pub(super) fn watch_flows(&mut self, now: Tick) {
         if self.idle_flows.scheduled.is_none() {
             let at = now + self.round_every();
@@ -117,13 +117,13 @@ impl Relay {
     /// number examined.
     fn find_idle(&mut self, member: MemberId, count_max: usize, batch: &mut IdleBatch) -> usize {
         let round = &mut self.idle_flows;
-        let may_hear = !self.members.is_removed(member);
+        let sender_may_return = !self.members.is_removed(member);
         let Some(flows) = self.member_states[member.0].flows.get_allocated_mut() else {
             return self.find_idle_orphan_reads(member, batch);
         };
-        let (idle, last) = flows.idle(round.after, count_max, batch.before, may_hear);
+        let IdleSearch { idle, last, examined } =
+            flows.idle(round.after, count_max, batch.before, sender_may_return);
         round.has_met_flow |= last.is_some();
-        let looked_at = last.map_or(0, |(_, count)| count);
         for flow in idle {
             if self.has_letters(member, flow) || self.idle_flows.being_removed.contains(&(member, flow)) {
                 continue;
@@ -136,20 +136,20 @@ impl Relay {
                     self.idle_flows.being_removed.insert((member, flow));
                 }
                 // It has no row on disk.
-                _ => self.member_states[member.0].flows.drop_idle(flow),
+                _ => self.member_states[member.0].flows.remove(flow),
             }
         }
         match last {
-            Some((last, count)) if count >= count_max => {
+            Some(last) if examined >= count_max => {
                 self.idle_flows.after = Some(last);
-                looked_at
+                examined
             }
-            _ => looked_at + self.find_idle_orphan_reads(member, batch),
+            _ => examined + self.find_idle_orphan_reads(member, batch),
         }
     }
 
-    /// Finds old read marks of a member for letters the relay does not know, and moves to the next
-    /// member.
+    /// Finds old read watermarks of a member for letters the relay does not know, and moves to the
+    /// next member.
     fn find_idle_orphan_reads(&mut self, member: MemberId, batch: &mut IdleBatch) -> usize {
         self.idle_flows.member = member.0 + 1;
         self.idle_flows.after = None;
@@ -184,12 +184,12 @@ impl Relay {
             if !self.idle_flows.being_removed.remove(&(sender, flow)) || !durable {
                 continue;
             }
-            let may_hear = !self.members.is_removed(sender);
+            let sender_may_return = !self.members.is_removed(sender);
             let flows = &self.member_states[sender.0].flows;
             let is_unchanged =
-                flows.watermarks(flow) == Some(watermarks) && flows.is_idle(flow, before, may_hear);
+                flows.watermarks(flow) == Some(watermarks) && flows.is_idle(flow, before, sender_may_return);
             if is_unchanged && !self.has_letters(sender, flow) {
-                self.member_states[sender.0].flows.drop_idle(flow);
+                self.member_states[sender.0].flows.remove(flow);
             } else {
                 self.rewrite_flow(sender, flow, out);
             }

@@ -233,10 +233,11 @@ pub(super) const SENT_MAX: usize = 512;
 /// Flows (outbox and recipient) of one sender; each costs about 200 bytes. At the bound, a letter
 /// that would begin another is refused.
 pub(super) const FLOWS_MAX: usize = 4_096;
-/// Read marks of one reader for letters the relay no longer knows. Further ones are dropped; the
-/// reader's next session sends them again.
+/// Read watermarks of one reader for letters the relay no longer knows. Further ones are dropped;
+/// the reader's next session sends them again.
 pub(super) const ORPHAN_READS_MAX: usize = 1_024;
-/// Read marks of one session exempt from the rate of control messages, one for each stored letter.
+/// Read watermarks of one session exempt from the rate of control messages, one for each stored
+/// letter.
 ///
 /// 10,000: as many as a mailbox has letters. The bound is on messages, because the numbers of
 /// letters are chosen by their sender and bound nothing.

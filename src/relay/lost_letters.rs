@@ -63,7 +63,7 @@ impl Relay {
         let clock = self.mailboxes.clock.now(now.tick);
         self.record_letter(now.tick, sender, flow.to, out);
         let flows = &mut self.member_states[sender.0].flows;
-        flows.touch(flow, clock);
+        flows.record_letter_time(flow, clock);
         flows.record_refused(flow, id.number, Reason::Behind);
         self.stats.letters_refused += 1;
         if flows.is_waiting(id.outbox, to) {

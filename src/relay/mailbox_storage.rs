@@ -50,8 +50,8 @@ pub(super) enum StoreContinuation {
     Marked(PendingMark),
     /// State stored under these keys.
     Keyed(Vec<RecordKey>),
-    /// The same, with the accepted mark of a flow whose deliveries are reported at the next full
-    /// second.
+    /// The same, with the accepted watermark of a flow whose deliveries are reported at the next
+    /// full second.
     HeldBack(Vec<RecordKey>, (MemberId, FlowId, u64)),
     /// Session hints.
     SessionHints,

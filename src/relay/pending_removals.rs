@@ -1,7 +1,7 @@
 //! Letters whose refusal is being persisted, by flow, and the letters stored behind them.
 //!
-//! A delivered mark would cover a refused letter too. It therefore stays before the first of them
-//! until that refusal is durable, so that a crash cannot leave one without the other.
+//! A delivered watermark would cover a refused letter too. It therefore stays before the first of
+//! them until that refusal is durable, so that a crash cannot leave one without the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,7 +4,9 @@ use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
-use super::flows::{Destination, FlowId, Flows, NumberRange, Refusal, Watermarks};
+use super::flows::{
+    Destination, FlowId, Flows, NextReceipt, NumberRange, Refusal, UnsentRefusal, Watermarks,
+};
 use super::limits::{
     LOOKUP_INTERVAL, LOOKUPS_BURST, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
     UNREAD_MAX,
@@ -96,10 +98,10 @@ impl Relay {
         sender
     }
 
-    /// Handles a read mark for an outbox's letters up to `through`.
+    /// Handles a read watermark for an outbox's letters up to `through`.
     ///
     /// Returns whether it is exempt from the rate. It is if it is news of sent letters, and the
-    /// session has sent fewer such marks than it has stored letters.
+    /// session has sent fewer such watermarks than it has stored letters.
     pub(super) fn handle_read(
         &mut self,
         now: Tick,
@@ -123,8 +125,8 @@ impl Relay {
         is_news
     }
 
-    /// Keeps a read mark for letters that this relay does not know, because it was killed since. It
-    /// is reported with the sender's next query or letter.
+    /// Keeps a read watermark for letters that this relay does not know, because it was killed
+    /// since. It is reported with the sender's next query or letter.
     fn keep_orphan_read(
         &mut self,
         now: Tick,
@@ -149,7 +151,7 @@ impl Relay {
         self.write_flow(sender, FlowId { outbox, to: Destination::Member(recipient) }, Vec::new(), out);
     }
 
-    /// Removes delivered letters from the disk, and writes the marks of their flow.
+    /// Removes delivered letters from the disk, and writes the watermarks of their flow.
     pub(super) fn write_delivered(&mut self, sender: Sender, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         match sender {
             Sender::Member(sender) => self.write_watermarks(sender, flow, stored, out),
@@ -158,8 +160,8 @@ impl Relay {
         }
     }
 
-    /// Writes the marks of a flow, or the read mark of an unknown one, and removes letters from the
-    /// disk.
+    /// Writes the watermarks of a flow, or the read watermark of an unknown one, and removes
+    /// letters from the disk.
     pub(super) fn write_flow(&mut self, sender: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         let Destination::Member(recipient) = flow.to else { return };
         let orphan_read = self.member_states[recipient.0].orphan_reads.get(&(sender, flow.outbox)).copied();
@@ -172,7 +174,7 @@ impl Relay {
         self.write_progress(sender, flow, Some((watermarks, since)), stored, out);
     }
 
-    /// Applies the recipient's earlier read mark to a flow that is known now.
+    /// Applies the recipient's earlier read watermark to a flow that is known now.
     pub(super) fn apply_orphan_read(&mut self, sender: MemberId, flow: FlowId) {
         let Some(orphan_reads) = flow.to.member().map(|to| &self.member_states[to.0].orphan_reads) else {
             return;
@@ -191,8 +193,8 @@ impl Relay {
         }
     }
 
-    /// Reports marks to the sender if it is online. Writes them if it is not, or if letters leave
-    /// the disk.
+    /// Reports watermarks to the sender if it is online. Writes them if it is not, or if letters
+    /// leave the disk.
     fn report_watermarks(&mut self, sender: MemberId, flow: FlowId, stored: Vec<u64>, out: &mut Out) {
         let session = self.member_states[sender.0].session;
         if let Some(slot) = session {
@@ -203,7 +205,7 @@ impl Relay {
         }
     }
 
-    /// Writes the flow's row. A read mark kept before the flow was known is merged into it.
+    /// Writes the flow's row. A read watermark kept before the flow was known is merged into it.
     pub(super) fn write_watermarks(
         &mut self,
         sender: MemberId,
@@ -238,13 +240,13 @@ impl Relay {
         }
     }
 
-    /// Returns the row of a flow with these marks, whose last letter came at the time with them.
+    /// Returns the row of a flow with these watermarks, whose last letter came at `last_letter_at`.
     /// The row is written, so it is not removed as idle.
     pub(super) fn watermarks_record(
         &mut self,
         sender: MemberId,
         flow: FlowId,
-        (watermarks, since): (Watermarks, u64),
+        (watermarks, last_letter_at): (Watermarks, u64),
     ) -> Option<records::FlowWatermarks> {
         self.idle_flows.being_removed.remove(&(sender, flow));
         let to = flow.to.member()?;
@@ -255,13 +257,13 @@ impl Relay {
             accepted: watermarks.accepted,
             delivered: watermarks.delivered,
             read: watermarks.read,
-            since,
-            mark: watermarks.mark,
+            since: last_letter_at,
+            mark: watermarks.outbox_mark,
             at_full_second: self.member_states[sender.0].flows.is_held_back(flow),
         })
     }
 
-    /// Handles a sender's query for the marks of a flow.
+    /// Handles a sender's query for the watermarks of a flow.
     pub(super) fn handle_receipt_query(&mut self, slot: SessionSlot, to: &str, outbox: OutboxId) {
         let removed = || self.members.find_ever(to).map(Destination::Member);
         let flow = self.recipient(to).or_else(removed).map(|to| FlowId { outbox, to });
@@ -340,7 +342,7 @@ impl Relay {
                 guests.and_then(|guests| guests.name(guest)).map_or("", |name| name.as_str())
             }
         };
-        while let Some((flow, numbers, refusal)) = flows.next_unsent_refusal() {
+        while let Some(UnsentRefusal { flow, numbers, refusal }) = flows.next_unsent_refusal() {
             let to = name_of(flow);
             let id = LetterId { outbox: flow.outbox, number: numbers.first };
             let through = numbers.last;
@@ -357,9 +359,9 @@ impl Relay {
         }
         let clock = self.mailboxes.clock.now(now.tick);
         let keep = self.limits.keep.as_millis() as u64;
-        while let Some((flow, watermarks, taken)) = flows.next_receipt() {
+        while let Some(NextReceipt { flow, watermarks, taken_at: taken }) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &watermarks));
-            let Watermarks { accepted, delivered, read, mark, .. } = watermarks;
+            let Watermarks { accepted, delivered, read, outbox_mark: mark, .. } = watermarks;
             let to = name_of(flow);
             let outbox = flow.outbox;
             let receipt = Receipt { to, outbox, accepted, delivered, read, until, taken, mark };
@@ -442,6 +444,6 @@ fn until(now: Wall, clock: u64, keep: u64, watermarks: &Watermarks) -> Wall {
     if watermarks.accepted <= watermarks.delivered {
         return Wall(0);
     }
-    let remaining_ms = watermarks.since.saturating_add(keep).saturating_sub(clock);
+    let remaining_ms = watermarks.accepted_taken_at.saturating_add(keep).saturating_sub(clock);
     Wall(now.0.saturating_add(remaining_ms))
 }

@@ -29,8 +29,9 @@ pub enum Record {
     },
     /// Changes members, invitations or block lists.
     Membership(MembershipChange),
-    /// Adds letters to a mailbox and raises marks, all or none. On failure the letters are written
-    /// again while their recipient is online, and otherwise refused to their senders as `full`.
+    /// Adds letters to a mailbox and raises watermarks, all or none. On failure the letters are
+    /// written again while their recipient is online, and otherwise refused to their senders as
+    /// `full`.
     Letters {
         /// The recipient.
         to: Name,
@@ -39,10 +40,11 @@ pub enum Record {
         /// Earlier deliveries in the same flows that were not persisted yet.
         deliveries: Vec<FlowWatermarks>,
     },
-    /// Raises marks and removes delivered letters. On failure the marks are written again, and the
-    /// letters removed with them.
+    /// Raises watermarks and removes delivered letters. On failure the watermarks are written
+    /// again, and the letters removed with them.
     Progress {
-        /// Marks of the letters' flow, which only rise. `None` for letters of the relay itself.
+        /// Watermarks of the letters' flow, which only rise. `None` for letters of the relay
+        /// itself.
         watermarks: Option<FlowWatermarks>,
         /// Sequence numbers of the letters that the recipient has.
         stored: Vec<u64>,
@@ -154,9 +156,9 @@ pub struct FlowWatermarks {
     /// The last letter that the recipient has read.
     pub read: u64,
     /// Time of the last letter, in milliseconds of the uptime clock; 0 if unknown. For letters that
-    /// the relay does not know, the time of the read mark.
+    /// the relay does not know, the time of the read watermark.
     pub since: u64,
-    /// Mark of the last letter taken.
+    /// Outbox mark of the last letter taken.
     pub mark: Mark,
     /// Whether `delivered` is reported at the next full second of a running relay.
     pub at_full_second: bool,
@@ -261,7 +263,7 @@ pub struct PersistedMail {
     pub last_seq: u64,
     /// Waiting letters of each flow.
     pub waiting: Vec<WaitingCount>,
-    /// Marks of each flow.
+    /// Watermarks of each flow.
     pub watermarks: Vec<FlowWatermarks>,
     /// Refusals that their senders have not acknowledged.
     pub refusals: Vec<PendingRefusal>,

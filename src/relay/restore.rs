@@ -18,10 +18,10 @@ impl Relay {
         self.mailboxes.clock.base = mail.clock;
         mail.outboxes.iter().for_each(|outbox| self.restore_outbox(outbox));
         mail.waiting.iter().for_each(|waiting| self.restore_waiting(waiting, mail.last_seq));
-        // Refusals come before marks: a refusal is removed with its flow, which may have no other
-        // row or only a read mark.
+        // Refusals come before watermarks: a refusal is removed with its flow, which may have no
+        // other row or only a read watermark.
         mail.refusals.iter().for_each(|refusal| self.restore_refusal(refusal));
-        mail.watermarks.iter().for_each(|watermarks| self.restore_marks(watermarks));
+        mail.watermarks.iter().for_each(|watermarks| self.restore_watermarks(watermarks));
         self.wake_removed();
         if !(mail.waiting.is_empty() && mail.watermarks.is_empty() && mail.refusals.is_empty()) {
             self.find_idle_flows();
@@ -50,8 +50,8 @@ impl Relay {
             let flow = FlowId { outbox: waiting.outbox, to: Destination::Member(to) };
             let watermarks = Watermarks {
                 accepted: waiting.last_number,
-                since: waiting.last_since,
-                mark: waiting.last_mark,
+                accepted_taken_at: waiting.last_since,
+                outbox_mark: waiting.last_mark,
                 ..Watermarks::default()
             };
             self.member_states[from.0].flows.restore_waiting(flow, watermarks, waiting.last_since);
@@ -68,13 +68,13 @@ impl Relay {
         }
     }
 
-    fn restore_marks(&mut self, watermarks: &records::FlowWatermarks) {
+    fn restore_watermarks(&mut self, watermarks: &records::FlowWatermarks) {
         let Some((from, flow)) = self.flow_of(&watermarks.from, &watermarks.to, watermarks.outbox) else {
             return;
         };
         flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
-        // A flow has the mark of its last letter, even if none was accepted. Without it, letters of
-        // an old copy would pass.
+        // A flow has the outbox mark of its last letter, even if none was accepted. Without it,
+        // letters of an old copy would pass.
         let is_claim =
             watermarks.accepted == 0 && watermarks.delivered == 0 && watermarks.mark == Mark::default();
         if let Destination::Member(to) = flow.to
@@ -89,8 +89,8 @@ impl Relay {
             accepted: watermarks.accepted.max(watermarks.delivered),
             delivered: watermarks.delivered,
             read: watermarks.read,
-            since: 0,
-            mark: watermarks.mark,
+            accepted_taken_at: 0,
+            outbox_mark: watermarks.mark,
         };
         self.member_states[from.0].flows.restore(flow, restored, watermarks.since);
         self.record_correspondents(from, flow.to);
@@ -137,17 +137,18 @@ mod tests {
             .watermarks(FlowId { outbox: OUTBOX, to: Destination::Member(MemberId(1)) })
     }
 
-    /// No letter was accepted, and the recipient had sent a read mark. The row differs from an
-    /// orphaned read mark only by its outbox mark, which a later read mark must not lower.
+    /// No letter was accepted, and the recipient had sent a read watermark. The row differs from an
+    /// orphaned read watermark only by its outbox mark, which a later read watermark must not
+    /// lower.
     #[test]
     fn flow_with_mark_is_restored_with_it() {
         let watermarks = restored(Mark(8)).expect("the flow is restored");
-        assert_eq!(watermarks.mark, Mark(8));
+        assert_eq!(watermarks.outbox_mark, Mark(8));
         assert_eq!(watermarks.read, 1);
     }
 
     #[test]
-    fn row_without_mark_is_orphaned_read_mark() {
+    fn row_without_mark_is_orphaned_read_watermark() {
         assert_eq!(restored(Mark(0)), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::letter::{Content, LetterBody};
 use crate::wire::message::{Delivery, Letter, Reason, ToRelay};
 
 use super::buffer_pool::SharedBytes;
-use super::flows::{Destination, FlowId, Flows, Numbered, OrderCheck};
+use super::flows::{Destination, FlowId, Flows, LetterOrder, OrderCheck};
 use super::limits::{
     PENDING_REFUSAL_COST, REFUSALS_MAX, REJECT_INTERVAL, REJECTED_MAX, RateLimiter, SPILL_AFTER,
 };
@@ -40,7 +40,7 @@ pub(super) struct MemberState {
     pub(super) held_bytes: usize,
     /// Its outboxes.
     pub(super) outboxes: LazyBox<Outboxes>,
-    /// Its read marks for letters that the relay does not know; at most
+    /// Its read watermarks for letters that the relay does not know; at most
     /// [`ORPHAN_READS_MAX`](super::limits::ORPHAN_READS_MAX).
     pub(super) orphan_reads: LazyBox<OrphanReads>,
     /// The senders whose letters it refuses.
@@ -59,12 +59,12 @@ pub(super) struct MemberState {
 /// The relay has one for every member.
 const _: () = assert!(size_of::<MemberState>() <= 104);
 
-/// A read mark for letters that the relay does not know.
+/// A read watermark for letters that the relay does not know.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct OrphanRead {
     /// The last letter read.
     pub(super) through: u64,
-    /// Time of the mark, in milliseconds of the uptime clock.
+    /// Time at which it was received, in milliseconds of the uptime clock.
     pub(super) since: u64,
 }
 
@@ -167,8 +167,8 @@ impl Relay {
         };
         let flow = FlowId { outbox: letter.id.outbox, to };
         self.redeem_retry_pass(sender, flow, letter.id.number);
-        let numbered = Numbered { number: letter.id.number, prev: letter.prev, mark: letter.mark };
-        let refusal = match self.member_states[sender.0].flows.check_order(flow, letter.to, numbered) {
+        let order = LetterOrder { number: letter.id.number, prev: letter.prev, mark: letter.mark };
+        let refusal = match self.member_states[sender.0].flows.check_order(flow, letter.to, order) {
             OrderCheck::OldCopy => return self.refuse_old_copy(slot, letter),
             OrderCheck::Repeated => return self.sessions.mark(slot),
             OrderCheck::Next if self.is_behind_lost(now.tick, sender, flow, letter) => {
@@ -195,7 +195,7 @@ impl Relay {
         let clock = self.mailboxes.clock.now(now.tick);
         match refusal {
             Some(reason) => {
-                self.member_states[sender.0].flows.touch(flow, clock);
+                self.member_states[sender.0].flows.record_letter_time(flow, clock);
                 self.record_letter(now.tick, sender, to, out);
                 let refusal =
                     RefusedLetter { prev: letter.prev, ..RefusedLetter::of(letter.to, letter.id, reason) };

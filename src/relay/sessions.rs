@@ -108,7 +108,7 @@ pub(super) struct Session {
     /// same again, and need no lookup.
     pub(super) last_recipient: Option<MemberId>,
     pub(super) last_stored_sender: Option<MemberId>,
-    /// Stored letters minus read marks; at most [`UNREAD_MAX`](super::limits::UNREAD_MAX).
+    /// Stored letters minus read watermarks; at most [`UNREAD_MAX`](super::limits::UNREAD_MAX).
     /// Forgotten while the session is hibernated.
     pub(super) unread: u64,
     closing_until: Option<Tick>,

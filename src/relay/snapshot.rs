@@ -22,11 +22,11 @@ pub struct RelaySnapshot {
     pub unused: Vec<(Name, u64)>,
     /// The last sign-in with each outbox.
     pub outboxes: Vec<PersistedOutbox>,
-    /// Marks that the disk must have with the same values. `since` and `mark` are 0, because they
-    /// may change separately; `at_full_second` is `false`.
+    /// Watermarks that the disk must have with the same values. `since` and `mark` are 0, because
+    /// they may change separately; `at_full_second` is `false`.
     pub watermarks: Vec<FlowWatermarks>,
-    /// Flows whose marks are in memory only, until the sender leaves or one of their letters leaves
-    /// the disk.
+    /// Flows whose watermarks are in memory only, until the sender leaves or one of their letters
+    /// leaves the disk.
     pub ahead: Vec<FlowNames>,
     /// Refusals that their senders have not acknowledged.
     pub refusals: Vec<PendingRefusal>,

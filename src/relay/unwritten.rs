@@ -51,9 +51,9 @@ pub(super) enum RecordKey {
     /// The last sign-in of this member with this outbox, whose session is gone, and the removal of
     /// another of its outboxes.
     Outbox(MemberId, OutboxId, Option<OutboxId>),
-    /// The marks of a flow and its sender, or the recipient's orphaned read mark, if there is no
-    /// number. With a number: the removal of the letter with this sequence number. Without a flow:
-    /// a letter of the relay or of a guest.
+    /// The watermarks of a flow and its sender, or the recipient's orphaned read watermark, if
+    /// there is no number. With a number: the removal of the letter with this sequence number.
+    /// Without a flow: a letter of the relay or of a guest.
     Flow(Option<(MemberId, FlowId)>, Option<u64>),
     /// This sender's acknowledgement of a refusal.
     RefusalAcknowledged(MemberId, FlowId, u64, Refusal),

@@ -348,14 +348,14 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, P
         check_letters(db, path, &waiting)?;
     }
     let last_seq = last_seq(db).map_err(to_phrase)?;
-    let marks = read_marks(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "receipts"))?;
+    let watermarks = read_watermarks(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "receipts"))?;
     let refusals = read_refusals(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "refusals"))?;
     let outboxes = outboxes_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "outboxes"))?;
     let sessions = sessions_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "sessions"))?;
     let clock = read_clock(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "clock"))?;
     let restored = restored_table::read(db).map_err(to_phrase)?;
     let restored = restored.map(|row| row.ok_or_else(|| damaged(path, "restored"))).transpose()?;
-    Ok(PersistedMail { clock, last_seq, waiting, watermarks: marks, refusals, outboxes, sessions, restored })
+    Ok(PersistedMail { clock, last_seq, waiting, watermarks, refusals, outboxes, sessions, restored })
 }
 
 /// Returns the highest sequence number of a letter on disk, or 0.
@@ -391,8 +391,8 @@ pub(super) fn check_letters(db: &Connection, path: &Path, waiting: &[WaitingCoun
     if counted.agrees_with(waiting) { Ok(()) } else { Err(damaged(path, "waiting")) }
 }
 
-/// Reads the receipts. Returns `None` if a row is damaged.
-fn read_marks(db: &Connection) -> rusqlite::Result<Option<Vec<FlowWatermarks>>> {
+/// Reads the watermarks of each flow. Returns `None` if a row is damaged.
+fn read_watermarks(db: &Connection) -> rusqlite::Result<Option<Vec<FlowWatermarks>>> {
     let select =
         "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
         FROM receipts";

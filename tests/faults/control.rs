@@ -132,7 +132,7 @@ fn stored_and_read_reports_are_not_rate_limited() {
 /// A recipient may have read letters that the relay does not know to be delivered. The number of
 /// such reports is unbounded, and each is written to the disk while their sender is away.
 #[test]
-fn read_marks_for_missing_letters_are_rate_limited() {
+fn read_watermarks_for_missing_letters_are_rate_limited() {
     let mut relay = RelayHarness::with(limits(20, 1));
     let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
     let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
@@ -152,7 +152,7 @@ fn read_marks_for_missing_letters_are_rate_limited() {
 /// The sender chooses its numbers. One letter with a huge number, perhaps to itself, makes as many
 /// read reports plausible as the number says. Only as many as there are letters are free.
 #[test]
-fn read_marks_below_number_leap_are_rate_limited() {
+fn read_watermarks_below_number_leap_are_rate_limited() {
     let mut relay = RelayHarness::with(limits(20, 1));
     let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
     tom.send_letter(&mut relay, "TOM", u64::MAX / 2, 0, "x");

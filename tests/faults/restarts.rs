@@ -190,7 +190,7 @@ fn false_read_reports_are_bounded_and_have_no_effect() {
 
 /// The sender's letter was refused: the flow is known, and none of its letters was ever taken.
 #[test]
-fn stored_read_mark_never_decreases() {
+fn stored_read_watermark_never_decreases() {
     let mut relay = RelayHarness::with(Limits { pair_bytes: 1_000, ..Limits::default() });
     let mut mallory = RawClient::signed_in(&mut relay, udp(3, 3), 3, "mallory");
     let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");

@@ -22,7 +22,8 @@ pub(super) struct HeldBack {
 }
 
 impl Flows {
-    /// Raises the delivered mark as [`Flows::raise_delivered`] does, but reports it at `report_at`.
+    /// Raises the delivered watermark as [`Flows::raise_delivered`] does, but reports it at
+    /// `report_at`.
     ///
     /// Returns whether [`Flows::report_held_back`] must be called then; an earlier delivery may
     /// already have requested it.
@@ -40,7 +41,7 @@ impl Flows {
             self.unwritten.insert(flow);
         }
         // A session that begins before the full second reports it then as well.
-        state.add_news(flow, &mut self.reports);
+        state.add_news(flow, &mut self.receipts);
         let new = HeldBack { accepted, delivered, unkept: number, report_at: Some(report_at) };
         match self.held_back.entry(flow) {
             Entry::Occupied(mut before) if before.get().report_at.is_none_or(|report_at| now < report_at) => {
@@ -73,7 +74,7 @@ impl Flows {
         !self.held_back.is_empty() && self.held_back.contains_key(&flow)
     }
 
-    /// Raises the reported accepted mark: the mailbox has every letter up to `number`.
+    /// Raises the reported accepted watermark: the mailbox has every letter up to `number`.
     pub(super) fn raise_held_back_accepted(&mut self, flow: FlowId, number: u64) {
         if !self.held_back.is_empty()
             && let Some(held_back) = self.held_back.get_mut(&flow).filter(|entry| entry.unkept == 0)
@@ -94,7 +95,7 @@ impl Flows {
         let is_news = held_back.accepted < accepted;
         if is_news {
             held_back.accepted = accepted;
-            state.report(flow, &mut self.reports);
+            state.add_news_and_queue(flow, &mut self.receipts);
         }
         is_news
     }
@@ -116,17 +117,17 @@ impl Flows {
             return;
         }
         if let Some(state) = self.flows.get_mut(&flow) {
-            state.report(flow, &mut self.reports);
+            state.add_news_and_queue(flow, &mut self.receipts);
         }
     }
 
-    /// Returns the marks to report to the sender.
+    /// Returns the watermarks to report to the sender.
     pub(super) fn reportable_watermarks(&self, id: FlowId, flow: &Flow) -> Watermarks {
         let held_back = if self.held_back.is_empty() { None } else { self.held_back.get(&id) };
         let Some(HeldBack { accepted, delivered, .. }) = held_back.copied() else { return flow.watermarks };
         let read = flow.watermarks.read.min(delivered);
         // As of a letter that entered the mailbox when it was written.
-        let since = flow.watermarks.since.max(flow.touched);
-        Watermarks { accepted, delivered, read, since, ..flow.watermarks }
+        let accepted_taken_at = flow.watermarks.accepted_taken_at.max(flow.last_letter_at);
+        Watermarks { accepted, delivered, read, accepted_taken_at, ..flow.watermarks }
     }
 }

@@ -6,14 +6,14 @@ use super::{Destination, FlowId, Flows};
 
 /// Maximum outboxes examined to see whether a member has written to another. A member has one, and
 /// one more for each restored backup of its folder.
-const OUTBOXES_LOOKED_AT: usize = 16;
+const OUTBOXES_EXAMINED_MAX: usize = 16;
 
 impl Flows {
     /// Whether a letter to this recipient was accepted, from any outbox, within the retention time;
     /// idle flows are forgotten after it.
     pub(in crate::relay) fn has_written_to(&self, to: Destination) -> bool {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
-        let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_LOOKED_AT);
+        let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_EXAMINED_MAX);
         flows.any(|(_, flow)| flow.watermarks.accepted > 0)
     }
 
@@ -23,9 +23,9 @@ impl Flows {
         of.filter(|(_, flow)| flow.taken > flow.watermarks.delivered).map(|(id, _)| *id).collect()
     }
 
-    /// Forgets the flows of an outbox.
+    /// Removes the flows of an outbox.
     pub(in crate::relay) fn drop_outbox(&mut self, outbox: OutboxId) {
         let all: Vec<FlowId> = self.flows.keys().filter(|id| id.outbox == outbox).copied().collect();
-        all.into_iter().for_each(|flow| self.drop_idle(flow));
+        all.into_iter().for_each(|flow| self.remove(flow));
     }
 }

@@ -14,8 +14,8 @@ type Key = (FlowId, u64);
 /// The pending refusals of one sender.
 ///
 /// From [`PENDING_REFUSALS_MAX`] on, only those of letters taken before are added, and those of
-/// flows without any. Starting a session and a query about a flow take constant time: the reports
-/// to repeat follow from the position of the report.
+/// recipients without any. Starting a session and a query about a flow take little time: only the
+/// position from which refusals are reported again is set.
 #[derive(Debug, Default)]
 pub(super) struct PendingRefusals {
     refusals: BTreeMap<Key, Refusal>,
@@ -24,7 +24,7 @@ pub(super) struct PendingRefusals {
     /// Flows that the sender queried: their refusals from this number on are reported again.
     requested_from: BTreeMap<FlowId, u64>,
     /// Position of the report of this session; `None` if it is complete.
-    behind: Option<Reported>,
+    position: Option<Reported>,
 }
 
 /// Position of the report of all refusals.
@@ -39,7 +39,7 @@ impl PendingRefusals {
         refusals: BTreeMap::new(),
         new: BTreeSet::new(),
         requested_from: BTreeMap::new(),
-        behind: None,
+        position: None,
     };
 
     pub(super) fn is_empty(&self) -> bool {
@@ -80,14 +80,14 @@ impl PendingRefusals {
     pub(super) fn begin_session(&mut self) {
         self.new.clear();
         self.requested_from.clear();
-        self.behind = (!self.refusals.is_empty()).then_some(Reported::None);
+        self.position = (!self.refusals.is_empty()).then_some(Reported::None);
     }
 
     /// Adds the refusal of an accepted letter.
     pub(super) fn insert(&mut self, flow: FlowId, number: u64, refusal: Refusal) {
         let key = (flow, number);
         self.refusals.insert(key, refusal);
-        let will_be_reported = match self.behind {
+        let will_be_reported = match self.position {
             None => false,
             Some(Reported::None) => true,
             Some(Reported::Through(last)) => last < key,
@@ -99,8 +99,8 @@ impl PendingRefusals {
 
     /// Whether the pending refusals show that an old copy of the outbox has numbered this letter.
     ///
-    /// Marks of one outbox rise with its numbers, and a repeated letter has its old mark. So the
-    /// original had used this number if that or a later one was refused under a lower mark.
+    /// Outbox marks rise with the numbers, and a repeated letter has its old mark. So the original
+    /// had used this number if that or a later one was refused under a lower mark.
     pub(super) fn show_old_copy(&self, flow: FlowId, number: u64, mark: Mark) -> bool {
         !self.refusals.is_empty()
             && self.first_of(flow, number).is_some_and(|key| mark > self.refusals[&key].mark)
@@ -157,7 +157,7 @@ impl PendingRefusals {
             }
             return;
         }
-        self.behind = Some(Reported::Through(key));
+        self.position = Some(Reported::Through(key));
     }
 
     /// Removes an acknowledged refusal and returns it, if it was pending.
@@ -166,8 +166,8 @@ impl PendingRefusals {
         self.refusals.remove(&(flow, number))
     }
 
-    /// Forgets the refusals of this flow, whose sender does not return.
-    pub(super) fn forget(&mut self, flow: FlowId) {
+    /// Removes the refusals of this flow.
+    pub(super) fn remove_flow(&mut self, flow: FlowId) {
         while let Some(key) = self.first_of(flow, 0) {
             self.take_acknowledged(flow, key.1);
         }
@@ -184,13 +184,13 @@ impl PendingRefusals {
             }
             self.requested_from.remove(&flow);
         }
-        let behind = match self.behind? {
+        let start = match self.position? {
             Reported::None => Unbounded,
             Reported::Through(key) => Excluded(key),
         };
-        let next = self.refusals.range((behind, Unbounded)).next().map(|(key, _)| *key);
+        let next = self.refusals.range((start, Unbounded)).next().map(|(key, _)| *key);
         if next.is_none() {
-            self.behind = None;
+            self.position = None;
         }
         next
     }

@@ -2,7 +2,7 @@
 
 use crate::base::Mark;
 
-use super::{Destination, FlowId, Flows, NumberRange, Refusal};
+use super::{Destination, FlowId, Flows, NumberRange, Refusal, UnsentRefusal};
 
 impl Flows {
     /// Whether one more refusal may become pending. Otherwise no letter of this sender expires.
@@ -28,17 +28,16 @@ impl Flows {
         self.refusals.insert(flow, number, refusal);
     }
 
-    /// Returns the next refusal, of consecutive letters, with their highest mark. Call
-    /// [`Flows::mark_refusal_sent`] once it is sent.
-    pub(in crate::relay) fn next_unsent_refusal(&mut self) -> Option<(FlowId, NumberRange, Refusal)> {
+    /// Returns the next refusal. Call [`Flows::mark_refusal_sent`] once it is sent.
+    pub(in crate::relay) fn next_unsent_refusal(&mut self) -> Option<UnsentRefusal> {
         if self.refusals.is_empty() {
             return None;
         }
         let (flow, first, refusal) = self.refusals.next()?;
         let last = self.refusals.last_of(flow, first, refusal);
-        // Marks rise with the numbers.
+        // Outbox marks rise with the numbers.
         let refusal = self.refusals.get(flow, last).unwrap_or(refusal);
-        Some((flow, NumberRange { first, last }, refusal))
+        Some(UnsentRefusal { flow, numbers: NumberRange { first, last }, refusal })
     }
 
     /// Marks the refusal of [`Flows::next_unsent_refusal`] as sent.
@@ -56,12 +55,12 @@ impl Flows {
         self.refusals.get(flow, number).is_some()
     }
 
-    /// Returns an upper bound of the marks of this flow's letters, for a letter whose own mark is
-    /// not readable.
+    /// Returns an upper bound of the outbox marks of this flow's letters, for a letter whose own
+    /// outbox mark is not readable.
     ///
     /// A waiting letter has a flow. Without one, no repetition may count as an old copy's letter.
-    pub(in crate::relay) fn highest_mark(&self, flow: FlowId) -> Mark {
-        self.watermarks(flow).map_or(Mark::MAX, |watermarks| watermarks.mark)
+    pub(in crate::relay) fn highest_outbox_mark(&self, flow: FlowId) -> Mark {
+        self.watermarks(flow).map_or(Mark::MAX, |watermarks| watermarks.outbox_mark)
     }
 
     /// Returns every pending refusal. For tests.

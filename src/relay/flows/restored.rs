@@ -1,32 +1,40 @@
-//! Flows as loaded from disk when the relay starts: first the waiting letters, then the marks.
+//! Flows as loaded from disk when the relay starts: first the waiting letters, then the watermarks.
 
 use super::{Disclosure, FlowId, Flows, Watermarks};
 
 impl Flows {
-    /// Restores a flow whose last letter came at `touched`.
-    pub(in crate::relay) fn restore(&mut self, flow: FlowId, watermarks: Watermarks, touched: u64) {
+    /// Restores a flow whose last letter came at `last_letter_at`.
+    pub(in crate::relay) fn restore(&mut self, flow: FlowId, watermarks: Watermarks, last_letter_at: u64) {
         let state = self.flows.entry(flow).or_default();
-        if watermarks.accepted >= state.watermarks.accepted && watermarks.mark >= state.watermarks.mark {
+        if watermarks.accepted >= state.watermarks.accepted
+            && watermarks.outbox_mark >= state.watermarks.outbox_mark
+        {
             state.unwritten = false;
             self.unwritten.remove(&flow);
         }
-        state.touched = state.touched.max(touched);
+        state.last_letter_at = state.last_letter_at.max(last_letter_at);
         state.watermarks.accepted = state.watermarks.accepted.max(watermarks.accepted);
         state.watermarks.delivered = state.watermarks.delivered.max(watermarks.delivered);
         state.watermarks.read = state.watermarks.read.max(watermarks.read);
-        state.watermarks.since = state.watermarks.since.max(watermarks.since);
-        state.watermarks.mark = state.watermarks.mark.max(watermarks.mark);
+        state.watermarks.accepted_taken_at =
+            state.watermarks.accepted_taken_at.max(watermarks.accepted_taken_at);
+        state.watermarks.outbox_mark = state.watermarks.outbox_mark.max(watermarks.outbox_mark);
         state.taken = state.watermarks.accepted;
         state.disclosure = Disclosure::Known;
-        state.add_news(flow, &mut self.reports);
+        state.add_news(flow, &mut self.receipts);
     }
 
-    /// Restores a flow from its waiting letters, the last of which was taken at `touched`.
+    /// Restores a flow from its waiting letters, the last of which was taken at `last_letter_at`.
     ///
-    /// Once these rows are removed, only the marks show how far the flow has come, so they count as
-    /// not persisted.
-    pub(in crate::relay) fn restore_waiting(&mut self, flow: FlowId, watermarks: Watermarks, touched: u64) {
-        self.restore(flow, watermarks, touched);
+    /// Once these rows are removed, only the watermarks show how far the flow has come, so they
+    /// count as not persisted.
+    pub(in crate::relay) fn restore_waiting(
+        &mut self,
+        flow: FlowId,
+        watermarks: Watermarks,
+        last_letter_at: u64,
+    ) {
+        self.restore(flow, watermarks, last_letter_at);
         self.mark_unwritten(flow);
     }
 

@@ -7,19 +7,19 @@ use crate::relay::members::MemberId;
 pub(super) const BEHIND: OrderCheck = OrderCheck::Behind(Reason::Behind);
 pub(super) const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: Destination::Member(MemberId(2)) };
 
-pub(super) fn numbered(number: u64, prev: u64) -> Numbered {
-    Numbered { number, prev, mark: Mark(1) }
+pub(super) fn order(number: u64, prev: u64) -> LetterOrder {
+    LetterOrder { number, prev, mark: Mark(1) }
 }
 
 fn delivered(flows: &mut Flows) -> Option<u64> {
-    flows.next_receipt().map(|(flow, watermarks, _)| {
-        assert_eq!(flow, FLOW);
-        watermarks.delivered
+    flows.next_receipt().map(|receipt| {
+        assert_eq!(receipt.flow, FLOW);
+        receipt.watermarks.delivered
     })
 }
 
 pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> OrderCheck {
-    let check = flows.check_order(FLOW, "JACK", numbered(number, prev));
+    let check = flows.check_order(FLOW, "JACK", order(number, prev));
     match check {
         OrderCheck::Next => drop(flows.record_taken(FLOW, number, Mark(1), Wall(number), 0)),
         OrderCheck::Behind(reason) => flows.record_refused(FLOW, number, reason),
@@ -32,7 +32,7 @@ pub(super) fn take(flows: &mut Flows, number: u64, prev: u64) -> OrderCheck {
 fn order_holds_if_middle_letter_is_refused() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), OrderCheck::Next);
-    assert_eq!(flows.check_order(FLOW, "JACK", numbered(2, 1)), OrderCheck::Next);
+    assert_eq!(flows.check_order(FLOW, "JACK", order(2, 1)), OrderCheck::Next);
     flows.record_refused(FLOW, 2, Reason::Full);
     assert_eq!(take(&mut flows, 3, 2), BEHIND);
     assert_eq!(take(&mut flows, 4, 3), BEHIND);
@@ -59,7 +59,7 @@ fn letters_refused_after_they_were_taken_may_come_again() {
 fn letters_behind_refused_flow_are_refused_with_it() {
     let mut flows = Flows::default();
     assert_eq!(take(&mut flows, 1, 0), OrderCheck::Next);
-    assert_eq!(flows.check_order(FLOW, "JACK", numbered(2, 1)), OrderCheck::Next);
+    assert_eq!(flows.check_order(FLOW, "JACK", order(2, 1)), OrderCheck::Next);
     flows.record_refused(FLOW, 2, Reason::Blocked);
     for number in 3..=9 {
         assert_eq!(take(&mut flows, number, number - 1), OrderCheck::Behind(Reason::Blocked));
@@ -86,21 +86,21 @@ fn letter_repeated_after_behind_passes_once() {
 #[test]
 fn receipt_has_time_of_first_letter_new_in_it() {
     let mut flows = Flows::default();
-    let next_refusal = |flows: &mut Flows| {
-        let (_, _, at) = flows.next_receipt().unwrap();
+    let next_taken_at = |flows: &mut Flows| {
+        let receipt = flows.next_receipt().unwrap();
         flows.mark_receipt_sent();
-        at.0
+        receipt.taken_at.0
     };
     (1..=3).for_each(|number| assert_eq!(take(&mut flows, number, number - 1), OrderCheck::Next));
     flows.raise_accepted(FLOW, 2, 0);
-    assert_eq!(next_refusal(&mut flows), 1);
+    assert_eq!(next_taken_at(&mut flows), 1);
     flows.raise_delivered(FLOW, 3);
-    assert_eq!(next_refusal(&mut flows), 1, "no later time is known for the third");
+    assert_eq!(next_taken_at(&mut flows), 1, "no later time is known for the third");
     flows.request_receipt(FLOW);
-    assert_eq!(next_refusal(&mut flows), 1, "a repeated receipt has the same time");
+    assert_eq!(next_taken_at(&mut flows), 1, "a repeated receipt has the same time");
     assert_eq!(take(&mut flows, 4, 3), OrderCheck::Next);
     flows.raise_delivered(FLOW, 4);
-    assert_eq!(next_refusal(&mut flows), 4);
+    assert_eq!(next_taken_at(&mut flows), 4);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn repeated_letter_is_answered_again_and_not_taken_again() {
 }
 
 #[test]
-fn many_letters_owe_one_receipt() {
+fn many_letters_have_one_receipt() {
     let mut flows = Flows::default();
     for number in 1..=64 {
         take(&mut flows, number, number - 1);
@@ -143,9 +143,9 @@ fn flows_are_bounded() {
     let mut flows = Flows::default();
     for n in 0..FLOWS_MAX {
         let flow = FlowId { outbox: OutboxId(9), to: Destination::Member(MemberId(n)) };
-        assert_eq!(flows.check_order(flow, "JACK", numbered(1, 0)), OrderCheck::Next);
+        assert_eq!(flows.check_order(flow, "JACK", order(1, 0)), OrderCheck::Next);
     }
-    assert_eq!(flows.check_order(FLOW, "JACK", numbered(1, 0)), OrderCheck::Full);
+    assert_eq!(flows.check_order(FLOW, "JACK", order(1, 0)), OrderCheck::Full);
     assert!(!flows.open(FLOW));
 }
 
@@ -155,25 +155,25 @@ fn forgotten_flows_of_one_session_leave_nothing() {
     let mut flows = Flows::default();
     for n in 0..10_000 {
         let flow = FlowId { to: Destination::Guest(GuestId::new(n)), ..FLOW };
-        assert_eq!(flows.check_order(flow, "guest", numbered(1, 0)), OrderCheck::Next);
+        assert_eq!(flows.check_order(flow, "guest", order(1, 0)), OrderCheck::Next);
         flows.record_taken(flow, 1, Mark(1), Wall(0), 0);
         flows.raise_accepted(flow, 1, 0);
         assert!(flows.next_receipt().is_some());
         flows.mark_receipt_sent();
         flows.mark_receipts_received();
-        flows.forget(flow.to);
+        flows.forget_recipient(flow.to);
     }
-    assert!(flows.reports.news_len() < 100 && flows.reports.has_none_due(), "{:?}", flows.reports);
+    assert!(flows.receipts.news_len() < 100 && flows.receipts.has_none_due(), "{:?}", flows.receipts);
     take(&mut flows, 1, 0);
     flows.raise_accepted(FLOW, 1, 0);
     flows.begin_session(None);
-    assert_eq!(flows.next_receipt().map(|(flow, ..)| flow), Some(FLOW));
+    assert_eq!(flows.next_receipt().map(|receipt| receipt.flow), Some(FLOW));
 }
 
 /// Sends all pending receipts. Returns their flows, in order of their names.
 fn send_receipts(flows: &mut Flows) -> Vec<FlowId> {
     let next = || flows.next_receipt().inspect(|_| flows.mark_receipt_sent());
-    let mut sent: Vec<FlowId> = std::iter::from_fn(next).map(|(flow, ..)| flow).collect();
+    let mut sent: Vec<FlowId> = std::iter::from_fn(next).map(|receipt| receipt.flow).collect();
     sent.sort_unstable();
     sent
 }
@@ -185,7 +185,9 @@ fn receipt_is_repeated_in_each_session_until_it_is_received() {
     take(&mut flows, 1, 0);
     flows.raise_accepted(FLOW, 1, 5);
     assert_eq!(
-        flows.next_receipt().map(|(_, watermarks, _)| (watermarks.accepted, watermarks.since)),
+        flows
+            .next_receipt()
+            .map(|NextReceipt { watermarks, .. }| (watermarks.accepted, watermarks.accepted_taken_at)),
         Some((1, 5))
     );
     for _ in 0..3 {
@@ -203,7 +205,7 @@ fn receipt_is_repeated_in_each_session_until_it_is_received() {
     assert_eq!(send_receipts(&mut flows), [FLOW], "a query is answered");
 }
 
-/// The marks rise between the receipt and its acknowledgement.
+/// The watermarks rise between the receipt and its acknowledgement.
 #[test]
 fn acknowledgement_of_earlier_receipt_leaves_later_news() {
     let mut flows = Flows::default();
@@ -253,19 +255,19 @@ fn accepted_letter_stays_accepted_after_later_refusals() {
 
 /// The sender queries the flow, which makes it known.
 #[test]
-fn read_mark_of_unknown_flow_waits_for_its_sender() {
+fn read_watermark_of_unknown_flow_waits_for_its_sender() {
     let mut flows = Flows::default();
     assert!(flows.raise_read(FLOW, 3).is_none());
     assert!(flows.open(FLOW) && flows.open(FLOW));
     assert_eq!(flows.raise_read(FLOW, 3), Some(Watermarks::default()));
     assert_eq!(
-        flows.next_receipt().map(|(_, watermarks, _)| (watermarks.delivered, watermarks.read)),
+        flows.next_receipt().map(|NextReceipt { watermarks, .. }| (watermarks.delivered, watermarks.read)),
         Some((0, 3))
     );
 }
 
 #[test]
-fn marks_are_written_once_for_each_rise() {
+fn watermarks_are_written_once_for_each_rise() {
     let mut flows = Flows::default();
     take(&mut flows, 1, 0);
     assert_eq!(flows.unwritten(), []);
@@ -280,12 +282,13 @@ fn marks_are_written_once_for_each_rise() {
 fn refusal_is_reported_in_each_session_until_acknowledged() {
     let mut flows = Flows::default();
     let refusal = Refusal { reason: Reason::Expired, may_have_arrived: false, mark: Mark(1) };
+    let unsent = UnsentRefusal { flow: FLOW, numbers: NumberRange::one(7), refusal };
     flows.queue_refusal(FLOW, 7, refusal);
-    assert_eq!(flows.next_unsent_refusal(), Some((FLOW, NumberRange::one(7), refusal)));
+    assert_eq!(flows.next_unsent_refusal(), Some(unsent));
     flows.mark_refusal_sent(NumberRange::one(7));
     assert_eq!(flows.next_unsent_refusal(), None);
     flows.begin_session(None);
-    assert_eq!(flows.next_unsent_refusal(), Some((FLOW, NumberRange::one(7), refusal)));
+    assert_eq!(flows.next_unsent_refusal(), Some(unsent));
     assert_eq!(flows.take_acknowledged(FLOW, 7), Some(refusal));
     assert_eq!(flows.next_unsent_refusal(), None);
     assert_eq!(flows.take_acknowledged(FLOW, 7), None);
@@ -293,8 +296,8 @@ fn refusal_is_reported_in_each_session_until_acknowledged() {
     assert_eq!(flows.next_unsent_refusal(), None);
 }
 
-fn under(mark: u32, number: u64, prev: u64) -> Numbered {
-    Numbered { mark: Mark(mark), ..numbered(number, prev) }
+fn under(mark: u32, number: u64, prev: u64) -> LetterOrder {
+    LetterOrder { mark: Mark(mark), ..order(number, prev) }
 }
 
 /// Letters 2 and 3 were refused after they had been accepted. The flow is known or not.
@@ -326,12 +329,12 @@ fn receipts_of_many_flows_are_repeated_unless_received() {
     let mut flows = Flows::default();
     let of = |outbox| FlowId { outbox: OutboxId(outbox), ..FLOW };
     for outbox in 1..=100 {
-        assert_eq!(flows.check_order(of(outbox), "JACK", numbered(1, 0)), OrderCheck::Next);
+        assert_eq!(flows.check_order(of(outbox), "JACK", order(1, 0)), OrderCheck::Next);
         flows.record_taken(of(outbox), 1, Mark(1), Wall(1), 0);
         flows.raise_delivered(of(outbox), 1);
     }
     flows.begin_session(None);
-    assert_eq!(flows.check_order(of(7), "JACK", numbered(2, 1)), OrderCheck::Next);
+    assert_eq!(flows.check_order(of(7), "JACK", order(2, 1)), OrderCheck::Next);
     flows.record_refused(of(7), 2, Reason::Full);
     flows.raise_delivered(of(8), 2);
     assert_eq!(send_receipts(&mut flows).len(), 100);
@@ -339,7 +342,7 @@ fn receipts_of_many_flows_are_repeated_unless_received() {
     flows.raise_delivered(of(8), 3);
     flows.begin_session(None);
     assert_eq!(
-        flows.check_order(of(7), "JACK", numbered(3, 2)),
+        flows.check_order(of(7), "JACK", order(3, 2)),
         OrderCheck::Next,
         "2 was refused in another session"
     );
@@ -351,12 +354,12 @@ fn gone_guest_leaves_no_flow_and_no_receipt() {
     let mut flows = Flows::default();
     let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: Destination::Guest(GuestId::new(3)) };
     for flow in [guest(1), FLOW, guest(2)] {
-        flows.check_order(flow, "guest-3", numbered(1, 0));
+        flows.check_order(flow, "guest-3", order(1, 0));
         flows.record_taken(flow, 1, Mark(1), Wall(1), 0);
         flows.raise_delivered(flow, 1);
     }
-    flows.forget(Destination::Guest(GuestId::new(3)));
-    assert_eq!(flows.next_receipt().map(|receipt| receipt.0), Some(FLOW));
+    flows.forget_recipient(Destination::Guest(GuestId::new(3)));
+    assert_eq!(flows.next_receipt().map(|receipt| receipt.flow), Some(FLOW));
     flows.mark_receipt_sent();
     assert_eq!(flows.next_receipt(), None);
     assert_eq!(flows.unwritten(), [FLOW]);

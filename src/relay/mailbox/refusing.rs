@@ -94,7 +94,7 @@ impl Mailbox {
     /// first one of this outbox that it refuses and that is still here. The rest counts once that
     /// letter is removed, or is forgotten with the recipient's session.
     ///
-    /// The refusal must be durable first. Otherwise the delivered mark would cover the refused
+    /// The refusal must be durable first. Otherwise the delivered watermark would cover the refused
     /// letter.
     pub(in crate::relay) fn stored_before_refused(
         &mut self,
