@@ -47,7 +47,7 @@ impl Relay {
         if !may || !mailbox.is_on_disk_only(seq) || self.mailboxes.expiring.contains_key(&seq) {
             return None;
         }
-        let may_have_arrived = mailbox.may_have_arrived(seq);
+        let may_have_arrived = mailbox.may_row_have_been_sent(seq);
         let name = self.members.name(to).clone();
         let refused = letter.and_then(|(sender, id, _)| {
             let Sender::Member(sender) = sender else { return None };

@@ -112,7 +112,7 @@ impl Relay {
         if !counted && !matches!(sender, Sender::Member(_)) {
             return;
         }
-        let may_have_arrived = self.member_states[to.0].mailbox.may_have_arrived(seq);
+        let may_have_arrived = self.member_states[to.0].mailbox.may_row_have_been_sent(seq);
         let reason = Reason::Expired;
         let mark = entry.mark;
         let refusal = Refusal { reason, may_have_arrived, mark };

@@ -48,7 +48,8 @@ impl Relay {
         out: &mut Out,
     ) {
         let report_at = next_full_second(now);
-        if self.member_states[sender.0].flows.hold_back_delivered(flow, stored.number, now, report_at) {
+        if self.member_states[sender.0].flows.hold_back_delivered(flow, stored.highest_number, now, report_at)
+        {
             self.wait_for_second(report_at, sender, flow);
         }
         self.write_watermarks(sender, flow, stored.seqs, out);

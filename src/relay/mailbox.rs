@@ -1,23 +1,24 @@
-//! The mailbox of one recipient: its letters in memory and on disk, in the order in which they
-//! came.
+//! The mailbox of one recipient: its letters in memory and on disk, those of each sender in the
+//! order in which they came. It does no I/O: `mailbox_storage` loads and writes.
 //!
 //! ```text
 //! sent | loaded | on disk only | tail
+//!       (front)
+//!           lanes, one for each sender: on disk | fresh
 //! ```
 //!
-//! *Sent* letters are in the recipient's session and not stored by it yet. *Loaded* ones came
-//! back from disk and go next. Of those *on disk only*, just the number is known here. The *tail*
-//! is in memory, and new letters are appended to it.
+//! *Sent* letters are in the recipient's session and not stored by it yet. *Loaded* ones come from
+//! the disk or from a lane, and go next. Of those *on disk only*, only their count is known here.
+//! The *tail* is in memory, and new letters are appended to it. Letters at the front that their
+//! sender's pace does not allow yet wait in a lane of their sender: see [`lanes`].
 //!
-//! Letters are written oldest first, one batch at a time, and the next batch waits for the commit.
-//! A letter is therefore never durable before an earlier one of its sender, and a failed write
-//! leaves no hole. A letter that the disk has and the session does not is dropped from memory.
+//! Letters of one sender are written oldest first, one batch at a time, and the next batch waits
+//! for the commit. A letter is therefore never durable before an earlier one of its sender, and a
+//! failed write leaves no hole. Once committed, a letter leaves memory unless it is sent or loaded.
+//! Those leave it once they are stored, or when the session ends.
 //!
-//! Letters that their sender's pace does not allow yet wait in a lane of their sender: see
-//! [`lanes`].
-//!
-//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, of each mailbox and of
-//! all; `UNWRITTEN_MAX` bytes not yet on disk; [`SENT_MAX`] sent.
+//! Bounds: [`Limits`](super::limits::Limits) for memory and disk together, for each mailbox and for
+//! all mailboxes together; `UNWRITTEN_MAX` bytes not yet on disk; [`SENT_MAX`] sent.
 
 mod capacity;
 mod entry;
@@ -27,7 +28,7 @@ mod usages;
 
 use std::collections::VecDeque;
 
-use crate::base::{LetterId, OutboxId, Tick, Ticket, empty_value};
+use crate::base::{OutboxId, Tick, Ticket, empty_value};
 
 use super::buffer_pool::{BufferPool, SharedBytes};
 use super::limits::{BATCH_BYTES, BATCH_LETTERS, MEMORY_ONLY_MAX, SENT_MAX, SPILL_AFTER};
@@ -35,8 +36,8 @@ use super::pace::Pace;
 use capacity::SenderUsage;
 pub(super) use capacity::{MailboxUsage, SenderClass};
 use entry::EntryState;
-pub(super) use entry::{MailboxEntry, Sender, StoredThrough};
-use lanes::Lanes;
+pub(super) use entry::{AcceptedLetter, MailboxEntry, Sender, StoredResult, StoredThrough};
+use lanes::{DissolvedLanes, Lanes};
 use refusing::Refusing;
 use usages::SenderUsages;
 
@@ -49,56 +50,50 @@ pub(super) enum RowsToLoad {
     At(Vec<u64>),
 }
 
-/// Letters removed from a mailbox because the recipient has stored them.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct StoredResult {
-    pub(super) count: u64,
-    /// The highest letter number among them.
-    pub(super) number: u64,
-    /// Sequence numbers of those that are on disk or being written.
-    pub(super) seqs: Vec<u64>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    /// `None` marks a stored letter behind one that is not stored yet.
+    /// `None`: a letter that was stored or removed, behind one that is still here.
     sent: VecDeque<Option<MailboxEntry>>,
     /// Letters in `sent` that the recipient refuses.
     refusing: Refusing,
     /// Letters from the disk and from lanes that go next.
     loaded: VecDeque<MailboxEntry>,
     lanes: Lanes,
-    /// Number of letters on disk only. Their sequence numbers are above `cursor`.
+    /// Number of letters on disk only and in no lane. Their sequence numbers are above `cursor`.
     on_disk: usize,
     cursor: u64,
-    /// Letters up to `restored_through` were on disk when the relay started, and are counted. Up to
-    /// `removed_through`, this process has removed delivered letters.
+    /// Highest sequence number on disk when the relay started. Rows of this mailbox up to it were
+    /// included in `on_disk` and `total`.
     restored_through: u64,
+    /// Highest sequence number of a letter that this process has removed; expired and damaged
+    /// letters do not count.
     removed_through: u64,
-    /// The highest sequence number of a letter that was sent to its recipient, or may have been.
+    /// Highest sequence number of a letter that was sent to its recipient, or may have been.
     sent_through: u64,
-    /// Whether the disk has nothing after `cursor`, whatever the counts are.
+    /// Whether a load found nothing after `cursor`, even if `on_disk` is not 0.
     exhausted: bool,
     tail: VecDeque<MailboxEntry>,
     writing: Option<Ticket>,
     loading: Option<Ticket>,
     /// After a failed write, the time of the next attempt.
     retry_at: Option<Tick>,
-    /// Cost of letters in memory only, and of those together with the letters being written.
+    /// Cost of letters in memory only.
     memory_only: usize,
+    /// Cost of all letters not on disk: these and those being written.
     unwritten: usize,
     total: SenderUsage,
     usages: SenderUsages,
-    /// The usage that is included in the total of [`MailboxUsage`].
+    /// The usage that is included in the total of all mailboxes: see [`MailboxUsage::update`].
     counted: MailboxUsage,
-    /// Senders whose usage has changed since then, with the change of their cost.
+    /// Changes of senders' cost that [`Mailbox::next_usage_change`] has not returned yet.
     usage_changes: Vec<(Sender, isize)>,
-    /// Time from which every sender has a full burst; [`Mailbox::prune_usages`] resets it to zero.
+    /// Time from which every sender has a full burst; [`Mailbox::clear_pacing`] resets it to zero.
     paced_until: Tick,
-    /// Time of the last sent letter, and the usage entries that an empty mailbox may keep.
+    /// Time of the last letter sent while pacing was enabled.
     last_sent_at: Tick,
-    usages_kept: usize,
-    /// Time of the next check.
+    /// Usage entries above which an empty mailbox drops those of senders with a full burst.
+    usages_max: usize,
+    /// Time of this mailbox's entry in the relay's deadlines.
     pub(super) scheduled: Option<Tick>,
 }
 
@@ -127,7 +122,7 @@ empty_value!(
         usage_changes: Vec::new(),
         paced_until: Tick::ZERO,
         last_sent_at: Tick::ZERO,
-        usages_kept: 0,
+        usages_max: 0,
         scheduled: None,
     },
     Mailbox::is_unused
@@ -149,8 +144,8 @@ impl Mailbox {
 
     /// Restores the counts of letters on disk, with sequence numbers up to `through`.
     ///
-    /// The previous process may have sent them, and its packets may still wait where the
-    /// recipient's machine is suspended.
+    /// The previous process may have sent these letters, and a suspended recipient may still
+    /// receive its packets. They count as possibly sent.
     pub(super) fn restore_counts(&mut self, sender: Sender, letters: usize, bytes: usize, through: u64) {
         self.on_disk += letters;
         self.sent_through = self.sent_through.max(through);
@@ -179,7 +174,7 @@ impl Mailbox {
 
     /// Whether one more letter may be sent.
     fn may_send(&self) -> bool {
-        self.sent.len() + self.refusing.leaving < SENT_MAX
+        self.sent.len() + self.refusing.being_removed < SENT_MAX
     }
 
     fn front(&self) -> Option<&MailboxEntry> {
@@ -206,11 +201,12 @@ impl Mailbox {
         self.sent.push_back(Some(entry));
     }
 
-    /// Removes the letter of [`Mailbox::next_waiting`], which is not for the recipient.
+    /// Removes the letter of [`Mailbox::next_waiting`], which is refused: its sender is blocked, or
+    /// its recipient was removed.
     pub(super) fn take_next(&mut self) -> Option<MailboxEntry> {
         let entry = self.pop_next()?;
         self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
-        self.forget(&entry);
+        self.subtract(&entry);
         Some(entry)
     }
 
@@ -235,13 +231,13 @@ impl Mailbox {
 
     /// Appends loaded rows. Returns `false` if the load was cancelled.
     ///
-    /// `through` is the last row examined, `leaving` the ticket of a pending removal of the next
+    /// `through` is the last row examined, `removal` the ticket of a pending removal of the next
     /// row.
     pub(super) fn append_loaded(
         &mut self,
         ticket: Ticket,
         through: Option<u64>,
-        leaving: Option<Ticket>,
+        removal: Option<Ticket>,
         mut entries: Vec<MailboxEntry>,
     ) -> bool {
         // Reply to an earlier load: the session it was for has ended.
@@ -249,13 +245,13 @@ impl Mailbox {
             return false;
         }
         // The row after `through` is being removed. Load no further before that ticket is answered.
-        self.loading = leaving;
-        if self.append_loaded_lane(through, leaving.is_some(), &mut entries) {
+        self.loading = removal;
+        if self.append_loaded_lane(through, removal.is_some(), &mut entries) {
             return true;
         }
         match through {
             // Nothing after `cursor` is on disk, unless that removal is still pending.
-            None => self.exhausted = leaving.is_none(),
+            None => self.exhausted = removal.is_none(),
             Some(through) => self.cursor = self.cursor.max(through),
         }
         self.on_disk = self.on_disk.saturating_sub(entries.len());
@@ -272,7 +268,7 @@ impl Mailbox {
     }
 
     /// Removes every sent letter of this outbox up to `through`, which the recipient has stored.
-    /// Returns `None` if it has none.
+    /// Returns `None` if there is no such letter.
     pub(super) fn remove_stored(
         &mut self,
         sender: Sender,
@@ -289,17 +285,17 @@ impl Mailbox {
             if entry.sender != sender || entry.id.outbox != outbox {
                 continue;
             }
-            // Letters of one outbox are here with rising numbers and marks.
+            // Within `sent`, the numbers and marks of one outbox rise.
             if entry.id.number > through.number || entry.mark > through.mark {
                 break;
             }
             stored.count += 1;
-            stored.number = stored.number.max(entry.id.number);
+            stored.highest_number = stored.highest_number.max(entry.id.number);
             stored.seqs.extend(entry.seq());
             self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
-            let (of_memory, of_both) = entry.unwritten();
-            self.memory_only -= of_memory;
-            unwritten += of_both;
+            let (memory_only, entry_unwritten) = entry.unwritten();
+            self.memory_only -= memory_only;
+            unwritten += entry_unwritten;
             bytes += entry.len;
             buffers.take_back(std::mem::take(&mut entry.message));
             // Leave a gap: letters of other senders before this one are not stored yet.
@@ -312,15 +308,15 @@ impl Mailbox {
         (stored.count > 0).then_some(stored)
     }
 
-    /// Handles the end of the recipient's session: letters that the disk has stay there only, the
+    /// Handles the end of the recipient's session: letters on disk are dropped from memory, the
     /// others wait to be sent again.
     pub(super) fn handle_session_end(&mut self) {
         self.loading = None;
         self.exhausted = false;
         self.forget_refused();
-        let (kept_count, first, fresh) = self.lanes.dissolve();
-        self.on_disk += kept_count;
-        self.cursor = first.map_or(self.cursor, |seq| self.cursor.min(seq - 1));
+        let DissolvedLanes { on_disk, first_seq, fresh } = self.lanes.dissolve();
+        self.on_disk += on_disk;
+        self.cursor = first_seq.map_or(self.cursor, |seq| self.cursor.min(seq - 1));
         let returned = self.loaded.drain(..).chain(fresh);
         let mut waiting = Vec::new();
         for entry in self.sent.drain(..).flatten().chain(returned) {
@@ -333,9 +329,9 @@ impl Mailbox {
             }
         }
         if !waiting.is_empty() {
-            // A letter that waited in a lane may be written with a lower sequence number than one
-            // that has overtaken it. Letters being written come first, in the order of these
-            // numbers; for each sender they are the oldest.
+            // A letter from a lane may be in the batch being written under a lower sequence number
+            // than a letter that overtook it. Therefore sort: letters being written first, by
+            // sequence number. They are the oldest of their senders.
             waiting.extend(self.tail.drain(..));
             waiting.sort_by_key(|entry| entry.seq().unwrap_or(u64::MAX));
             self.tail = waiting.into();
@@ -348,12 +344,12 @@ impl Mailbox {
     /// others are being written, or shortly after a failure.
     ///
     /// Letters of one sender are written oldest first, and none of the tail while an earlier letter
-    /// is in memory only. Letters on disk only therefore have higher sequence numbers than all
-    /// others.
+    /// is in memory only. Letters on disk only and in no lane therefore have higher sequence
+    /// numbers than all sent and loaded letters and those in lanes.
     pub(super) fn next_batch(
         &mut self,
         now: Tick,
-        away: bool,
+        is_recipient_offline: bool,
         ticket: Ticket,
         seq: &mut u64,
     ) -> Vec<MailboxEntry> {
@@ -370,7 +366,7 @@ impl Mailbox {
             if entry.state != EntryState::Memory {
                 return true;
             }
-            let must_write = away
+            let must_write = is_recipient_offline
                 || is_refusing
                 || memory_only > MEMORY_ONLY_MAX
                 || now.since(entry.queued_at) >= SPILL_AFTER;
@@ -387,8 +383,8 @@ impl Mailbox {
             batch.push(entry.clone());
             true
         };
-        // A letter that waited for its sender's pace may be behind younger ones of others, so
-        // examine each.
+        // A letter that waited for its sender's pace may be behind younger letters of other
+        // senders, so examine every letter.
         let mut all = true;
         for entry in self.sent.iter_mut().flatten().chain(self.loaded.iter_mut()) {
             all &= write(entry);
@@ -405,21 +401,21 @@ impl Mailbox {
         batch
     }
 
-    /// Handles the commit of a batch. Returns its letters that are still here.
-    pub(super) fn mark_committed(&mut self, ticket: Ticket) -> Vec<(Sender, LetterId, u64)> {
+    /// Handles the commit of a batch. Returns its letters that were not removed in the meantime.
+    pub(super) fn mark_committed(&mut self, ticket: Ticket) -> Vec<AcceptedLetter> {
         let mut accepted = Vec::new();
         if self.writing != Some(ticket) {
             return accepted;
         }
         self.writing = None;
         self.retry_at = None;
-        let mut keep = |entry: &MailboxEntry| {
+        let mut accept = |entry: &MailboxEntry| {
             self.cursor = self.cursor.max(entry.seq().unwrap_or(0));
             self.unwritten -= entry.cost();
             if let Some(usage) = self.usages.get_mut(entry.sender) {
                 usage.unwritten -= entry.cost();
             }
-            accepted.push((entry.sender, entry.id, entry.taken_at));
+            accepted.push(AcceptedLetter::of(entry));
         };
         let sent = self.sent.iter_mut().flatten().map(|entry| (true, entry));
         for (is_sent, entry) in sent.chain(self.loaded.iter_mut().map(|entry| (false, entry))) {
@@ -428,22 +424,27 @@ impl Mailbox {
             if is_sent {
                 entry.message = SharedBytes::default();
             }
-            keep(entry);
+            accept(entry);
         }
-        self.lanes.mark_committed().iter().for_each(keep);
+        self.lanes.mark_committed().iter().for_each(accept);
         while let Some(EntryState::Writing(_)) = self.tail.front().map(|entry| entry.state) {
             let Some(entry) = self.tail.pop_front() else { break };
             self.record_written(entry.sender, entry.cost());
             self.on_disk += 1;
             self.exhausted = false;
-            accepted.push((entry.sender, entry.id, entry.taken_at));
+            accepted.push(AcceptedLetter::of(&entry));
         }
         accepted
     }
 
     /// Handles the failure of a batch. If the recipient is online, its letters continue to wait. If
     /// it is offline, letters in memory only cannot be kept: they are removed and returned.
-    pub(super) fn mark_commit_failed(&mut self, now: Tick, ticket: Ticket, away: bool) -> Vec<MailboxEntry> {
+    pub(super) fn mark_commit_failed(
+        &mut self,
+        now: Tick,
+        ticket: Ticket,
+        is_recipient_offline: bool,
+    ) -> Vec<MailboxEntry> {
         if self.writing != Some(ticket) {
             return Vec::new();
         }
@@ -457,12 +458,12 @@ impl Mailbox {
                 self.memory_only += entry.cost();
             }
         }
-        let mut refused = if away { self.lanes.drain_fresh() } else { Vec::new() };
-        if away {
+        let mut refused = if is_recipient_offline { self.lanes.drain_fresh() } else { Vec::new() };
+        if is_recipient_offline {
             refused.extend(self.tail.drain(..));
         }
         for entry in &refused {
-            self.forget(entry);
+            self.subtract(entry);
         }
         refused
     }
@@ -492,15 +493,15 @@ impl Mailbox {
         }
     }
 
-    /// As [`Mailbox::remove_expired`], for an unknown sender, whose usage includes it until the
-    /// relay ends.
+    /// As [`Mailbox::remove_expired`], for a letter whose sender is unknown. The bytes of `total`
+    /// include it until the relay ends, the usage of its sender until that entry is dropped.
     pub(super) fn remove_unidentified(&mut self, seq: u64) {
         self.remove_from_disk(seq);
         self.total.remove(1, 0);
     }
 
     /// Whether more than [`MEMORY_ONLY_MAX`] bytes are in memory only.
-    pub(super) fn is_too_big(&self) -> bool {
+    pub(super) fn is_above_memory_only_max(&self) -> bool {
         self.memory_only > MEMORY_ONLY_MAX
     }
 
@@ -514,19 +515,20 @@ impl Mailbox {
         self.total.letters > 0
     }
 
-    /// Whether this letter, in no lane, was in a session of its recipient, or may have been.
+    /// Whether this letter, which is in no lane, was or may have been in a session of its
+    /// recipient.
     ///
-    /// A released letter has this in its flag, because letters with higher numbers have overtaken
-    /// it.
+    /// For a released letter only `was_sent` counts: letters with higher sequence numbers were sent
+    /// before it, so `sent_through` shows nothing.
     pub(super) fn may_have_been_sent(&self, entry: &MailboxEntry) -> bool {
         let may_have_been = |seq| !entry.released && seq <= self.sent_through;
         entry.was_sent || entry.seq().is_some_and(may_have_been)
     }
 
-    /// Whether the letter with this sequence number, on disk only, was in a session of its
-    /// recipient. Also `true` if it may have been in one of an earlier process.
-    pub(super) fn may_have_arrived(&self, seq: u64) -> bool {
-        self.lanes.was_sent(seq).unwrap_or(seq <= self.sent_through)
+    /// Whether the letter with this sequence number, which is on disk only, was or may have been in
+    /// a session of its recipient.
+    pub(super) fn may_row_have_been_sent(&self, seq: u64) -> bool {
+        self.lanes.may_have_been_sent(seq).unwrap_or(seq <= self.sent_through)
     }
 
     /// Whether the letter with this sequence number is in memory too.
@@ -555,32 +557,24 @@ impl Mailbox {
         if self.memory_only == 0 || self.writing.is_some() {
             return None;
         }
-        let is_here = |entry: &&MailboxEntry| entry.state == EntryState::Memory;
+        let is_memory_only = |entry: &&MailboxEntry| entry.state == EntryState::Memory;
         let before = self.sent.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh());
-        let oldest = before.filter(is_here).chain(self.tail.iter().find(is_here));
+        let oldest = before.filter(is_memory_only).chain(self.tail.iter().find(is_memory_only));
         let write_at = oldest.map(|entry| entry.queued_at).min()? + SPILL_AFTER;
         Some(self.retry_at.map_or(write_at, |at| at.max(write_at)))
     }
 
-    /// Returns the number of letters in memory only, in memory and being written, and on disk only.
     #[cfg(test)]
-    fn location_counts(&self) -> (usize, usize, usize) {
+    fn location_counts(&self) -> tests::LocationCounts {
         let in_memory =
             || self.sent.iter().flatten().chain(&self.loaded).chain(self.lanes.fresh()).chain(&self.tail);
-        let memory = in_memory().filter(|e| e.state == EntryState::Memory).count();
-        (memory, in_memory().filter(|e| matches!(e.state, EntryState::Writing(_))).count(), self.on_disk)
+        let memory_only = in_memory().filter(|e| e.state == EntryState::Memory).count();
+        let writing = in_memory().filter(|e| matches!(e.state, EntryState::Writing(_))).count();
+        tests::LocationCounts { memory_only, writing, on_disk: self.on_disk }
     }
 
-    /// Removes all sent letters, as stored.
-    #[cfg(test)]
-    fn clear_sent(&mut self) {
-        for entry in std::mem::take(&mut self.sent).into_iter().flatten() {
-            self.forget(&entry);
-        }
-    }
-
-    /// Removes a letter from all counts.
-    fn forget(&mut self, entry: &MailboxEntry) {
+    /// Subtracts a removed letter from all counts.
+    fn subtract(&mut self, entry: &MailboxEntry) {
         let (memory_only, unwritten) = entry.unwritten();
         self.memory_only -= memory_only;
         self.remove_usage(entry.sender, 1, entry.len, unwritten);

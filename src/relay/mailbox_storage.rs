@@ -15,7 +15,7 @@ use super::flows::{Destination, FlowId};
 use super::guests::carrier_of;
 use super::idle_flows::IdleBatch;
 use super::limits::{CLOCK_INTERVAL, LOAD_BYTES, SPILL_AFTER};
-use super::mailbox::{Mailbox, MailboxEntry, MailboxUsage, RowsToLoad, Sender};
+use super::mailbox::{AcceptedLetter, Mailbox, MailboxEntry, MailboxUsage, RowsToLoad, Sender};
 use super::marks::PendingMark;
 use super::members::MemberId;
 use super::membership::InvitationId;
@@ -253,10 +253,10 @@ impl Relay {
     /// Submits all letters that must be written.
     pub(super) fn write_mailboxes(&mut self, now: Tick, out: &mut Out) {
         while let Some(member) = self.mailboxes.due_members.pop_first() {
-            let away = self.receiving_session(member).is_none();
+            let is_recipient_offline = self.receiving_session(member).is_none();
             let Some(mailbox) = self.member_states[member.0].mailbox.get_allocated_mut() else { continue };
             let ticket = self.tickets.issue(StoreContinuation::Letters(member));
-            let batch = mailbox.next_batch(now, away, ticket, &mut self.mailboxes.last_seq);
+            let batch = mailbox.next_batch(now, is_recipient_offline, ticket, &mut self.mailboxes.last_seq);
             if batch.is_empty() {
                 self.tickets.take(ticket);
                 if let Some(at) = self.member_states[member.0].mailbox.next_deadline() {
@@ -319,11 +319,11 @@ impl Relay {
         let accepted = self.member_states[to.0].mailbox.mark_committed(ticket);
         self.count_mailbox(to);
         self.stats.letters_written += accepted.len() as u64;
-        for (sender, id, accepted_at) in accepted {
+        for AcceptedLetter { sender, id, taken_at } in accepted {
             let Sender::Member(sender) = sender else { continue };
             let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
             let state = &mut self.member_states[sender.0];
-            state.flows.raise_accepted(flow, id.number, accepted_at);
+            state.flows.raise_accepted(flow, id.number, taken_at);
             if let Some(slot) = state.session {
                 self.sessions.mark(slot);
             }
@@ -340,8 +340,9 @@ impl Relay {
     }
 
     fn handle_not_written(&mut self, now: Now, ticket: Ticket, to: MemberId) {
-        let away = self.receiving_session(to).is_none();
-        let refused = self.member_states[to.0].mailbox.mark_commit_failed(now.tick, ticket, away);
+        let is_recipient_offline = self.receiving_session(to).is_none();
+        let refused =
+            self.member_states[to.0].mailbox.mark_commit_failed(now.tick, ticket, is_recipient_offline);
         self.count_mailbox(to);
         let name = self.members.name(to).clone();
         for entry in refused {
@@ -375,15 +376,15 @@ impl Relay {
         let mut entries = Vec::with_capacity(rows.len());
         let mut stale = BTreeMap::<_, Vec<u64>>::new();
         let mut through = None;
-        let mut leaving = None;
+        let mut removal = None;
         // Rows of a cancelled load are ignored; they are requested again.
         let rows = if self.member_states[to.0].mailbox.is_waiting_for(ticket) { rows } else { &[] };
         for row in rows {
-            leaving = self.mailboxes.expiring.get(&row.seq).copied();
-            if let (Payload::Damaged(label), None) = (&row.payload, leaving) {
-                leaving = self.set_aside_damaged(to, row.seq, label.as_ref(), out);
+            removal = self.mailboxes.expiring.get(&row.seq).copied();
+            if let (Payload::Damaged(label), None) = (&row.payload, removal) {
+                removal = self.set_aside_damaged(to, row.seq, label.as_ref(), out);
             }
-            if leaving.is_some() {
+            if removal.is_some() {
                 break;
             }
             through = Some(row.seq);
@@ -396,7 +397,7 @@ impl Relay {
                 entries.push(entry);
             }
         }
-        if self.member_states[to.0].mailbox.append_loaded(ticket, through, leaving, entries)
+        if self.member_states[to.0].mailbox.append_loaded(ticket, through, removal, entries)
             && let Some(slot) = self.member_states[to.0].session
         {
             self.sessions.mark(slot);

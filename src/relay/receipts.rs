@@ -73,7 +73,7 @@ impl Relay {
         if through.at_full_second {
             self.report_at_full_second(now, sender, flow, stored, out);
         } else {
-            self.member_states[sender.0].flows.raise_delivered(flow, stored.number);
+            self.member_states[sender.0].flows.raise_delivered(flow, stored.highest_number);
             self.report_watermarks(sender, flow, stored.seqs, out);
         }
         true

@@ -75,7 +75,7 @@ impl MemberState {
     /// Frees memory that an inactive member does not need.
     pub(super) fn shrink(&mut self, now: Tick) {
         if let Some(mailbox) = self.mailbox.get_allocated_mut() {
-            mailbox.prune_usages(now);
+            mailbox.clear_pacing(now);
         }
         self.mailbox.shrink();
         self.flows.shrink();
@@ -295,13 +295,13 @@ impl Relay {
         let taken_at = self.mailboxes.clock.now(now);
         let mailbox = &mut *self.member_states[to.0].mailbox;
         mailbox.push(MailboxEntry::new(sender, id, len, now, taken_at, message).with_mark(mark));
-        let is_too_big = mailbox.is_too_big();
+        let must_write = mailbox.is_above_memory_only_max();
         self.count_mailbox(to);
         match self.receiving_session(to) {
             Some(slot) => {
                 self.sessions.mark(slot);
                 self.wake_mailbox(to, now + SPILL_AFTER);
-                if is_too_big {
+                if must_write {
                     self.mark_mailbox_due(to);
                 }
             }

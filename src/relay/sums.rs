@@ -44,7 +44,7 @@ impl Relay {
             *counted.entry(sender).or_default() += cost;
         }
         let all: usize = counted.values().sum();
-        assert_eq!(self.mailboxes.usage.all(), all, "bytes in all mailboxes");
+        assert_eq!(self.mailboxes.usage.bytes(), all, "bytes in all mailboxes");
         let members = (0..self.member_states.len())
             .map(|n| (Sender::Member(MemberId(n)), self.member_states[n].held_bytes));
         let others = [

@@ -1,14 +1,15 @@
-//! Capacity for letters: each sender's usage of one mailbox, and of all of them.
+//! Capacity for letters: each sender's usage of one mailbox, and of all of them. Also charges sent
+//! letters to their sender's pace (`spend`, `full_at`).
 //!
-//! A sender is refused if its usage would exceed the free space, in the mailbox and in all
-//! mailboxes together. These are dynamic thresholds (Choudhury and Hahne, "Dynamic queue length
+//! A sender is refused if its usage would exceed the free space in the mailbox or in all mailboxes
+//! together. These are dynamic thresholds (Choudhury and Hahne, "Dynamic queue length
 //! thresholds for shared-memory packet switches", IEEE/ACM Transactions on Networking 6(2), 1998)
 //! with a factor of 1. `k` greedy senders leave `1/(k+1)` free, and each has as much as the others.
 //! Fixed limits of a pair and of a sender apply as well. No accepted letter is evicted. The space
 //! for letters that are not on disk yet is shared in the same way.
 //!
-//! Invariant: once a mailbox was counted, a sender's total is the sum of its usage of all
-//! mailboxes.
+//! Invariant: once the usage changes of all mailboxes were applied, a sender's total is the sum of
+//! its usage of all mailboxes.
 
 use crate::base::Tick;
 use crate::relay::limits::{ENTRY_COST, Limits, MEMORY_ONLY_MAX, UNWRITTEN_MAX, three_quarters};
@@ -61,17 +62,17 @@ pub(in crate::relay) enum SenderClass {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::relay) struct MailboxUsage {
     /// In memory and on disk.
-    all: usize,
+    bytes: usize,
     /// The part that is not on disk yet.
-    memory: usize,
+    unwritten: usize,
 }
 
 impl MailboxUsage {
-    pub(super) const EMPTY: MailboxUsage = MailboxUsage { all: 0, memory: 0 };
+    pub(super) const EMPTY: MailboxUsage = MailboxUsage { bytes: 0, unwritten: 0 };
 
     /// Whether no mailbox has a letter.
     pub(in crate::relay) fn is_empty(&self) -> bool {
-        self.all == 0
+        self.bytes == 0
     }
 
     /// Whether one more letter of this length fits, from a sender that uses `held` bytes in all
@@ -80,32 +81,33 @@ impl MailboxUsage {
     /// No part is reserved for known senders here: two members that fill each other's mailboxes
     /// know each other.
     pub(in crate::relay) fn has_capacity(&self, len: usize, held: usize, limits: &Limits) -> bool {
-        let free = limits.all_bytes.saturating_sub(self.all);
-        let free = free.min(limits.memory_bytes.saturating_sub(self.memory));
+        let free = limits.all_bytes.saturating_sub(self.bytes);
+        let free = free.min(limits.memory_bytes.saturating_sub(self.unwritten));
         held.saturating_add(len + ENTRY_COST) <= free.min(limits.held_max())
     }
 
     /// Adds the changes in a mailbox since it was last counted.
     pub(in crate::relay) fn update(&mut self, mailbox: &mut Mailbox) {
-        let now = MailboxUsage { all: mailbox.total.cost(), memory: mailbox.unwritten };
+        let now = MailboxUsage { bytes: mailbox.total.cost(), unwritten: mailbox.unwritten };
         let before = std::mem::replace(&mut mailbox.counted, now);
-        self.all = self.all + now.all - before.all;
-        self.memory = self.memory + now.memory - before.memory;
+        self.bytes = self.bytes + now.bytes - before.bytes;
+        self.unwritten = self.unwritten + now.unwritten - before.unwritten;
     }
 
     /// Bytes in memory and on disk.
-    pub(in crate::relay) fn all(&self) -> usize {
-        self.all
+    pub(in crate::relay) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
-/// Usage entries kept by an empty mailbox, so that one that runs empty after each letter allocates
-/// nothing for the next.
+/// Usage entries kept by an empty mailbox, so that a mailbox emptied after each letter does not
+/// allocate for the next.
 const USAGES_KEPT: usize = 64;
 
 impl Mailbox {
-    /// Returns the class of senders that may add one more letter of this length and sender. `None`
-    /// if none may: the mailbox is full, or too many letters are not on disk.
+    /// Returns the class that `sender` must have at least to add a letter of `len` bytes; a known
+    /// sender may do all that a stranger may. Returns `None` if the mailbox is full for `sender`,
+    /// or too many letters are not on disk.
     pub(in crate::relay) fn check_capacity(
         &self,
         sender: Sender,
@@ -116,9 +118,9 @@ impl Mailbox {
         if usage.unwritten + len + ENTRY_COST > self.unwritten_free() {
             return None;
         }
-        let fits = |queue_letters: usize, queue_bytes: usize| {
-            let letters = queue_letters.saturating_sub(self.total.letters).min(limits.pair_letters);
-            let bytes = queue_bytes.saturating_sub(self.total.bytes).min(limits.pair_bytes);
+        let fits = |letters_max: usize, bytes_max: usize| {
+            let letters = letters_max.saturating_sub(self.total.letters).min(limits.pair_letters);
+            let bytes = bytes_max.saturating_sub(self.total.bytes).min(limits.pair_bytes);
             usage.letters < letters && usage.bytes + len <= bytes
         };
         if fits(three_quarters(limits.mailbox_letters), three_quarters(limits.mailbox_bytes)) {
@@ -145,7 +147,7 @@ impl Mailbox {
         let usage = self.usages.entry(sender);
         usage.add(1, len);
         usage.unwritten += cost;
-        note(&mut self.usage_changes, sender, cost as isize);
+        add_change(&mut self.usage_changes, sender, cost as isize);
     }
 
     /// Counts letters of the sender with this cost as written.
@@ -160,7 +162,7 @@ impl Mailbox {
     pub(super) fn add_usage(&mut self, sender: Sender, letters: usize, bytes: usize) {
         self.total.add(letters, bytes);
         self.usages.entry(sender).add(letters, bytes);
-        note(&mut self.usage_changes, sender, (bytes + letters * ENTRY_COST) as isize);
+        add_change(&mut self.usage_changes, sender, (bytes + letters * ENTRY_COST) as isize);
     }
 
     /// Removes one letter of this length, which is on disk, from the sender's usage.
@@ -177,20 +179,21 @@ impl Mailbox {
             let before = usage.cost();
             usage.unwritten -= unwritten;
             usage.remove(letters, bytes);
-            note(&mut self.usage_changes, sender, usage.cost() as isize - before as isize);
+            add_change(&mut self.usage_changes, sender, usage.cost() as isize - before as isize);
         }
-        if self.total.letters == 0 && self.usages.len() > self.usages_kept.max(USAGES_KEPT) {
-            // A damaged letter with an unknown sender is still in a usage entry.
-            let moved = &mut self.usage_changes;
+        if self.total.letters == 0 && self.usages.len() > self.usages_max.max(USAGES_KEPT) {
+            // An entry may still count a removed letter whose sender could not be identified.
+            // Report the entry's cost as removed.
+            let changes = &mut self.usage_changes;
             let now = self.last_sent_at;
             self.usages.retain(|sender, usage| {
                 let is_paced = usage.full_at > now;
                 if !is_paced {
-                    note(moved, sender, -(usage.cost() as isize));
+                    add_change(changes, sender, -(usage.cost() as isize));
                 }
                 is_paced
             });
-            self.usages_kept = 2 * self.usages.len();
+            self.usages_max = 2 * self.usages.len();
         }
     }
 
@@ -199,7 +202,7 @@ impl Mailbox {
         self.usages.get(sender).map_or(Tick::ZERO, |usage| usage.full_at)
     }
 
-    /// Counts a letter that is sent.
+    /// Charges a sent letter to its sender's pace.
     pub(super) fn spend(&mut self, entry: &MailboxEntry, now: Tick, pace: Pace) {
         if !entry.released {
             self.lanes.record_passed(entry.cost());
@@ -211,15 +214,15 @@ impl Mailbox {
         self.last_sent_at = now;
     }
 
-    /// Clears the pacing state once every sender has a full burst.
-    pub(in crate::relay) fn prune_usages(&mut self, now: Tick) {
+    /// Clears the pacing state once every sender has a full burst, so that an empty mailbox counts
+    /// as unused.
+    pub(in crate::relay) fn clear_pacing(&mut self, now: Tick) {
         if self.paced_until <= now {
             self.paced_until = Tick::ZERO;
         }
     }
 
-    /// Returns a sender whose usage has changed since it was last counted, and the change in bytes.
-    /// Latest change first.
+    /// Removes and returns the latest change of a sender's cost, in bytes.
     pub(in crate::relay) fn next_usage_change(&mut self) -> Option<(Sender, isize)> {
         self.usage_changes.pop()
     }
@@ -230,10 +233,10 @@ impl Mailbox {
     }
 }
 
-fn note(moved: &mut Vec<(Sender, isize)>, sender: Sender, change: isize) {
-    match moved.last_mut() {
+fn add_change(changes: &mut Vec<(Sender, isize)>, sender: Sender, change: isize) {
+    match changes.last_mut() {
         Some((last, sum)) if *last == sender => *sum += change,
         _ if change == 0 => {}
-        _ => moved.push((sender, change)),
+        _ => changes.push((sender, change)),
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum EntryState {
     OnDisk(u64),
 }
 
-/// Letters of one outbox that the recipient has stored: up to this number and this mark.
+/// Letters of one outbox that the recipient has stored: up to this number and this outbox mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::relay) struct StoredThrough {
     pub(in crate::relay) number: u64,
@@ -44,6 +44,31 @@ impl StoredThrough {
     pub(in crate::relay) fn and(self, other: StoredThrough) -> StoredThrough {
         StoredThrough { number: self.number.max(other.number), mark: self.mark.max(other.mark), ..other }
     }
+}
+
+/// A letter that the relay has accepted, because it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::relay) struct AcceptedLetter {
+    pub(in crate::relay) sender: Sender,
+    pub(in crate::relay) id: LetterId,
+    /// Time at which it was taken, in milliseconds of the uptime clock.
+    pub(in crate::relay) taken_at: u64,
+}
+
+impl AcceptedLetter {
+    pub(super) fn of(entry: &MailboxEntry) -> AcceptedLetter {
+        AcceptedLetter { sender: entry.sender, id: entry.id, taken_at: entry.taken_at }
+    }
+}
+
+/// Letters removed from a mailbox because the recipient has stored them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::relay) struct StoredResult {
+    pub(in crate::relay) count: u64,
+    /// The highest letter number among them.
+    pub(in crate::relay) highest_number: u64,
+    /// Sequence numbers of those that are on disk or being written.
+    pub(in crate::relay) seqs: Vec<u64>,
 }
 
 /// One letter in a mailbox.
@@ -61,7 +86,8 @@ pub(in crate::relay) struct MailboxEntry {
     pub(in crate::relay) taken_at: u64,
     /// The encoded delivery; empty if a sent letter is on disk too.
     pub(in crate::relay) message: SharedBytes,
-    /// Whether it was in a session of its recipient, now or earlier.
+    /// Whether it was in a session of its recipient, now or earlier. For a letter released from a
+    /// lane, also whether it may have been.
     pub(in crate::relay) was_sent: bool,
     /// Whether it was in an earlier session, or may have been.
     pub(in crate::relay) was_sent_before: bool,
@@ -78,7 +104,7 @@ impl MailboxEntry {
         sender: Sender,
         id: LetterId,
         len: usize,
-        since: Tick,
+        queued_at: Tick,
         taken_at: u64,
         message: SharedBytes,
     ) -> MailboxEntry {
@@ -87,7 +113,7 @@ impl MailboxEntry {
             id,
             mark: Mark::default(),
             len,
-            queued_at: since,
+            queued_at,
             taken_at,
             message,
             was_sent: false,

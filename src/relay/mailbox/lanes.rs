@@ -1,4 +1,6 @@
-//! Lanes: letters that wait for their sender's pace, separate from all others.
+//! Lanes: letters that wait for their sender's pace, separate from all others. The pace is the rate
+//! and burst at which one sender's letters are sent to one recipient, and a greedy sender is one
+//! that exceeds it.
 //!
 //! The next letter moves to a lane of its sender if its sender's [`Pace`] does not allow it yet.
 //! Every later letter of that sender follows, so that order holds within a flow. When the pace
@@ -8,7 +10,7 @@
 //! Example: the pace allows two letters of TOM, and `T1 T2 T3 T4 J1` wait, the last one of JACK.
 //!
 //! ```text
-//! in turn          lane of TOM    handed over
+//! front            lane of TOM    sent
 //! T1 T2 T3 T4 J1   -              -
 //! -                T3 T4          T1 T2 J1
 //! T3 (released)    T4             T1 T2 J1       a second later
@@ -17,16 +19,17 @@
 //! In a lane, letters on disk come before those in memory:
 //!
 //! ```text
-//! kept | fresh
+//! on disk | fresh
 //! ```
 //!
-//! *Kept* letters are on disk only. The lane stores the sequence number and cost of each: at most
-//! the letters of a pair, 24 bytes each. *Fresh* letters are in memory, and are written like those
-//! in the tail.
+//! Of letters *on disk* only, the lane stores the sequence number and cost of each: at most
+//! `pair_letters` rows of 24 bytes. *Fresh* letters are in memory, and are written like those in
+//! the tail.
 //!
-//! Letters are released one chunk at a time. If others wait too, as many bytes of theirs pass
-//! before the next chunk. Greedy senders, however many, therefore pass at most [`CHUNK_BYTES`] for
-//! as many bytes of a sender that waits with them.
+//! Letters are released one chunk at a time. While letters outside the lanes wait, [`CHUNK_BYTES`]
+//! of them leave the front of the mailbox before the next chunk: they are sent or move to a lane.
+//! Greedy senders, however many, therefore have one chunk released for each [`CHUNK_BYTES`] of
+//! other letters that leave the front.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -45,9 +48,9 @@ const CHUNK_BYTES: usize = LOAD_BYTES;
 struct LaneRow {
     seq: u64,
     cost: usize,
-    /// Whether it was in a session of its recipient, or may have been. Once younger letters of
-    /// others have overtaken it, [`Mailbox::sent_through`] does not show it.
-    was_sent: bool,
+    /// Whether it was or may have been in a session of its recipient. Once younger letters of
+    /// others have overtaken it, [`Mailbox::sent_through`] does not show whether it was sent.
+    may_have_been_sent: bool,
 }
 
 /// Waiting letters of one sender, oldest first.
@@ -60,17 +63,17 @@ struct Lane {
 }
 
 impl Lane {
-    /// Returns the bytes that are released at once, when the pace allows them. The least of all
-    /// that wait, a chunk and a quarter of a burst, but at least one letter.
-    fn chunk(&self, pace: Pace) -> usize {
+    /// Returns the maximum bytes of the next chunk: the least of the lane's cost, [`CHUNK_BYTES`]
+    /// and a quarter of a burst, but enough for the first letter.
+    fn chunk_bytes_max(&self, pace: Pace) -> usize {
         let fresh = || self.fresh.front().map(MailboxEntry::cost);
         let first = self.on_disk.front().map(|row| row.cost).or_else(fresh).unwrap_or(0);
         self.cost.min(CHUNK_BYTES).min(pace.burst / 4).max(first)
     }
 
-    /// Returns the sequence numbers of the kept letters that fit into a chunk.
+    /// Returns the sequence numbers of the letters on disk that fit into a chunk.
     fn chunk_of_disk(&self, pace: Pace) -> Vec<u64> {
-        let mut remaining = self.chunk(pace);
+        let mut remaining = self.chunk_bytes_max(pace);
         let mut seqs = Vec::new();
         for row in &self.on_disk {
             if row.cost > remaining {
@@ -84,7 +87,7 @@ impl Lane {
 
     /// Removes and returns the fresh letters that fit into a chunk.
     fn take_chunk(&mut self, pace: Pace) -> Vec<MailboxEntry> {
-        let mut remaining = self.chunk(pace);
+        let mut remaining = self.chunk_bytes_max(pace);
         let mut taken = Vec::new();
         while self.fresh.front().is_some_and(|entry| entry.cost() <= remaining)
             && let Some(entry) = self.fresh.pop_front()
@@ -111,15 +114,26 @@ impl Lane {
     }
 }
 
+/// The letters of dissolved lanes.
+#[derive(Debug)]
+pub(super) struct DissolvedLanes {
+    /// Number of letters on disk.
+    pub(super) on_disk: usize,
+    /// The lowest sequence number of these.
+    pub(super) first_seq: Option<u64>,
+    /// Letters in memory.
+    pub(super) fresh: Vec<MailboxEntry>,
+}
+
 /// The lanes of one mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     by_sender: BTreeMap<Sender, Lane>,
     /// No lane is due before this time, so none is examined.
     idle_until: Tick,
-    /// Bytes of letters outside the lanes that pass before the next chunk.
+    /// Bytes of letters outside the lanes that must leave the front before the next chunk.
     others_first: usize,
-    /// The sender whose kept letters are being loaded, and the last sequence number requested.
+    /// The sender whose letters are being loaded from disk, and the last sequence number requested.
     loading: Option<(Sender, u64)>,
 }
 
@@ -131,7 +145,7 @@ impl Lanes {
         self.by_sender.is_empty()
     }
 
-    /// Records that a letter of this cost, in no lane, has left the front.
+    /// Records that a letter of this cost, in no lane, was sent or moved to a lane.
     pub(super) fn record_passed(&mut self, cost: usize) {
         self.others_first = self.others_first.saturating_sub(cost);
     }
@@ -152,28 +166,28 @@ impl Lanes {
         self.by_sender.values_mut().map(|lane| &mut lane.fresh)
     }
 
-    /// Finds a kept letter by its sequence number alone.
+    /// Finds a letter on disk by its sequence number alone.
     ///
-    /// It examines each lane, but is needed only when a letter leaves the disk without being sent.
-    /// Lanes are few: each belongs to a sender from whom the recipient has just received a whole
-    /// burst.
+    /// It examines each lane. Lanes are few: each belongs to a sender from whom the recipient has
+    /// just received a whole burst.
     fn find(&self, seq: u64) -> Option<(Sender, usize)> {
         self.by_sender.iter().find_map(|(sender, lane)| Some((*sender, lane.find(seq)?)))
     }
 
-    /// Whether the letter with this sequence number is kept here.
+    /// Whether the letter with this sequence number is on disk and in a lane.
     pub(super) fn contains(&self, seq: u64) -> bool {
         self.find(seq).is_some()
     }
 
-    /// Whether the letter with this sequence number was in a session of its recipient, or may have
-    /// been. Returns `None` if it is not kept here.
-    pub(super) fn was_sent(&self, seq: u64) -> Option<bool> {
+    /// Whether the letter with this sequence number was or may have been in a session of its
+    /// recipient. Returns `None` if it is not on disk and in a lane.
+    pub(super) fn may_have_been_sent(&self, seq: u64) -> Option<bool> {
         let (sender, nth) = self.find(seq)?;
-        Some(self.by_sender.get(&sender)?.on_disk.get(nth)?.was_sent)
+        Some(self.by_sender.get(&sender)?.on_disk.get(nth)?.may_have_been_sent)
     }
 
-    /// Removes the letter with this sequence number. Returns `false` if it is not kept here.
+    /// Removes the letter with this sequence number. Returns `false` if it is not on disk and in a
+    /// lane.
     pub(super) fn remove(&mut self, seq: u64) -> bool {
         let Some((sender, nth)) = self.find(seq) else { return false };
         if let Some(lane) = self.by_sender.get_mut(&sender) {
@@ -194,30 +208,37 @@ impl Lanes {
         drained
     }
 
-    /// Marks the letters being written as kept, after their commit. Returns them.
+    /// Handles the commit of the letters being written: they are on disk only. Returns them.
     pub(super) fn mark_committed(&mut self) -> Vec<MailboxEntry> {
         let mut committed = Vec::new();
         for lane in self.by_sender.values_mut() {
             while let Some(EntryState::Writing(seq)) = lane.fresh.front().map(|entry| entry.state) {
                 let Some(entry) = lane.fresh.pop_front() else { break };
-                lane.on_disk.push_back(LaneRow { seq, cost: entry.cost(), was_sent: entry.was_sent });
+                lane.on_disk.push_back(LaneRow {
+                    seq,
+                    cost: entry.cost(),
+                    may_have_been_sent: entry.was_sent,
+                });
                 committed.push(entry);
             }
         }
         committed
     }
 
-    /// Dissolves all lanes, because there is no session to send letters to. Returns the number of
-    /// kept letters, the lowest of their sequence numbers, and the letters in memory.
-    pub(super) fn dissolve(&mut self) -> (usize, Option<u64>, Vec<MailboxEntry>) {
+    /// Dissolves all lanes, because there is no session to send letters to.
+    pub(super) fn dissolve(&mut self) -> DissolvedLanes {
         let lanes = std::mem::replace(self, Lanes::EMPTY).by_sender;
-        let kept_count = lanes.values().map(|lane| lane.on_disk.len()).sum();
-        let first =
-            lanes.values().filter_map(|lane| lane.on_disk.front()).map(|kept_count| kept_count.seq).min();
-        (kept_count, first, lanes.into_values().flat_map(|lane| lane.fresh).collect())
+        let on_disk = lanes.values().map(|lane| lane.on_disk.len()).sum();
+        let first_seq = lanes.values().filter_map(|lane| lane.on_disk.front()).map(|row| row.seq).min();
+        DissolvedLanes {
+            on_disk,
+            first_seq,
+            fresh: lanes.into_values().flat_map(|lane| lane.fresh).collect(),
+        }
     }
 
-    /// Ends a chunk of this lane, which was released or is not on disk.
+    /// Ends a chunk of this lane: its letters were released, except those that the disk does not
+    /// have or that are being removed from it.
     fn end_chunk(&mut self, sender: Sender) {
         self.others_first = CHUNK_BYTES;
         self.idle_until = Tick::ZERO;
@@ -262,7 +283,7 @@ impl Mailbox {
         let Some(entry) = self.pop_next() else { return };
         let sender = entry.sender;
         let cost = entry.cost();
-        let was_handed = self.may_have_been_sent(&entry);
+        let may_have_been_sent = self.may_have_been_sent(&entry);
         self.lanes.record_passed(cost);
         let lane = self.lanes.by_sender.entry(sender).or_default();
         if lane.is_empty() {
@@ -272,7 +293,7 @@ impl Mailbox {
         // A letter on disk never follows one in memory: of one sender, older letters are written
         // first.
         match entry.state {
-            EntryState::OnDisk(seq) => lane.on_disk.push_back(LaneRow { seq, cost, was_sent: was_handed }),
+            EntryState::OnDisk(seq) => lane.on_disk.push_back(LaneRow { seq, cost, may_have_been_sent }),
             EntryState::Memory | EntryState::Writing(_) => lane.fresh.push_back(entry),
         }
     }
@@ -283,7 +304,7 @@ impl Mailbox {
             return None;
         }
         let ready_at = |(sender, lane): (&Sender, &Lane)| {
-            (pace.ready_at(self.full_at(*sender), lane.chunk(pace)), *sender)
+            (pace.ready_at(self.full_at(*sender), lane.chunk_bytes_max(pace)), *sender)
         };
         let (at, sender) = self.lanes.by_sender.iter().map(ready_at).min()?;
         self.lanes.idle_until = at;
@@ -320,7 +341,7 @@ impl Mailbox {
         Some(self.lanes.idle_until)
     }
 
-    /// Returns the kept letters to load now, if any: a chunk of the next lane.
+    /// Returns the letters on disk to load now, if any: a chunk of the next lane.
     pub(super) fn lane_rows_to_load(&mut self, now: Tick, pace: Option<Pace>) -> Option<RowsToLoad> {
         let pace = pace.filter(|_| !self.lanes.is_empty())?;
         let sender = self.next_lane(now, pace)?;
@@ -333,19 +354,19 @@ impl Mailbox {
     /// `false`.
     ///
     /// `through` is the last sequence number examined, if any; letters after it stay in the lane.
-    /// With `leaving`, the load ended because the next letter is being removed from the disk.
-    /// Otherwise, a load without letters means that the disk has none of those requested. They are
-    /// removed from the lane, which would request them forever.
+    /// With `is_removal_pending`, the load ended because the next letter is being removed from the
+    /// disk. Otherwise, a load without letters means that the disk has none of those requested.
+    /// They are removed from the lane, which would request them forever.
     pub(super) fn append_loaded_lane(
         &mut self,
         through: Option<u64>,
-        leaving: bool,
+        is_removal_pending: bool,
         entries: &mut Vec<MailboxEntry>,
     ) -> bool {
         let Some((sender, requested)) = self.lanes.loading.take() else { return false };
-        let through = through.or((!leaving).then_some(requested)).unwrap_or(0);
+        let through = through.or((!is_removal_pending).then_some(requested)).unwrap_or(0);
         for mut entry in entries.drain(..) {
-            entry.was_sent = entry.seq().is_some_and(|seq| self.may_have_arrived(seq));
+            entry.was_sent = entry.seq().is_some_and(|seq| self.may_row_have_been_sent(seq));
             entry.released = true;
             self.loaded.push_back(entry);
         }

@@ -26,18 +26,18 @@ fn offer(harness: &mut MailboxWithDisk, sender: Sender, number: u64) {
     assert!(harness.offer(sender, number, COST - ENTRY_COST));
 }
 
-fn hand_all(harness: &mut MailboxWithDisk) -> Vec<(Sender, u64)> {
-    std::iter::from_fn(|| harness.hand_one()).collect()
+fn send_all(harness: &mut MailboxWithDisk) -> Vec<(Sender, u64)> {
+    std::iter::from_fn(|| harness.send_one()).collect()
 }
 
 /// Loads and sends until nothing more can be sent.
 fn settle(harness: &mut MailboxWithDisk) -> Vec<(Sender, u64)> {
-    let mut handed = hand_all(harness);
+    let mut sent = send_all(harness);
     while harness.mailbox.rows_to_load(harness.now, harness.pace).is_some() {
         harness.load(100);
-        handed.extend(hand_all(harness));
+        sent.extend(send_all(harness));
     }
-    handed
+    sent
 }
 
 #[test]
@@ -46,14 +46,14 @@ fn letters_beyond_burst_wait_and_others_pass() {
     (1..=10).for_each(|number| offer(&mut harness, GREEDY, number));
     offer(&mut harness, FRIEND, 1);
     let first: Vec<_> = (1..=4).map(|number| (GREEDY, number)).chain([(FRIEND, 1)]).collect();
-    assert_eq!(hand_all(&mut harness), first);
+    assert_eq!(send_all(&mut harness), first);
     for (second, numbers) in [(1, 5..6), (2, 6..7), (5, 7..10), (6, 10..11)] {
         harness.now = START + Duration::from_secs(second);
         offer(&mut harness, FRIEND, second);
         let due: Vec<_> = numbers.map(|number| (GREEDY, number)).collect();
-        let mut handed = hand_all(&mut harness);
-        handed.retain(|handed| *handed != (FRIEND, second));
-        assert_eq!(handed, due, "at second {second}");
+        let mut sent = send_all(&mut harness);
+        sent.retain(|sent| *sent != (FRIEND, second));
+        assert_eq!(sent, due, "at second {second}");
     }
     assert!(harness.mailbox.lanes.is_empty());
 }
@@ -62,12 +62,12 @@ fn letters_beyond_burst_wait_and_others_pass() {
 fn waiting_letters_are_written_and_return_from_disk() {
     let mut harness = paced(2);
     (1..=6).for_each(|number| offer(&mut harness, GREEDY, number));
-    assert_eq!(hand_all(&mut harness).len(), 2);
+    assert_eq!(send_all(&mut harness).len(), 2);
     assert_eq!(harness.write(START + SPILL_AFTER, false).len(), 6, "all are safe in time");
     offer(&mut harness, GREEDY, 7);
     offer(&mut harness, FRIEND, 1);
     assert_eq!(harness.commit(), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(hand_all(&mut harness), [(FRIEND, 1)], "from memory, before letters on disk");
+    assert_eq!(send_all(&mut harness), [(FRIEND, 1)], "from memory, before letters on disk");
     assert_eq!(harness.mailbox.unwritten, 2 * COST, "letters on disk are not in memory");
     assert!(harness.mailbox.is_on_disk_only(3) && !harness.mailbox.is_on_disk_only(2));
     harness.now = START + Duration::from_secs(2);
@@ -86,8 +86,8 @@ fn mailbox_full_of_one_sender_lets_others_pass_from_disk() {
     while !harness.write(START, true).is_empty() {
         harness.commit();
     }
-    let handed = settle(&mut harness);
-    assert_eq!(handed, [(GREEDY, 1), (GREEDY, 2), (FRIEND, 1)]);
+    let sent = settle(&mut harness);
+    assert_eq!(sent, [(GREEDY, 1), (GREEDY, 2), (FRIEND, 1)]);
     assert!(harness.mailbox.loaded.is_empty(), "waiting letters use no memory");
     harness.mailbox.handle_session_end();
     harness.now = harness.now + Duration::from_secs(1);
@@ -114,7 +114,7 @@ fn hundred_greedy_senders_do_not_starve_another() {
         offer(&mut harness, FRIEND, number);
         let mut waited = 0;
         for _ in 0..20 {
-            match harness.hand_one() {
+            match harness.send_one() {
                 Some((FRIEND, _)) => break,
                 Some(_) => waited += 1,
                 None => harness.load(100),
@@ -130,7 +130,7 @@ fn hundred_greedy_senders_do_not_starve_another() {
 fn expired_letters_are_removed_from_their_lane() {
     let mut harness = paced(1);
     (1..=4).for_each(|number| offer(&mut harness, GREEDY, number));
-    assert_eq!(hand_all(&mut harness), [(GREEDY, 1)]);
+    assert_eq!(send_all(&mut harness), [(GREEDY, 1)]);
     harness.write(START, true);
     harness.commit();
     harness.disk.remove(&3);
@@ -148,14 +148,17 @@ fn expired_letters_are_removed_from_their_lane() {
 fn released_letter_counts_as_not_sent_despite_later_ones() {
     let mut harness = paced(1);
     (1..=2).for_each(|number| offer(&mut harness, GREEDY, number));
-    assert_eq!(hand_all(&mut harness), [(GREEDY, 1)]);
+    assert_eq!(send_all(&mut harness), [(GREEDY, 1)]);
     harness.write(START + SPILL_AFTER, false);
     harness.commit();
     offer(&mut harness, FRIEND, 1);
-    assert_eq!(hand_all(&mut harness), [(FRIEND, 1)]);
+    assert_eq!(send_all(&mut harness), [(FRIEND, 1)]);
     harness.write(START + 2 * SPILL_AFTER, false);
     harness.commit();
-    assert!(harness.mailbox.may_have_arrived(3) && !harness.mailbox.may_have_arrived(2), "2 waits in a lane");
+    assert!(
+        harness.mailbox.may_row_have_been_sent(3) && !harness.mailbox.may_row_have_been_sent(2),
+        "2 waits in a lane"
+    );
     harness.now = START + Duration::from_secs(60);
     harness.load(100);
     let entry = harness.mailbox.take_next().unwrap();
@@ -167,7 +170,7 @@ fn released_letter_counts_as_not_sent_despite_later_ones() {
 fn letters_missing_on_disk_are_not_waited_for() {
     let mut harness = paced(1);
     (1..=3).for_each(|number| offer(&mut harness, GREEDY, number));
-    assert_eq!(hand_all(&mut harness), [(GREEDY, 1)]);
+    assert_eq!(send_all(&mut harness), [(GREEDY, 1)]);
     harness.write(START, true);
     harness.commit();
     harness.now = START + Duration::from_secs(60);
@@ -175,23 +178,32 @@ fn letters_missing_on_disk_are_not_waited_for() {
         assert!(matches!(harness.mailbox.rows_to_load(harness.now, harness.pace), Some(RowsToLoad::At(_))));
         harness.mailbox.mark_loading(Ticket(900));
         assert!(harness.mailbox.append_loaded(Ticket(900), None, None, Vec::new()));
-        assert_eq!(hand_all(&mut harness), []);
+        assert_eq!(send_all(&mut harness), []);
     }
     assert_eq!(harness.mailbox.rows_to_load(harness.now, harness.pace), None);
     assert!(harness.mailbox.lanes.is_empty());
+}
+
+impl Mailbox {
+    /// Removes all sent letters, as stored.
+    fn clear_sent(&mut self) {
+        for entry in std::mem::take(&mut self.sent).into_iter().flatten() {
+            self.subtract(&entry);
+        }
+    }
 }
 
 #[test]
 fn mailbox_is_not_shrunk_before_every_pair_is_full() {
     let mut harness = paced(4);
     (1..=3).for_each(|number| offer(&mut harness, GREEDY, number));
-    hand_all(&mut harness);
+    send_all(&mut harness);
     harness.mailbox.clear_sent();
     MailboxUsage::default().update(&mut harness.mailbox);
     while harness.mailbox.next_usage_change().is_some() {}
-    harness.mailbox.prune_usages(START + Duration::from_secs(2));
+    harness.mailbox.clear_pacing(START + Duration::from_secs(2));
     assert!(!harness.mailbox.is_unused());
-    harness.mailbox.prune_usages(START + Duration::from_secs(3));
+    harness.mailbox.clear_pacing(START + Duration::from_secs(3));
     assert!(harness.mailbox.is_unused());
 }
 
@@ -224,7 +236,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Course {
     pushed: u64,
-    handed: u64,
+    sent: u64,
     stored: u64,
     accepted: u64,
 }
@@ -267,10 +279,10 @@ proptest! {
                     course.pushed += u64::from(harness.offer_entry(next, SenderClass::Known));
                 }
                 Step::Hand(most) => for _ in 0..most {
-                    let Some((sender, number)) = harness.hand_one() else { break };
+                    let Some((sender, number)) = harness.send_one() else { break };
                     let course = courses.get_mut(&sender).unwrap();
-                    prop_assert_eq!(number, course.handed + 1);
-                    course.handed = number;
+                    prop_assert_eq!(number, course.sent + 1);
+                    course.sent = number;
                     let len = harness.mailbox.sent.back().unwrap().as_ref().unwrap().len;
                     let passed = passed.entry(sender).or_default();
                     *passed += len + ENTRY_COST;
@@ -279,19 +291,19 @@ proptest! {
                 },
                 Step::Store(n) => {
                     let course = courses.entry(sender(n)).or_default();
-                    course.stored = course.handed;
+                    course.stored = course.sent;
                     course.accepted = course.accepted.max(course.stored);
-                    let through = course.handed;
+                    let through = course.sent;
                     harness.store(sender(n), through);
                 }
-                Step::Write(away) => drop(harness.write(harness.now, away)),
+                Step::Write(is_recipient_offline) => drop(harness.write(harness.now, is_recipient_offline)),
                 Step::Commit if harness.mailbox.writing.is_some() => {
                     for entry in harness.batch.drain(..) {
                         harness.disk.insert(entry.seq().unwrap(), entry);
                     }
                     harness.removed_seqs.drain(..).for_each(|seq| drop(harness.disk.remove(&seq)));
                     let ticket = harness.mailbox.writing.unwrap();
-                    for (sender, id, _) in harness.mailbox.mark_committed(ticket) {
+                    for AcceptedLetter { sender, id, .. } in harness.mailbox.mark_committed(ticket) {
                         let course = courses.get_mut(&sender).unwrap();
                         prop_assert_eq!(id.number, course.accepted + 1, "every earlier one is safe");
                         course.accepted = id.number;
@@ -306,7 +318,7 @@ proptest! {
                 Step::Load(most) => harness.load(most.into()),
                 Step::End => {
                     harness.mailbox.handle_session_end();
-                    courses.values_mut().for_each(|course| course.handed = course.stored);
+                    courses.values_mut().for_each(|course| course.sent = course.stored);
                 }
             }
         }
@@ -316,18 +328,18 @@ proptest! {
                 harness.commit();
             }
             harness.load(3);
-            while let Some((sender, number)) = harness.hand_one() {
+            while let Some((sender, number)) = harness.send_one() {
                 let course = courses.get_mut(&sender).unwrap();
-                prop_assert_eq!(number, course.handed + 1);
-                course.handed = number;
+                prop_assert_eq!(number, course.sent + 1);
+                course.sent = number;
             }
-            courses.iter().for_each(|(sender, course)| harness.store(*sender, course.handed));
+            courses.iter().for_each(|(sender, course)| harness.store(*sender, course.sent));
             if !harness.mailbox.has_mail() {
                 break;
             }
         }
         for course in courses.values() {
-            prop_assert_eq!(course.handed, course.pushed);
+            prop_assert_eq!(course.sent, course.pushed);
         }
         prop_assert_eq!(harness.unwritten_of_all(), 0);
         prop_assert!(!harness.mailbox.has_mail() && harness.mailbox.unwritten == 0 && harness.mailbox.lanes.is_empty());

@@ -16,7 +16,7 @@ pub(super) struct Refusing {
     /// Refused letters among those sent: they wait for the disk.
     pub(super) letters: usize,
     /// Letters whose refusal is being made durable; they count as sent.
-    pub(super) leaving: usize,
+    pub(super) being_removed: usize,
     /// Numbers up to which the recipient has stored letters behind refused ones, by sender and
     /// outbox.
     stored: BTreeMap<(Sender, OutboxId), StoredThrough>,
@@ -30,11 +30,11 @@ impl Default for Refusing {
 
 impl Refusing {
     pub(super) const fn new() -> Refusing {
-        Refusing { letters: 0, leaving: 0, stored: BTreeMap::new() }
+        Refusing { letters: 0, being_removed: 0, stored: BTreeMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.letters == 0 && self.leaving == 0 && self.stored.is_empty()
+        self.letters == 0 && self.being_removed == 0 && self.stored.is_empty()
     }
 
     pub(super) fn store(&mut self, sender: Sender, outbox: OutboxId, through: StoredThrough) {
@@ -72,19 +72,19 @@ impl Mailbox {
         if self.refusing.letters == 0 {
             return None;
         }
-        let may_leave = |entry: &MailboxEntry| {
-            let is_kept = matches!(entry.state, EntryState::OnDisk(_));
-            entry.refused.is_some() && (is_kept || !matches!(entry.sender, Sender::Member(_)))
+        let may_be_removed = |entry: &MailboxEntry| {
+            let is_on_disk = matches!(entry.state, EntryState::OnDisk(_));
+            entry.refused.is_some() && (is_on_disk || !matches!(entry.sender, Sender::Member(_)))
         };
-        let slot = self.sent.iter().position(|slot| slot.as_ref().is_some_and(may_leave))?;
+        let slot = self.sent.iter().position(|slot| slot.as_ref().is_some_and(may_be_removed))?;
         let entry = self.sent[slot].take()?;
         while let Some(None) = self.sent.front() {
             self.sent.pop_front();
         }
         self.refusing.letters -= 1;
-        self.refusing.leaving += 1;
+        self.refusing.being_removed += 1;
         self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
-        self.forget(&entry);
+        self.subtract(&entry);
         let stored = self.refusing.stored.remove(&(entry.sender, entry.id.outbox));
         let reason = entry.refused?;
         Some(RefusedEntry { entry, reason, stored })
@@ -120,7 +120,7 @@ impl Mailbox {
     /// Ends the refusal of a letter of [`Mailbox::next_refused`], which is durable or does not need
     /// to be.
     pub(in crate::relay) fn end_refusal(&mut self) {
-        self.refusing.leaving -= 1;
+        self.refusing.being_removed -= 1;
     }
 
     /// Forgets refusals at the end of the recipient's session: the next one gets the letters again,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::LetterId;
 use crate::relay::limits::{Limits, MEMORY_ONLY_MAX, UNWRITTEN_MAX};
 use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
@@ -67,27 +68,28 @@ impl MailboxWithDisk {
         takes
     }
 
-    fn hand_all(&mut self) -> Vec<u64> {
+    fn send_all(&mut self) -> Vec<u64> {
         let mut numbers = Vec::new();
-        while let Some((_, number)) = self.hand_one() {
+        while let Some((_, number)) = self.send_one() {
             numbers.push(number);
         }
         numbers
     }
 
-    pub(super) fn hand_one(&mut self) -> Option<(Sender, u64)> {
+    pub(super) fn send_one(&mut self) -> Option<(Sender, u64)> {
         self.mailbox.apply_pace(self.now, self.pace);
         let entry = self.mailbox.next_waiting()?;
         assert!(!entry.message.is_empty(), "the message of a sent letter is in memory");
-        let handed = (entry.sender, entry.id.number);
+        let sent = (entry.sender, entry.id.number);
         self.mailbox.mark_sent(self.now, self.pace);
-        Some(handed)
+        Some(sent)
     }
 
     /// Returns the numbers of the letters whose write begins.
-    pub(super) fn write(&mut self, now: Tick, away: bool) -> Vec<u64> {
+    pub(super) fn write(&mut self, now: Tick, is_recipient_offline: bool) -> Vec<u64> {
         self.tickets += 1;
-        let batch = self.mailbox.next_batch(now, away, Ticket(self.tickets), &mut self.last_seq);
+        let batch =
+            self.mailbox.next_batch(now, is_recipient_offline, Ticket(self.tickets), &mut self.last_seq);
         let numbers = batch.iter().map(|e| e.id.number).collect();
         if !batch.is_empty() {
             self.batch = batch;
@@ -102,7 +104,7 @@ impl MailboxWithDisk {
         }
         self.removed_seqs.drain(..).for_each(|seq| drop(self.disk.remove(&seq)));
         let ticket = self.mailbox.writing.expect("a batch is being written");
-        self.mailbox.mark_committed(ticket).iter().map(|(_, id, _)| id.number).collect()
+        self.mailbox.mark_committed(ticket).iter().map(|letter| letter.id.number).collect()
     }
 
     pub(super) fn load(&mut self, most: usize) {
@@ -125,8 +127,16 @@ impl MailboxWithDisk {
         let stored = self.mailbox.remove_stored(TOM, OUTBOX, all(through), &mut BufferPool::default())?;
         stored.seqs.iter().for_each(|seq| drop(self.disk.remove(seq)));
         self.removed_seqs.extend(stored.seqs);
-        Some((stored.count, stored.number))
+        Some((stored.count, stored.highest_number))
     }
+}
+
+/// Numbers of letters in memory only, in memory and being written, and on disk only.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LocationCounts {
+    pub(super) memory_only: usize,
+    pub(super) writing: usize,
+    pub(super) on_disk: usize,
 }
 
 impl MailboxWithDisk {
@@ -156,7 +166,7 @@ impl MailboxWithDisk {
 fn refused_letter_is_written_before_it_is_removed() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=5, 10);
-    harness.hand_all();
+    harness.send_all();
     assert!(
         harness.mailbox.refuse(TOM, id(2), Reason::Full) && !harness.mailbox.refuse(TOM, id(2), Reason::Full)
     );
@@ -175,11 +185,11 @@ fn refused_letter_is_written_before_it_is_removed() {
 fn refusal_of_unwritten_letter_ends_with_session() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=2, 10);
-    harness.hand_all();
+    harness.send_all();
     assert!(harness.mailbox.refuse(TOM, id(1), Reason::Full));
     assert_eq!(harness.stored(2), None);
     harness.mailbox.handle_session_end();
-    assert_eq!(harness.hand_all(), [1, 2], "the next session gets both");
+    assert_eq!(harness.send_all(), [1, 2], "the next session gets both");
     assert_eq!(harness.stored(2), Some((2, 2)));
 }
 
@@ -189,7 +199,7 @@ fn letters_leave_in_order_and_only_when_stored() {
     harness.push(1..=3, 10);
     assert!(harness.offer(Sender::Echo, 1, 10));
     assert_eq!(harness.stored(3), None, "nothing is sent yet");
-    assert_eq!(harness.hand_all(), [1, 2, 3, 1]);
+    assert_eq!(harness.send_all(), [1, 2, 3, 1]);
     assert_eq!(harness.stored(2), Some((2, 2)));
     assert_eq!(harness.stored(2), None);
     assert_eq!(harness.mailbox.remove_stored(TOM, OutboxId(6), all(3), &mut BufferPool::default()), None);
@@ -206,7 +216,7 @@ fn letters_leave_in_order_and_only_when_stored() {
 fn letters_stored_in_time_are_never_written() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=3, 10);
-    harness.hand_all();
+    harness.send_all();
     let before = START + SPILL_AFTER - std::time::Duration::from_micros(1);
     assert_eq!(harness.write(before, false), [0; 0]);
     assert_eq!(harness.mailbox.next_deadline(), Some(START + SPILL_AFTER));
@@ -219,7 +229,7 @@ fn letters_stored_in_time_are_never_written() {
 fn letters_not_stored_in_time_are_written_once_oldest_first() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=3, 10);
-    harness.hand_all();
+    harness.send_all();
     assert_eq!(harness.write(START + SPILL_AFTER, false), [1, 2, 3]);
     harness.push(4..=4, 10);
     assert_eq!(harness.write(START + SPILL_AFTER, false), [0; 0], "one batch at a time");
@@ -227,9 +237,9 @@ fn letters_not_stored_in_time_are_written_once_oldest_first() {
     assert_eq!(harness.write(START + SPILL_AFTER, false), [4]);
     assert_eq!(harness.stored(4), Some((3, 3)), "4 was not sent yet");
     assert_eq!(harness.commit(), [4]);
-    assert_eq!(harness.hand_all(), [0; 0], "4 is on disk only");
+    assert_eq!(harness.send_all(), [0; 0], "4 is on disk only");
     harness.load(9);
-    assert_eq!(harness.hand_all(), [4]);
+    assert_eq!(harness.send_all(), [4]);
     assert_eq!(harness.stored(4), Some((1, 4)));
     assert!(harness.disk.is_empty());
 }
@@ -238,39 +248,39 @@ fn letters_not_stored_in_time_are_written_once_oldest_first() {
 fn mailbox_over_memory_limit_is_written_from_front() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=20, 16 * 1024);
-    assert!(harness.mailbox.is_too_big());
+    assert!(harness.mailbox.is_above_memory_only_max());
     assert_eq!(harness.write(START, false), [1, 2, 3, 4, 5], "until the rest is within the limit");
-    assert!(!harness.mailbox.is_too_big());
+    assert!(!harness.mailbox.is_above_memory_only_max());
     assert_eq!(harness.commit(), [1, 2, 3, 4, 5]);
-    assert_eq!(harness.mailbox.location_counts(), (15, 0, 5));
-    assert_eq!(harness.hand_all(), [0; 0], "those in memory wait for those on disk");
+    assert_eq!(harness.mailbox.location_counts(), LocationCounts { memory_only: 15, writing: 0, on_disk: 5 });
+    assert_eq!(harness.send_all(), [0; 0], "those in memory wait for those on disk");
     harness.load(2);
-    assert_eq!(harness.hand_all(), [1, 2]);
+    assert_eq!(harness.send_all(), [1, 2]);
     harness.load(9);
-    assert_eq!(harness.hand_all(), Vec::from_iter(3..=20));
+    assert_eq!(harness.send_all(), Vec::from_iter(3..=20));
 }
 
 #[test]
 fn ended_session_spills_all_and_next_one_gets_them_in_order() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=6, 10);
-    harness.hand_all();
+    harness.send_all();
     assert_eq!(harness.write(START + SPILL_AFTER, false).len(), 6);
     harness.commit();
     harness.push(7..=9, 10);
-    harness.hand_all();
+    harness.send_all();
     assert_eq!(harness.stored(2), Some((2, 2)));
     harness.mailbox.handle_session_end();
-    assert_eq!(harness.mailbox.location_counts(), (3, 0, 4));
+    assert_eq!(harness.mailbox.location_counts(), LocationCounts { memory_only: 3, writing: 0, on_disk: 4 });
     assert_eq!(harness.write(START, true), [7, 8, 9], "at once");
-    assert_eq!(harness.hand_all(), [0; 0], "3 to 6 come first");
+    assert_eq!(harness.send_all(), [0; 0], "3 to 6 come first");
     harness.load(3);
-    assert_eq!(harness.hand_all(), [3, 4, 5]);
+    assert_eq!(harness.send_all(), [3, 4, 5]);
     assert_eq!(harness.commit(), [7, 8, 9]);
     harness.load(3);
-    assert_eq!(harness.hand_all(), [6, 7, 8]);
+    assert_eq!(harness.send_all(), [6, 7, 8]);
     harness.load(3);
-    assert_eq!(harness.hand_all(), [9]);
+    assert_eq!(harness.send_all(), [9]);
     assert_eq!(harness.stored(9), Some((7, 9)));
     assert!(harness.disk.is_empty() && !harness.mailbox.has_mail());
 }
@@ -286,13 +296,13 @@ fn restored_letters_come_before_newer_ones() {
     let mut harness = MailboxWithDisk { disk, last_seq, ..MailboxWithDisk::default() };
     harness.mailbox.restore_counts(TOM, 5, 50, last_seq);
     harness.push(6..=6, 10);
-    assert_eq!(harness.hand_all(), [0; 0]);
-    let may_have_arrived = |seq| harness.mailbox.may_have_arrived(seq);
-    assert!(may_have_arrived(5) && !may_have_arrived(6), "earlier sessions are unknown");
+    assert_eq!(harness.send_all(), [0; 0]);
+    let may_row_have_been_sent = |seq| harness.mailbox.may_row_have_been_sent(seq);
+    assert!(may_row_have_been_sent(5) && !may_row_have_been_sent(6), "earlier sessions are unknown");
     harness.load(2);
-    assert_eq!(harness.hand_all(), [1, 2]);
+    assert_eq!(harness.send_all(), [1, 2]);
     harness.load(9);
-    assert_eq!(harness.hand_all(), [3, 4, 5, 6]);
+    assert_eq!(harness.send_all(), [3, 4, 5, 6]);
     assert_eq!(harness.stored(6), Some((6, 6)));
     assert!(!harness.mailbox.has_mail());
 }
@@ -309,7 +319,7 @@ fn rows_for_ended_session_are_ignored() {
     harness.mailbox.handle_session_end();
     assert!(!harness.mailbox.append_loaded(Ticket(70), Some(2), None, Vec::new()));
     harness.load(9);
-    assert_eq!(harness.hand_all(), [1, 2]);
+    assert_eq!(harness.send_all(), [1, 2]);
 }
 
 #[test]
@@ -319,7 +329,7 @@ fn disk_with_fewer_letters_than_counted_blocks_nothing() {
     harness.push(1..=1, 10);
     harness.load(9);
     assert_eq!(harness.mailbox.rows_to_load(START, None), None, "no further loads");
-    assert_eq!(harness.hand_all(), [1]);
+    assert_eq!(harness.send_all(), [1]);
 }
 
 #[test]
@@ -439,11 +449,11 @@ fn sender_ahead_of_disk_leaves_space_to_others() {
 fn failed_write_refuses_only_letters_to_offline_recipient() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=2, 10);
-    harness.hand_all();
+    harness.send_all();
     assert_eq!(harness.write(START + SPILL_AFTER, false), [1, 2]);
     let failed_at = START + SPILL_AFTER;
     assert_eq!(harness.mailbox.mark_commit_failed(failed_at, harness.mailbox.writing.unwrap(), false), []);
-    assert_eq!(harness.mailbox.location_counts(), (2, 0, 0));
+    assert_eq!(harness.mailbox.location_counts(), LocationCounts { memory_only: 2, writing: 0, on_disk: 0 });
     assert_eq!(harness.write(failed_at, false), [0; 0], "no retry at once");
     assert_eq!(harness.mailbox.next_deadline(), Some(failed_at + SPILL_AFTER));
     assert_eq!(harness.stored(1), Some((1, 1)), "the recipient may still take them");
@@ -462,10 +472,10 @@ fn failed_write_refuses_only_letters_to_offline_recipient() {
 fn letter_stored_during_its_write_is_removed_from_disk() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=2, 10);
-    harness.hand_all();
+    harness.send_all();
     harness.write(START + SPILL_AFTER, false);
     let stored = harness.mailbox.remove_stored(TOM, OUTBOX, all(1), &mut BufferPool::default()).unwrap();
-    assert_eq!(stored, StoredResult { count: 1, number: 1, seqs: vec![1] });
+    assert_eq!(stored, StoredResult { count: 1, highest_number: 1, seqs: vec![1] });
     assert_eq!(harness.commit(), [2]);
 }
 
@@ -473,9 +483,9 @@ fn letter_stored_during_its_write_is_removed_from_disk() {
 fn number_of_sent_letters_is_bounded() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=SENT_MAX as u64 + 1, 0);
-    assert_eq!(harness.hand_all().len(), SENT_MAX);
+    assert_eq!(harness.send_all().len(), SENT_MAX);
     assert_eq!(harness.stored(1), Some((1, 1)));
-    assert_eq!(harness.hand_all(), [SENT_MAX as u64 + 1]);
+    assert_eq!(harness.send_all(), [SENT_MAX as u64 + 1]);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -515,7 +525,7 @@ proptest! {
         let mut shown = 0;
         let mut accepted = 0;
         let mut now = START;
-        let mut last_handed = 0;
+        let mut last_sent = 0;
         let mut refused = std::collections::BTreeSet::new();
         for step in steps {
             now = now + std::time::Duration::from_millis(200);
@@ -526,16 +536,16 @@ proptest! {
                     pushed += u64::from(harness.offer_entry(next, SenderClass::Known));
                 }
                 Step::Hand(most) => for _ in 0..most {
-                    let Some((_, next)) = harness.hand_one() else { break };
-                    prop_assert!(next > last_handed, "{} after {}", next, last_handed);
-                    last_handed = next;
+                    let Some((_, next)) = harness.send_one() else { break };
+                    prop_assert!(next > last_sent, "{} after {}", next, last_sent);
+                    last_sent = next;
                 },
                 Step::Store => {
-                    if let Some((_, number)) = harness.stored(last_handed) {
+                    if let Some((_, number)) = harness.stored(last_sent) {
                         shown = number.max(shown);
                     }
                 }
-                Step::Write(away) => drop(harness.write(now, away)),
+                Step::Write(is_recipient_offline) => drop(harness.write(now, is_recipient_offline)),
                 Step::Commit if harness.mailbox.writing.is_some() => {
                     for number in harness.commit() {
                         prop_assert!(number > accepted);
@@ -551,12 +561,12 @@ proptest! {
                 Step::Commit | Step::Fail => {}
                 Step::Load(most) => harness.load(most.into()),
                 Step::Refuse(back) => {
-                    let number = last_handed.saturating_sub(back.into());
+                    let number = last_sent.saturating_sub(back.into());
                     harness.mailbox.refuse(TOM, id(number), Reason::Full);
                 }
                 Step::End => {
                     harness.mailbox.handle_session_end();
-                    last_handed = shown;
+                    last_sent = shown;
                 }
             }
             let (left, stored) = harness.refused();
@@ -571,12 +581,12 @@ proptest! {
         let mut rest = Vec::new();
         loop {
             harness.load(3);
-            let handed = harness.hand_all();
-            if handed.is_empty() && harness.mailbox.rows_to_load(START, None).is_none() {
+            let sent = harness.send_all();
+            if sent.is_empty() && harness.mailbox.rows_to_load(START, None).is_none() {
                 break;
             }
-            harness.stored(handed.last().copied().unwrap_or(0));
-            rest.extend(handed);
+            harness.stored(sent.last().copied().unwrap_or(0));
+            rest.extend(sent);
         }
         prop_assert_eq!(rest, Vec::from_iter((shown + 1..=pushed).filter(|n| !refused.contains(n))));
         prop_assert!(!harness.mailbox.has_mail() && harness.mailbox.unwritten == 0);

@@ -9,8 +9,9 @@ use super::capacity::SenderUsage;
 #[derive(Debug, Default)]
 pub(super) struct SenderUsages {
     usages: Vec<(Sender, SenderUsage)>,
-    /// Position of each sender in `shares`, and the position changed last.
+    /// Position of each sender in `usages`.
     positions: BTreeMap<Sender, usize>,
+    /// Position changed last.
     last: usize,
 }
 
@@ -32,7 +33,7 @@ impl SenderUsages {
 
     #[inline]
     pub(super) fn get(&self, sender: Sender) -> Option<&SenderUsage> {
-        self.find(sender).map(|seq| &self.usages[seq].1)
+        self.find(sender).map(|position| &self.usages[position].1)
     }
 
     #[inline]
@@ -62,7 +63,8 @@ impl SenderUsages {
     /// Keeps the entries for which `keeps` returns `true`.
     pub(super) fn retain(&mut self, mut keeps: impl FnMut(Sender, &SenderUsage) -> bool) {
         self.usages.retain(|(sender, usage)| keeps(*sender, usage));
-        self.positions = self.usages.iter().enumerate().map(|(seq, (sender, _))| (*sender, seq)).collect();
+        self.positions =
+            self.usages.iter().enumerate().map(|(position, (sender, _))| (*sender, position)).collect();
         self.last = 0;
     }
 }
