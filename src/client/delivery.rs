@@ -54,7 +54,7 @@ impl RelayConnection {
         out: &mut Out,
     ) -> bool {
         let Some(from) = self.sender(delivery.from) else { return false };
-        self.path_manager.letter = true;
+        self.path_manager.had_letter = true;
         let Delivery { id, prev, mark, accepted: at, .. } = *delivery;
         let relay = self.config.addr.clone();
         let via = self.received_on;

@@ -1,12 +1,14 @@
 //! Moves one session between UDP and TCP: failover to the TCP fallback, and return to UDP once it
-//! is validated.
+//! is validated, or at once if UDP is pinned. Also handles stateless resets. It does no I/O, and
+//! returns the effects in `out`.
 //!
-//! The fallback connection of a session needs no handshake. The relay answers a probe under the
-//! session's keys on it, and the next packet moves the session there (RFC 9000 §9.1). The same
-//! holds for a validated UDP path.
+//! The fallback connection of a session needs no handshake. Once the relay has answered a probe on
+//! that connection, sealed under the session's keys, the next packet moves the session there (RFC
+//! 9000 §9.1). The same holds for a validated UDP path.
 //!
-//! `hints` handles hints of the system about the network, and the UDP state kept between runs.
-//! `tcp_request` handles a user who permits TCP only.
+//! A *round* of handshakes, its *attempts*, and the race between the carriers are those of
+//! [`connect`](super::connect). `hints` handles hints of the system about the network, and the UDP
+//! state kept between runs. `tcp_request` handles a user who permits TCP only.
 
 mod hints;
 mod tcp_request;
@@ -25,21 +27,22 @@ use super::relay_connection::{ClientContext, Out, RelayConnection, close_conn};
 
 /// Consecutive PTOs on UDP after which the fallback opens and the session may fail over.
 const SILENT_PTOS: u32 = 2;
-/// Silence on UDP required for that: the head start that UDP has in the first race. At short RTTs
-/// the PTOs expire within milliseconds, and a relay on a busy machine may wait longer for its turn.
-/// Above an RTT of 65 ms the second PTO expires later than this.
+/// Silence on UDP required for that. Equal to `TCP_CONNECT_AFTER`, UDP's head start in a round. At
+/// short RTTs two PTOs expire within milliseconds, while a relay on a busy machine may wait longer
+/// for processor time. Above an RTT of 65 ms the second PTO expires later than this.
 const SILENT_FOR: Duration = Duration::from_millis(250);
 /// A conversation counts as active for this long after its last letter.
-const LIVE_FOR: Duration = Duration::from_secs(30);
+const ACTIVE_FOR: Duration = Duration::from_secs(30);
 /// Interval of pings on UDP during an active conversation, after the last packet that asked for an
 /// ack.
-const LIVE_PING_AFTER: Duration = Duration::from_secs(2);
-/// The same interval while a letter waits for the relay's receipt. The letter has arrived, but the
-/// receipt may have been lost on a dead path. The relay sends it within the 500 ms of a mailbox.
+const ACTIVE_PING_AFTER: Duration = Duration::from_secs(2);
+/// The same interval while a letter waits for the relay's receipt. The letter's packet was
+/// acknowledged, but the receipt may be lost on a dead path. The relay writes a letter, and then
+/// sends `accepted`, after 500 ms at the latest (`SPILL_AFTER`).
 const AWAITED_PING_AFTER: Duration = Duration::from_millis(500);
 /// Lifetime of the TCP connection that lost a race, while UDP is validated. Longer than a
 /// validation.
-const RACE_GOES_ON: Duration = Duration::from_millis(3_500);
+const RACE_LOSER_KEPT: Duration = Duration::from_millis(3_500);
 /// Lifetime of the TCP connection after a return to UDP, for a quick failover.
 const FALLBACK_AFTER_RETURN: Duration = Duration::from_secs(10);
 /// Time limit for the relay's answer on a fallback connection.
@@ -47,9 +50,11 @@ const FALLBACK_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after a failed fallback connection; doubles with each further failure.
 const FALLBACK_PAUSE_MIN: Duration = Duration::from_secs(5);
 const FALLBACK_PAUSE_MAX: Duration = Duration::from_secs(300);
-/// Minimum interval between two validations of a lossy path.
-const SUSPECTS_EVERY: Duration = Duration::from_secs(5);
-/// Interval of validations while UDP stays the path although it failed one, because TCP fails too.
+/// Minimum time from the start of a validation to the next one of a lossy UDP path, or of UDP while
+/// TCP is silent.
+const REVALIDATE_INTERVAL: Duration = Duration::from_secs(5);
+/// Interval of validations while the session remains on a UDP path that failed validation, because
+/// no fallback is ready.
 const VALIDATE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// A TCP connection that is not the path, or not yet.
@@ -57,7 +62,7 @@ const VALIDATE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 struct FallbackConn {
     conn: ConnId,
     state: FallbackState,
-    /// It is closed at this time unless it is needed.
+    /// It is closed at this time unless it has become the path.
     until: Tick,
 }
 
@@ -90,7 +95,7 @@ struct TcpRequest {
 /// State of both carriers of one relay.
 #[derive(Debug, Default)]
 pub(super) struct PathManager {
-    udp: Option<SocketAddr>,
+    last_udp_addr: Option<SocketAddr>,
     validation: Option<(SocketAddr, PathValidation)>,
     /// UDP is the path and has failed its last validation.
     unvalidated: bool,
@@ -99,23 +104,23 @@ pub(super) struct PathManager {
     pub(super) udp_failed: bool,
     /// Time of UDP's last failure, as stored for later runs.
     failed_on_disk: Option<Wall>,
-    /// Result of the last UDP validation or failover, not yet stored.
-    outcome: Option<bool>,
-    /// RTT of the last validation.
-    validated: Option<Duration>,
+    /// Result of the last UDP validation or failover, not yet stored for later runs.
+    unsaved_udp_works: Option<bool>,
+    /// RTT of the last validation, if it succeeded.
+    validated_rtt: Option<Duration>,
     fallback: Option<FallbackConn>,
     fallback_failures: u32,
     fallback_not_before: Tick,
-    suspects_not_before: Tick,
+    validate_not_before: Tick,
     probe_schedule: ProbeSchedule,
     flap_damping: FlapDamping,
     /// When the machine last woke up or changed its network.
     pub(super) woken_at: Option<Tick>,
     /// A letter was sent or received since the last turn.
-    pub(super) letter: bool,
+    pub(super) had_letter: bool,
     last_letter: Option<Tick>,
     /// A letter waits for the relay's receipt.
-    awaits: bool,
+    awaits_receipt: bool,
     tcp_request: Option<TcpRequest>,
     /// Carriers of this relay, which was not reached over TCP when the client permitted TCP only.
     kept_carriers: Option<Carriers>,
@@ -124,15 +129,15 @@ pub(super) struct PathManager {
 impl PathManager {
     /// Begins to validate a UDP path with this RTT.
     fn begin_validation(&mut self, now: Tick, addr: SocketAddr, rtt: Duration) {
-        self.udp = Some(addr);
-        self.suspects_not_before = now + SUSPECTS_EVERY;
+        self.last_udp_addr = Some(addr);
+        self.validate_not_before = now + REVALIDATE_INTERVAL;
         self.validation = Some((addr, PathValidation::new(now, rtt)));
     }
 
-    /// Records that UDP was validated or failed.
-    fn record_validation(&mut self, proved: bool) {
-        self.udp_failed = !proved;
-        self.outcome = Some(proved);
+    /// Records whether UDP is valid, as a validation or failover has shown.
+    fn record_validation(&mut self, is_valid: bool) {
+        self.udp_failed = !is_valid;
+        self.unsaved_udp_works = Some(is_valid);
     }
 
     /// Returns the number of consecutive failures of fallback connections.
@@ -149,9 +154,9 @@ impl PathManager {
     }
 
     /// Returns when the next ping of an active conversation is due.
-    fn live_ping_at(&self, peer: &Peer) -> Option<Tick> {
-        let end = self.last_letter? + LIVE_FOR;
-        let after = if self.awaits { AWAITED_PING_AFTER } else { LIVE_PING_AFTER };
+    fn active_ping_at(&self, peer: &Peer) -> Option<Tick> {
+        let end = self.last_letter? + ACTIVE_FOR;
+        let after = if self.awaits_receipt { AWAITED_PING_AFTER } else { ACTIVE_PING_AFTER };
         let at = peer.link().unprobed_since()? + after;
         (at <= end && matches!(peer.path(), Some(Path::Udp(_)))).then_some(at)
     }
@@ -161,10 +166,10 @@ impl RelayConnection {
     /// Checks the paths, once a turn before packets are sent.
     pub(super) fn update_path(&mut self, now: Now, ctx: &mut ClientContext, out: &mut Out) {
         self.record_udp_outcome(now.wall, ctx, out);
-        if std::mem::take(&mut self.path_manager.letter) {
+        if std::mem::take(&mut self.path_manager.had_letter) {
             self.path_manager.last_letter = Some(now.tick);
         }
-        self.path_manager.awaits = self.mail.outbox.is_awaiting_answer();
+        self.path_manager.awaits_receipt = self.mail.outbox.is_awaiting_answer();
         if self.peer.is_none() || self.stopped {
             self.path_manager.validation = None;
             self.connector.clear_suspicion();
@@ -182,7 +187,7 @@ impl RelayConnection {
         self.send_probes(now.tick, ctx, out);
     }
 
-    /// Assigns the relay's answers to the validation and to the fallback connection.
+    /// Passes the relay's answers to probes on to the validation and the fallback connection.
     fn take_probe_answers(&mut self, now: Tick) {
         let Some(peer) = &mut self.peer else { return };
         while let Some((path, id)) = peer.take_probe_answer() {
@@ -204,33 +209,33 @@ impl RelayConnection {
     /// Handles the end of a validation.
     fn check_validation(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
         let Some((addr, validation)) = &self.path_manager.validation else { return };
-        let Some(proved) = validation.outcome(now) else { return };
+        let Some(is_valid) = validation.outcome(now) else { return };
         let addr = *addr;
         let rtt = validation.last_rtt;
         let Some(peer) = &mut self.peer else { return };
         let path = peer.path();
         self.path_manager.validation = None;
-        self.path_manager.record_validation(proved);
-        self.path_manager.validated = rtt.filter(|_| proved);
+        self.path_manager.record_validation(is_valid);
+        self.path_manager.validated_rtt = rtt.filter(|_| is_valid);
         match path {
             Some(Path::Udp(_)) => {
-                self.path_manager.unvalidated = !proved;
-                if !proved {
-                    self.path_manager.suspects_not_before = now + VALIDATE_AGAIN_AFTER;
+                self.path_manager.unvalidated = !is_valid;
+                if !is_valid {
+                    self.path_manager.validate_not_before = now + VALIDATE_AGAIN_AFTER;
                 }
-                if proved {
+                if is_valid {
                     peer.reset_loss_stats();
                 }
             }
-            Some(Path::Tcp(conn)) if proved && self.carriers(ctx.carriers) == Carriers::Auto => {
+            Some(Path::Tcp(conn)) if is_valid && self.carriers(ctx.carriers) == Carriers::Auto => {
                 self.return_to_udp(now, addr, conn, out)
             }
             _ => {}
         }
     }
 
-    /// Returns when UDP will have been silent for `span`. `None` before `ptos` consecutive PTOs
-    /// there.
+    /// Returns the time at which UDP will have been silent for `span`, or `None` before `ptos`
+    /// consecutive PTOs on UDP.
     pub(super) fn udp_silent_at(&self, ptos: u32, span: Duration) -> Option<Tick> {
         let link = self.peer.as_ref()?.link();
         let on_udp = matches!(link.path(), Some(Path::Udp(_)));
@@ -257,16 +262,16 @@ impl RelayConnection {
         let Some(peer) = &mut self.peer else { return };
         // Loss alone is no reason to leave UDP, because TCP suffers from it too. A failed
         // validation is one.
-        let doubtful = peer.link().is_lossy() || self.path_manager.unvalidated;
-        let may_doubt =
-            self.path_manager.validation.is_none() && self.path_manager.suspects_not_before <= now;
-        if doubtful && may_doubt && carriers == Carriers::Auto {
+        let is_doubtful = peer.link().is_lossy() || self.path_manager.unvalidated;
+        let may_revalidate =
+            self.path_manager.validation.is_none() && self.path_manager.validate_not_before <= now;
+        if is_doubtful && may_revalidate && carriers == Carriers::Auto {
             self.path_manager.begin_validation(now, addr, peer.link().smoothed_rtt());
         }
-        // A silent path is noticed by PTOs only, so an idle but active conversation must send
-        // something. With TCP only, the session leaves UDP anyway.
-        let is_live = carriers != Carriers::Tcp;
-        if is_live && self.path_manager.live_ping_at(peer).is_some_and(|at| at <= now) {
+        // A silent path is noticed by PTOs only, so an active conversation that has nothing to send
+        // must send a PING. With TCP only, the session leaves UDP anyway.
+        let may_use_udp = carriers != Carriers::Tcp;
+        if may_use_udp && self.path_manager.active_ping_at(peer).is_some_and(|at| at <= now) {
             peer.send_ping();
         }
         let Some(reason) = self.failover_reason(now, carriers) else { return };
@@ -286,11 +291,11 @@ impl RelayConnection {
         if self.carriers(ctx.carriers) != Carriers::Auto || self.path_manager.validation.is_some() {
             return;
         }
-        let choice = &self.path_manager;
-        let silent = peer.link().pto_count() > 0 && choice.suspects_not_before <= now;
-        let is_due = self.retry_at().is_some_and(|at| at <= now);
+        let manager = &self.path_manager;
+        let silent = peer.link().pto_count() > 0 && manager.validate_not_before <= now;
+        let is_due = self.next_udp_validation_at().is_some_and(|at| at <= now);
         let addrs = self.connector.udp_addrs();
-        let index = choice.udp.and_then(|last| addrs.iter().position(|addr| *addr == last));
+        let index = manager.last_udp_addr.and_then(|last| addrs.iter().position(|addr| *addr == last));
         let Some(&addr) = addrs.get(index.map_or(0, |index| (index + 1) % addrs.len())) else { return };
         if is_due || silent {
             let rtt = peer.link().smoothed_rtt();
@@ -299,9 +304,9 @@ impl RelayConnection {
         }
     }
 
-    /// Returns when UDP is validated next: as scheduled, and not before flap damping permits a
-    /// return.
-    fn retry_at(&self) -> Option<Tick> {
+    /// Returns when UDP is validated next while the session is on TCP: as scheduled, and not before
+    /// flap damping permits a return.
+    fn next_udp_validation_at(&self) -> Option<Tick> {
         self.path_manager
             .probe_schedule
             .next_at()
@@ -311,10 +316,10 @@ impl RelayConnection {
     /// Opens the fallback connection, unless the last one just failed or a round is connecting
     /// already.
     fn open_fallback(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
-        let at_work = matches!(self.connector.reason, Some(ConnectReason::Initial | ConnectReason::Recovery));
-        let early = self.path_manager.fallback_not_before > now;
+        let is_busy = matches!(self.connector.reason, Some(ConnectReason::Initial | ConnectReason::Recovery));
+        let is_too_early = self.path_manager.fallback_not_before > now;
         let has_no_use = self.carriers(ctx.carriers) == Carriers::Udp || self.path_manager.fallback.is_some();
-        if at_work || early || has_no_use {
+        if is_busy || is_too_early || has_no_use {
             return;
         }
         let Some(addr) = self.connector.tcp_addr(self.path_manager.fallback_failures) else { return };
@@ -324,8 +329,8 @@ impl RelayConnection {
             Some(FallbackConn { conn, state: FallbackState::Opening, until: now + FALLBACK_WITHIN });
     }
 
-    /// Sends the probe on an open fallback connection, or closes one that has reached its time
-    /// limit.
+    /// Sends the probe on an open fallback connection, or closes a fallback connection that has
+    /// reached its time limit.
     fn drive_fallback(&mut self, now: Tick, ctx: &mut ClientContext, out: &mut Out) {
         let Some(fallback) = &mut self.path_manager.fallback else { return };
         if fallback.until <= now {
@@ -373,20 +378,20 @@ impl RelayConnection {
     }
 
     fn record_failover(&mut self, now: Tick) {
-        let choice = &mut self.path_manager;
-        choice.validation = None;
-        choice.tcp_request = None;
-        choice.unvalidated = false;
-        choice.record_validation(false);
-        choice.flap_damping.record_failover(now);
-        choice.probe_schedule.begin(now, false);
+        let manager = &mut self.path_manager;
+        manager.validation = None;
+        manager.tcp_request = None;
+        manager.unvalidated = false;
+        manager.record_validation(false);
+        manager.flap_damping.record_failover(now);
+        manager.probe_schedule.begin(now, false);
     }
 
     /// Returns from TCP to a validated UDP path. The TCP connection becomes the fallback.
     fn return_to_udp(&mut self, now: Tick, addr: SocketAddr, conn: ConnId, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
-        if let Some(rtt) = self.path_manager.validated {
+        if let Some(rtt) = self.path_manager.validated_rtt {
             peer.handle_round_trip(now, Path::Udp(addr), rtt);
         }
         peer.send_ping();
@@ -403,8 +408,10 @@ impl RelayConnection {
         }
     }
 
-    /// Handles the end of a handshake that put the session, new or continued, on `path`. Before it
-    /// was on `before`. `fallback` is a TCP connection of the same race, and whether it is open.
+    /// Handles the end of a handshake that put the session, new or continued, on `path`.
+    ///
+    /// `before` is its previous path. `fallback` is a TCP connection of the same round; its flag is
+    /// `true` once it is open.
     pub(super) fn handle_handshake_done(
         &mut self,
         now: Tick,
@@ -414,8 +421,8 @@ impl RelayConnection {
         ctx: &mut ClientContext,
         out: &mut Out,
     ) {
-        // Fallback connection and validation belong to the previous path. A rekey may have ended on
-        // the fallback.
+        // Fallback connection and validation belong to the previous path. If a rekey ended on the
+        // fallback connection, it is the path now and must not be closed.
         self.path_manager.fallback.take_if(|fallback| Path::Tcp(fallback.conn) == path);
         self.close_fallback(ctx, out);
         self.path_manager.validation = None;
@@ -432,8 +439,8 @@ impl RelayConnection {
                     self.path_manager.validation = None;
                 }
                 let fallback = fallback.map(|(conn, open)| {
-                    let standing = if open { FallbackState::Open } else { FallbackState::Opening };
-                    FallbackConn { conn, state: standing, until: now + RACE_GOES_ON }
+                    let state = if open { FallbackState::Open } else { FallbackState::Opening };
+                    FallbackConn { conn, state, until: now + RACE_LOSER_KEPT }
                 });
                 self.path_manager.fallback = fallback;
             }
@@ -458,8 +465,8 @@ impl RelayConnection {
         }
     }
 
-    /// Takes the fallback connection, for a round that continues with it. Returns whether it is
-    /// open.
+    /// Takes the fallback connection, for a round that continues with it. The flag is `true` once
+    /// it is open.
     pub(super) fn take_fallback(&mut self) -> Option<(ConnId, bool)> {
         let fallback = self.path_manager.fallback.take()?;
         Some((fallback.conn, fallback.state != FallbackState::Opening))
@@ -471,23 +478,19 @@ impl RelayConnection {
         }
     }
 
-    /// Handles an opened connection. Returns `true` if it is the fallback.
-    pub(super) fn handle_fallback_opened(&mut self, conn: ConnId) -> bool {
-        let fallback = self.path_manager.fallback.as_mut().filter(|fallback| fallback.conn == conn);
-        fallback.map(|fallback| fallback.state = FallbackState::Open).is_some()
-    }
-
-    /// Returns the TCP connection of an unanswered attempt, and whether it is open.
+    /// Returns the TCP connection of an unanswered attempt, with a flag that is `true` once it is
+    /// open. Returns `None` if a carrier is pinned, or in the round of a rekey.
     pub(super) fn racing_conn(&self, carriers: Carriers) -> Option<(ConnId, bool)> {
         let auto = carriers == Carriers::Auto && self.connector.reason != Some(ConnectReason::Rekey);
         let attempt = self.connector.attempts.iter().find(|attempt| auto && attempt.conn().is_some())?;
         Some((attempt.conn()?, attempt.is_open()))
     }
 
-    /// Handles a stateless reset (RFC 9000 §10.3): the relay has lost the session. Starts a
-    /// handshake for the same session, in case an attacker obtained the token from the relay.
-    /// `LossBackoff` limits repeated handshakes. A client that has stopped drops the session
-    /// silently.
+    /// Handles a stateless reset (RFC 9000 §10.3): the relay has lost the session.
+    ///
+    /// Keeps the session and starts a handshake that continues it: the reset may come from an
+    /// attacker that obtained the token. `LossBackoff` limits repeated handshakes. A client that
+    /// has stopped drops the session silently.
     pub(super) fn handle_reset(
         &mut self,
         now: Now,
@@ -535,10 +538,10 @@ impl RelayConnection {
         self.path_manager.fallback_not_before = now.tick;
         self.path_manager.flap_damping = FlapDamping::default();
         let path = self.peer.as_ref().and_then(Peer::path);
-        let udp = self.path_manager.udp.or(self.connector.udp_addrs().first().copied());
+        let udp = self.path_manager.last_udp_addr.or(self.connector.udp_addrs().first().copied());
         match (ctx.carriers, path, udp) {
             (Carriers::Udp, Some(Path::Tcp(conn)), Some(addr)) => {
-                self.return_to_udp_if_pinned(now.tick, addr, out);
+                self.return_to_udp_unvalidated(now.tick, addr, out);
                 close_conn(ctx, conn, out);
             }
             (Carriers::Udp, ..) => self.close_fallback(ctx, out),
@@ -548,14 +551,14 @@ impl RelayConnection {
             (Carriers::Auto, ..) => self.path_manager.probe_schedule.begin(now.tick, true),
             (Carriers::Tcp, ..) => {}
         }
-        // The cancelled round, or the pause before the next one, had the only deadline.
+        // Drive the connection now: the deadline just cancelled may have been its only one.
         if !self.stopped {
             self.drive(now, ctx, out);
         }
     }
 
-    /// Returns from TCP to UDP without validation: no other carrier is permitted.
-    fn return_to_udp_if_pinned(&mut self, now: Tick, addr: SocketAddr, out: &mut Out) {
+    /// Returns from TCP to UDP without validation. Call it if UDP is pinned.
+    fn return_to_udp_unvalidated(&mut self, now: Tick, addr: SocketAddr, out: &mut Out) {
         let Some(peer) = &mut self.peer else { return };
         peer.select(now, Path::Udp(addr));
         peer.send_ping();
@@ -564,31 +567,32 @@ impl RelayConnection {
         self.report_move(Carrier::Udp, MoveReason::Asked, out);
     }
 
-    /// Returns the path unless it is being validated.
+    /// Returns the path. Returns `None` while UDP is being validated, even if the session is on
+    /// TCP, and on a UDP path that failed its last validation.
     pub(super) fn selected_path(&self) -> Option<Path> {
-        let tested = self.path_manager.validation.is_some() || self.path_manager.unvalidated;
-        self.peer.as_ref().filter(|_| !tested)?.path()
+        let is_undecided = self.path_manager.validation.is_some() || self.path_manager.unvalidated;
+        self.peer.as_ref().filter(|_| !is_undecided)?.path()
     }
 
     /// Returns the next deadline of path management, always later than `now`.
     pub(super) fn next_path_deadline(&self, now: Tick, carriers: Carriers) -> Option<Tick> {
         let carriers = self.carriers(carriers);
         let peer = self.peer.as_ref().filter(|_| !self.stopped)?;
-        let choice = &self.path_manager;
-        let validation = choice.validation.as_ref().map(|(_, validation)| validation.next_deadline());
+        let manager = &self.path_manager;
+        let validation = manager.validation.as_ref().map(|(_, validation)| validation.next_deadline());
         let on_udp = matches!(peer.path(), Some(Path::Udp(_)));
         let must_fail_over = on_udp && self.failover_reason(now, carriers).is_some();
         let auto = carriers == Carriers::Auto && validation.is_none();
         let all = [
             validation,
-            choice.fallback.map(|fallback| fallback.until),
-            choice.tcp_request.filter(|_| on_udp).map(|request| request.deadline),
-            choice.live_ping_at(peer),
+            manager.fallback.map(|fallback| fallback.until),
+            manager.tcp_request.filter(|_| on_udp).map(|request| request.deadline),
+            manager.active_ping_at(peer),
             self.udp_silent_at(SILENT_PTOS, SILENT_FOR).filter(|_| carriers == Carriers::Auto),
             self.stalled_at().filter(|_| self.connector.reason.is_none()),
-            (must_fail_over && choice.fallback.is_none()).then_some(choice.fallback_not_before),
-            (auto && on_udp && choice.unvalidated).then_some(choice.suspects_not_before),
-            self.retry_at().filter(|_| auto && !on_udp && peer.path().is_some()),
+            (must_fail_over && manager.fallback.is_none()).then_some(manager.fallback_not_before),
+            (auto && on_udp && manager.unvalidated).then_some(manager.validate_not_before),
+            self.next_udp_validation_at().filter(|_| auto && !on_udp && peer.path().is_some()),
         ];
         all.into_iter().flatten().filter(|at| *at > now).min()
     }

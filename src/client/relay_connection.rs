@@ -447,7 +447,7 @@ impl RelayConnection {
             self.mail.send_control(features, knows, &mut say);
         }
         self.mail.outbox.send_ready(|letter| {
-            self.path_manager.letter = true;
+            self.path_manager.had_letter = true;
             outgoing.clear();
             let NextLetter { to, id, prev, mark, encoded } = letter;
             let letter = Letter { to: to.as_str(), id, prev, mark, kind: encoded.kind, body: &encoded.body };

@@ -24,18 +24,18 @@ impl RelayConnection {
     /// Handles a pause of the machine or process: the network may have changed.
     pub(in super::super) fn handle_woken(&mut self, now: Tick, carriers: Carriers) {
         let carriers = self.carriers(carriers);
-        let choice = &mut self.path_manager;
-        choice.flap_damping = FlapDamping::default();
-        choice.udp_failed = false;
-        choice.fallback_not_before = now;
-        choice.validation = None;
-        choice.woken_at = Some(now);
-        choice.probe_schedule.begin(now, true);
+        let manager = &mut self.path_manager;
+        manager.flap_damping = FlapDamping::default();
+        manager.udp_failed = false;
+        manager.fallback_not_before = now;
+        manager.validation = None;
+        manager.woken_at = Some(now);
+        manager.probe_schedule.begin(now, true);
         let Some(peer) = &mut self.peer else { return };
         peer.send_ping();
         let rtt = peer.link().smoothed_rtt();
         match peer.path() {
-            Some(Path::Udp(addr)) if carriers == Carriers::Auto => choice.begin_validation(now, addr, rtt),
+            Some(Path::Udp(addr)) if carriers == Carriers::Auto => manager.begin_validation(now, addr, rtt),
             Some(Path::Tcp(_)) => {
                 self.connector.suspect_path(now, now + SUSPECTED_FOR.max(rtt * SUSPECTED_RTTS));
             }
@@ -97,12 +97,12 @@ impl RelayConnection {
 
     /// Stores the last UDP result for later runs, if it is new.
     pub(super) fn record_udp_outcome(&mut self, now: Wall, ctx: &mut ClientContext, out: &mut Out) {
-        let Some(proved) = self.path_manager.outcome.take() else { return };
+        let Some(works) = self.path_manager.unsaved_udp_works.take() else { return };
         let stored = self.path_manager.failed_on_disk;
-        let failed = (!proved).then_some(now);
+        let failed = (!works).then_some(now);
         let is_news = match stored {
             None => failed.is_some(),
-            Some(at) => proved || age(now, at) >= FAILED_AGAIN,
+            Some(at) => works || age(now, at) >= FAILED_AGAIN,
         };
         if is_news {
             self.path_manager.failed_on_disk = failed;

@@ -8,7 +8,7 @@ use crate::peer::Peer;
 
 use super::super::api::{Carriers, Event};
 use super::super::relay_connection::{ClientContext, Out, RelayConnection};
-use super::TcpRequest;
+use super::{FallbackState, TcpRequest};
 
 /// Time limit for the relay's answer over TCP. 3 s: a connect, once retransmitted (RFC 6298: after
 /// 1 s), and a probe.
@@ -40,6 +40,12 @@ impl RelayConnection {
             self.refuse_tcp(now, false, ctx, out);
         }
         is_over
+    }
+
+    /// Handles an opened connection. Returns `true` if it is the fallback.
+    pub(in super::super) fn handle_fallback_opened(&mut self, conn: ConnId) -> bool {
+        let fallback = self.path_manager.fallback.as_mut().filter(|fallback| fallback.conn == conn);
+        fallback.map(|fallback| fallback.state = FallbackState::Open).is_some()
     }
 
     /// Handles a closed connection, if it is the fallback. After a request each address is tried
