@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{Carrier, ConnId, Path, Rng, Tick};
-use crate::link::RTT_IN_DOUBT;
+use crate::link::AMBIGUOUS_RTT;
 use crate::session::{Initiator, KeyQuery};
 
 use super::relay_connection::Out;
@@ -153,12 +153,12 @@ impl ConnectAttempt {
 
     /// Returns the initial RTT estimate from the answer that has just come. If the packet was sent
     /// more than once, it is unknown which of them was answered (Karn's algorithm, RFC 6298 §3).
-    /// The estimate is then at least [`RTT_IN_DOUBT`], which makes the first PTO as long as the
-    /// handshake's first repetition, and more if even the last packet was sent longer ago.
+    /// The estimate is then at least [`AMBIGUOUS_RTT`], which makes the first PTO as long as
+    /// the handshake's first repetition, and more if even the last packet was sent longer ago.
     pub(super) fn rtt(&self, now: Tick) -> Duration {
         match self.sent {
             0 | 1 => now.since(self.stage_since),
-            _ => now.since(self.sent_at).max(RTT_IN_DOUBT),
+            _ => now.since(self.sent_at).max(AMBIGUOUS_RTT),
         }
     }
 
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(attempt.rtt(start + ms(9)), ms(9));
         let again = attempt.next_deadline();
         assert!(matches!(attempt.next_action(again, &mut rng), AttemptAction::Send(_)));
-        assert_eq!(attempt.rtt(again + ms(9)), RTT_IN_DOUBT);
+        assert_eq!(attempt.rtt(again + ms(9)), AMBIGUOUS_RTT);
         assert_eq!(attempt.rtt(again + ms(200)), ms(200));
     }
 

@@ -157,7 +157,7 @@ impl PathManager {
     fn active_ping_at(&self, peer: &Peer) -> Option<Tick> {
         let end = self.last_letter? + ACTIVE_FOR;
         let after = if self.awaits_receipt { AWAITED_PING_AFTER } else { ACTIVE_PING_AFTER };
-        let at = peer.link().unprobed_since()? + after;
+        let at = peer.link().quiet_since()? + after;
         (at <= end && matches!(peer.path(), Some(Path::Udp(_)))).then_some(at)
     }
 }

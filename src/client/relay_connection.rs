@@ -456,7 +456,7 @@ impl RelayConnection {
         });
         if self.pings > 0 {
             self.pings = 0;
-            peer.ping();
+            peer.measure_ping();
         }
         peer.flush(now.tick, out);
     }

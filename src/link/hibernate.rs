@@ -28,7 +28,7 @@ impl Link {
     /// end may act next.
     pub fn may_hibernate(&self) -> bool {
         self.keep_alive.is_none()
-            && !self.stranded
+            && !self.is_path_lost
             && self.sent.outstanding() == 0
             && self.pending.is_idle()
             && self.incoming.iter().all(RecvStream::is_idle)
@@ -51,7 +51,7 @@ impl Link {
         self.current.pack(into);
         pack_number(into, self.remembered.len() as u64);
         self.remembered.iter().for_each(|state| state.pack(into));
-        pack_number(into, self.ack_delay);
+        pack_number(into, self.announced_ack_delay);
         pack_number(into, self.peer_ack_delay_from);
         pack_tick(into, self.last_received);
         pack_tick(into, self.last_ack_eliciting_sent);
@@ -73,12 +73,12 @@ impl Link {
             reply_delay: ReplyDelay::default(),
             sent: SentPackets::after_hibernation(next_number),
             current: PathState::unpack(from),
-            stranded: false,
+            is_path_lost: false,
             remembered: (0..from.number()).map(|_| PathState::unpack(from)).collect(),
             keep_alive: None,
             readable_streams: 0,
             progress: 0,
-            ack_delay: from.number(),
+            announced_ack_delay: from.number(),
             peer_ack_delay_from: from.number(),
             last_received: keep_alives.last().unwrap_or(Tick::ZERO).max(from.tick()),
             last_ack_eliciting_sent: from.tick(),

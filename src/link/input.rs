@@ -86,7 +86,8 @@ impl Link {
         }
         let piggyback = self.piggyback_delay();
         let ack_delay = if piggyback.is_some() { AckDelay::Piggyback } else { AckDelay::Normal };
-        let delay = self.ack_delay.min(piggyback.unwrap_or_else(|| self.current.rtt.own_ack_delay()));
+        let delay =
+            self.announced_ack_delay.min(piggyback.unwrap_or_else(|| self.current.rtt.own_ack_delay()));
         if !self.acks.handle_number(number, now, urgency, delay, ack_delay) {
             self.reply_delay.handle_loss();
         }
@@ -95,7 +96,7 @@ impl Link {
     /// Returns how long an ack waits for a packet with data. `None` if that does not help, or if
     /// the other end does not know of the delay yet.
     fn piggyback_delay(&self) -> Option<Nanos> {
-        let is_announced = |wait: &Nanos| *wait < piggyback_ack_delay(self.ack_delay);
+        let is_announced = |wait: &Nanos| *wait < piggyback_ack_delay(self.announced_ack_delay);
         self.reply_delay.expected(self.current.rtt.smoothed()).filter(is_announced)
     }
 
@@ -109,7 +110,7 @@ impl Link {
         if self.acks.handle_time(now) && self.piggyback_delay().is_some() {
             self.reply_delay.handle_no_reply();
         }
-        if self.stranded {
+        if self.is_path_lost {
             return;
         }
         self.current.paced_until = self.current.paced_until.filter(|until| *until > now);

@@ -65,7 +65,8 @@ impl LossWindow {
         }
     }
 
-    /// Whether most packets of one direction, or all long ones, were lost lately.
+    /// Whether most packets of one direction were lost lately, or [`LONG_LOST_MAX`] in a row: long
+    /// packets sent, or any packets of the other end.
     pub fn is_lossy(&self) -> bool {
         let lost = (self.lost & ((1 << SENT_WINDOW) - 1)).count_ones();
         let up = self.samples >= SAMPLES_MIN && lost * 2 > self.samples;

@@ -6,8 +6,9 @@
 //! Must not depend on: keys, sessions, members, the meaning of a message, whether a path is
 //! validated.
 //!
-//! Invariants: every message arrives complete, once, in order, or the link ends. Bytes in flight
-//! stay within the window and two probes. Everything that a peer can make grow has a bound.
+//! Invariants: every message arrives complete, once, and in the order of its stream, or the link
+//! ends. Bytes in flight stay within the window and two probes. Everything that a peer can make
+//! grow has a bound.
 
 mod acks;
 mod byte_queue;
@@ -39,7 +40,7 @@ use self::path_state::{PTO_MAX, PathState};
 use self::pending_frames::{PendingFrames, bit};
 use self::recv_stream::{Gapped, RecvStream};
 use self::reply_delay::ReplyDelay;
-pub use self::rtt::RTT_IN_DOUBT;
+pub use self::rtt::AMBIGUOUS_RTT;
 use self::rtt::{INITIAL_RTT, MAX_ACK_DELAY, Rtt};
 use self::sent::{SentPacket, SentPackets};
 use crate::base::{Path, Tick};
@@ -55,7 +56,7 @@ const MESSAGE_MAX: [usize; 3] = [CONTROL_MESSAGE_MAX, CHAT_MESSAGE_MAX, BULK_MES
 const CONTROL_RESERVED: usize = 32 * 1024;
 /// Maximum length of the prefix of a message, in bytes.
 const MESSAGE_HEAD_MAX: usize = 4;
-/// UDP paths left whose round trip and window are remembered: a machine rarely has more than two
+/// Former UDP paths whose round trip and window are remembered: a machine rarely has more than two
 /// networks.
 const PATHS_REMEMBERED_MAX: usize = 4;
 /// Interval between keep-alives of an idle client, before its jitter of ± 10 %. 20 s: above RFC
@@ -171,8 +172,8 @@ pub struct Stats {
     pub acks_alone: u64,
     /// Times that the window fell to its minimum (RFC 9002 §7.6).
     pub persistent_congestions: u64,
-    /// Packets treated as lost because a stream had too many gaps, or because their number was out
-    /// of range.
+    /// Packets treated as lost because a stream had too many gaps or too many bytes behind gaps, or
+    /// because their number was out of range.
     pub packets_refused: u64,
     /// Moves to another path.
     pub moves: u64,
@@ -184,7 +185,7 @@ pub struct Stats {
 /// again in a new packet. With nothing outstanding both ends fall silent, except for the client's
 /// keep-alive.
 ///
-/// Its methods come in four families: getters, mutators for the user, `handle_*` for input, and
+/// Its methods come in four families: getters, mutators for the caller, `handle_*` for input, and
 /// output.
 #[derive(Debug)]
 pub struct Link {
@@ -200,12 +201,12 @@ pub struct Link {
     sent: SentPackets,
     current: PathState,
     /// Whether the current path is gone. Nothing leaves until the next move.
-    stranded: bool,
-    /// UDP paths left, at most [`PATHS_REMEMBERED_MAX`], the newest last.
+    is_path_lost: bool,
+    /// Former UDP paths, at most [`PATHS_REMEMBERED_MAX`], the newest last.
     remembered: Vec<PathState>,
     keep_alive: Option<Duration>,
     /// The maximum delay of our acks that the other end knows of.
-    ack_delay: Nanos,
+    announced_ack_delay: Nanos,
     /// Number of the packet with the newest announcement of the other end's ack delay.
     peer_ack_delay_from: u64,
     last_received: Tick,
@@ -233,10 +234,10 @@ impl Link {
             reply_delay: ReplyDelay::default(),
             sent: SentPackets::default(),
             current: PathState::new(path, now, params.initial_rtt.map_or(INITIAL_RTT, nanos)),
-            stranded: false,
+            is_path_lost: false,
             remembered: Vec::new(),
             keep_alive: params.is_client.then_some(KEEP_ALIVE - jitter_max / 2 + jitter),
-            ack_delay: MAX_ACK_DELAY,
+            announced_ack_delay: MAX_ACK_DELAY,
             peer_ack_delay_from: 0,
             last_received: now,
             last_ack_eliciting_sent: now,
@@ -249,7 +250,7 @@ impl Link {
     /// Returns the path that packets leave on, or `None` between [`Link::handle_path_lost`] and
     /// [`Link::move_to`].
     pub fn path(&self) -> Option<Path> {
-        (!self.stranded).then_some(self.current.path)
+        (!self.is_path_lost).then_some(self.current.path)
     }
 
     /// Returns the maximum length of a message that `stream` accepts now, in bytes.
@@ -301,8 +302,9 @@ impl Link {
         self.current.silent_since
     }
 
-    /// Whether most packets of one direction, or every packet above 1,100 bytes, were lost lately.
-    /// The path should be validated then.
+    /// Whether most packets of one direction were lost lately, or four in a row: four sent packets
+    /// of at least 1,100 bytes, or four numbers of the other end. The path should be validated
+    /// then.
     pub fn is_lossy(&self) -> bool {
         self.current.loss_window.is_lossy()
     }
@@ -314,7 +316,7 @@ impl Link {
 
     /// Returns when the last packet that requests an ack was built, or `None` while one waits for
     /// its ack.
-    pub fn unprobed_since(&self) -> Option<Tick> {
+    pub fn quiet_since(&self) -> Option<Tick> {
         (self.sent.outstanding() == 0).then_some(self.last_ack_eliciting_sent)
     }
 
@@ -370,7 +372,7 @@ impl Link {
         self.stats
     }
 
-    // From the user.
+    // From the caller.
 
     /// Queues one complete message, given in parts.
     ///
@@ -427,12 +429,12 @@ impl Link {
     ///
     /// One at a time: another call before the result sends a new PING, and the first answer to
     /// either counts.
-    pub fn ping(&mut self) {
+    pub fn measure_ping(&mut self) {
         self.pending.queue_measured_ping();
     }
 
-    /// Sends a PING soon without measuring its round trip: to be received on a new path, or to
-    /// check this one.
+    /// Sends a PING soon without measuring its round trip, so that the other end follows to a new
+    /// path, or to check this one.
     pub fn send_ping(&mut self) {
         self.pending.queue_ping();
     }
@@ -450,10 +452,11 @@ impl Link {
         self.rearm(now);
     }
 
-    /// Handles an answer of the handshake within `bound`, which replaces the assumed round trip
-    /// before the first sample (RFC 9002 §6.2.2). At most [`RTT_IN_DOUBT`] counts.
+    /// Records that the handshake was answered within `bound`. Before the first sample, a lower
+    /// `bound` replaces the initial RTT (RFC 9002 §6.2.2). A bound above [`AMBIGUOUS_RTT`]
+    /// counts as that value.
     pub fn handle_round_trip_bound(&mut self, now: Tick, bound: Duration) {
-        let bound = nanos(bound.min(RTT_IN_DOUBT));
+        let bound = nanos(bound.min(AMBIGUOUS_RTT));
         if self.current.rtt.latest().is_none() && bound < self.current.rtt.smoothed() {
             let delay = self.current.rtt.peer_ack_delay();
             self.current.rtt = Rtt::new(bound);
@@ -480,7 +483,7 @@ impl Link {
     /// left. They are kept if only the port of a UDP address changed (RFC 9000 §9.4). A client
     /// sends at least a PING there at once.
     pub fn move_to(&mut self, path: Path, now: Tick) {
-        if path == self.current.path && !self.stranded {
+        if path == self.current.path && !self.is_path_lost {
             return;
         }
         self.leave_path();
@@ -505,7 +508,7 @@ impl Link {
             }
             self.remembered.push(old);
         }
-        self.stranded = false;
+        self.is_path_lost = false;
         // The deadline of an ack may have passed while there was no path.
         self.acks.handle_time(now);
         if self.keep_alive.is_some() {
@@ -521,7 +524,7 @@ impl Link {
         self.remembered.retain(|state| state.path != path);
         if path == self.current.path {
             self.leave_path();
-            self.stranded = true;
+            self.is_path_lost = true;
         }
     }
 

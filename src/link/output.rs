@@ -27,7 +27,7 @@ impl Link {
     /// Always later than the last [`Link::handle_time`] and [`Link::build`], if the latter was
     /// repeated until `None`.
     pub fn next_deadline(&self) -> Option<Tick> {
-        if self.stranded {
+        if self.is_path_lost {
             return None;
         }
         Tick::earliest([
@@ -73,7 +73,7 @@ impl Link {
 
     /// Whether [`Link::build`] would build a packet of the usual size now, with an empty TCP queue.
     pub fn wants_to_send(&self, now: Tick) -> bool {
-        !self.stranded && (self.acks.is_due() || self.send_permit(now, usize::MAX, 0) == SendPermit::Open)
+        !self.is_path_lost && (self.acks.is_due() || self.send_permit(now, usize::MAX, 0) == SendPermit::Open)
     }
 
     /// Whether [`Link::build`] would find nothing to send at any time and in any window.
@@ -81,7 +81,7 @@ impl Link {
     /// A cheap check at the end of a turn, after which most links need no build.
     pub fn is_silent(&mut self) -> bool {
         let is_silent =
-            self.stranded || !(self.acks.is_due() || self.probes() || self.pending.has_sendable());
+            self.is_path_lost || !(self.acks.is_due() || self.probes() || self.pending.has_sendable());
         if is_silent {
             self.current.paced_until = None;
         }
@@ -110,7 +110,7 @@ impl Link {
         buf: &mut Vec<u8>,
     ) -> Option<BuiltPacket> {
         assert!(extra.len() <= room, "callers pass extra frames that fit");
-        if self.stranded {
+        if self.is_path_lost {
             return None;
         }
         let permit = self.send_permit(now, room, tcp_unsent);
@@ -226,7 +226,7 @@ impl Link {
     /// and alone only if the packet with the last one was lost.
     fn write_ack_delay(&mut self, end: usize, sent: &mut SentPacket, buf: &mut Vec<u8>) {
         let piggyback = self.reply_delay.expected(self.current.rtt.smoothed());
-        let announced = self.ack_delay;
+        let announced = self.announced_ack_delay;
         let delay = piggyback.unwrap_or_else(|| self.current.rtt.own_ack_delay());
         let longer = if piggyback.is_some() { piggyback_ack_delay(announced) } else { announced * 2 };
         let changed = self.current.rtt.latest().is_some() && (delay * 2 <= announced || delay >= longer);
@@ -237,7 +237,7 @@ impl Link {
         let announced = if changed { delay } else { announced };
         let frame = Frame::MaxAckDelay(announced / 1_000);
         if frame.encode_within(end - buf.len(), buf) {
-            self.ack_delay = announced;
+            self.announced_ack_delay = announced;
             self.pending.pending_credits &= !ACK_DELAY_BIT;
             sent.credits |= ACK_DELAY_BIT;
         }

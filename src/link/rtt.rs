@@ -8,13 +8,13 @@ use crate::base::{Unpacker, pack_number};
 
 /// Round trip assumed before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Nanos = nanos(Duration::from_millis(333));
-/// Upper bound for the initial round trip after a handshake, in case it was retransmitted (Karn's
-/// algorithm).
+/// Initial round trip after a handshake if it is unknown which of its packets was answered (Karn's
+/// algorithm): the least estimate of a client, and the highest of a relay.
 ///
 /// 75 ms and the maximum ack delay give a probe timeout of 250 ms, the first interval of handshake
 /// retransmissions. An unnecessary probe is a small packet; a second of silence after a loss is
 /// noticeable.
-pub const RTT_IN_DOUBT: Duration = Duration::from_millis(75);
+pub const AMBIGUOUS_RTT: Duration = Duration::from_millis(75);
 /// Finest resolution of a timer (RFC 9002 §6.1.2).
 pub const GRANULARITY: Nanos = nanos(Duration::from_millis(1));
 /// Maximum ack delay of either end. Longer delays in received acks are not believed.

@@ -152,10 +152,10 @@ fn reported_gaps_are_dropped_from_later_acks() {
     exchange(&mut world, 40);
     world.weather = CALM;
     for _ in 0..3 {
-        world.ends.iter_mut().for_each(|end| end.link.ping());
+        world.ends.iter_mut().for_each(|end| end.link.measure_ping());
         world.run(ms(100));
     }
-    world.ends[0].link.ping();
+    world.ends[0].link.measure_ping();
     world.run(ms(100));
     assert!(world.sizes.last().is_some_and(|len| *len < 12), "an ack of one range: {:?}", world.sizes.last());
 }
@@ -343,11 +343,11 @@ fn only_clients_keep_idle_link_alive() {
 #[test]
 fn ping_measures_rtt_even_if_first_one_is_lost() {
     let mut world = World::new(1, udp(1), CALM);
-    world.ends[1].link.ping();
+    world.ends[1].link.measure_ping();
     world.run(ms(100));
     assert_eq!(world.ends[1].link.take_pong(), Some(ms(40)));
     assert_eq!(world.ends[1].link.take_pong(), None);
-    world.ends[1].link.ping();
+    world.ends[1].link.measure_ping();
     world.weather.loss = 100;
     world.run(ms(50));
     world.weather.loss = 0;

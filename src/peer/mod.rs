@@ -223,8 +223,8 @@ impl Peer {
     }
 
     /// Sends a PING soon; [`Peer::take_pong`] returns its round trip.
-    pub fn ping(&mut self) {
-        self.link.ping();
+    pub fn measure_ping(&mut self) {
+        self.link.measure_ping();
     }
 
     /// Takes the round trip of a PING. Returns it once.

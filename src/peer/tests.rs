@@ -282,7 +282,7 @@ fn hibernated_peer_answers_keep_alive_as_awake_one() {
         assert_eq!(packed(&again), waking);
         assert_eq!(again.link().last_received(), now);
         deliver(&answer, &mut client, None);
-        assert_eq!(client.link().unprobed_since(), Some(now), "the keep-alive is acknowledged");
+        assert_eq!(client.link().quiet_since(), Some(now), "the keep-alive is acknowledged");
     }
 }
 

@@ -47,7 +47,7 @@ fn offered(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> Box<Pen
     let mut out = Vec::new();
     match relay.handle_init(now, path, SOURCE, init, &mut out) {
         InitOutcome::Pending(pending) if out.is_empty() => pending,
-        other => panic!("not an offer: {other:?}"),
+        other => panic!("not a pending session: {other:?}"),
     }
 }
 
@@ -152,7 +152,7 @@ fn wrong_access_secret_makes_response_unreadable() {
 }
 
 /// The response is cached for 5 s. Another address must send a cookie. After 5 s the relay decides
-/// again whether to offer a session.
+/// again whether to grant a session.
 #[test]
 fn repeated_init_gets_cached_response_on_same_path_only() {
     let client = initiator(1, Carrier::Udp);
@@ -234,7 +234,7 @@ fn init_received_twice_before_opening_gets_one_response() {
     let InitOutcome::Pending(pending) =
         relay.open_init(Tick::ZERO, udp(1), source, client.packet(), &mut response)
     else {
-        panic!("not an offer")
+        panic!("not a pending session")
     };
     relay.accept(Tick::ZERO, pending, RELAY_INDEX, &welcome(), &mut response);
     let mut repeated = Vec::new();

@@ -1,4 +1,7 @@
-//! The relay's side of handshakes.
+//! The relay's side of handshakes: answers INITs in two steps, before and after curve arithmetic.
+//! The specification is in [`session`](super). It allocates no index and keeps no session.
+//!
+//! Must not depend on: members, and which sessions exist.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,8 +25,8 @@ use super::replay_cache::{HandshakeCounters, ResponseCache};
 use super::reset::{RESET_ID_LEN, ResetKey, ResetToken};
 use super::wiped::WipedHandshake;
 
-/// Answers first handshake messages. Keeps no state for unauthenticated clients, and a bounded
-/// amount for authenticated ones.
+/// Answers first handshake messages. Keeps no state for unauthenticated clients except fixed-size
+/// rate counters, and a bounded amount for authenticated ones.
 pub struct Responder {
     identity: Identity,
     psk: AccessSecret,
@@ -34,7 +37,7 @@ pub struct Responder {
     counters: HandshakeCounters,
     responses: ResponseCache,
     rng: Rng,
-    /// `None`: the stream alone decides, so that a simulation can be repeated.
+    /// `None`: only `rng` is used, so that a simulation is reproducible.
     fresh: Option<FreshBytes>,
 }
 
@@ -45,13 +48,14 @@ pub enum InitRejection {
     Malformed(PacketError),
     /// mac1 was not made for our public key.
     Mac1,
-    /// mac2 is not zeros, and not made with a cookie that this address received lately.
+    /// mac2 is not zeros and was not made with a cookie that this address received lately. Without
+    /// a valid cookie the INIT is not admitted.
     Mac2,
     /// Its source has used up its share.
     Throttled,
     /// A public key is of low order.
     LowOrder,
-    /// The seal does not verify: forged.
+    /// The seal does not verify: the message is forged.
     Noise,
     /// The payload has an unknown form.
     Payload,
@@ -59,7 +63,7 @@ pub enum InitRejection {
 
 impl InitRejection {
     /// Whether curve arithmetic was done before the message was dropped.
-    pub const fn is_late(self) -> bool {
+    pub const fn was_opened(self) -> bool {
         matches!(self, InitRejection::LowOrder | InitRejection::Noise | InitRejection::Payload)
     }
 }
@@ -71,22 +75,24 @@ pub enum InitOutcome {
     Rejected(InitRejection),
     /// The message is a repetition. The same response has been appended.
     Repeated,
-    /// The message is a repetition from another address, which has proved itself by a cookie. The
-    /// same response has been appended; it contains this index of ours.
+    /// The message is a repetition from another address, validated by a cookie. The same response
+    /// has been appended. This is the relay's index in that response.
     RepeatedElsewhere(u32),
     /// Only a COOKIE has been appended: the address must be validated first.
     CookieSent,
-    /// The counter is an old one. A STALE response has been appended.
+    /// The counter is not above the highest confirmed one of this client. A STALE response has been
+    /// appended.
     Stale(PublicKey),
-    /// It may cost curve arithmetic. Call [`Responder::open_init`] after more urgent work.
+    /// Curve arithmetic is permitted. Call [`Responder::open_init`] after more urgent work.
     Admitted(Source),
     /// A client requests a session. Call [`Responder::accept`], [`Responder::refuse`] or drop it.
     Pending(Box<PendingSession>),
 }
 
-/// A client that has authenticated, perhaps by a replay or with another access secret.
+/// A handshake under a client's key. The message may still be a replay, or made with another access
+/// secret.
 ///
-/// Only its first data packet proves that it is present and has the secret
+/// Only the first data packet proves that the client is present and has the secret
 /// ([`Responder::confirm`]).
 pub struct PendingSession {
     /// The client's public key.
@@ -123,7 +129,7 @@ impl Responder {
         Responder { fresh: Some(fresh), ..self }
     }
 
-    /// Derives resets from this random id, which a restart keeps.
+    /// Derives reset tokens from this random id, which is kept across restarts.
     ///
     /// A copy of the relay's private key in a folder with another id cannot reset this relay's
     /// sessions.
@@ -138,7 +144,8 @@ impl Responder {
 
     /// Handles an INIT that arrived on `path` from `source`, without curve arithmetic.
     ///
-    /// A response already due is appended to `out`. On UDP it is no longer than the INIT.
+    /// A response that needs no curve arithmetic is appended to `out`. On UDP it is no longer than
+    /// the INIT.
     pub fn check_init(
         &mut self,
         now: Tick,
@@ -169,7 +176,7 @@ impl Responder {
             self.admission.iter_mut().for_each(|admission| admission.refund(now, source));
             return InitOutcome::Repeated;
         }
-        if let Some(outcome) = self.respond_elsewhere(now, path, &init, out) {
+        if let Some(outcome) = self.respond_to_other_address(now, path, &init, out) {
             self.admission.iter_mut().for_each(|admission| admission.refund(now, source));
             return outcome;
         }
@@ -204,25 +211,25 @@ impl Responder {
         }
     }
 
-    /// Records that an offer is of a known client. Its handshakes do not count against others at
-    /// its address.
-    pub fn record_known(&mut self, now: Tick, pending: &PendingSession) {
+    /// Exempts this handshake of a known client from the share of its address. The allowance of the
+    /// client's key limits that: ten handshakes, then one per second.
+    pub fn exempt_known_client(&mut self, now: Tick, pending: &PendingSession) {
         if let Some(admission) = &mut self.admission {
             admission.exempt_known_key(now, pending.source, &pending.client);
         }
     }
 
-    /// Answers an offer as STALE: one of the same client has a counter of at least its own,
-    /// `highest`.
+    /// Refuses a pending session with STALE: the newest unconfirmed handshake of this client has
+    /// the counter `highest`, which is not below this one's.
     ///
-    /// A client that is present begins again above it and loses one round trip. A replay of an old
-    /// message has no effect.
+    /// A live client starts a new handshake with a counter above `highest` and loses one round
+    /// trip. A replay of an old message has no effect.
     pub fn refuse(&mut self, now: Tick, mut pending: Box<PendingSession>, highest: u64, out: &mut Vec<u8>) {
         self.write_response(now, &mut pending, 0, &ResponsePayload::Stale { highest }, out);
     }
 
-    /// Grants an offer a session. Appends the response to `out`, which must be sent on the offer's
-    /// path.
+    /// Grants a pending session. Appends the response to `out`, which must be sent on the path of
+    /// the request.
     ///
     /// The client will send packets under `local_index`. Call [`Responder::confirm`] when the first
     /// of them has been opened. Do not seal with the keys before that (see [`super::Keyring`]).
@@ -244,8 +251,8 @@ impl Responder {
     /// Records that the client has shown that it has the keys of the handshake with this counter.
     /// Handshakes with lower counters are stale from then on.
     ///
-    /// Not earlier: a message that is replayed, or made without the access secret, is not followed
-    /// by a data packet.
+    /// Do not call it earlier: no data packet follows a replayed message or one made without the
+    /// access secret.
     pub fn confirm(&mut self, client: PublicKey, counter: u64) {
         self.counters.raise(client, counter);
     }
@@ -271,7 +278,7 @@ impl Responder {
             out.extend_from_slice(response);
             return Ok(InitOutcome::Repeated);
         }
-        if let Some(outcome) = self.respond_elsewhere(now, path, &init, out) {
+        if let Some(outcome) = self.respond_to_other_address(now, path, &init, out) {
             return Ok(outcome);
         }
         let mut source = Source { ip: source.ip(), port: source.port().into(), validated: false };
@@ -286,9 +293,9 @@ impl Responder {
 
     /// Answers a first message that was answered at another address.
     ///
-    /// An attacker on the path may send a copy first, from its own address. So each further address
-    /// must prove itself by a cookie, and then receives the same response.
-    fn respond_elsewhere(
+    /// An attacker on the path may send a copy first, from its own address. Each further address is
+    /// therefore validated by a cookie, and then receives the same response.
+    fn respond_to_other_address(
         &mut self,
         now: Tick,
         path: Path,
@@ -383,9 +390,9 @@ impl fmt::Debug for Responder {
 
 impl fmt::Debug for PendingSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Offer")
+        f.debug_struct("PendingSession")
             .field("client", &self.client)
-            .field("hello", &self.payload)
+            .field("payload", &self.payload)
             .field("path", &self.path)
             .finish_non_exhaustive()
     }

@@ -47,7 +47,7 @@ fn ack_of_number_never_sent_is_violation() {
 fn huge_ack_delay_and_zero_rtt_are_clamped() {
     let mut link = link();
     for number in 0..20 {
-        link.ping();
+        link.measure_ping();
         link.build(NOW, UDP_ROOM, 0, &[], &mut Vec::new()).unwrap();
         handle(&mut link, number, &ack(number, (1 << 62) - 1)).unwrap();
     }
@@ -58,7 +58,7 @@ fn huge_ack_delay_and_zero_rtt_are_clamped() {
 #[test]
 fn peer_acking_minutes_late_does_not_keep_keys_for_1_h() {
     let mut link = link();
-    link.ping();
+    link.measure_ping();
     link.build(NOW, UDP_ROOM, 0, &[], &mut Vec::new()).unwrap();
     let late = NOW + Duration::from_secs(170);
     link.handle_packet(late, udp(1), 0, &ack(0, 0), &mut |_: ExtraFrame<'_>| ()).unwrap();

@@ -144,7 +144,7 @@ impl Relay {
         let outcome = self.responder.open_init(now.tick, path, source, bytes, answer);
         let cost = match &outcome {
             InitOutcome::Pending(_) | InitOutcome::Stale(_) => GRANTED_COST_US,
-            InitOutcome::Rejected(rejection) if rejection.is_late() => FORGED_COST_US,
+            InitOutcome::Rejected(rejection) if rejection.was_opened() => FORGED_COST_US,
             _ => 0,
         };
         self.stats.curve_work += u64::from(cost > 0);
@@ -161,7 +161,7 @@ impl Relay {
     fn grant(&mut self, now: Now, pending_session: Box<PendingSession>, answer: &mut Vec<u8>) {
         let member = self.members.knows(&pending_session.client);
         if member {
-            self.responder.record_known(now.tick, &pending_session);
+            self.responder.exempt_known_client(now.tick, &pending_session);
         }
         let continues =
             pending_session.payload.continues.and_then(|id| self.sessions.find(&pending_session.client, id));
