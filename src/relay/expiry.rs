@@ -103,8 +103,7 @@ impl Relay {
             return;
         }
         if self.is_delivered(to, &entry) {
-            self.member_states[to.0].mailbox.remove_leftover(seq, sender, len);
-            self.count_mailbox(to);
+            self.remove_leftover(to, &entry);
             let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
             return self.write_delivered(sender, flow, vec![seq], out);
         }

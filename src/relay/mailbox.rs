@@ -62,12 +62,6 @@ pub(super) struct Mailbox {
     /// Number of letters on disk only and in no lane. Their sequence numbers are above `cursor`.
     on_disk: usize,
     cursor: u64,
-    /// Highest sequence number on disk when the relay started. Rows of this mailbox up to it were
-    /// included in `on_disk` and `total`.
-    restored_through: u64,
-    /// Highest sequence number of a letter that this process has removed; expired and damaged
-    /// letters do not count.
-    removed_through: u64,
     /// Highest sequence number of a letter that was sent to its recipient, or may have been.
     sent_through: u64,
     /// Whether a load found nothing after `cursor`, even if `on_disk` is not 0.
@@ -106,8 +100,6 @@ empty_value!(
         lanes: Lanes::EMPTY,
         on_disk: 0,
         cursor: 0,
-        restored_through: 0,
-        removed_through: 0,
         sent_through: 0,
         exhausted: false,
         tail: VecDeque::new(),
@@ -149,7 +141,6 @@ impl Mailbox {
     pub(super) fn restore_counts(&mut self, sender: Sender, letters: usize, bytes: usize, through: u64) {
         self.on_disk += letters;
         self.sent_through = self.sent_through.max(through);
-        self.restored_through = self.restored_through.max(through);
         self.add_usage(sender, letters, bytes);
     }
 
@@ -205,7 +196,6 @@ impl Mailbox {
     /// its recipient was removed.
     pub(super) fn take_next(&mut self) -> Option<MailboxEntry> {
         let entry = self.pop_next()?;
-        self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
         self.subtract(&entry);
         Some(entry)
     }
@@ -292,7 +282,6 @@ impl Mailbox {
             stored.count += 1;
             stored.highest_number = stored.highest_number.max(entry.id.number);
             stored.seqs.extend(entry.seq());
-            self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
             let (memory_only, entry_unwritten) = entry.unwritten();
             self.memory_only -= memory_only;
             unwritten += entry_unwritten;
@@ -477,19 +466,6 @@ impl Mailbox {
     fn remove_from_disk(&mut self, seq: u64) {
         if self.lanes.is_empty() || !self.lanes.remove(seq) {
             self.on_disk = self.on_disk.saturating_sub(1);
-        }
-    }
-
-    /// Counts the removal of a delivered letter's row that was left on disk.
-    ///
-    /// If a previous process delivered the letter, it is still counted; if this one did, it is not.
-    pub(super) fn remove_leftover(&mut self, seq: u64, sender: Sender, len: usize) {
-        if self.lanes.contains(seq) {
-            return self.remove_expired(seq, sender, len);
-        }
-        if seq > self.removed_through && seq <= self.restored_through {
-            self.removed_through = seq;
-            self.remove_expired(seq, sender, len);
         }
     }
 

@@ -119,8 +119,8 @@ pub(super) struct Mailboxes {
     pub(super) expiring: BTreeMap<u64, Ticket>,
     /// Rejected letters whose removal failed, by owner of the mailbox: it is repeated.
     pub(super) rejections_to_retry: BTreeMap<MemberId, Vec<RejectedLetter>>,
-    /// Letters of `echo` and of guests that were removed from their mailboxes, by sequence number,
-    /// until their rows are deleted. For letters of members the watermarks of their flows show it.
+    /// Letters that this process removed from their mailboxes, by sequence number, until their rows
+    /// are deleted. The watermarks of a flow do not suffice: it may be removed as idle before.
     pub(super) removed_seqs: BTreeSet<u64>,
     /// Flows whose deliveries are written together with a batch of letters, by its ticket.
     deliveries_being_written: BTreeMap<Ticket, Vec<(MemberId, FlowId)>>,
@@ -390,7 +390,7 @@ impl Relay {
             through = Some(row.seq);
             let Some(entry) = self.entry_of(now.tick, row) else { continue };
             if self.is_delivered(to, &entry) {
-                self.member_states[to.0].mailbox.remove_leftover(row.seq, entry.sender, entry.len);
+                self.remove_leftover(to, &entry);
                 let flow = FlowId { outbox: entry.id.outbox, to: Destination::Member(to) };
                 stale.entry((entry.sender, flow)).or_default().push(row.seq);
             } else {
@@ -404,9 +404,6 @@ impl Relay {
         }
         if self.members.is_removed(to) {
             self.reject_all(now.tick, to, out);
-        }
-        if !stale.is_empty() {
-            self.count_mailbox(to);
         }
         for ((sender, flow), seqs) in stale {
             self.write_delivered(sender, flow, seqs, out);
@@ -423,11 +420,26 @@ impl Relay {
         Some(entry.with_mark(mark).on_disk_at(row.seq))
     }
 
+    /// Whether this process has removed the letter from its mailbox.
+    fn is_removed_here(&self, entry: &MailboxEntry) -> bool {
+        entry.seq().is_some_and(|seq| self.mailboxes.removed_seqs.contains(&seq))
+    }
+
+    /// Counts the removal of a delivered letter whose row is still on disk. The mailbox counts it
+    /// if a previous process delivered it.
+    pub(super) fn remove_leftover(&mut self, to: MemberId, entry: &MailboxEntry) {
+        if let Some(seq) = entry.seq().filter(|_| !self.is_removed_here(entry)) {
+            self.member_states[to.0].mailbox.remove_expired(seq, entry.sender, entry.len);
+            self.count_mailbox(to);
+        }
+    }
+
     /// Whether the recipient has the letter although its row is still on disk.
     pub(super) fn is_delivered(&self, to: MemberId, entry: &MailboxEntry) -> bool {
-        let Sender::Member(sender) = entry.sender else {
-            return entry.seq().is_some_and(|seq| self.mailboxes.removed_seqs.contains(&seq));
-        };
+        if self.is_removed_here(entry) {
+            return true;
+        }
+        let Sender::Member(sender) = entry.sender else { return false };
         let flow = FlowId { outbox: entry.id.outbox, to: Destination::Member(to) };
         self.member_states[sender.0]
             .flows

@@ -227,6 +227,7 @@ impl Relay {
         out: &mut Out,
     ) {
         let watermarks = watermarks.and_then(|watermarks| self.watermarks_record(sender, flow, watermarks));
+        self.mailboxes.removed_seqs.extend(&stored);
         if watermarks.is_some() || !stored.is_empty() {
             let seqs = stored.iter().map(|seq| Some(*seq));
             let keys = watermarks.iter().map(|_| None).chain(seqs);

@@ -168,11 +168,9 @@ impl Relay {
         if !durable {
             return keys.iter().for_each(|key| self.write_later(*key));
         }
-        if let Some(RecordKey::Flow(None, _)) = keys.first() {
-            for key in keys {
-                if let RecordKey::Flow(None, Some(seq)) = key {
-                    self.mailboxes.removed_seqs.remove(seq);
-                }
+        for key in keys {
+            if let RecordKey::Flow(_, Some(seq)) = key {
+                self.mailboxes.removed_seqs.remove(seq);
             }
         }
         if let Some(RecordKey::Seen(member)) = keys.first()

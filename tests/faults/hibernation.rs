@@ -4,7 +4,7 @@
 use std::path::Path as FolderPath;
 
 use queqiao::base::{Input, OutboxId};
-use queqiao::relay::{Command, Limits, OperatorRequest, PersistedMail};
+use queqiao::relay::{Command, Limits, OperatorRequest, PersistedMail, Record};
 use queqiao::store::RelayStore;
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::message::{Reason, ToRelay};
@@ -95,6 +95,38 @@ fn conversation_stays_until_keep_is_over() {
     hear(&mut relay);
     relay.wait(secs(KEEP_S - 450));
     assert_eq!(mail(relay, dir.path()).watermarks.len(), 1);
+}
+
+/// The disk keeps the row of a delivered letter for longer than its conversation is remembered. The
+/// letter does not expire: its sender gets no refusal, and it leaves its mailbox once.
+#[test]
+fn delivered_letter_does_not_expire_while_disk_keeps_its_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut relay = RelayHarness::open(dir.path(), limits(), START);
+    RawClient::signed_in(&mut relay, udp(2, 1), 2, "JACK");
+    RawClient::signed_in(&mut relay, udp(3, 1), 3, "ANN");
+    relay.wait(secs(300));
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 1), 1, "TOM");
+    tom.send_letter(&mut relay, "JACK", 1, 0, "hello");
+    relay.wait(secs(5));
+    relay.disk_refuses = |record| matches!(record, Record::Progress { stored, .. } if !stored.is_empty());
+    let mut jack = RawClient::signed_in(&mut relay, udp(2, 2), 2, "JACK");
+    jack.receive(&mut relay);
+    jack.report_stored(&mut relay, "TOM", 1);
+    tom.receive(&mut relay);
+    tom.send(&mut relay, &[queqiao::wire::frame::Frame::Ping]);
+    // A letter that expires: the relay looks at all rows then.
+    relay.wait(secs(KEEP_S / 2));
+    let mut tom = RawClient::signed_in(&mut relay, udp(1, 3), 1, "TOM");
+    tom.send_letter(&mut relay, "ANN", 1, 0, "are you there");
+    relay.wait(secs(2 * KEEP_S));
+    assert!(relay.refused > 0);
+    assert_eq!(relay.core.stats().letters_expired, 1, "the letter to ANN");
+    relay.core.check_sums();
+    relay.disk_refuses = |_| false;
+    relay.wait(secs(120));
+    relay.core.check_sums();
+    assert!(mail(relay, dir.path()).waiting.is_empty());
 }
 
 /// Sessions of the sender end before it acknowledges the receipt.

@@ -83,7 +83,6 @@ impl Mailbox {
         }
         self.refusing.letters -= 1;
         self.refusing.being_removed += 1;
-        self.removed_through = self.removed_through.max(entry.seq().unwrap_or(0));
         self.subtract(&entry);
         let stored = self.refusing.stored.remove(&(entry.sender, entry.id.outbox));
         let reason = entry.refused?;

@@ -401,18 +401,6 @@ fn longest_letter_fits_into_empty_mailbox() {
 }
 
 #[test]
-fn delivered_letter_still_on_disk_leaves_count_once() {
-    let mut harness = MailboxWithDisk::default();
-    harness.mailbox.restore_counts(TOM, 2, 20, 2);
-    let count = |harness: &MailboxWithDisk| (harness.mailbox.total.letters, harness.mailbox.on_disk);
-    harness.mailbox.remove_leftover(1, TOM, 10);
-    assert_eq!(count(&harness), (1, 1), "a previous process delivered it");
-    harness.mailbox.remove_leftover(1, TOM, 10);
-    harness.mailbox.remove_leftover(3, TOM, 10);
-    assert_eq!(count(&harness), (1, 1), "it is not counted, or this process delivered it");
-}
-
-#[test]
 fn slow_disk_does_not_fill_memory() {
     let mut harness = MailboxWithDisk::default();
     harness.push(1..=1, 64 * 1024);
