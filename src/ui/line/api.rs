@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{HostPort, Name, Phrase};
 use crate::client::Carriers;
+use crate::contacts::ResolveError;
 use crate::ui::strings::Strings;
 use crate::ui::style::StyledText;
 use crate::ui::time_format::TimeFormat;
@@ -22,8 +23,10 @@ pub trait ContactLookup {
     /// Returns the contact that `text` refers to.
     ///
     /// # Errors
-    /// The phrase for the user, with similar labels if there are any.
-    fn resolve(&self, text: &str) -> Result<ResolvedContact, Phrase>;
+    /// Its phrase for the user has similar labels if there are any.
+    fn resolve(&self, text: &str) -> Result<ResolvedContact, ResolveError>;
+    /// Returns up to three labels nearest to an unknown name.
+    fn nearest(&self, name: &str) -> Vec<Name>;
     /// Returns the label of the contact that is `member` at `relay`.
     fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String>;
     /// Whether the user blocks this member.

@@ -1,7 +1,7 @@
 //! The user's address book as a [`ContactLookup`].
 
-use crate::base::{HostPort, Name, Phrase};
-use crate::contacts;
+use crate::base::{HostPort, Name};
+use crate::contacts::{self, ResolveError};
 
 use super::{ContactLookup, ResolvedContact};
 
@@ -26,14 +26,20 @@ impl ContactLookup for contacts::AddressBook {
     /// Resolves an entry, or `NAME@HOST:PORT`. Without any entries, as after `queqiao join`, every
     /// name is valid at the only relay. With entries, an unknown name is more likely a typing error
     /// than a new recipient.
-    fn resolve(&self, text: &str) -> Result<ResolvedContact, Phrase> {
+    fn resolve(&self, text: &str) -> Result<ResolvedContact, ResolveError> {
         let is_entry = text.parse::<Name>().is_ok_and(|name| self.contact(&name).is_some());
         let any_name = self.contacts.is_empty() && self.relay_count() == 1;
         if !is_entry && !any_name && !text.contains(['@', '＠']) {
-            return Err(self.unknown(text));
+            let phrase = self.unknown(text);
+            let is_name = text.parse::<Name>().is_ok();
+            return Err(if is_name { ResolveError::Unknown(phrase) } else { ResolveError::Invalid(phrase) });
         }
-        let target = contacts::AddressBook::resolve(self, text)?;
+        let target = self.try_resolve(text)?;
         Ok(ResolvedContact { label: target.label, relay: target.relay, member: target.member })
+    }
+
+    fn nearest(&self, name: &str) -> Vec<Name> {
+        contacts::AddressBook::nearest(self, name)
     }
 
     fn label_of(&self, relay: &HostPort, member: &Name) -> Option<String> {

@@ -49,9 +49,9 @@ impl<B: ContactLookup> LineMode<B> {
         match (named, to) {
             (Some(gone), _) if is_word => vec![self.tell(&has_left(&gone))],
             (Some(gone), None) => {
-                self.keep_text(&Phrase::new("desk-left-not-sent").with("who", gone.label), text)
+                self.return_text(&Phrase::new("desk-left-not-sent").with("who", gone.label), text)
             }
-            (None, None) => self.keep_text(&Phrase::new("desk-nobody-waits"), text),
+            (None, None) => self.return_text(&Phrase::new("desk-nobody-waits"), text),
             (named, Some(to)) => {
                 let question = match named {
                     Some(gone) => Phrase::new("desk-ask-left").with("before", gone.label),
@@ -64,9 +64,9 @@ impl<B: ContactLookup> LineMode<B> {
         }
     }
 
-    /// Returns a text without a recipient to the user.
-    fn keep_text(&self, why: &Phrase, text: &str) -> Vec<Action> {
-        vec![self.tell(why), Action::PrintNotice(sanitize(text).into_owned())]
+    /// Shows a text that has no recipient, and why.
+    fn return_text(&self, reason: &Phrase, text: &str) -> Vec<Action> {
+        vec![self.tell(reason), Action::PrintNotice(sanitize(text).into_owned())]
     }
 
     /// Returns the phrase for a guest that the prompt names and that has left.

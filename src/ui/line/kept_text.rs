@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::base::{HostPort, Name, Phrase};
 
 use super::delivery_watch::excerpt;
+use super::recipient::first_of;
 use super::{Action, ContactLookup, LineMode};
 
 /// Maximum contacts that a notice names.
@@ -22,12 +23,10 @@ impl<B: ContactLookup> LineMode<B> {
             kept.push('\n');
         }
         kept.push_str(text);
-        let known = self.known_names();
-        let mut names: Vec<String> = known.iter().take(NAMES_MAX).cloned().collect();
-        names.extend((known.len() > NAMES_MAX).then(|| "…".to_owned()));
+        let names = self.known_names();
         let phrase = match names.is_empty() {
             true => Phrase::new("chat-kept-alone"),
-            false => Phrase::new("chat-kept").with("names", names.join(", ")),
+            false => Phrase::new("chat-kept").with("names", first_of(&names, NAMES_MAX)),
         };
         vec![self.tell(&phrase.with("text", excerpt(text)))]
     }

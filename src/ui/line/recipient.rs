@@ -10,6 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::base::{HostPort, Name, NameError, Now, Phrase, sanitize_line};
+use crate::contacts::ResolveError;
 
 use super::echo::LineEcho;
 use super::recipient_notice::RecipientNotice;
@@ -157,36 +158,42 @@ impl<B: ContactLookup> LineMode<B> {
         if self.options.is_desk {
             return self.find_at_desk(text);
         }
-        self.find(text).or_else(|phrase| match self.complete(text.trim())? {
-            Some(label) => self.find(&label),
-            None => Err(self.with_relays(phrase, text.trim())),
+        self.find(text).or_else(|error| match self.complete(text.trim())? {
+            Some(label) => self.find(&label).map_err(ResolveError::into_phrase),
+            None => Err(self.with_relays(error, text.trim())),
         })
     }
 
-    /// Adds the forms with a relay to the phrase about an unknown name, which may be a member's.
-    fn with_relays(&self, phrase: Phrase, name: &str) -> Phrase {
-        if !self.options.is_terminal || name.parse::<Name>().is_err() {
-            return phrase;
-        }
+    /// Returns the phrase, on a terminal with the forms that have a relay if the name is unknown:
+    /// it may be a member's.
+    fn with_relays(&self, error: ResolveError, name: &str) -> Phrase {
         let relays = self.book.relays();
+        let phrase = match error {
+            ResolveError::Unknown(phrase) if !self.options.is_terminal || relays.is_empty() => return phrase,
+            ResolveError::Invalid(phrase) => return phrase,
+            ResolveError::Unknown(_) => match &self.book.nearest(name)[..] {
+                [] => Phrase::new("chat-unknown"),
+                near => {
+                    let near: Vec<&str> = near.iter().map(Name::as_str).collect();
+                    Phrase::new("chat-unknown-near").with("near", near.join(", "))
+                }
+            },
+        };
         let names: Vec<String> =
             relays.iter().take(RELAYS_OFFERED_MAX).map(|relay| format!("{name}@{relay}")).collect();
-        let near = phrase.args().iter().find(|(arg, _)| *arg == "near").map(|(_, near)| near);
-        let phrase = match (phrase.key(), near) {
-            _ if names.is_empty() => return phrase,
-            ("contact-unknown", _) => Phrase::new("chat-unknown"),
-            ("contact-unknown-near", Some(near)) => Phrase::new("chat-unknown-near").with("near", near),
-            _ => return phrase,
-        };
         phrase.with("name", name).with("names", names.join(", "))
     }
 
     /// Finds a contact, or an unknown sender or guest that has written.
-    pub(super) fn find(&self, text: &str) -> Result<ResolvedContact, Phrase> {
+    ///
+    /// # Errors
+    /// Those of [`ContactLookup::resolve`]; invalid if several unknown senders have the name.
+    pub(super) fn find(&self, text: &str) -> Result<ResolvedContact, ResolveError> {
         let text = text.trim();
-        self.book.resolve(text).or_else(|phrase| {
+        self.book.resolve(text).or_else(|error| {
             let known = self.strangers.get(text).cloned().or_else(|| self.guests.find(text));
-            known.map_or_else(|| self.find_stranger(text)?.ok_or(phrase), Ok)
+            let stranger = || self.find_stranger(text).map_err(ResolveError::Invalid)?.ok_or(error);
+            known.map_or_else(stranger, Ok)
         })
     }
 
@@ -301,6 +308,12 @@ fn which(name: &str, names: Vec<String>) -> Phrase {
     Phrase::new("chat-which").with("name", name).with("names", names.join(", "))
 }
 
+/// Lists the first `max` names, and `…` if there are more.
+pub(super) fn first_of(names: &[String], max: usize) -> String {
+    let rest = (names.len() > max).then_some("…");
+    names.iter().take(max).map(String::as_str).chain(rest).collect::<Vec<_>>().join(", ")
+}
+
 /// Returns a name in at most `max` terminal cells. It keeps both ends, because similar names
 /// differ at either.
 fn shorten(name: &str, max: usize) -> String {
@@ -327,6 +340,14 @@ fn shorten(name: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn list_of_names_shows_that_there_are_more() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(first_of(&names, 3), "a, b, c");
+        assert_eq!(first_of(&names, 2), "a, b, …");
+        assert_eq!(first_of(&[], 2), "");
+    }
 
     #[test]
     fn long_name_keeps_both_ends() {

@@ -6,6 +6,7 @@ use crate::ui::notice;
 use crate::ui::plain::DAMAGED;
 use crate::ui::style::{StyledText, TextKind};
 
+use super::recipient::first_of;
 use super::{Action, ContactLookup, LineMode, ResolvedContact};
 
 /// Maximum contacts in the first lines; `/who` lists all.
@@ -32,16 +33,11 @@ impl<B: ContactLookup> LineMode<B> {
         }
         // Those with unread messages first, else in the book's order.
         names.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-        let is_empty = names.is_empty();
-        let rest = names.len().saturating_sub(CONTACTS_MAX);
-        let mut names: Vec<String> =
-            names.into_iter().take(CONTACTS_MAX).map(|(count, name)| self.with_count(&name, count)).collect();
-        if rest > 0 {
-            names.push("…".to_owned());
-        }
-        let contacts = match is_empty {
+        let names: Vec<String> =
+            names.into_iter().map(|(count, name)| self.with_count(&name, count)).collect();
+        let contacts = match names.is_empty() {
             true => self.empty_book(),
-            false => Phrase::new("chat-contacts").with("names", names.join(", ")),
+            false => Phrase::new("chat-contacts").with("names", first_of(&names, CONTACTS_MAX)),
         };
         let phrases = [me.with("me", &self.options.me), contacts, Phrase::new("chat-start-help")];
         let mut actions: Vec<Action> = phrases.iter().map(|phrase| self.tell(phrase)).collect();

@@ -7,6 +7,7 @@ use crate::base::{Carrier, HostPort, Phrase, Tick, Wall};
 use crate::client::{Carriers, Event};
 use crate::ui::notice;
 
+use super::recipient::first_of;
 use super::relay_status::{RelayStatus, StatusRequest};
 use super::{Action, ContactLookup, LineMode};
 
@@ -143,9 +144,8 @@ impl<B: ContactLookup> LineMode<B> {
         if contacts.is_empty() || self.relays().len() < 2 {
             return relay.to_string();
         }
-        let mut names = contacts.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>();
-        names.extend((contacts.len() > NAMES_MAX).then(|| "…".to_owned()));
-        let phrase = Phrase::new("chat-relay-of").with("names", names.join(", ")).with("relay", relay);
+        let names = first_of(contacts, NAMES_MAX);
+        let phrase = Phrase::new("chat-relay-of").with("names", names).with("relay", relay);
         self.options.strings.say(&phrase)
     }
 
