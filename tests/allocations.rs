@@ -53,15 +53,15 @@ fn allocations_of_the_relay(carriers: Carriers, window: u64) -> (u64, u64) {
     let server = RelayServer::open(config, store, state, limits).unwrap();
     let relay = HostPort::from(server.udp_addr());
     let inlet = server.loop_handle();
-    let (tell, told) = channel();
-    let counter = thread::spawn(move || count(server, &tell));
-    Talk::new(relay, carriers).run(window, &told);
+    let (sender, receiver) = channel();
+    let counter = thread::spawn(move || count(server, &sender));
+    Talk::new(relay, carriers).run(window, &receiver);
     assert!(inlet.command(RelayCommand::Stop));
     counter.join().unwrap()
 }
 
 /// Runs the relay's loop. Signals when counting is done, and continues until stopped.
-fn count(mut server: RelayServer, tell: &Sender<()>) -> (u64, u64) {
+fn count(mut server: RelayServer, sender: &Sender<()>) -> (u64, u64) {
     let until = |server: &mut RelayServer, letters: u64| {
         while server.stats().letters_stored < letters {
             assert!(server.turn(|_| ()).unwrap(), "the relay is stopped only after counting");
@@ -71,7 +71,7 @@ fn count(mut server: RelayServer, tell: &Sender<()>) -> (u64, u64) {
     let before = server.net_stats();
     let counted = allocation_counter::measure(|| until(&mut server, WARM_UP + LETTERS));
     let after = server.net_stats();
-    tell.send(()).unwrap();
+    sender.send(()).unwrap();
     while server.turn(|_| ()).unwrap() {}
     let packets =
         |stats: net::Stats| stats.datagrams_in + stats.datagrams_out + stats.records_in + stats.records_out;

@@ -155,7 +155,7 @@ fn relay_messages_have_fixed_bytes() {
         delivered: 6,
         read: 0,
         until: Wall(1),
-        taken: Wall(2),
+        taken_at: Wall(2),
         mark: Mark(5),
     };
     let accepted = Wall(0x0190_0000_0000);

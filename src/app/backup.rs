@@ -76,33 +76,33 @@ pub(super) fn run(data: Option<&Path>, action: &BackupAction) -> Result<BackupDo
 fn back_up(dir: &Path, file: &Path) -> Result<BackupDone, Failure> {
     // The relay has another working directory.
     let file = path::absolute(file)
-        .map_err(|why| Phrase::new("store-io").with("file", file.display()).with("cause", why))?;
-    let made = carry_out(dir, &file)?;
-    let content = verify_backup(&file).map_err(|why| match why.key() {
+        .map_err(|error| Phrase::new("store-io").with("file", file.display()).with("cause", error))?;
+    let created_at = carry_out(dir, &file)?;
+    let content = verify_backup(&file).map_err(|error| match error.key() {
         // The relay has written it, but into another file system.
         "backup-missing" => Phrase::new("backup-elsewhere").with("file", file.display()),
-        _ => why,
+        _ => error,
     });
     let content = content.map_err(failure)?;
-    if content.made != made {
+    if content.created_at != created_at {
         return Err(Phrase::new("backup-elsewhere").with("file", file.display()).into());
     }
-    let notice = Phrase::new("backup-made").with("file", file.display()).with("until", local(made));
+    let notice = Phrase::new("backup-made").with("file", file.display()).with("until", local(created_at));
     Ok(BackupDone { notice, line: format!("backup {}", summary(&content)) })
 }
 
 fn restore(dir: &Path, file: &Path) -> Result<BackupDone, Failure> {
     let content = store::restore(file, dir, net::seed).map_err(failure)?;
     let notice = Phrase::new("restore-done").with("folder", dir.display());
-    let notice = notice.with("since", local(content.made));
+    let notice = notice.with("since", local(content.created_at));
     Ok(BackupDone { notice, line: format!("restored {}", summary(&content)) })
 }
 
 /// Returns the part of a result line that scripts read.
 fn summary(content: &BackupContent) -> String {
-    let BackupContent { made, private_key, members, letters } = content;
+    let BackupContent { created_at, private_key, members, letters } = content;
     let key = Fingerprint::from(&Identity::from_private(*private_key).public());
-    let until = rfc3339(*made).unwrap_or_else(|| "?".to_owned());
+    let until = rfc3339(*created_at).unwrap_or_else(|| "?".to_owned());
     format!("members={members} messages={letters} until={until} key={key}")
 }
 
@@ -136,7 +136,7 @@ fn carry_out(dir: &Path, file: &Path) -> Result<Wall, Failure> {
 fn finished(answer: &str) -> Option<Result<Wall, Failure>> {
     match decode(answer) {
         Some(BackupReply::Progress(_)) => None,
-        Some(BackupReply::Done(made)) => Some(Ok(made)),
+        Some(BackupReply::Done(created_at)) => Some(Ok(created_at)),
         Some(BackupReply::Failed(phrase)) if phrase.key() == "store-not-permitted" => {
             // The user of this command may have other rights than the relay.
             let args = phrase.args().iter().cloned();
@@ -156,7 +156,7 @@ fn finished(answer: &str) -> Option<Result<Wall, Failure>> {
 pub(super) fn encode(reply: &BackupReply) -> String {
     match reply {
         BackupReply::Progress(BackupProgress { done, total }) => format!("copied {done} {total}"),
-        BackupReply::Done(made) => format!("done {}", made.0),
+        BackupReply::Done(created_at) => format!("done {}", created_at.0),
         BackupReply::Failed(phrase) => {
             let args = serde_json::to_string(phrase.args()).expect("texts are valid JSON");
             format!("failed {} {args}", phrase.key())
@@ -177,7 +177,7 @@ fn decode(answer: &str) -> Option<BackupReply> {
             let progress = BackupProgress { done: done.parse().ok()?, total: total.parse().ok()? };
             Some(BackupReply::Progress(progress))
         }
-        "done" => rest.parse().ok().map(|made| BackupReply::Done(Wall(made))),
+        "done" => rest.parse().ok().map(|created_at| BackupReply::Done(Wall(created_at))),
         "failed" => {
             let (key, args) = rest.split_once(' ')?;
             let key = failure_keys().find(|known| *known == key)?;

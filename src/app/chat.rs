@@ -91,7 +91,7 @@ pub(super) fn run_chat(setup: &Setup, host: &mut ClientHost, options: ChatOption
     let (reader, writer) = InputReader::open(move |input| {
         loop_handle.command(HostInput::Frontend(FrontendInput::Typed(input)));
     })
-    .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    .map_err(|error| Phrase::new("input-failed").with("cause", error))?;
     let output_thread = OutputThread::open(host.loop_handle(), writer)?;
     let colored = color.enabled(io::stdout().is_terminal(), |name| std::env::var(name).ok());
     let read = io::stdout().is_terminal();

@@ -101,7 +101,7 @@ pub fn contacts(setup: &Setup, action: &ContactsAction) -> CommandResult {
             Ok(ExitStatus::Done)
         }
         ContactsAction::Remove(name) => {
-            location.remove(name).map_err(|why| match why {
+            location.remove(name).map_err(|error| match error {
                 RemoveError::NoSuchContact { nearest } if nearest.is_empty() => {
                     Phrase::new("contact-none").with("name", name).with("file", location.file())
                 }
@@ -226,9 +226,9 @@ fn list_text(setup: &Setup, book: &AddressBook) -> CommandResult {
 }
 
 fn checked(new: &NewContact, book: &AddressBook) -> Result<Contact, Failure> {
-    let name = |text: &str| text.parse::<Name>().map_err(|why: NameError| Failure::usage(why.phrase()));
+    let name = |text: &str| text.parse::<Name>().map_err(|error: NameError| Failure::usage(error.phrase()));
     let address = |text: &str| {
-        let wrong = |why: HostPortError| Failure::usage(Phrase::new(why.key()).with("address", text));
+        let wrong = |error: HostPortError| Failure::usage(Phrase::new(error.key()).with("address", text));
         text.parse::<HostPort>().map_err(wrong)
     };
     let named = new.relay.parse::<Name>().ok().and_then(|name| book.relay_named(&name));

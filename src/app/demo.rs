@@ -72,7 +72,7 @@ impl DemoRelay {
         };
         let loop_handle = server.loop_handle();
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || server.run(|_| {}));
-        let thread = thread.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
+        let thread = thread.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
         Ok(DemoRelay { config, loop_handle, thread })
     }
 
@@ -86,12 +86,12 @@ impl DemoRelay {
     fn talk(&self, setup: &Setup, color: Color) -> CommandResult {
         let mut book = AddressBook::default();
         let me = setup.name(&book)?.unwrap_or_else(|| name(USER));
-        let (told, _) = channel();
+        let (event_sender, _) = channel();
         let replies = setup.strings.say(&Phrase::new("demo-replies"));
         let replies: Vec<String> = replies.split('|').map(str::to_owned).collect();
         let mut players = Vec::new();
         for (other, carriers) in CAST.into_iter().filter(|(other, _)| name(other) != me) {
-            players.push(Player::enter(self.member(other, carriers), told.clone(), replies.clone())?);
+            players.push(Player::enter(self.member(other, carriers), event_sender.clone(), replies.clone())?);
         }
         for player in &players {
             book.contacts.push(Contact::new(player.member.name.clone(), self.config.addr.clone()));

@@ -37,7 +37,7 @@ pub fn forget(setup: &Setup, options: &ForgetOptions) -> CommandResult {
     let folder = me.folder();
     let which = which(&book, options, &data_dir, &folder)?;
     let Some(mut eraser) = Eraser::open(&data_dir, &folder)? else {
-        return told(setup, EraseCounts::default());
+        return report_count(setup, EraseCounts::default());
     };
     if options.contact.is_none() && options.older.is_none() && !options.yes {
         confirm(setup, eraser.count(&which)?)?;
@@ -46,7 +46,7 @@ pub fn forget(setup: &Setup, options: &ForgetOptions) -> CommandResult {
     // Also after a failure: erased letters must leave no copy, and their space is freed.
     let finished = eraser.finish();
     tell_forgotten(&data_dir, &folder);
-    let ended = told(setup, erased?)?;
+    let ended = report_count(setup, erased?)?;
     match finished {
         Ok(()) => Ok(ended),
         Err(phrase) if phrase.key() == "history-in-use" => Err(Failure::later(phrase)),
@@ -88,7 +88,7 @@ fn confirm(setup: &Setup, count: EraseCounts) -> Result<(), Failure> {
     }
 }
 
-fn told(setup: &Setup, count: EraseCounts) -> CommandResult {
+fn report_count(setup: &Setup, count: EraseCounts) -> CommandResult {
     let stays = [("history-waiting-stay", count.waiting), ("history-unseen-stay", count.unseen)];
     for (key, count) in stays.into_iter().filter(|(_, count)| *count > 0) {
         say(&setup.strings, &Phrase::new(key).with("count", count));

@@ -54,7 +54,7 @@ fn read_line(setup: &Setup) -> Result<String, Failure> {
     }
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(INPUT_LEN_MAX).read_to_end(&mut bytes);
-    read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    read.map_err(|error| Phrase::new("input-failed").with("cause", error))?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     let found = lines().find(|line| line.parse::<Invite>().is_ok());
@@ -69,7 +69,7 @@ fn read_line(setup: &Setup) -> Result<String, Failure> {
 /// the user is asked.
 fn name_of(setup: &Setup, book: &AddressBook, invite: &Invite) -> Result<Name, Failure> {
     let given = setup.name.as_ref().map(|text| text.parse::<Name>()).transpose();
-    let given = given.map_err(|why: NameError| Failure::usage(why.phrase()))?;
+    let given = given.map_err(|error: NameError| Failure::usage(error.phrase()))?;
     match (given, &invite.name) {
         (Some(given), Some(invited)) if given != *invited => {
             let phrase = Phrase::new("name-invited-other").with("relay", &invite.relay);
@@ -112,12 +112,12 @@ fn await_online(setup: &Setup, host: &mut ClientHost, relay: &HostPort, name: &N
                     return Err(Phrase::new("join-used").with("relay", relay).into());
                 }
                 Event::NameRefused { relay: at, .. } | Event::Replaced { relay: at } if at == relay => {
-                    let why = notice::of_event(&event, name.as_str());
-                    return Err(Failure { status: ExitStatus::Failed, phrase: why });
+                    let reason = notice::of_event(&event, name.as_str());
+                    return Err(Failure { status: ExitStatus::Failed, phrase: reason });
                 }
-                Event::Unreached { relay: at, why } if at == relay => {
-                    let phrase = notice::connect_failure(relay, why);
-                    if why.is_other_key() || *why == ConnectFailure::HandshakeRefused {
+                Event::Unreached { relay: at, reason } if at == relay => {
+                    let phrase = notice::connect_failure(relay, reason);
+                    if reason.is_other_key() || *reason == ConnectFailure::HandshakeRefused {
                         return Err(phrase.into());
                     }
                     say(&setup.strings, &phrase);
@@ -143,10 +143,10 @@ fn await_online(setup: &Setup, host: &mut ClientHost, relay: &HostPort, name: &N
 /// Adds the relay to the book, and reports the next step.
 fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> CommandResult {
     let config = invite.relay_entry();
-    let relay_name = location.put_relay(&config).map_err(|why| {
+    let relay_name = location.put_relay(&config).map_err(|error| {
         let line = crate::contacts::relay_entry(&config);
         let phrase = Phrase::new("join-not-written").with("name", name).with("relay", &invite.relay);
-        phrase.with("line", line).with("why", setup.strings.say(&why))
+        phrase.with("line", line).with("why", setup.strings.say(&error))
     })?;
     print(&format!("joined {} {name}", invite.relay))?;
     let done = Phrase::new("join-done").with("name", name).with("relay", &invite.relay);

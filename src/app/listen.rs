@@ -144,9 +144,9 @@ impl ListenCommand<'_> {
                 }
                 self.say(&phrase);
             }
-            Event::Unreached { relay, why } => {
+            Event::Unreached { relay, reason } => {
                 let relays = self.book.relays().len();
-                if let Some(phrase) = self.connect_failures.put(now.tick, &relay, &why, relays) {
+                if let Some(phrase) = self.connect_failures.put(now.tick, &relay, &reason, relays) {
                     self.say(&phrase);
                 }
             }
@@ -263,8 +263,8 @@ pub(super) fn follow(
             (Phrase::new("book-reloaded").with("file", setup.location().file()), Some((book, relays)))
         }
         Err(phrase) => {
-            let why = setup.strings.say(&phrase);
-            (Phrase::new("book-reload-failed").with("why", why), None)
+            let reason = setup.strings.say(&phrase);
+            (Phrase::new("book-reload-failed").with("why", reason), None)
         }
     }
 }

@@ -122,11 +122,11 @@ fn invite(
     let (_, waiting) = members_list(dir)?;
     let (place, key, hint) = place_of(dir, address)?;
     let secret: [u8; SECRET_LEN] = *net::seed().first_chunk().expect("a seed has more bytes");
-    let made = net::wall();
-    let until = Wall(made.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    let created_at = net::wall();
+    let until = Wall(created_at.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
     let id = InvitationId::of(&secret);
     let outcome =
-        carry_out(dir, &OperatorRequest::Invite(Invitation { id, name: name.clone(), made, until }))?;
+        carry_out(dir, &OperatorRequest::Invite(Invitation { id, name: name.clone(), created_at, until }))?;
     if let (OperatorOutcome::Alike(other), Some(name)) = (&outcome, &name) {
         say(strings, &Phrase::new("members-alike").with("name", name).with("other", other));
     }
@@ -134,7 +134,7 @@ fn invite(
     if let Some(hint) = hint {
         say(strings, &hint);
     }
-    let is_earlier = |invitation: &Invitation| invitation.name == name && invitation.until > made;
+    let is_earlier = |invitation: &Invitation| invitation.name == name && invitation.until > created_at;
     if let Some(name) = &name
         && waiting.iter().any(is_earlier)
     {
@@ -186,7 +186,7 @@ fn remove(dir: &Path, name: &str, strings: &Strings) -> super::CommandResult {
 }
 
 fn parsed(name: &str) -> Result<Name, Failure> {
-    name.parse().map_err(|why: NameError| Failure::usage(why.phrase()))
+    name.parse().map_err(|error: NameError| Failure::usage(error.phrase()))
 }
 
 /// Turns an outcome other than success into a failure.

@@ -81,9 +81,9 @@ impl OperatorLog {
     pub(super) fn handle(&mut self, news: &ServerNews) {
         match news {
             ServerNews::Event(event) => self.handle_event(event),
-            ServerNews::Trouble(why) => {
-                let why = self.strings.say(why);
-                self.write(Level::Warn, &Phrase::new("relay-log-disk").with("why", why));
+            ServerNews::Trouble(reason) => {
+                let reason = self.strings.say(reason);
+                self.write(Level::Warn, &Phrase::new("relay-log-disk").with("why", reason));
             }
             // Its result is printed.
             ServerNews::HangUp => {}
@@ -96,8 +96,8 @@ impl OperatorLog {
             }
             ServerNews::Broken => self.write(Level::Error, &Phrase::new("relay-log-broken")),
             ServerNews::Stopped { signal } => {
-                let why = signal.map_or("--desk", signal_name);
-                self.write(Level::Info, &Phrase::new("relay-log-stopped").with("why", why));
+                let reason = signal.map_or("--desk", signal_name);
+                self.write(Level::Info, &Phrase::new("relay-log-stopped").with("why", reason));
             }
         }
     }
@@ -109,8 +109,9 @@ impl OperatorLog {
                 self.limited(Level::Info, LineKind::Registered, &Phrase::new(key).with("name", name));
             }
             Event::NameRefused { name, reason } => {
-                let why = self.strings.say(&Phrase::new(refusal(*reason)));
-                let phrase = Phrase::new("relay-log-refused").with("name", shortened(name)).with("why", why);
+                let reason = self.strings.say(&Phrase::new(refusal(*reason)));
+                let phrase =
+                    Phrase::new("relay-log-refused").with("name", shortened(name)).with("why", reason);
                 self.limited(Level::Info, LineKind::NameRefused, &phrase);
             }
             Event::Invited { name, replaces } => {

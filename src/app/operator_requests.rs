@@ -142,10 +142,10 @@ fn serve(
             }),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if let Err(why) = &served
+        if let Err(error) = &served
             && !in_trouble
         {
-            log::warn!("requests of the operator cannot be read: {why}");
+            log::warn!("requests of the operator cannot be read: {error}");
         }
         in_trouble = served.is_err();
     }

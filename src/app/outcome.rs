@@ -65,16 +65,16 @@ impl From<Phrase> for Failure {
 }
 
 /// Returns the failure of an output.
-pub(super) fn output_failure(why: &io::Error) -> Failure {
-    unwritten(why).into()
+pub(super) fn output_failure(error: &io::Error) -> Failure {
+    unwritten(error).into()
 }
 
 /// Returns the phrase for an output that cannot be written.
-pub(super) fn unwritten(why: &io::Error) -> Phrase {
+pub(super) fn unwritten(error: &io::Error) -> Phrase {
     let is_full =
-        matches!(why.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
     let key = if is_full { Phrase::new("output-disk") } else { Phrase::new("output-failed") };
-    key.with("cause", why)
+    key.with("cause", error)
 }
 
 #[cfg(test)]

@@ -80,14 +80,14 @@ impl OutputThread {
                 }
                 if !loop_handle.command(HostInput::Frontend(FrontendInput::Printed(
                     to,
-                    written.map_err(|why| unwritten(&why)),
+                    written.map_err(|error| unwritten(&error)),
                 ))) {
                     return;
                 }
             }
         };
         let spawned = thread::Builder::new().name("printer".into()).spawn(run);
-        spawned.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
+        spawned.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
         Ok(OutputThread { chunks, waiting: VecDeque::new(), letters: 0, bytes: 0 })
     }
 

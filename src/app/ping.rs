@@ -71,16 +71,16 @@ pub fn ping(setup: &Setup, options: &PingOptions) -> CommandResult {
 /// Returns why carriers failed, in one phrase. An absent relay is silent over UDP and does not
 /// listen on TCP.
 fn explain(relay: &RelayConfig, failures: &[ConnectFailure], carriers: usize) -> Option<Phrase> {
-    let phrase = |why: &ConnectFailure| notice::connect_failure(&relay.addr, why);
+    let phrase = |reason: &ConnectFailure| notice::connect_failure(&relay.addr, reason);
     match failures {
         [] => None,
         // The other carrier works.
         [ConnectFailure::Silent] if carriers > 1 => {
             Some(Phrase::new("ping-one-carrier").with("relay", &relay.addr))
         }
-        [why] => Some(phrase(why)),
+        [reason] => Some(phrase(reason)),
         [ConnectFailure::Silent, ConnectFailure::NoTcpListener, ..] => Some(phrase(&ConnectFailure::Silent)),
-        [ConnectFailure::Silent, why, ..] | [why, ..] => Some(phrase(why)),
+        [ConnectFailure::Silent, reason, ..] | [reason, ..] => Some(phrase(reason)),
     }
 }
 
@@ -188,7 +188,7 @@ impl PingCommand {
             match &event {
                 Event::Online { .. } => self.online = true,
                 Event::Pong { rtt, .. } => self.pong = Some(*rtt),
-                Event::Unreached { why, .. } => self.unreached = Some(*why),
+                Event::Unreached { reason, .. } => self.unreached = Some(*reason),
                 _ => {}
             }
         }

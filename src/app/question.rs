@@ -33,7 +33,7 @@ const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// # Errors
 /// [`Failure`]: 1 if the terminal cannot be read, 130 if the user or a signal interrupts.
 pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Option<String>, Failure> {
-    let failed = |why: io::Error| Failure::from(Phrase::new("input-failed").with("cause", why));
+    let failed = |error: io::Error| Failure::from(Phrase::new("input-failed").with("cause", error));
     let signals = Signals::watch().map_err(failed)?;
     let quiet = hidden.then(Quiet::begin).transpose().map_err(failed)?;
     let _ = write_err(&strings.say(phrase));
@@ -55,7 +55,7 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
         }
         let mut bytes = [0; ANSWER_LEN_MAX];
         let len = match io::stdin().lock().read(&mut bytes) {
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => other.map_err(failed)?,
         };
         line.extend_from_slice(&bytes[..len]);
@@ -88,7 +88,7 @@ pub(super) fn ask_name(setup: &Setup) -> Result<Name, Failure> {
             "" => {}
             text => match text.parse::<Name>() {
                 Ok(name) => return Ok(name),
-                Err(why) => drop(write_err(&format!("{}\n", setup.strings.say(&why.phrase())))),
+                Err(error) => drop(write_err(&format!("{}\n", setup.strings.say(&error.phrase())))),
             },
         }
     }
@@ -124,7 +124,7 @@ fn is_readable() -> io::Result<bool> {
     match poll(&mut fds, Some(&LOOK_EVERY)) {
         Ok(ready) => Ok(ready > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(why) => Err(why.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -115,7 +115,7 @@ fn serve(
     let operators =
         OperatorRequests::start(dir, server.loop_handle(), server.backups(), announcement.clone());
     // Without them the relay still serves its members.
-    let operators = operators.map_err(|why| say(strings, &why)).ok();
+    let operators = operators.map_err(|error| say(strings, &error)).ok();
     let hung_up = Arc::new(AtomicBool::new(false));
     let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
     let mut news_handler = NewsHandler {

@@ -61,8 +61,8 @@ impl Announcement {
             let reach = again.save();
             again.print_contacts("relay-reloaded", &reach);
         };
-        if let Err(why) = thread::Builder::new().name("reload".to_owned()).spawn(renew) {
-            self.tell(&self.strings.say(&Phrase::new("store-no-thread").with("cause", why)));
+        if let Err(error) = thread::Builder::new().name("reload".to_owned()).spawn(renew) {
+            self.tell(&self.strings.say(&Phrase::new("store-no-thread").with("cause", error)));
         }
     }
 
@@ -86,8 +86,8 @@ impl Announcement {
             }
         };
         let reach = RelayAddresses { key: self.key, at };
-        if let Err(why) = reach.save(&self.dir) {
-            self.tell(&self.strings.say(&why));
+        if let Err(error) = reach.save(&self.dir) {
+            self.tell(&self.strings.say(&error));
         }
         reach
     }

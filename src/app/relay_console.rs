@@ -98,7 +98,7 @@ pub(super) fn answer(
         }
     };
     let spawned = thread::Builder::new().name("relay".to_owned()).spawn(run);
-    let relay = spawned.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
+    let relay = spawned.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
     // There is no address book: guests share the limit for unknown senders.
     host.command(Command::Screen(setup.block_lists(&AddressBook::default())));
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();

@@ -21,5 +21,5 @@ pub fn say_line(line: &str) {
 /// [`Failure`] if standard output cannot be written. A closed pipe is not an error: it returns
 /// `Ok(WriteResult::Closed)`, and the command ends with success.
 pub fn print(line: &str) -> Result<WriteResult, Failure> {
-    write_out(&format!("{line}\n")).map_err(|why| outcome::output_failure(&why))
+    write_out(&format!("{line}\n")).map_err(|error| outcome::output_failure(&error))
 }

@@ -133,7 +133,7 @@ fn read_input() -> Result<String, Failure> {
     // allowed in addition, and one more shows that it is too long.
     let most = LETTER_TEXT_MAX as u64 + 3 + 2 + 1;
     let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
-    let len = read.map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    let len = read.map_err(|error| Phrase::new("input-failed").with("cause", error))?;
     if len as u64 == most {
         // The rest is not read, and the last character may be cut.
         return Err(Phrase::new("send-input-too-long").with("max", LETTER_TEXT_MAX).into());
@@ -341,10 +341,10 @@ impl SendCommand<'_> {
                     waiting.queued = true;
                 }
             }
-            Event::Progress { request, id, progress: Progress::Accepted, taken, .. } => {
+            Event::Progress { request, id, progress: Progress::Accepted, taken_at, .. } => {
                 if let Some(waiting) = self.unfinished.get_mut(&request) {
                     waiting.accepted = Some(id);
-                    self.accepted_at(taken);
+                    self.accepted_at(taken_at);
                 }
             }
             Event::Progress { request, id, progress: Progress::Delivered, .. } => {
@@ -368,13 +368,13 @@ impl SendCommand<'_> {
                     self.give_back(&text);
                 }
             }
-            Event::Unkept { request, to, why, text } => {
+            Event::Unkept { request, to, reason, text } => {
                 self.unfinished.remove(&request);
-                match why {
+                match reason {
                     NotQueued::Disk => self.has_disk_failed = true,
                     NotQueued::Full => self.refused = true,
                 }
-                self.say(&notice::not_queued(why, to.as_str()));
+                self.say(&notice::not_queued(reason, to.as_str()));
                 if !matches!(self.options.source, TextSource::Given(_)) {
                     self.give_back(&text);
                 }
@@ -431,10 +431,10 @@ impl SendCommand<'_> {
         }
     }
 
-    fn accepted_at(&mut self, taken: Wall) {
+    fn accepted_at(&mut self, taken_at: Wall) {
         let apart = u64::try_from(CLOCKS_APART_MAX.as_millis()).expect("one minute fits");
         let by_our_clock = Wall(self.given_at.0.saturating_sub(apart));
-        self.since.get_or_insert(if taken == Wall(0) { by_our_clock } else { taken });
+        self.since.get_or_insert(if taken_at == Wall(0) { by_our_clock } else { taken_at });
         self.find_reply();
     }
 
@@ -450,8 +450,10 @@ impl SendCommand<'_> {
             Event::Online { .. } => {}
             Event::NameRefused { .. }
             | Event::Replaced { .. }
-            | Event::Unreached { why: ConnectFailure::HandshakeRefused, .. } => self.stopped = Some(phrase),
-            Event::Unreached { why, .. } if why.is_other_key() => self.stopped = Some(phrase),
+            | Event::Unreached { reason: ConnectFailure::HandshakeRefused, .. } => {
+                self.stopped = Some(phrase)
+            }
+            Event::Unreached { reason, .. } if reason.is_other_key() => self.stopped = Some(phrase),
             _ => self.say(&phrase),
         }
     }
@@ -459,18 +461,18 @@ impl SendCommand<'_> {
     /// Returns why sending cannot continue, once every letter is durable. A letter in the outbox
     /// must not be sent again, so the user must learn that it stays there.
     fn failure_to_go_on(&self) -> Option<Failure> {
-        let why = self.stopped.as_ref()?;
+        let reason = self.stopped.as_ref()?;
         let mut unaccepted = self.unfinished.values().filter(|waiting| waiting.accepted.is_none()).peekable();
         if unaccepted.peek().is_none() {
-            return Some(why.clone().into());
+            return Some(reason.clone().into());
         }
-        let stays = || Phrase::new("send-stays").with("why", self.setup.strings.say(why));
+        let stays = || Phrase::new("send-stays").with("why", self.setup.strings.say(reason));
         unaccepted.all(|waiting| waiting.queued).then(|| stays().into())
     }
 
     fn run_out_of_time(&mut self) -> CommandResult {
-        if let Some(why) = self.stopped.take() {
-            self.say(&why);
+        if let Some(reason) = self.stopped.take() {
+            self.say(&reason);
         }
         let time = in_seconds(self.options.timeout);
         let mut unaccepted = !self.input_ended;
@@ -534,7 +536,7 @@ fn open_lines(host: &ClientHost) -> Result<(InputReader, OutputWriter), Failure>
     let (reader, writer) = InputReader::open(move |input| {
         loop_handle.command(HostInput::Frontend(FrontendInput::Typed(input)));
     })
-    .map_err(|why| Phrase::new("input-failed").with("cause", why))?;
+    .map_err(|error| Phrase::new("input-failed").with("cause", error))?;
     for _ in 0..LINES_AHEAD {
         reader.prompt(Prompt::default());
     }

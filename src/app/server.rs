@@ -245,19 +245,19 @@ fn start_store(
     backend: impl Backend<Record>,
     loop_handle: LoopHandle<Command>,
 ) -> Result<StoreThread, Phrase> {
-    let (told, trouble) = channel();
+    let (error_sender, trouble) = channel();
     let worker = Worker::spawn(backend, move |done| match done {
         StoreReply::Committed(ticket) => loop_handle.committed(ticket),
         StoreReply::Failed(ticket) => loop_handle.not_committed(ticket),
         StoreReply::Rows(ticket, rows) => loop_handle.rows(ticket, rows),
         StoreReply::Recovered => {
-            let _ = told.send(ServerError::Over);
+            let _ = error_sender.send(ServerError::Over);
         }
         StoreReply::Trouble(phrase) => {
-            let _ = told.send(ServerError::Transient(phrase));
+            let _ = error_sender.send(ServerError::Transient(phrase));
         }
         StoreReply::Broken(phrase) => {
-            let _ = told.send(ServerError::Broken(phrase));
+            let _ = error_sender.send(ServerError::Broken(phrase));
             loop_handle.command(Command::Stop);
         }
     })?;

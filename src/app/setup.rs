@@ -56,7 +56,7 @@ impl Setup {
     pub fn name(&self, book: &AddressBook) -> Result<Option<Name>, Failure> {
         match &self.name {
             Some(text) => {
-                text.parse().map(Some).map_err(|why: crate::base::NameError| Failure::usage(why.phrase()))
+                text.parse().map(Some).map_err(|error: crate::base::NameError| Failure::usage(error.phrase()))
             }
             None => Ok(book.me.clone()),
         }

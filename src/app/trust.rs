@@ -108,8 +108,8 @@ fn ask_key(setup: &Setup, config: &RelayConfig) -> Result<PublicKey, Failure> {
                     host.leave();
                     return Ok(key);
                 }
-                Event::Unreached { ref relay, ref why } => {
-                    return Err(notice::connect_failure(relay, why).into());
+                Event::Unreached { ref relay, ref reason } => {
+                    return Err(notice::connect_failure(relay, reason).into());
                 }
                 _ => {}
             }

@@ -192,14 +192,14 @@ mod tests {
     use super::*;
 
     fn walk(command: &Command, lacking: &mut Vec<String>) {
-        let told = |text: Option<&clap::builder::StyledStr>| {
+        let is_given = |text: Option<&clap::builder::StyledStr>| {
             text.is_some_and(|t| !t.to_string().starts_with("help"))
         };
-        if !told(command.get_about()) {
+        if !is_given(command.get_about()) {
             lacking.push(command.get_name().to_owned());
         }
         for arg in command.get_arguments() {
-            if !told(arg.get_help()) {
+            if !is_given(arg.get_help()) {
                 lacking.push(format!("{} {}", command.get_name(), arg.get_id()));
             }
         }

@@ -96,12 +96,12 @@ fn phrase(
         ErrorKind::InvalidValue => Some(invalid_choice(error, &argument?, &value?)),
         ErrorKind::ValueValidation => {
             let source = std::error::Error::source(error);
-            let why = match source.and_then(|source| source.downcast_ref::<Phrase>()) {
+            let reason = match source.and_then(|source| source.downcast_ref::<Phrase>()) {
                 Some(phrase) => strings.say(phrase),
                 None => source?.to_string(),
             };
             let phrase = Phrase::new("cli-invalid-value").with("value", value?);
-            Some(phrase.with("argument", argument?).with("why", why))
+            Some(phrase.with("argument", argument?).with("why", reason))
         }
         ErrorKind::UnknownArgument => Some(unknown_argument(error, &argument?, used, environment)),
         ErrorKind::InvalidSubcommand => {
@@ -235,7 +235,7 @@ mod tests {
     use crate::ui::Lang;
 
     /// Returns the line for the arguments in a shell's notation without quotes.
-    fn told(args: &str, lang: Lang) -> String {
+    fn usage_error_line(args: &str, lang: Lang) -> String {
         let strings = Strings::new(lang);
         let args: Vec<OsString> = args.split_ascii_whitespace().map(OsString::from).collect();
         let environment = Environment { args: &args, variable: &|_| None };
@@ -291,7 +291,7 @@ mod tests {
             ),
             ("relay --guest-anyone", "missing: --guests|--desk. More: queqiao relay --help"),
         ] {
-            assert_eq!(told(args, Lang::En), line, "{args}");
+            assert_eq!(usage_error_line(args, Lang::En), line, "{args}");
         }
     }
 
@@ -312,7 +312,7 @@ mod tests {
             ("trust a b c", "多余的参数 c。更多信息：queqiao trust --help"),
             ("--lang fr listen", "--lang 的值 fr 无效：en 或 zh"),
         ] {
-            assert_eq!(told(args, Lang::Zh), line, "{args}");
+            assert_eq!(usage_error_line(args, Lang::Zh), line, "{args}");
         }
     }
 
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn value_cannot_break_line_or_control_terminal() {
-        let line = told("listen --for \u{1b}[2J", Lang::En);
+        let line = usage_error_line("listen --for \u{1b}[2J", Lang::En);
         assert!(!line.contains('\u{1b}'), "{line:?}");
     }
 }

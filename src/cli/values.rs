@@ -29,7 +29,7 @@ pub(super) fn bind_addr(text: &str) -> Result<BindAddr, Phrase> {
 
 /// Parses a relay's address.
 pub(super) fn address(text: &str) -> Result<HostPort, Phrase> {
-    text.parse().map_err(|why: HostPortError| Phrase::new(why.key()).with("address", text))
+    text.parse().map_err(|error: HostPortError| Phrase::new(error.key()).with("address", text))
 }
 
 /// Parses a greeting of at most [`GREETING_LEN_MAX`] bytes: that many a member's client skips

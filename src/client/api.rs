@@ -437,7 +437,7 @@ pub enum Event {
         via: Carrier,
         /// When the relay accepted it, or a letter given shortly before it, by the clock of
         /// [`Incoming::at`]. A letter accepted earlier is not an answer to it. 0 if unknown.
-        taken: Wall,
+        taken_at: Wall,
     },
     /// A letter was refused; the user gets the text back.
     Refused {
@@ -465,7 +465,7 @@ pub enum Event {
         /// The recipient.
         to: Name,
         /// The reason.
-        why: NotQueued,
+        reason: NotQueued,
         /// Its text.
         text: String,
     },
@@ -483,7 +483,7 @@ pub enum Event {
         /// The new carrier.
         via: Carrier,
         /// The reason.
-        why: MoveReason,
+        reason: MoveReason,
     },
     /// [`Command::Carriers`] permitted TCP only, and a relay reached over UDP was not reached over
     /// TCP. It stays on UDP, with the carriers permitted before.
@@ -515,7 +515,7 @@ pub enum Event {
         /// The relay.
         relay: HostPort,
         /// The reason.
-        why: ConnectFailure,
+        reason: ConnectFailure,
     },
     /// A session that was online is gone. The client is connecting again.
     Lost {

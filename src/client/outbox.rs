@@ -61,7 +61,7 @@ pub(super) struct ProgressUpdate {
     pub(super) id: LetterId,
     pub(super) progress: Progress,
     /// When the relay accepted it, according to the receipt.
-    pub(super) taken: Wall,
+    pub(super) taken_at: Wall,
 }
 
 /// A letter that was refused for good.
@@ -391,7 +391,7 @@ impl Outbox {
         let to = self.queries.last()?;
         let conversation = self.conversations.get(to);
         let accepted = conversation.map_or(0, Conversation::last_accepted);
-        let settled = conversation.map_or(0, |conversation| conversation.reach.taken);
+        let settled = conversation.map_or(0, |conversation| conversation.reach.last_taken);
         Some(ReceiptQuery { to, outbox: self.id, accepted, settled })
     }
 
@@ -425,12 +425,12 @@ impl Outbox {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
-        let Receipt { accepted, delivered, until, taken, .. } = *receipt;
+        let Receipt { accepted, delivered, until, taken_at, .. } = *receipt;
         // `read` is the recipient's claim; accept it for delivered letters only.
         let read = receipt
             .read
             .min(delivered.max(conversation.reach.delivered).max(conversation.held_receipts.delivered));
-        conversation.held_receipts.raise(Watermarks { accepted, delivered, read, until, taken });
+        conversation.held_receipts.raise(Watermarks { accepted, delivered, read, until, taken_at });
         self.advance(receipt.to, tell)
     }
 
@@ -471,7 +471,7 @@ impl Conversation {
     /// Whether an earlier session may have advanced this conversation.
     fn is_open(&self) -> bool {
         let may_have_advanced = |letter: &OutboxLetter| letter.accepted || letter.unanswered_before;
-        self.reach.read < self.reach.taken || self.letters.iter().any(may_have_advanced)
+        self.reach.read < self.reach.last_taken || self.letters.iter().any(may_have_advanced)
     }
 
     /// Offers its next letters, at most [`SEND_BYTES`] in one call.
@@ -486,7 +486,7 @@ impl Conversation {
         if self.letters.is_empty() || is_held_up || !marks.is_confirmed(self.refused) {
             return SendResult::All;
         }
-        let mut prev = self.reach.taken;
+        let mut prev = self.reach.last_taken;
         let mut offered_bytes = 0;
         for letter in self.letters.iter_mut() {
             if !letter.recorded {

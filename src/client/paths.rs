@@ -404,7 +404,7 @@ impl RelayConnection {
 
     fn report_move(&mut self, via: Carrier, reason: MoveReason, out: &mut Out) {
         if self.is_online() {
-            out.show(Event::Moved { relay: self.config.addr.clone(), via, why: reason });
+            out.show(Event::Moved { relay: self.config.addr.clone(), via, reason });
         }
     }
 

@@ -74,7 +74,7 @@ pub struct Reach {
     /// The last number assigned; numbers are never reused.
     pub last: u64,
     /// The last letter delivered, 0 for none. The initial `prev` of the next one.
-    pub taken: u64,
+    pub last_taken: u64,
     /// The relay is responsible for all letters up to this one that were not refused.
     pub accepted: u64,
     /// The recipient has stored them.
@@ -89,7 +89,7 @@ impl Reach {
     /// Adopts every higher watermark, and `until`.
     pub fn raise(&mut self, other: &Reach) {
         self.last = self.last.max(other.last);
-        self.taken = self.taken.max(other.taken);
+        self.last_taken = self.last_taken.max(other.last_taken);
         self.accepted = self.accepted.max(other.accepted);
         self.delivered = self.delivered.max(other.delivered);
         self.read = self.read.max(other.read);

@@ -180,7 +180,7 @@ impl RelayConnection {
         }
         let outbox = &mut self.mail.outbox;
         if !outbox.has_room(encoded.body.len()) {
-            return out.show(Event::Unkept { request, to, why: NotQueued::Full, text });
+            return out.show(Event::Unkept { request, to, reason: NotQueued::Full, text });
         }
         let number = outbox.push(request, to.clone(), encoded.clone());
         self.record_written_to(ctx, &to);

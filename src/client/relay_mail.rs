@@ -92,12 +92,12 @@ impl RelayMail {
         match record {
             Record::Written { relay, to, outbox, number, request, text, .. } if !durable => {
                 self.outbox.remove_failed(&to, LetterId { outbox: outbox.for_relay(&relay), number });
-                Some(Event::Unkept { request, to, why: NotQueued::Disk, text })
+                Some(Event::Unkept { request, to, reason: NotQueued::Disk, text })
             }
             Record::Written { relay, to, outbox, number, request, .. } => {
                 let id = LetterId { outbox: outbox.for_relay(&relay), number };
                 self.outbox.mark_durable(&to, id);
-                Some(Event::Progress { request, id, progress: Progress::Queued, via, taken: Wall(0) })
+                Some(Event::Progress { request, id, progress: Progress::Queued, via, taken_at: Wall(0) })
             }
             Record::Refused { relay, to, outbox, number, .. } => {
                 let id = LetterId { outbox: outbox.for_relay(&relay), number };
@@ -136,8 +136,8 @@ impl RelayMail {
 impl ProgressUpdate {
     /// Returns the event for this progress, with the carrier of the session.
     pub(super) fn event(self, via: Carrier) -> Event {
-        let ProgressUpdate { request, id, progress, taken } = self;
-        Event::Progress { request, id, progress, via, taken }
+        let ProgressUpdate { request, id, progress, taken_at } = self;
+        Event::Progress { request, id, progress, via, taken_at }
     }
 }
 

@@ -191,7 +191,7 @@ fn letter_that_cannot_be_stored_returns_to_user() {
         .cloned()
         .unwrap();
     disk_client.input(Input::NotCommitted(ticket));
-    let back = Event::Unkept { request: 1, to: jack(), why: NotQueued::Disk, text: "one".to_owned() };
+    let back = Event::Unkept { request: 1, to: jack(), reason: NotQueued::Disk, text: "one".to_owned() };
     assert_eq!(disk_client.shown.pop(), Some(back));
     disk_client.submitted.retain(|(other, _)| *other != ticket);
     disk_client.commit();

@@ -109,7 +109,7 @@ impl Refusal {
 struct Flow {
     /// The last letter that was taken and not refused. Letters through this number are not taken
     /// again.
-    taken: u64,
+    last_taken: u64,
     watermarks: Watermarks,
     /// Time of the last letter, taken or refused, in milliseconds of the uptime clock.
     last_letter_at: u64,
@@ -307,7 +307,7 @@ impl Flows {
         if self
             .flows
             .get(&flow)
-            .is_some_and(|state| number <= state.taken && mark > state.watermarks.outbox_mark)
+            .is_some_and(|state| number <= state.last_taken && mark > state.watermarks.outbox_mark)
             || self.refusals.show_old_copy(flow, number, mark)
         {
             return OrderCheck::OldCopy;
@@ -334,7 +334,7 @@ impl Flows {
             state.disclosure = if waits { Disclosure::Waiting } else { Disclosure::Known };
         }
         // The sender lost its session or the receipt. Repeat the receipt, if accepted already.
-        if number <= state.taken {
+        if number <= state.last_taken {
             if number <= state.watermarks.accepted {
                 state.queue_receipt(flow, &mut self.receipts);
             }
@@ -366,8 +366,8 @@ impl Flows {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.last_letter_at = clock;
         state.watermarks.outbox_mark = state.watermarks.outbox_mark.max(mark);
-        let is_first = state.taken == 0;
-        state.taken = number;
+        let is_first = state.last_taken == 0;
+        state.last_taken = number;
         state.taken_at.get_or_insert(at);
         let refused = state.refused_now(self.receipts.session());
         state.refused = refused.and_then(|(refused, reason)| Some((refused.behind(number)?, reason)));
@@ -385,7 +385,7 @@ impl Flows {
     /// gets a pass, because its client repeats it unasked.
     pub(super) fn record_refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
-        state.taken = state.taken.min(number.saturating_sub(1)).max(state.watermarks.accepted);
+        state.last_taken = state.last_taken.min(number.saturating_sub(1)).max(state.watermarks.accepted);
         let behind = if reason.is_about_conversation() { reason } else { Reason::Behind };
         state.refuse(NumberRange::one(number), behind, self.receipts.session());
         if reason == Reason::Behind {
@@ -536,7 +536,7 @@ impl Flows {
         };
         if let Some(state) = self.flows.get_mut(&flow) {
             self.receipts.mark_sent(&mut state.receipt);
-            if accepted >= state.taken {
+            if accepted >= state.last_taken {
                 state.reported_taken_at = state.taken_at.take().unwrap_or(state.reported_taken_at);
             }
         }

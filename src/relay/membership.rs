@@ -31,7 +31,7 @@ pub struct Invitation {
     /// The name it is for; `None` for any free name.
     pub name: Option<Name>,
     /// Time of its creation.
-    pub made: Wall,
+    pub created_at: Wall,
     /// Time of its end, by the relay's wall clock, because users see a date.
     pub until: Wall,
 }
@@ -185,7 +185,7 @@ impl Invitations {
             let same_name =
                 self.of_class(name.looks().class()).filter(|id| is_same(id) && !self.is_in_use(*id));
             for id in same_name.collect::<Vec<_>>() {
-                replaced |= self.by_id[&id].invitation.until > invitation.made;
+                replaced |= self.by_id[&id].invitation.until > invitation.created_at;
                 self.remove(id);
             }
         }
@@ -252,7 +252,7 @@ mod tests {
 
     fn invitation(secret: u8, name: Option<&str>, until: u64) -> Invitation {
         let name = name.map(|name| name.parse().unwrap());
-        Invitation { id: InvitationId::of(&[secret; 16]), name, made: Wall(0), until: Wall(until) }
+        Invitation { id: InvitationId::of(&[secret; 16]), name, created_at: Wall(0), until: Wall(until) }
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
         for n in 0..INVITATIONS_MAX as u64 {
             let id = InvitationId::of(&n.to_be_bytes());
             assert!(all.has_capacity(Wall(1)));
-            all.add(Invitation { id, name: None, made: Wall(0), until: Wall(5) });
+            all.add(Invitation { id, name: None, created_at: Wall(0), until: Wall(5) });
         }
         assert!(!all.has_capacity(Wall(4)));
         assert!(all.has_capacity(Wall(5)));

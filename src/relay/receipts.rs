@@ -287,9 +287,9 @@ impl Relay {
             }
             None if session.pending_len() < REFUSALS_MAX => {
                 let until = Wall(0);
-                let taken = Wall(0);
+                let taken_at = Wall(0);
                 let mark = Mark::default();
-                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken, mark };
+                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken_at, mark };
                 session.send_control(&ToClient::Receipt(none));
             }
             None => {}
@@ -360,12 +360,12 @@ impl Relay {
         }
         let clock = self.mailboxes.clock.now(now.tick);
         let keep = self.limits.keep.as_millis() as u64;
-        while let Some(NextReceipt { flow, watermarks, taken_at: taken }) = flows.next_receipt() {
+        while let Some(NextReceipt { flow, watermarks, taken_at }) = flows.next_receipt() {
             let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &watermarks));
             let Watermarks { accepted, delivered, read, outbox_mark: mark, .. } = watermarks;
             let to = name_of(flow);
             let outbox = flow.outbox;
-            let receipt = Receipt { to, outbox, accepted, delivered, read, until, taken, mark };
+            let receipt = Receipt { to, outbox, accepted, delivered, read, until, taken_at, mark };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {

@@ -48,7 +48,7 @@ pub enum RequestOutcome {
         /// Text of the letter.
         text: String,
         /// Whether the refusal was reported to the user.
-        told: bool,
+        is_reported: bool,
     },
 }
 
@@ -285,7 +285,7 @@ fn request_outcome(row: &Row<'_>) -> rusqlite::Result<RequestOutcome> {
             reason: Reason::from_stored(&word),
             may_have_arrived: row.get(5)?,
             text: readable(row.get_ref(3)?).filter(|_| !is_note).unwrap_or_default(),
-            told: row.get(6)?,
+            is_reported: row.get(6)?,
         }),
     }
 }

@@ -32,7 +32,7 @@ pub(super) const APPLICATION_ID: u32 = 0x5151_424B;
 const SCHEMA: &str = "
 CREATE TABLE backup(
   one INTEGER PRIMARY KEY CHECK (one = 1),
-  made INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
   private_key BLOB NOT NULL,
   reset_id BLOB NOT NULL,
   sum BLOB NOT NULL
@@ -141,25 +141,28 @@ fn copy(
 }
 
 /// Adds the secrets, and makes one file of the copy.
-fn finish(file: &Path, secrets: &Secrets, made: Wall) -> rusqlite::Result<()> {
+fn finish(file: &Path, secrets: &Secrets, created_at: Wall) -> rusqlite::Result<()> {
     let target = open_unsynced(file)?;
     // The copied header asks for a log.
     target.pragma_update(None, "journal_mode", "delete")?;
     target.execute_batch(SCHEMA)?;
-    let put = "INSERT INTO backup(one, made, private_key, reset_id, sum) VALUES (1, ?1, ?2, ?3, ?4)";
+    let put = "INSERT INTO backup(one, created_at, private_key, reset_id, sum) VALUES (1, ?1, ?2, ?3, ?4)";
     let Secrets { private_key, reset_id } = secrets;
-    target.execute(put, params![made.0 as i64, private_key, reset_id, row_checksum(made, secrets)])?;
+    target.execute(
+        put,
+        params![created_at.0 as i64, private_key, reset_id, row_checksum(created_at, secrets)],
+    )?;
     target.pragma_update(None, "application_id", APPLICATION_ID)
 }
 
 /// Reads what [`write()`] has added to a database. Returns `None` if the row is missing or damaged.
 pub(super) fn read_secrets(db: &Connection) -> rusqlite::Result<Option<(Wall, Secrets)>> {
-    let select = "SELECT made, private_key, reset_id, sum FROM backup";
+    let select = "SELECT created_at, private_key, reset_id, sum FROM backup";
     let row = db.query_row(select, [], |row| {
-        let made = Wall(unsigned(row, 0)?);
+        let created_at = Wall(unsigned(row, 0)?);
         let secrets = Secrets { private_key: row.get(1)?, reset_id: row.get(2)? };
-        let is_whole = row.get::<_, Checksum>(3)? == row_checksum(made, &secrets);
-        Ok(is_whole.then_some((made, secrets)))
+        let is_whole = row.get::<_, Checksum>(3)? == row_checksum(created_at, &secrets);
+        Ok(is_whole.then_some((created_at, secrets)))
     });
     Ok(row.optional()?.flatten())
 }
@@ -170,7 +173,7 @@ pub(super) fn remove_secrets(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("DROP TABLE backup")
 }
 
-fn row_checksum(made: Wall, secrets: &Secrets) -> Checksum {
+fn row_checksum(created_at: Wall, secrets: &Secrets) -> Checksum {
     let rest = [&secrets.private_key[..], &secrets.reset_id].concat();
-    checksum("backup", &[], &[made.0], &rest)
+    checksum("backup", &[], &[created_at.0], &rest)
 }

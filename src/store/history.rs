@@ -226,7 +226,7 @@ impl History {
         while let Some(row) = rows.next()? {
             let reach = Reach {
                 last: number(row, 2)?,
-                taken: number(row, 3)?,
+                last_taken: number(row, 3)?,
                 accepted: number(row, 4)?,
                 delivered: number(row, 5)?,
                 read: number(row, 6)?,
@@ -478,8 +478,8 @@ fn raise(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, reach: &Reach) -> ru
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT DO UPDATE SET last = max(last, ?2), taken = max(taken, ?3), accepted = max(accepted, ?4),
             delivered = max(delivered, ?5), read = max(read, ?6), until = ?7";
-    let Reach { last, taken, accepted, delivered, read, until } = *reach;
-    let marks = [last, taken, accepted, delivered, read, until.0].map(|mark| mark as i64);
+    let Reach { last, last_taken, accepted, delivered, read, until } = *reach;
+    let marks = [last, last_taken, accepted, delivered, read, until.0].map(|mark| mark as i64);
     let outbox = outbox.0 as i64;
     let row = params![peer, marks[0], marks[1], marks[2], marks[3], marks[4], marks[5], outbox];
     tx.prepare_cached(raise)?.execute(row)?;

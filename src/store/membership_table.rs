@@ -20,7 +20,7 @@ pub(super) const SCHEMA: &str = "
 CREATE TABLE invitations(
   id BLOB PRIMARY KEY NOT NULL,
   name TEXT,
-  made INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
   until INTEGER NOT NULL,
   sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -87,21 +87,22 @@ fn remove_member(tx: &Transaction<'_>, name: &Name) -> rusqlite::Result<()> {
 }
 
 fn invite(tx: &Transaction<'_>, invitation: &Invitation) -> rusqlite::Result<()> {
-    let Invitation { id, name, made, until } = invitation;
+    let Invitation { id, name, created_at, until } = invitation;
     // SQLite's numbers are signed, and it compares these times.
     let until = &Wall(until.0.min(i64::MAX as u64));
     let name = name.as_ref().map(Name::as_str);
     tx.prepare_cached("DELETE FROM invitations WHERE until <= ?1 OR name = ?2")?
-        .execute(params![made.0 as i64, name])?;
-    let checksum = invitation_checksum(id, name, *made, *until);
-    let put = "INSERT OR REPLACE INTO invitations(id, name, made, until, sum) VALUES (?1, ?2, ?3, ?4, ?5)";
-    tx.prepare_cached(put)?.execute(params![id.0, name, made.0 as i64, until.0 as i64, checksum])?;
+        .execute(params![created_at.0 as i64, name])?;
+    let checksum = invitation_checksum(id, name, *created_at, *until);
+    let put =
+        "INSERT OR REPLACE INTO invitations(id, name, created_at, until, sum) VALUES (?1, ?2, ?3, ?4, ?5)";
+    tx.prepare_cached(put)?.execute(params![id.0, name, created_at.0 as i64, until.0 as i64, checksum])?;
     Ok(())
 }
 
-fn invitation_checksum(id: &InvitationId, name: Option<&str>, made: Wall, until: Wall) -> Checksum {
+fn invitation_checksum(id: &InvitationId, name: Option<&str>, created_at: Wall, until: Wall) -> Checksum {
     // An empty text is not a valid name, so it encodes a missing one.
-    checksum("invitation", &[name.unwrap_or("")], &[made.0, until.0], &id.0)
+    checksum("invitation", &[name.unwrap_or("")], &[created_at.0, until.0], &id.0)
 }
 
 /// Reads the whole membership and checks every checksum.
@@ -125,15 +126,17 @@ pub(super) fn read_membership(db: &Connection, path: &Path) -> Result<Membership
 /// Reads all invitations, oldest first. Returns `None` if a row is damaged, as do the functions
 /// below.
 pub(super) fn read_invitations(db: &Connection) -> rusqlite::Result<Option<Vec<Invitation>>> {
-    let mut select = db.prepare("SELECT id, name, made, until, sum FROM invitations ORDER BY made, id")?;
+    let mut select =
+        db.prepare("SELECT id, name, created_at, until, sum FROM invitations ORDER BY created_at, id")?;
     let rows = select.query_map([], |row| {
         let id = InvitationId(row.get(0)?);
         let name: Option<String> = row.get(1)?;
-        let made = Wall(unsigned(row, 2)?);
+        let created_at = Wall(unsigned(row, 2)?);
         let until = Wall(unsigned(row, 3)?);
-        let whole = row.get::<_, Checksum>(4)? == invitation_checksum(&id, name.as_deref(), made, until);
+        let whole =
+            row.get::<_, Checksum>(4)? == invitation_checksum(&id, name.as_deref(), created_at, until);
         let name = name.map(|name| name.parse::<Name>()).transpose().ok().filter(|_| whole);
-        Ok(name.map(|name| Invitation { id, name, made, until }))
+        Ok(name.map(|name| Invitation { id, name, created_at, until }))
     })?;
     rows.collect()
 }

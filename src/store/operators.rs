@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS requests(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   invite BLOB,
   name TEXT,
-  made INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
   until INTEGER NOT NULL,
   backup BLOB,
   answer TEXT
@@ -148,14 +148,14 @@ impl RequestQueue {
     /// # Errors
     /// Returns a phrase if the file cannot be written.
     pub fn ask(&mut self, request: &OperatorRequest) -> Result<i64, Phrase> {
-        let (invite, name, made, until) = match request {
-            OperatorRequest::Invite(Invitation { id, name, made, until }) => {
-                (Some(id.0), name.as_ref(), *made, *until)
+        let (invite, name, created_at, until) = match request {
+            OperatorRequest::Invite(Invitation { id, name, created_at, until }) => {
+                (Some(id.0), name.as_ref(), *created_at, *until)
             }
             OperatorRequest::Remove(name) => (None, Some(name), Wall(0), Wall(0)),
         };
-        let insert = "INSERT INTO requests(invite, name, made, until) VALUES (?1, ?2, ?3, ?4)";
-        let row = params![invite, name.map(Name::as_str), made.0 as i64, until.0 as i64];
+        let insert = "INSERT INTO requests(invite, name, created_at, until) VALUES (?1, ?2, ?3, ?4)";
+        let row = params![invite, name.map(Name::as_str), created_at.0 as i64, until.0 as i64];
         self.db.execute(insert, row).map_err(|error| self.mark_error(&error))?;
         Ok(self.db.last_insert_rowid())
     }
@@ -165,7 +165,7 @@ impl RequestQueue {
     /// # Errors
     /// Returns a phrase if the file of requests cannot be written.
     pub fn ask_backup(&mut self, file: &Path) -> Result<i64, Phrase> {
-        let insert = "INSERT INTO requests(made, until, backup) VALUES (0, 0, ?1)";
+        let insert = "INSERT INTO requests(created_at, until, backup) VALUES (0, 0, ?1)";
         let row = params![file.as_os_str().as_bytes()];
         self.db.execute(insert, row).map_err(|error| self.mark_error(&error))?;
         Ok(self.db.last_insert_rowid())
@@ -218,14 +218,14 @@ impl RequestQueue {
     }
 
     fn read(&self) -> rusqlite::Result<Vec<(i64, Option<QueuedRequest>)>> {
-        let select = "SELECT id, invite, name, made, until, backup FROM requests
+        let select = "SELECT id, invite, name, created_at, until, backup FROM requests
             WHERE id > ?1 AND answer IS NULL ORDER BY id LIMIT ?2";
         let mut select = self.db.prepare_cached(select)?;
         let rows = select.query_map(params![self.last, PAGE as i64], |row| {
             let invite: Option<[u8; 32]> = row.get(1)?;
             let name: Option<String> = row.get(2)?;
             let wall = |column| row.get::<_, i64>(column).map(|ms| Wall(ms as u64));
-            let made = wall(3)?;
+            let created_at = wall(3)?;
             let until = wall(4)?;
             let backup: Option<Vec<u8>> = row.get(5)?;
             if let Some(file) = backup {
@@ -233,9 +233,12 @@ impl RequestQueue {
             }
             let name = name.map(|name| name.parse::<Name>()).transpose().ok();
             let request = match (invite, name) {
-                (Some(id), Some(name)) => {
-                    Some(OperatorRequest::Invite(Invitation { id: InvitationId(id), name, made, until }))
-                }
+                (Some(id), Some(name)) => Some(OperatorRequest::Invite(Invitation {
+                    id: InvitationId(id),
+                    name,
+                    created_at,
+                    until,
+                })),
                 (None, Some(Some(name))) => Some(OperatorRequest::Remove(name)),
                 _ => None,
             };
@@ -337,7 +340,7 @@ mod tests {
         let mut command = RequestQueue::open_to_ask(dir.path()).unwrap();
         let name: Name = "TOM".parse().unwrap();
         let invitation =
-            Invitation { id: InvitationId([7; 32]), name: None, made: Wall(1), until: Wall(u64::MAX) };
+            Invitation { id: InvitationId([7; 32]), name: None, created_at: Wall(1), until: Wall(u64::MAX) };
         let requests = [OperatorRequest::Remove(name), OperatorRequest::Invite(invitation)];
         let mut ids: Vec<i64> = requests.iter().map(|request| command.ask(request).unwrap()).collect();
         let file = PathBuf::from(OsString::from_vec(b"/b\xFF.sqlite".to_vec()));

@@ -27,7 +27,7 @@ const FOREIGN_ENTRIES: [&str; 1] = ["lost+found"];
 #[derive(Clone, PartialEq, Eq)]
 pub struct BackupContent {
     /// The time up to which every commit is in it.
-    pub made: Wall,
+    pub created_at: Wall,
     /// The relay's private key.
     pub private_key: [u8; 32],
     /// Number of members.
@@ -39,9 +39,12 @@ pub struct BackupContent {
 /// Omits the private key.
 impl std::fmt::Debug for BackupContent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let BackupContent { made, members, letters, .. } = self;
+        let BackupContent { created_at, members, letters, .. } = self;
         let mut all = f.debug_struct("BackupContent");
-        all.field("made", made).field("members", members).field("letters", letters).finish_non_exhaustive()
+        all.field("created_at", created_at)
+            .field("members", members)
+            .field("letters", letters)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,8 +98,10 @@ fn read(file: &Path) -> Result<(Connection, BackupContent), Phrase> {
         return Err(damaged(file, check));
     }
     let secrets = backup::read_secrets(&db).map_err(to_phrase)?;
-    let (made, Secrets { private_key, .. }) =
-        secrets.as_ref().ok_or_else(|| damaged(file, "backup")).map(|(made, secrets)| (*made, secrets))?;
+    let (created_at, Secrets { private_key, .. }) = secrets
+        .as_ref()
+        .ok_or_else(|| damaged(file, "backup"))
+        .map(|(created_at, secrets)| (*created_at, secrets))?;
     let members = members_table::read_members(&db, file)?.len();
     membership_table::read_membership(&db, file)?;
     mail_table::read_mail(&db, file)?;
@@ -106,7 +111,7 @@ fn read(file: &Path) -> Result<(Connection, BackupContent), Phrase> {
     let letters = waiting.iter().map(|waiting| waiting.letters).sum();
     let private_key = *private_key;
     drop(secrets);
-    Ok((db, BackupContent { made, private_key, members, letters }))
+    Ok((db, BackupContent { created_at, private_key, members, letters }))
 }
 
 fn check_empty(dir: &Path) -> Result<(), Phrase> {
@@ -131,9 +136,9 @@ fn write(
     let new_path = new_database(dir);
     let to_phrase = |error: rusqlite::Error| phrase(&new_path, &error);
     open_private(&new_path).map_err(|error| io_phrase(&new_path, &error))?;
-    let (made, secrets) =
+    let (created_at, secrets) =
         backup::read_secrets(source).map_err(to_phrase)?.ok_or_else(|| damaged(file, "backup"))?;
-    let commits = write_database(source, &new_path, made).map_err(to_phrase)?;
+    let commits = write_database(source, &new_path, created_at).map_err(to_phrase)?;
     keyfile::create(&dir.join(KEY_FILE), "this relay", &secrets.private_key)?;
     reset_id::renew_reset_id(dir, seed)?;
     commit_counter::create(&path, commits)?;
@@ -146,14 +151,14 @@ fn new_database(dir: &Path) -> std::path::PathBuf {
 }
 
 /// Copies a backup and makes a relay's database of it. Returns its number of commits.
-fn write_database(source: &Connection, new_path: &Path, made: Wall) -> rusqlite::Result<u64> {
+fn write_database(source: &Connection, new_path: &Path, created_at: Wall) -> rusqlite::Result<u64> {
     let mut db = backup::open_unsynced(new_path)?;
     Backup::new(source, &mut db)?.step(-1)?;
     backup::remove_secrets(&db)?;
     db.execute_batch("DELETE FROM sessions")?;
     let clock = mail_table::read_clock(&db)?.unwrap_or(0);
     let last_seq = mail_table::last_seq(&db)?;
-    restored_table::write(&db, &Restored::new(made, clock, last_seq))?;
+    restored_table::write(&db, &Restored::new(created_at, clock, last_seq))?;
     db.pragma_update(None, "application_id", KIND.application_id)?;
     commit_counter::count(&db)
 }

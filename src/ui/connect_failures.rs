@@ -22,7 +22,7 @@ pub struct ConnectFailures {
 #[derive(Debug)]
 struct HeldFailure {
     relay: HostPort,
-    why: ConnectFailure,
+    reason: ConnectFailure,
     others: usize,
     /// Whether this machine's own network is at fault for one of them.
     is_of_machine: bool,
@@ -37,26 +37,26 @@ impl ConnectFailures {
         &mut self,
         now: Tick,
         relay: &HostPort,
-        why: &ConnectFailure,
+        reason: &ConnectFailure,
         relays: usize,
     ) -> Option<Phrase> {
-        if relays <= 1 || !why.is_of_network() {
-            return Some(notice::connect_failure(relay, why));
+        if relays <= 1 || !reason.is_of_network() {
+            return Some(notice::connect_failure(relay, reason));
         }
         match &mut self.held {
             Some(held) => {
                 held.others += 1;
-                held.is_of_machine |= is_of_machine(why);
+                held.is_of_machine |= is_of_machine(reason);
                 held.last = now;
             }
             None => {
                 let relay = relay.clone();
-                let why = *why;
+                let reason = *reason;
                 self.held = Some(HeldFailure {
                     relay,
-                    why,
+                    reason,
                     others: 0,
-                    is_of_machine: is_of_machine(&why),
+                    is_of_machine: is_of_machine(&reason),
                     since: now,
                     last: now,
                 });
@@ -69,7 +69,7 @@ impl ConnectFailures {
     pub fn handle_time(&mut self, now: Tick) -> Option<Phrase> {
         let held = self.held.take_if(|held| held.due() <= now)?;
         Some(match held.others {
-            0 => notice::connect_failure(&held.relay, &held.why),
+            0 => notice::connect_failure(&held.relay, &held.reason),
             others => {
                 let key = match held.is_of_machine {
                     true => Phrase::new("relays-unreached"),
@@ -87,8 +87,8 @@ impl ConnectFailures {
 }
 
 /// Whether starting a relay would not help.
-const fn is_of_machine(why: &ConnectFailure) -> bool {
-    !matches!(why, ConnectFailure::Silent | ConnectFailure::NoSuchHost | ConnectFailure::NoTcpListener)
+const fn is_of_machine(reason: &ConnectFailure) -> bool {
+    !matches!(reason, ConnectFailure::Silent | ConnectFailure::NoSuchHost | ConnectFailure::NoTcpListener)
 }
 
 impl HeldFailure {
@@ -169,8 +169,8 @@ mod tests {
     fn failure_needing_decision_is_reported_at_once() {
         let mut relays = ConnectFailures::default();
         let key = |byte| PublicKey([byte; 32]);
-        let why = ConnectFailure::KeyChanged { pinned: key(1), offered: key(2) };
-        assert!(relays.put(at(0), &relay(0), &why, 1_500).is_some());
+        let reason = ConnectFailure::KeyChanged { pinned: key(1), offered: key(2) };
+        assert!(relays.put(at(0), &relay(0), &reason, 1_500).is_some());
     }
 
     #[test]

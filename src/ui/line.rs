@@ -224,16 +224,16 @@ impl<B: ContactLookup> LineMode<B> {
                 };
                 self.give_back(phrases, text)
             }
-            Event::Unkept { request, to, why, text } => {
+            Event::Unkept { request, to, reason, text } => {
                 let who = self.delivery_watch.record_refusal(*request).unwrap_or_else(|| to.to_string());
-                self.give_back(vec![notice::not_queued(*why, &who)], text)
+                self.give_back(vec![notice::not_queued(*reason, &who)], text)
             }
             Event::Online { relay, via } => self.handle_online(relay, *via, event),
             Event::Moved { relay, via, .. } => self.handle_moved(relay, *via, event, now.wall),
-            Event::Unreached { relay, why } => {
+            Event::Unreached { relay, reason } => {
                 self.relay_statuses.insert(relay.clone(), RelayStatus::Unreached);
-                let said = self.connect_failures.put(now.tick, relay, why, self.book.relay_count());
-                let back = self.handle_no_listener(relay, why);
+                let said = self.connect_failures.put(now.tick, relay, reason, self.book.relay_count());
+                let back = self.handle_no_listener(relay, reason);
                 said.iter().map(|phrase| self.tell(phrase)).chain(back).collect()
             }
             Event::TcpUnreached { relay, .. } => self.handle_tcp_unreached(relay, event),
@@ -262,7 +262,7 @@ impl<B: ContactLookup> LineMode<B> {
         let day = day.map(|day| self.tell(&Phrase::new("chat-day").with("day", day)));
         let notices = phrases.iter().map(|phrase| vec![self.tell(phrase)]);
         let notices =
-            notices.flat_map(|told| if is_terminal { self.with_time(told, now.wall) } else { told });
+            notices.flat_map(|notice| if is_terminal { self.with_time(notice, now.wall) } else { notice });
         let mut actions: Vec<Action> = day.into_iter().chain(notices).collect();
         actions.extend(self.end_status(now.tick));
         actions

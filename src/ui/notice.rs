@@ -18,7 +18,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Online { relay, via } => {
             Phrase::new("relay-online").with("relay", relay).with("via", upper(*via))
         }
-        Event::Moved { relay, via, why } => moved(relay, *via, *why),
+        Event::Moved { relay, via, reason } => moved(relay, *via, *reason),
         Event::TcpUnreached { relay, is_refused: true } => {
             Phrase::new("path-tcp-refused").with("relay", relay)
         }
@@ -29,7 +29,7 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
         Event::Pinned { relay, key } => {
             Phrase::new("relay-pinned").with("relay", relay).with("key", key.fingerprint())
         }
-        Event::Unreached { relay, why } => connect_failure(relay, why),
+        Event::Unreached { relay, reason } => connect_failure(relay, reason),
         Event::Lost { relay } => Phrase::new("relay-lost").with("relay", relay),
         Event::Unreadable { from, id, .. } => {
             Phrase::new("letter-unreadable").with("who", from).with("id", id)
@@ -49,8 +49,8 @@ pub fn of_event(event: &Event, me: &str) -> Option<Phrase> {
     })
 }
 
-fn moved(relay: &HostPort, via: Carrier, why: MoveReason) -> Phrase {
-    match why {
+fn moved(relay: &HostPort, via: Carrier, reason: MoveReason) -> Phrase {
+    match reason {
         MoveReason::Silent => Phrase::new("relay-moved-silent"),
         MoveReason::Poor => Phrase::new("relay-moved-poor"),
         MoveReason::Proved => Phrase::new("relay-moved-proved"),
@@ -74,8 +74,8 @@ pub fn online_again(relay: &HostPort, via: Carrier) -> Phrase {
 }
 
 /// Returns why a relay cannot be reached, and what the user can do about it.
-pub fn connect_failure(relay: &HostPort, why: &ConnectFailure) -> Phrase {
-    match why {
+pub fn connect_failure(relay: &HostPort, reason: &ConnectFailure) -> Phrase {
+    match reason {
         // Only the interface of a link-local address can be unknown.
         ConnectFailure::NoSuchHost => match relay.host().split_once('%') {
             Some((_, zone)) => Phrase::new("relay-no-zone").with("zone", zone),
@@ -138,7 +138,7 @@ pub fn letter_refused(
     // A label may contain a relay after `@`.
     let name = who.split('@').next().and_then(|name| name.parse::<Name>().ok());
     let is_guest = name.is_some_and(|name| name.guest_address().is_some());
-    let why = match reason {
+    let phrase = match reason {
         Reason::Unknown if is_guest => Phrase::new("refused-guest-gone"),
         Reason::Unknown => return unknown_member((who, relay), may_have_arrived, nearest),
         Reason::Full => Phrase::new("refused-full"),
@@ -151,7 +151,7 @@ pub fn letter_refused(
         Reason::Unsupported => Phrase::new("refused-unsupported"),
         Reason::Other(code) => Phrase::new("refused-other").with("code", code),
     };
-    with_doubts(why.with("who", who), may_have_arrived, nearest)
+    with_doubts(phrase.with("who", who), may_have_arrived, nearest)
 }
 
 /// Returns the phrases for an unknown recipient.
@@ -160,18 +160,18 @@ fn unknown_member(
     may_have_arrived: bool,
     nearest: &[Name],
 ) -> Vec<Phrase> {
-    let why = match relay {
+    let phrase = match relay {
         // The phrase already names the relay, so it is cut off the label.
         Some(relay) => Phrase::new("refused-unknown")
             .with("who", who.split_once('@').map_or(who, |(name, _)| name))
             .with("relay", relay),
         None => Phrase::new("refused-unknown-there").with("who", who),
     };
-    with_doubts(why, may_have_arrived, nearest)
+    with_doubts(phrase, may_have_arrived, nearest)
 }
 
-fn with_doubts(why: Phrase, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phrase> {
-    let mut phrases = vec![why];
+fn with_doubts(phrase: Phrase, may_have_arrived: bool, nearest: &[Name]) -> Vec<Phrase> {
+    let mut phrases = vec![phrase];
     if may_have_arrived {
         phrases.push(Phrase::new("refused-may-have-arrived"));
     }
@@ -193,8 +193,8 @@ pub fn of_guest(note: GuestEvent, who: &str) -> Phrase {
 }
 
 /// Returns why a letter to `who` was not taken into the outbox.
-pub fn not_queued(why: NotQueued, who: &str) -> Phrase {
-    match why {
+pub fn not_queued(reason: NotQueued, who: &str) -> Phrase {
+    match reason {
         NotQueued::Disk => Phrase::new("unkept-disk"),
         NotQueued::Full => Phrase::new("unkept-full").with("count", OUTBOX_LETTERS_MAX),
     }
@@ -238,9 +238,9 @@ mod tests {
 
     #[test]
     fn absent_relay_is_reported_with_command_to_start_one() {
-        let event = Event::Unreached { relay: relay(), why: ConnectFailure::Silent };
+        let event = Event::Unreached { relay: relay(), reason: ConnectFailure::Silent };
         assert_eq!(say(&event), "no relay answers at 127.0.0.1:8081; start one: queqiao relay --tcp");
-        let event = Event::Unreached { relay: relay(), why: ConnectFailure::NoTcpListener };
+        let event = Event::Unreached { relay: relay(), reason: ConnectFailure::NoTcpListener };
         assert_eq!(say(&event), "no TCP listener at 127.0.0.1:8081; start the relay with --tcp");
     }
 
@@ -264,7 +264,7 @@ mod tests {
         let pinned = PublicKey([1; 32]);
         let offered = PublicKey([2; 32]);
         let said =
-            say(&Event::Unreached { relay: relay(), why: ConnectFailure::KeyChanged { pinned, offered } });
+            say(&Event::Unreached { relay: relay(), reason: ConnectFailure::KeyChanged { pinned, offered } });
         assert!(said.ends_with(&format!("queqiao trust 127.0.0.1:8081 {}", offered.fingerprint())), "{said}");
         assert!(said.contains(&pinned.fingerprint()));
     }

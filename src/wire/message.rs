@@ -196,7 +196,7 @@ pub struct Receipt<'a> {
     ///
     /// By the clock of [`Delivery::accepted`]; 0 if unknown. A letter that the relay took earlier
     /// answers none of them.
-    pub taken: Wall,
+    pub taken_at: Wall,
     /// Mark of the last letter that the relay took. The receipt does not cover letters under higher
     /// ones.
     pub mark: Mark,
@@ -477,8 +477,8 @@ impl ToClient<'_> {
             ToClient::Receipt(receipt) => {
                 buf.push(0x43);
                 put_short_text(buf, receipt.to);
-                let Receipt { outbox, accepted, delivered, read, until, taken, .. } = receipt;
-                put_numbers(buf, &[outbox.0, *accepted, *delivered, *read, until.0, taken.0]);
+                let Receipt { outbox, accepted, delivered, read, until, taken_at, .. } = receipt;
+                put_numbers(buf, &[outbox.0, *accepted, *delivered, *read, until.0, taken_at.0]);
                 put_mark(buf, receipt.mark);
             }
             ToClient::Refused(refused) => refused.encode(buf),
@@ -538,7 +538,7 @@ impl<'a> ToClient<'a> {
                 delivered: r.u64()?,
                 read: r.u64()?,
                 until: Wall(r.u64()?),
-                taken: Wall(r.u64()?),
+                taken_at: Wall(r.u64()?),
                 mark: Mark(r.u32()?),
             }),
             0x44 => ToClient::Refused(Refused::decode(r)?),

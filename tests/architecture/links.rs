@@ -108,7 +108,7 @@ pub fn exists(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(documents: &[(&str, &str)]) -> Vec<String> {
+    fn faults_of(documents: &[(&str, &str)]) -> Vec<String> {
         let sources = Sources::made_up(documents);
         faults(&sources, |path| sources.texts.contains_key(path))
     }
@@ -119,11 +119,11 @@ mod tests {
             ("README.md", "[a](docs/a.md#two-words) [b](#head) [c](https://example.org/x)\n\n# Head"),
             ("docs/a.md", "[up](../README.md)\n\n## Two, words!\n\n[self](a.md)"),
         ];
-        assert_eq!(told(&good), [""; 0]);
+        assert_eq!(faults_of(&good), [""; 0]);
         let wrong =
             [("README.md", "\n[a](docs/b.md)\n[b](#gone)"), ("docs/a.md", "[c](README.md \"title\")")];
         assert_eq!(
-            told(&wrong),
+            faults_of(&wrong),
             [
                 "README.md:2: docs/b.md: there is no docs/b.md",
                 "README.md:3: #gone: README.md has no heading #gone",

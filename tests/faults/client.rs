@@ -86,8 +86,8 @@ fn key_is_checked_against_book_before_pinning() {
         let wrong = Identity::from_private([3; 32]).public();
         tom.push_command(Command::Relays(vec![expecting(&wrong, relay_config(1, None))]));
         tom.run_with(&mut relay, secs(60));
-        let why = ConnectFailure::KeyUnlikeBook { wanted: Fingerprint::from(&wrong), offered };
-        let is_unreached = |e: &Event| matches!(e, Event::Unreached { why: seen, .. } if *seen == why);
+        let reason = ConnectFailure::KeyUnlikeBook { wanted: Fingerprint::from(&wrong), offered };
+        let is_unreached = |e: &Event| matches!(e, Event::Unreached { reason: seen, .. } if *seen == reason);
         assert_eq!(
             (tom.count_events(is_unreached), tom.count_events(is_online)),
             (1, 0),
@@ -115,8 +115,8 @@ fn relay_with_pin_unlike_book_gets_no_packets() {
     let mut tom = ClientHarness::new("TOM", 1, 1, Carriers::Auto);
     let pinned = relay.key();
     let wrong = Identity::from_private([3; 32]).public();
-    let why = ConnectFailure::BookUnlikePin { wanted: Fingerprint::from(&wrong), pinned };
-    let is_unreached = |e: &Event| matches!(e, Event::Unreached { why: seen, .. } if *seen == why);
+    let reason = ConnectFailure::BookUnlikePin { wanted: Fingerprint::from(&wrong), pinned };
+    let is_unreached = |e: &Event| matches!(e, Event::Unreached { reason: seen, .. } if *seen == reason);
     tom.push_command(Command::Relays(vec![expecting(&wrong, relay_config(1, Some(&relay)))]));
     tom.run_with(&mut relay, secs(60));
     assert_eq!(
@@ -147,7 +147,8 @@ fn failed_registration_is_retried_until_disk_takes_it() {
     relay.disk_is_full = true;
     let mut tom = ClientHarness::known_to(&relay, "TOM", 1, Carriers::Udp);
     tom.run_with(&mut relay, secs(300));
-    let not_written = |e: &Event| matches!(e, Event::Unreached { why: ConnectFailure::NameNotWritten, .. });
+    let not_written =
+        |e: &Event| matches!(e, Event::Unreached { reason: ConnectFailure::NameNotWritten, .. });
     let others = |e: &Event| !matches!(e, Event::Unreached { .. } | Event::Pinned { .. });
     assert_eq!(
         (tom.count_events(not_written), tom.count_events(others)),
@@ -179,7 +180,8 @@ fn registration_over_hourly_limit_is_retried_for_an_hour() {
     tom.run_with(&mut relay, ms(900));
     assert_eq!(tom.packets_up, once, "not again within seconds");
     tom.run_with(&mut relay, secs(300));
-    let not_written = |e: &Event| matches!(e, Event::Unreached { why: ConnectFailure::NameNotWritten, .. });
+    let not_written =
+        |e: &Event| matches!(e, Event::Unreached { reason: ConnectFailure::NameNotWritten, .. });
     let over =
         |e: &Event| matches!(e, Event::NameRefused { .. } | Event::Lost { .. } | Event::Refused { .. });
     assert_eq!(

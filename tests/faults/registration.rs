@@ -34,10 +34,13 @@ fn request(relay: &mut RelayHarness, request: OperatorRequest) -> OperatorOutcom
 }
 
 fn invite(relay: &mut RelayHarness, name: Option<&str>) -> OperatorOutcome {
-    let made = Wall(0);
+    let created_at = Wall(0);
     let until = Wall(u64::MAX);
     let name = name.map(|name| name.parse().unwrap());
-    request(relay, OperatorRequest::Invite(Invitation { id: InvitationId::of(&SECRET), name, made, until }))
+    request(
+        relay,
+        OperatorRequest::Invite(Invitation { id: InvitationId::of(&SECRET), name, created_at, until }),
+    )
 }
 
 fn remove(relay: &mut RelayHarness, name: &str) -> OperatorOutcome {

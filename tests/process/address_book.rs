@@ -153,14 +153,14 @@ fn contact_with_all_fields_is_listed_with_all_fields() {
     assert_eq!(listed.result(), format!("武大郎  chat.example.org:8081  {rest}"));
     machine.run(&add).one_line(1, "武大郎 is already in ");
     machine.run(&["contacts", "remove", "潘金莲"]).one_line(1, "no contact named 潘金莲");
-    for (name, relay, why) in [
+    for (name, relay, reason) in [
         ("a b", "h:1", "a name cannot contain a space"),
         ("X", "h", "an address needs a port"),
         ("X", "h:0", "the port must be a number"),
         ("X", "::1", "brackets"),
         ("X", "127.0.0.1：8081", "use an ASCII colon (:)"),
     ] {
-        machine.run(&["contacts", "add", name, relay]).one_line(2, why);
+        machine.run(&["contacts", "add", name, relay]).one_line(2, reason);
     }
 }
 

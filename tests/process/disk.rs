@@ -497,8 +497,8 @@ fn unsynced_state_file_is_named_and_not_used() {
     faults.fail_sync("counter.new");
     // The letter is kept if it was committed before the counter failed. No relay is contacted.
     let failed = machine.run(&["send", "--as", "TOM", "--timeout", "2s", "echo", "x"]);
-    let why = failed.err.iter().find(|line| line.contains("/counter: Input/output error"));
-    assert!([1, 74, 75].contains(&failed.code) && failed.out.is_empty() && why.is_some(), "{failed:?}");
+    let reason = failed.err.iter().find(|line| line.contains("/counter: Input/output error"));
+    assert!([1, 74, 75].contains(&failed.code) && failed.out.is_empty() && reason.is_some(), "{failed:?}");
     assert!(faults.heal() > 0);
     machine.send("TOM", "echo", "x").result();
 }

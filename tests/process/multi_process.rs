@@ -458,7 +458,7 @@ fn foreign_socket_directory_is_named_until_repaired() {
     };
     fs::create_dir(&place).unwrap();
     // Only root can give it away; others leave it open to everybody.
-    let why = match set(0o755, 1) {
+    let reason = match set(0o755, 1) {
         Ok(()) => "the directory for sockets /tmp/queqiao-0 belongs to another user (user id ",
         Err(_) => "enter the directory for sockets /tmp/queqiao-0 (mode 755); run: chmod 700 /tmp/queqiao-0",
     };
@@ -468,7 +468,7 @@ fn foreign_socket_directory_is_named_until_repaired() {
         unset XDG_RUNTIME_DIR && exec "$0" "$@""#;
     let args = ["listen", "--as", "TOM"];
     let mut tom = Process::start(machine.command_behind(&["unshare", "-rm", "sh"], script, &args));
-    tom.until_err(why);
+    tom.until_err(reason);
     tom.until_err("connected to");
     let pid = tom.pid();
     let enter = ["nsenter", "--preserve-credentials", "-U", "-m", "-t", &pid, "--", "sh"];
@@ -477,7 +477,7 @@ fn foreign_socket_directory_is_named_until_repaired() {
         let args = ["send", "--as", "TOM", "TOM", "reachable"];
         Process::start(machine.command_behind(&enter, inside, &args)).end()
     };
-    send().one_line(1, why);
+    send().one_line(1, reason);
     let _ = set(0o700, rustix::process::geteuid().as_raw());
     send().with(0);
     assert!(tom.out().ends_with("reachable"));

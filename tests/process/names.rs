@@ -80,7 +80,7 @@ fn look_alikes_of_every_script_are_refused() {
 fn invalid_name_is_wrong_usage() {
     let (machine, _relay) = relay_with_members(&[], &["TOM"]);
     let long = "x".repeat(97);
-    for (name, why) in [
+    for (name, reason) in [
         ("", "a name cannot be empty"),
         ("a b", "a name cannot contain a space"),
         ("../x", "a name cannot contain /"),
@@ -89,7 +89,7 @@ fn invalid_name_is_wrong_usage() {
         ("a\u{202e}b", "a name cannot contain"),
         (&long, "a name can have at most 32 characters and 96 bytes"),
     ] {
-        machine.send(name, "TOM", "x").one_line(2, why);
+        machine.send(name, "TOM", "x").one_line(2, reason);
     }
 }
 

@@ -170,8 +170,8 @@ fn members_list_shows_local_time_on_terminal() {
     let mut day = LoggingRelay::start("en", &["--closed"]);
     day.members(&["invite", "TOM", "--for", "30d"]);
     let again = day.machine.run(&["members", "--data", "r", "invite", "TOM"]).with(0);
-    let told = "TOM was invited already: the earlier invitation no longer works";
-    assert!(again.err.iter().any(|line| line == told), "{again:?}");
+    let notice = "TOM was invited already: the earlier invitation no longer works";
+    assert!(again.err.iter().any(|line| line == notice), "{again:?}");
     assert!(again.err.iter().any(|line| line.contains("valid until 20") && !line.contains('Z')), "{again:?}");
     let piped = day.members(&["list"]);
     assert!(piped.len() == 1 && piped[0].starts_with("invited=TOM  until=20") && piped[0].ends_with("Z"));

@@ -57,11 +57,11 @@ impl Terminal {
         let process = Process::start(command);
         let keyboard = File::from(front);
         let mut output = keyboard.try_clone().unwrap();
-        let (told, shows) = channel();
+        let (bytes_sender, shows) = channel();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(len @ 1..) = output.read(&mut bytes) {
-                if told.send(bytes[..len].to_vec()).is_err() {
+                if bytes_sender.send(bytes[..len].to_vec()).is_err() {
                     return;
                 }
             }
@@ -121,7 +121,7 @@ impl Terminal {
             }
             match self.shows.recv_timeout(DEADLINE) {
                 Ok(bytes) => self.cut.extend(bytes),
-                Err(why) => panic!("`{text}` was not shown ({why}); since the last: {:?}", self.shown),
+                Err(reason) => panic!("`{text}` was not shown ({reason}); since the last: {:?}", self.shown),
             }
             let whole = whole_len(&self.cut);
             // The terminal itself echoes bytes that are not UTF-8.

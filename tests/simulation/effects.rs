@@ -409,7 +409,7 @@ impl Simulation {
         }
         for event in events {
             match event {
-                SocketEvent::Closed(why) => self.report_tcp_closed(conn, side, why),
+                SocketEvent::Closed(reason) => self.report_tcp_closed(conn, side, reason),
                 SocketEvent::Packet(bytes) if side == Side::Client => {
                     let client = self.conns[&conn].client;
                     self.push_client_input(client, PendingInput::Packet(path, bytes));
@@ -439,20 +439,20 @@ impl Simulation {
         }
     }
 
-    fn report_tcp_closed(&mut self, conn: u64, side: Side, why: PathError) {
+    fn report_tcp_closed(&mut self, conn: u64, side: Side, reason: PathError) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let client = state.client;
         let incarnation = state.client_incarnation;
         let id = state.side(side).id;
         state.side(side).open = false;
         let path = Path::Tcp(id);
-        self.log(|| format!("tcp {conn} of {client}: {side:?} sees {why:?}"));
+        self.log(|| format!("tcp {conn} of {client}: {side:?} sees {reason:?}"));
         match side {
             Side::Client if self.machines[client].node.incarnation == incarnation => {
-                self.push_client_input(client, PendingInput::Other(Input::PathClosed(path, why)));
+                self.push_client_input(client, PendingInput::Other(Input::PathClosed(path, reason)));
             }
             Side::Client => {}
-            Side::Relay => self.push_relay_input(PendingInput::Other(Input::PathClosed(path, why))),
+            Side::Relay => self.push_relay_input(PendingInput::Other(Input::PathClosed(path, reason))),
         }
     }
 

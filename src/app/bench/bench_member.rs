@@ -149,7 +149,7 @@ fn tell_event(event: &Event, me: &Name, tell: &mut impl FnMut(WorkerReport)) {
             if let Some(phrase) = notice::of_event(event, me.as_str()) {
                 let passes = matches!(
                     event,
-                    Event::Unreached { why: ConnectFailure::Silent | ConnectFailure::NoRoom, .. }
+                    Event::Unreached { reason: ConnectFailure::Silent | ConnectFailure::NoRoom, .. }
                 );
                 tell(if passes { WorkerReport::Silent(phrase) } else { WorkerReport::Failed(phrase) });
             }

@@ -45,17 +45,17 @@ impl Child {
     /// # Errors
     /// `bench-no-server` if it does not start.
     pub(super) fn start(server: BenchServer) -> Result<Child, Phrase> {
-        let failed = |why: &dyn ToString| Phrase::new("bench-no-server").with("cause", why.to_string());
-        let mut command = Command::new(env::current_exe().map_err(|why| failed(&why))?);
+        let failed = |reason: &dyn ToString| Phrase::new("bench-no-server").with("cause", reason.to_string());
+        let mut command = Command::new(env::current_exe().map_err(|error| failed(&error))?);
         command.args(["bench", "--as-server", server.word()]).env("RUST_LOG", "warn");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().map_err(|why| failed(&why))?;
+        let mut process = command.spawn().map_err(|error| failed(&error))?;
         let mut out = BufReader::new(process.stdout.take().expect("stdout was set to a pipe"));
         let mut line = String::new();
         let addr = out.read_line(&mut line).ok().and_then(|_| udp_of(&line));
         let Some(addr) = addr else {
             drop(process.stdin.take());
-            let status = process.wait().map_err(|why| failed(&why))?;
+            let status = process.wait().map_err(|error| failed(&error))?;
             return Err(failed(&status));
         };
         Ok(Child { process, _out: out, addr })
@@ -113,7 +113,7 @@ fn end_with_input(clean_up: impl FnOnce() + Send + 'static) -> Result<(), Failur
         process::exit(ExitStatus::Done as i32);
     };
     let spawned = thread::Builder::new().name("parent".to_owned()).spawn(watch);
-    spawned.map(drop).map_err(|why| Phrase::new("cannot-start").with("cause", why).into())
+    spawned.map(drop).map_err(|error| Phrase::new("cannot-start").with("cause", error).into())
 }
 
 fn folder() -> PathBuf {

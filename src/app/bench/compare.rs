@@ -155,8 +155,8 @@ fn head(options: &BenchOptions, placement: Option<CpuPlacement>) -> [String; 2] 
 struct BaselineError(Failure);
 
 impl From<io::Error> for BaselineError {
-    fn from(why: io::Error) -> BaselineError {
-        BaselineError(Phrase::new("bench-no-server").with("cause", why).into())
+    fn from(error: io::Error) -> BaselineError {
+        BaselineError(Phrase::new("bench-no-server").with("cause", error).into())
     }
 }
 
@@ -166,7 +166,7 @@ impl Baseline {
         let shape = Shape { pairs: options.pairs, window: options.window, size: options.size };
         let mut used = Vec::new();
         let mark = || {
-            used.push(meter.read().map_err(|why| BaselineError(why.into()))?.cpu);
+            used.push(meter.read().map_err(|error| BaselineError(error.into()))?.cpu);
             Ok(())
         };
         let carried = baseline::measure(child.addr, shape, (run::WARM_UP, options.time), mark);

@@ -40,7 +40,7 @@ impl Flood {
         let Some(relay) = here else {
             return Err(Failure::usage(Phrase::new("bench-flood-public").with("relay", relay)));
         };
-        let cannot = |why: std::io::Error| Phrase::new("cannot-start").with("cause", why);
+        let cannot = |error: std::io::Error| Phrase::new("cannot-start").with("cause", error);
         let socket = UdpSocket::bind(SocketAddr::new(relay.ip(), 0)).map_err(cannot)?;
         let sent = Arc::new(AtomicU64::new(0));
         let over = Arc::new(AtomicBool::new(false));

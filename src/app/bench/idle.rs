@@ -106,7 +106,7 @@ pub fn bench_idle(options: &IdleOptions) -> CommandResult {
 /// Parses the address of a relay on this machine.
 fn here(relay: &str) -> Result<SocketAddr, Failure> {
     let wrong = |key: &'static str| Failure::usage(Phrase::new(key).with("address", relay));
-    let relay: HostPort = relay.parse().map_err(|why: HostPortError| wrong(why.key()))?;
+    let relay: HostPort = relay.parse().map_err(|error: HostPortError| wrong(error.key()))?;
     let here = relay.as_socket_addr().filter(|addr| addr.is_ipv4() && addr.ip().is_loopback());
     here.ok_or_else(|| Failure::usage(Phrase::new("bench-idle-public").with("relay", &relay)))
 }

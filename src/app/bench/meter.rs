@@ -40,7 +40,7 @@ impl Meter {
     }
 
     fn text(&self, file: &str) -> Result<String, Phrase> {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.pid)).map_err(|why| self.failed(&why))
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.pid)).map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, cause: &dyn ToString) -> Phrase {

@@ -128,8 +128,8 @@ pub fn bench(options: &BenchOptions, strings: &Arc<Strings>) -> CommandResult {
 }
 
 fn measure(options: &BenchOptions, strings: &Strings) -> CommandResult {
-    let wrong = |why: crate::base::HostPortError| {
-        Failure::usage(Phrase::new(why.key()).with("address", &options.relay))
+    let wrong = |error: crate::base::HostPortError| {
+        Failure::usage(Phrase::new(error.key()).with("address", &options.relay))
     };
     let relay: HostPort = options.relay.parse().map_err(wrong)?;
     let report = run::measure(options, &relay)?;

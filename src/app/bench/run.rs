@@ -229,7 +229,7 @@ fn spawn_worker(
 ) -> Result<JoinHandle<()>, Failure> {
     let worker = Worker::new(pairs, shared_phase, tell)?;
     let spawned = thread::Builder::new().name("bench".to_owned()).spawn(move || worker.run());
-    spawned.map_err(|why| Phrase::new("cannot-start").with("cause", why).into())
+    spawned.map_err(|error| Phrase::new("cannot-start").with("cause", error).into())
 }
 
 /// Number of threads: half of the machine's, because the relay may run on the same machine.

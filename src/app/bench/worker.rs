@@ -124,7 +124,7 @@ impl Worker {
     fn turn(&mut self, client: usize) {
         let Worker { pairs, reports: tell, phase, totals, .. } = self;
         // If the receiver is gone, the bench is over and this thread ends with the process.
-        let mut tell = |told| drop(tell.send(told));
+        let mut tell = |report| drop(tell.send(report));
         let until = pairs[client / 2].turn(client % 2, *phase, totals, &mut tell);
         self.schedule(client, until);
     }

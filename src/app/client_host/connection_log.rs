@@ -40,13 +40,13 @@ impl ConnectionLog {
                 }
             }
             Input::PathOpened { path, remote } => tell!("{} is open, to {remote}", self.place(*path)),
-            Input::PathClosed(path, why) => {
-                tell!("{} has closed: {why:?}", self.place(*path));
+            Input::PathClosed(path, reason) => {
+                tell!("{} has closed: {reason:?}", self.place(*path));
                 if let Path::Tcp(conn) = path {
                     self.conns.remove(&conn.0);
                 }
             }
-            Input::SendRefused(path, why) => tell!("{} refuses packets: {why:?}", self.place(*path)),
+            Input::SendRefused(path, reason) => tell!("{} refuses packets: {reason:?}", self.place(*path)),
             Input::Unresolved(host) => tell!("no name server answers for {host}"),
             Input::Resolved(host, addrs) if addrs.is_empty() => tell!("{host} has no address"),
             Input::Resolved(host, addrs) => tell!("{host} has the addresses {addrs:?}"),
@@ -93,11 +93,11 @@ impl ConnectionLog {
     pub(super) fn handle_event(&self, event: &Event) {
         match event {
             Event::Online { relay, via } => tell!("{relay}: signed in over {via}"),
-            Event::Moved { relay, via, why } => tell!("{relay}: switched to {via}: {why:?}"),
+            Event::Moved { relay, via, reason } => tell!("{relay}: switched to {via}: {reason:?}"),
             Event::TcpUnreached { relay, is_refused: true } => tell!("{relay}: TCP refused; stays on UDP"),
             Event::TcpUnreached { relay, .. } => tell!("{relay}: no answer over TCP; stays on UDP"),
             Event::Lost { relay } => tell!("{relay}: session lost"),
-            Event::Unreached { relay, why } => tell!("{relay}: not reached: {why:?}"),
+            Event::Unreached { relay, reason } => tell!("{relay}: not reached: {reason:?}"),
             Event::NameRefused { relay, reason, .. } => tell!("{relay}: name refused: {reason:?}"),
             Event::Replaced { relay } => tell!("{relay}: replaced by another machine"),
             _ => {}

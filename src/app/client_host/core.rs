@@ -230,8 +230,8 @@ impl HostCore {
         // No listener: the primary is about to open it, or has just ended. If it cannot open one,
         // the user must know why.
         let Ok(connection) = called else {
-            if let Some(why) = ipc::obstacle(&member_folder.dir()) {
-                let cause = member_folder.setup.strings.say(&why);
+            if let Some(reason) = ipc::obstacle(&member_folder.dir()) {
+                let cause = member_folder.setup.strings.say(&reason);
                 let phrase = Phrase::new("member-unreachable").with("name", &member_folder.name);
                 self.busy = Some(phrase.with("cause", cause));
             }
@@ -338,13 +338,14 @@ impl HostCore {
         for request in self.resume.pending_sends.requests() {
             let outcome =
                 archive.as_ref().map(|archive| archive.request_outcome(request)).transpose()?.flatten();
-            let told = outcome.map_or(Vec::new(), |outcome| pending_sends::events(request, outcome));
-            if told.is_empty()
+            let events_of_outcome =
+                outcome.map_or(Vec::new(), |outcome| pending_sends::events(request, outcome));
+            if events_of_outcome.is_empty()
                 && let Some(command) = self.resume.pending_sends.command(request)
             {
                 ipc_client.send(command);
             }
-            shown.extend(told);
+            shown.extend(events_of_outcome);
         }
         self.resume.backlog.drain(..).for_each(|command| ipc_client.send(command));
         if catch_up {
@@ -441,8 +442,8 @@ impl Core for HostCore {
             Input::Text { path, bytes } => Input::Text { path, bytes },
             Input::TextEnded(path) => Input::TextEnded(path),
             Input::PathOpened { path, remote } => Input::PathOpened { path, remote },
-            Input::PathClosed(path, why) => Input::PathClosed(path, why),
-            Input::SendRefused(path, why) => Input::SendRefused(path, why),
+            Input::PathClosed(path, reason) => Input::PathClosed(path, reason),
+            Input::SendRefused(path, reason) => Input::SendRefused(path, reason),
             Input::Unsent(path, bytes) => Input::Unsent(path, bytes),
             Input::Committed(ticket) => Input::Committed(ticket),
             Input::NotCommitted(ticket) => Input::NotCommitted(ticket),

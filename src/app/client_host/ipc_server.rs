@@ -280,15 +280,15 @@ impl IpcServer {
     pub(super) fn retain_relay_states(&mut self, relays: &[RelayConfig]) {
         self.relay_states.retain(|relay, event| {
             let config = relays.iter().find(|config| config.addr == *relay);
-            let Event::Unreached { why, .. } = event else { return config.is_some() };
-            config.is_some_and(|config| is_still_true(why, config))
+            let Event::Unreached { reason, .. } = event else { return config.is_some() };
+            config.is_some_and(|config| is_still_true(reason, config))
         });
     }
 }
 
 /// Whether the reason for not using a relay still holds, given what `spec` says about its key.
-fn is_still_true(why: &ConnectFailure, config: &RelayConfig) -> bool {
-    match why {
+fn is_still_true(reason: &ConnectFailure, config: &RelayConfig) -> bool {
+    match reason {
         ConnectFailure::KeyChanged { offered, .. } => config.key != Some(*offered),
         ConnectFailure::KeyUnlikeBook { wanted, offered } => {
             config.fingerprint == Some(*wanted) && config.key != Some(*offered)

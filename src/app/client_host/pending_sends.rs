@@ -45,7 +45,7 @@ impl PendingSends {
             Command::Send { request, to, text, .. }
                 if self.unqueued_bytes + text.len() > UNQUEUED_BYTES_MAX =>
             {
-                return Some(Event::Unkept { request, to, why: NotQueued::Full, text });
+                return Some(Event::Unkept { request, to, reason: NotQueued::Full, text });
             }
             Command::Send { request, .. } | Command::Close { request, .. } => request,
             _ => return None,
@@ -113,8 +113,8 @@ pub(super) fn events(request: u64, outcome: RequestOutcome) -> Vec<Event> {
     let steps = [Progress::Queued, Progress::Accepted].into_iter().chain(waiting);
     let steps = steps.chain([Progress::Delivered, Progress::Read]).filter(|step| *step <= progress);
     // Neither the carrier nor the time of acceptance is kept in the history.
-    let taken = Wall(0);
-    steps.map(|progress| Event::Progress { request, id, progress, via: Carrier::Udp, taken }).collect()
+    let taken_at = Wall(0);
+    steps.map(|progress| Event::Progress { request, id, progress, via: Carrier::Udp, taken_at }).collect()
 }
 
 #[cfg(test)]
@@ -142,7 +142,8 @@ mod tests {
         let mut sends = PendingSends::default();
         (1..=2).for_each(|request| assert_eq!(add(&mut sends, request, "hi".into()), None));
         let id = LetterId { outbox: OutboxId(1), number: 1 };
-        let step = |progress| Event::Progress { request: 1, id, progress, via: Carrier::Udp, taken: Wall(0) };
+        let step =
+            |progress| Event::Progress { request: 1, id, progress, via: Carrier::Udp, taken_at: Wall(0) };
         assert!(sends.command(1).is_some());
         assert!(sends.handle_event(&step(Progress::Queued)));
         assert_eq!(sends.command(1), None);
@@ -150,7 +151,7 @@ mod tests {
         assert!(sends.handle_event(&step(Progress::Delivered)));
         assert_eq!(sends.requests(), [2]);
         let to = "JACK".parse().unwrap();
-        let unkept = Event::Unkept { request: 2, to, why: NotQueued::Disk, text: String::new() };
+        let unkept = Event::Unkept { request: 2, to, reason: NotQueued::Disk, text: String::new() };
         assert!(sends.handle_event(&unkept));
         assert!(!sends.handle_event(&unkept), "an end is shown once");
         assert_eq!(sends.unqueued_bytes, 0);
@@ -160,7 +161,10 @@ mod tests {
     fn letter_above_byte_limit_comes_back() {
         let mut sends = PendingSends::default();
         assert_eq!(add(&mut sends, 1, "x".repeat(UNQUEUED_BYTES_MAX)), None);
-        assert!(matches!(add(&mut sends, 2, "y".into()), Some(Event::Unkept { why: NotQueued::Full, .. })));
+        assert!(matches!(
+            add(&mut sends, 2, "y".into()),
+            Some(Event::Unkept { reason: NotQueued::Full, .. })
+        ));
     }
 
     #[test]

@@ -56,8 +56,8 @@ impl PrimaryHost {
             PrimaryHost::with_config(config, spawn(store, loop_handle.clone())?, member_folder.frontend);
         let strings = Arc::clone(&member_folder.setup.strings);
         let frontend = loop_handle.clone();
-        let on_trouble = move |why: Phrase| {
-            let phrase = Phrase::new("member-no-door").with("cause", strings.say(&why));
+        let on_trouble = move |error: Phrase| {
+            let phrase = Phrase::new("member-no-door").with("cause", strings.say(&error));
             // A full queue means worse problems than this one.
             let _ = frontend.try_command(HostInput::Frontend(FrontendInput::Trouble(phrase)));
         };
@@ -65,7 +65,7 @@ impl PrimaryHost {
         let dir = member_folder.dir();
         match IpcListener::open(&dir, handle, UNREAD_MAX, HostInput::Secondary, on_trouble.clone()) {
             Ok(listener) => primary.listener = Some(listener),
-            Err(why) => on_trouble(Phrase::new("store-no-thread").with("cause", why)),
+            Err(error) => on_trouble(Phrase::new("store-no-thread").with("cause", error)),
         }
         primary.member_folder = Some(member_folder.clone());
         primary.troubles = state.damaged;
@@ -155,7 +155,7 @@ impl PrimaryHost {
             match archive.map(|archive| archive.request_outcome(request)).transpose()?.flatten() {
                 // The client shows every refusal that an earlier run may not have shown, this one
                 // too.
-                Some(RequestOutcome::Refused { told: false, .. }) => {}
+                Some(RequestOutcome::Refused { is_reported: false, .. }) => {}
                 Some(outcome) => {
                     pending_sends::events(request, outcome).into_iter().for_each(|event| out.show(event))
                 }

@@ -51,7 +51,7 @@ impl Player {
         let who = member.name.clone();
         let thread = thread::Builder::new().name("member".to_owned());
         let thread = thread.spawn(move || play(host, &who, &events, &replies));
-        let thread = thread.map_err(|why| Phrase::new("store-no-thread").with("cause", why))?;
+        let thread = thread.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
         Ok(Player { member, loop_handle, thread })
     }
 

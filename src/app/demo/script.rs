@@ -41,13 +41,14 @@ const AWAY: [(&str, &str, &str); 2] =
 /// Status 1 if a step fails, or takes too long.
 pub(super) fn run_script(demo_relay: &DemoRelay, setup: &Setup) -> CommandResult {
     let relay = demo_relay.config.addr.as_socket_addr().expect("the relay has a numeric address");
-    let proxy = CuttableProxy::open(relay).map_err(|why| Phrase::new("cannot-start").with("cause", why))?;
-    let (told, events) = channel();
+    let proxy =
+        CuttableProxy::open(relay).map_err(|error| Phrase::new("cannot-start").with("cause", error))?;
+    let (event_sender, events) = channel();
     let mut script = DemoScript {
         setup,
         relay: demo_relay,
         proxy: &proxy,
-        told,
+        event_sender,
         events,
         players: Vec::new(),
         aside: Vec::new(),
@@ -63,7 +64,7 @@ struct DemoScript<'a> {
     setup: &'a Setup,
     relay: &'a DemoRelay,
     proxy: &'a CuttableProxy,
-    told: Sender<DemoEvent>,
+    event_sender: Sender<DemoEvent>,
     events: Receiver<DemoEvent>,
     players: Vec<Player>,
     /// Events that arrived before they were waited for.
@@ -80,7 +81,7 @@ impl DemoScript<'_> {
                 member.relay.tcp = Some(member.relay.addr);
                 member.relay.addr = self.proxy.addr().into();
             }
-            self.players.push(Player::enter(member, self.told.clone(), Vec::new())?);
+            self.players.push(Player::enter(member, self.event_sender.clone(), Vec::new())?);
         }
         self.line(&Phrase::new("demo-relay").with("relay", &self.relay.config.addr))?;
         for (who, _) in CAST {
@@ -126,7 +127,7 @@ impl DemoScript<'_> {
             self.line(&waits.with("text", text).with("id", id))?;
             requests.push((request, (from, to, text)));
         }
-        self.players.push(Player::enter(member, self.told.clone(), Vec::new())?);
+        self.players.push(Player::enter(member, self.event_sender.clone(), Vec::new())?);
         self.online(TRAVELLER)?;
         requests.into_iter().try_for_each(|(request, line)| self.letter(request, line, None))
     }
@@ -165,13 +166,12 @@ impl DemoScript<'_> {
 
     /// Waits until this member continues over carrier `wanted`, and prints the reason it gives.
     fn moved(&mut self, who: &str, wanted: Carrier) -> Result<(), Failure> {
-        let moved =
-            self.wait(who, |event| match event {
-                Event::Moved {
-                    via, why: MoveReason::Silent | MoveReason::Poor | MoveReason::Proved, ..
-                } if *via == wanted => Some(event.clone()),
-                _ => None,
-            })?;
+        let moved = self.wait(who, |event| match event {
+            Event::Moved {
+                via, reason: MoveReason::Silent | MoveReason::Poor | MoveReason::Proved, ..
+            } if *via == wanted => Some(event.clone()),
+            _ => None,
+        })?;
         let what = notice::of_event(&moved, who).map(|phrase| self.setup.strings.say(&phrase));
         let line = Phrase::new("demo-moved").with("who", who).with("via", wanted);
         self.line(&line.with("what", what.unwrap_or_default()))

@@ -51,9 +51,11 @@ impl RelayConnection {
         let is_other_key = failure.is_other_key();
         match self.reported {
             ReportedState::Online if !is_other_key => out.show(Event::Lost { relay }),
-            ReportedState::None | ReportedState::Online => out.show(Event::Unreached { relay, why: failure }),
+            ReportedState::None | ReportedState::Online => {
+                out.show(Event::Unreached { relay, reason: failure })
+            }
             ReportedState::Offline if is_other_key && !self.connector.reported_key_changed => {
-                out.show(Event::Unreached { relay, why: failure })
+                out.show(Event::Unreached { relay, reason: failure })
             }
             ReportedState::Offline => {}
         }

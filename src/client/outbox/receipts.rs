@@ -43,7 +43,7 @@ impl Conversation {
                     self.standing_refusal.filter(|refusal| letter.number < refusal.refused);
                 self.window = WINDOW_LETTERS.min(self.window + 1);
                 self.reach.accepted = self.reach.accepted.max(letter.number);
-                tell(ProgressUpdate { request, id, progress: Progress::Accepted, taken: marks.taken });
+                tell(ProgressUpdate { request, id, progress: Progress::Accepted, taken_at: marks.taken_at });
             }
             let letter = &mut self.letters[index];
             if marks.until.0 > 0 && letter.number > marks.delivered && letter.until.0 == 0 {
@@ -52,7 +52,7 @@ impl Conversation {
                     request,
                     id,
                     progress: Progress::Waiting { until: marks.until },
-                    taken: marks.taken,
+                    taken_at: marks.taken_at,
                 });
             }
         }
@@ -73,7 +73,7 @@ impl Conversation {
             let OutboxLetter { request, number, encoded, .. } = self.remove(0);
             letters += 1;
             bytes += encoded.body.len();
-            self.reach.taken = number;
+            self.reach.last_taken = number;
             self.reach.delivered = number;
             if self.unread.len() == UNREAD_MAX {
                 self.unread.pop_front();
@@ -83,7 +83,7 @@ impl Conversation {
                 request,
                 id: LetterId { outbox, number },
                 progress: Progress::Delivered,
-                taken: marks.taken,
+                taken_at: marks.taken_at,
             });
         }
         (letters, bytes)
@@ -102,7 +102,7 @@ impl Conversation {
                 request,
                 id: LetterId { outbox, number },
                 progress: Progress::Read,
-                taken: marks.taken,
+                taken_at: marks.taken_at,
             });
         }
         self.reach.read = self.reach.read.max(marks.read.min(self.reach.delivered));

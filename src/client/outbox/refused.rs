@@ -73,7 +73,7 @@ impl Outbox {
         let mut lost = 0;
         if reason == Reason::Behind {
             conversation.put_back_all(id.number, through);
-            if id.number <= conversation.reach.accepted.max(conversation.reach.taken) {
+            if id.number <= conversation.reach.accepted.max(conversation.reach.last_taken) {
                 let ended;
                 (lost, ended) = conversation.put_back_lost(id, through);
                 self.end(&name, ended, &mut record);

@@ -53,7 +53,7 @@ fn receipt(accepted: u64, delivered: u64, read: u64, until: u64) -> Receipt<'sta
         delivered,
         read,
         until: Wall(until),
-        taken: Wall(0),
+        taken_at: Wall(0),
         mark: Mark(u32::MAX),
     }
 }
@@ -163,7 +163,7 @@ fn read_watermark_counts_for_delivered_letters_only() {
     let all = [Progress::Accepted, Progress::Delivered, Progress::Read].map(|progress| (101, progress));
     assert_eq!(apply(&mut outbox, receipt(1, 1, 9, 0)), all);
     let reach = outbox.conversations["JACK"].reach;
-    assert_eq!(reach, Reach { last: 1, taken: 1, accepted: 1, delivered: 1, read: 1, until: Wall(0) });
+    assert_eq!(reach, Reach { last: 1, last_taken: 1, accepted: 1, delivered: 1, read: 1, until: Wall(0) });
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn lost_session_resends_unaccepted_and_makes_refusal_uncertain() {
 #[test]
 fn restored_outbox_continues_its_numbers() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 40);
-    outbox.restore(jack(), Reach { last: 9, taken: 5, accepted: 7, delivered: 5, ..Reach::default() });
+    outbox.restore(jack(), Reach { last: 9, last_taken: 5, accepted: 7, delivered: 5, ..Reach::default() });
     for number in [7, 8] {
         let persisted = PersistedLetter {
             request: number,
@@ -273,11 +273,12 @@ fn restored_outbox_continues_its_numbers() {
 #[test]
 fn fully_read_conversation_is_not_queried() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
-    outbox.restore(jack(), Reach { last: 9, taken: 9, accepted: 9, delivered: 9, read: 9, until: Wall(0) });
+    let all_read = Reach { last: 9, last_taken: 9, accepted: 9, delivered: 9, read: 9, until: Wall(0) };
+    outbox.restore(jack(), all_read);
     outbox.handle_signed_in();
     assert_eq!(outbox.next_query(), None);
     for number in 0..300 {
-        let reach = Reach { last: 1, taken: 1, accepted: 1, delivered: 1, ..Reach::default() };
+        let reach = Reach { last: 1, last_taken: 1, accepted: 1, delivered: 1, ..Reach::default() };
         outbox.restore(format!("m{number}").parse().unwrap(), reach);
     }
     outbox.handle_signed_in();

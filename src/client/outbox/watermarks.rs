@@ -9,7 +9,7 @@ pub(super) struct Watermarks {
     pub(super) delivered: u64,
     pub(super) read: u64,
     pub(super) until: Wall,
-    pub(super) taken: Wall,
+    pub(super) taken_at: Wall,
 }
 
 impl Watermarks {
@@ -20,8 +20,8 @@ impl Watermarks {
         self.delivered = self.delivered.max(other.delivered);
         self.read = self.read.max(other.read);
         self.until = other.until;
-        let earliest = [self.taken, other.taken].into_iter().filter(|at| at.0 > 0).min();
-        self.taken = earliest.unwrap_or_default();
+        let earliest = [self.taken_at, other.taken_at].into_iter().filter(|at| at.0 > 0).min();
+        self.taken_at = earliest.unwrap_or_default();
     }
 
     /// Returns the part about letters before `number`.

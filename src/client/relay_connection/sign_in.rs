@@ -200,7 +200,7 @@ impl RelayConnection {
         if !std::mem::replace(&mut self.reported_not_written, true) {
             self.reported = ReportedState::Offline;
             let failure = ConnectFailure::NameNotWritten;
-            out.show(Event::Unreached { relay: self.config.addr.clone(), why: failure });
+            out.show(Event::Unreached { relay: self.config.addr.clone(), reason: failure });
         }
     }
 }

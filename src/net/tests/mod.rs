@@ -65,8 +65,8 @@ impl NetUnderTest {
                 Input::Text { path, bytes } => SeenInput::Text(path, bytes.to_vec()),
                 Input::TextEnded(path) => SeenInput::TextEnded(path),
                 Input::PathOpened { path, remote } => SeenInput::Opened(path, remote),
-                Input::PathClosed(path, why) => SeenInput::Closed(path, why),
-                Input::SendRefused(path, why) => SeenInput::Refused(path, why),
+                Input::PathClosed(path, reason) => SeenInput::Closed(path, reason),
+                Input::SendRefused(path, reason) => SeenInput::Refused(path, reason),
                 Input::Unsent(path, len) => SeenInput::Unsent(path, len),
                 Input::Committed(ticket) => SeenInput::Committed(ticket),
                 Input::NotCommitted(ticket) => SeenInput::NotCommitted(ticket),
@@ -138,7 +138,7 @@ impl NetUnderTest {
 
     fn closed(&mut self) -> (Path, PathError) {
         match self.until(|got| matches!(got, SeenInput::Closed(..))) {
-            SeenInput::Closed(path, why) => (path, why),
+            SeenInput::Closed(path, reason) => (path, reason),
             _ => unreachable!("the pattern above"),
         }
     }

@@ -50,7 +50,7 @@ fn queued_gso_batch_is_split_if_device_cannot() {
                         Ok(())
                     }
                 },
-                &mut |dest, why| refused.push((dest, why)),
+                &mut |dest, reason| refused.push((dest, reason)),
             );
             room = 4;
         }

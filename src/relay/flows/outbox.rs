@@ -20,7 +20,7 @@ impl Flows {
     /// Returns the flows of an outbox with undelivered letters.
     pub(in crate::relay) fn unfinished(&self, outbox: OutboxId) -> Vec<FlowId> {
         let of = self.flows.iter().filter(|(id, _)| id.outbox == outbox && id.to.member().is_some());
-        of.filter(|(_, flow)| flow.taken > flow.watermarks.delivered).map(|(id, _)| *id).collect()
+        of.filter(|(_, flow)| flow.last_taken > flow.watermarks.delivered).map(|(id, _)| *id).collect()
     }
 
     /// Removes the flows of an outbox.

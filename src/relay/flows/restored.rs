@@ -19,7 +19,7 @@ impl Flows {
         state.watermarks.accepted_taken_at =
             state.watermarks.accepted_taken_at.max(watermarks.accepted_taken_at);
         state.watermarks.outbox_mark = state.watermarks.outbox_mark.max(watermarks.outbox_mark);
-        state.taken = state.watermarks.accepted;
+        state.last_taken = state.watermarks.accepted;
         state.disclosure = Disclosure::Known;
         state.add_news(flow, &mut self.receipts);
     }
@@ -40,7 +40,7 @@ impl Flows {
 
     /// Returns the last letter of a flow that was taken and not refused; 0 for an unknown flow.
     pub(in crate::relay) fn taken(&self, flow: FlowId) -> u64 {
-        self.flows.get(&flow).map_or(0, |state| state.taken)
+        self.flows.get(&flow).map_or(0, |state| state.last_taken)
     }
 
     /// Records that its sender knows the outcome of the letters up to `number`: they are not taken
@@ -49,7 +49,7 @@ impl Flows {
         if self.open(flow)
             && let Some(state) = self.flows.get_mut(&flow)
         {
-            state.taken = state.taken.max(number);
+            state.last_taken = state.last_taken.max(number);
         }
     }
 }

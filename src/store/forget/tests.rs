@@ -64,7 +64,7 @@ fn shown(from: &str, number: u64) -> Record {
 }
 
 fn reached(to: &str, accepted: u64, delivered: u64) -> Record {
-    let reach = Reach { last: accepted, taken: delivered, accepted, delivered, read: 0, until: Wall(0) };
+    let reach = Reach { last: accepted, last_taken: delivered, accepted, delivered, read: 0, until: Wall(0) };
     Record::Reached { relay: relay(), to: name(to), outbox: OWN, reach }
 }
 
@@ -79,7 +79,7 @@ fn refused(to: &str, number: u64) -> Record {
     }
 }
 
-fn told(to: &str, number: u64) -> Record {
+fn refusal_shown(to: &str, number: u64) -> Record {
     Record::RefusalShown { relay: relay(), to: name(to), outbox: OWN, number }
 }
 
@@ -148,7 +148,10 @@ fn unfinished_letters_are_not_erased() {
     let data = tempfile::tempdir().unwrap();
     let (mut store, _) = open(data.path());
     commit(&mut store, &Vec::from_iter((1..=8).map(|number| written("JACK", number, 50))));
-    commit(&mut store, &[refused("JACK", 1), told("JACK", 1), refused("JACK", 4), reached("JACK", 5, 3)]);
+    commit(
+        &mut store,
+        &[refused("JACK", 1), refusal_shown("JACK", 1), refused("JACK", 4), reached("JACK", 5, 3)],
+    );
     commit(&mut store, &Vec::from_iter((1..=3).map(|number| received("JACK", number, 50))));
     commit(&mut store, &[shown("JACK", 1)]);
     // Letter 1 was refused and its refusal shown; 2 and 3 were delivered; 5 is in a mailbox, so its
@@ -328,7 +331,7 @@ proptest! {
                     sent[who] += 1;
                     commit(&mut store, &[written(NAMES[who], sent[who], 300)]);
                     commit(&mut store, &[refused(NAMES[who], sent[who])]);
-                    commit(&mut store, &[told(NAMES[who], sent[who])]);
+                    commit(&mut store, &[refusal_shown(NAMES[who], sent[who])]);
                     here.push((who, format!("<{}-sent-{}>", NAMES[who], sent[who])));
                 }
                 Step::Forget(who) => {

@@ -308,8 +308,8 @@ fn load_returns_all_earlier_records() {
     }
     worker.finish();
     let mut loads = 0;
-    for told in done.iter() {
-        if let StoreReply::Rows(Ticket(ticket), rows) = told {
+    for reply in done.iter() {
+        if let StoreReply::Rows(Ticket(ticket), rows) = reply {
             assert_eq!(rows.len() as u64, ticket - 100);
             loads += 1;
         }

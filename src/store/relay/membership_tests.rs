@@ -25,7 +25,7 @@ fn commit(store: &mut RelayStore, changes: &[MembershipChange]) -> Vec<usize> {
 
 fn invitation(id: u8, text: Option<&str>, until: u64) -> Invitation {
     let name = text.map(name);
-    Invitation { id: InvitationId([id; 32]), name, made: Wall(u64::from(id)), until: Wall(until) }
+    Invitation { id: InvitationId([id; 32]), name, created_at: Wall(u64::from(id)), until: Wall(until) }
 }
 
 fn allowing(one: &str) -> SenderLists {

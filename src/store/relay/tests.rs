@@ -66,7 +66,7 @@ pub(super) fn refused_with_a_flipped_bit(dir: &Path, check: impl Fn(usize, Relay
     refused
 }
 
-fn told(key: &'static str, error: &Phrase, path: &Path) {
+fn assert_phrase(key: &'static str, error: &Phrase, path: &Path) {
     assert_eq!(error.key(), key, "{error}");
     assert_eq!(error.args()[0], ("file", path.display().to_string()), "{error}");
 }
@@ -149,11 +149,11 @@ fn truncated_database_is_reported_and_left_unchanged() {
         (whole.len() - 200, "store-database-damaged"),
     ] {
         fs::write(&path, &whole[..len]).unwrap();
-        told(key, &open(dir.path(), 2).map(|_| len).unwrap_err(), &path);
+        assert_phrase(key, &open(dir.path(), 2).map(|_| len).unwrap_err(), &path);
         assert_eq!(fs::read(&path).unwrap(), whole[..len], "{len}");
     }
     fs::remove_file(&path).unwrap();
-    told("store-database-missing", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_phrase("store-database-missing", &open(dir.path(), 2).unwrap_err(), &path);
     fs::write(&path, &whole).unwrap();
     assert_eq!(open(dir.path(), 2).unwrap().1.members.len(), 1_000);
 }
@@ -181,7 +181,7 @@ fn foreign_or_newer_database_is_left_unchanged() {
         db.pragma_update(None, pragma, number).unwrap();
         drop(db);
         let before = fs::read(&path).unwrap();
-        told(key, &open(dir.path(), 2).unwrap_err(), &path);
+        assert_phrase(key, &open(dir.path(), 2).unwrap_err(), &path);
         assert_eq!(fs::read(&path).unwrap(), before);
         assert!(!dir.path().join("relay.sqlite-wal").exists());
     }
@@ -193,12 +193,12 @@ fn damaged_exposed_or_missing_key_is_never_replaced() {
     let path = dir.path().join("relay.key");
     let whole = fs::read(&path).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    told("store-key-open", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_phrase("store-key-open", &open(dir.path(), 2).unwrap_err(), &path);
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     OpenOptions::new().write(true).open(&path).unwrap().set_len(whole.len() as u64 - 5).unwrap();
-    told("store-key-damaged", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_phrase("store-key-damaged", &open(dir.path(), 2).unwrap_err(), &path);
     fs::remove_file(&path).unwrap();
-    told("store-key-missing", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_phrase("store-key-missing", &open(dir.path(), 2).unwrap_err(), &path);
     assert!(!path.exists());
 }
 
@@ -215,10 +215,10 @@ fn file_and_folder_mixed_up_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    told("store-not-folder", &open(&file, 1).unwrap_err(), &file);
+    assert_phrase("store-not-folder", &open(&file, 1).unwrap_err(), &file);
     for (name, key) in [("lock", "store-io"), ("relay.key", "store-io"), ("relay.sqlite", "store-io")] {
         let data = dir.path().join(format!("with-{name}"));
         fs::create_dir_all(data.join(name)).unwrap();
-        told(key, &open(&data, 1).unwrap_err(), &data.join(name));
+        assert_phrase(key, &open(&data, 1).unwrap_err(), &data.join(name));
     }
 }

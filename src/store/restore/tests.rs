@@ -78,7 +78,7 @@ fn restored_relay_has_members_letters_and_key() {
     commit(&mut store, &[Record::Clock(77), Record::Sessions { hints: vec![hint], ended: vec![] }]);
     assert_eq!(back_up(&mut store, &fixture.path("backup")), Ok(MADE));
     let content = verify_backup(&fixture.path("backup")).unwrap();
-    assert_eq!((content.made, content.members, content.letters), (MADE, 2, 5));
+    assert_eq!((content.created_at, content.members, content.letters), (MADE, 2, 5));
     let mode = fs::metadata(fixture.path("backup")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     let files = fs::read_dir(fixture.dir.path()).unwrap().count();
@@ -195,10 +195,10 @@ fn running_backup() -> Harness {
     let fixture = Fixture::new();
     let (mut store, _) = fixture.open("relay");
     commit(&mut store, &[letters(1..=100, 60_000)]);
-    let (told, replies) = channel();
-    let of_backup = told.clone();
+    let (reply_sender, replies) = channel();
+    let of_backup = reply_sender.clone();
     let worker = Worker::spawn(store, move |reply| match reply {
-        StoreReply::Committed(Ticket(ticket)) => told.send(format!("committed {ticket}")).unwrap(),
+        StoreReply::Committed(Ticket(ticket)) => reply_sender.send(format!("committed {ticket}")).unwrap(),
         other => panic!("{other:?}"),
     });
     let worker = worker.unwrap();
@@ -213,7 +213,7 @@ fn running_backup() -> Harness {
                 // The backup continues by itself once the test has dropped its end.
                 let _ = gone.recv();
             }
-            BackupReply::Done(made) => of_backup.send(format!("done {}", made.0)).unwrap(),
+            BackupReply::Done(created_at) => of_backup.send(format!("done {}", created_at.0)).unwrap(),
             BackupReply::Failed(phrase) => drop(of_backup.send(phrase.key().to_owned())),
         },
     );
@@ -230,8 +230,8 @@ fn records_are_committed_between_steps_and_are_in_backup() {
         worker.persist(Ticket(seq), letters(seq..=seq, 60_000)).unwrap();
         if step == 1 {
             // Another one does not wait, and does not disturb the first.
-            let (told, other) = channel();
-            let reply = move |reply| drop(told.send(reply));
+            let (reply_sender, other) = channel();
+            let reply = move |reply| drop(reply_sender.send(reply));
             backups.begin(fixture.path("other"), || MADE, reply).unwrap();
             go.send(()).unwrap();
             let busy = BackupReply::Failed(Phrase::new("backup-busy"));

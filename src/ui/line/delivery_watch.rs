@@ -26,7 +26,7 @@ struct WatchedLetter {
     excerpt: String,
     accepted: bool,
     waiting: bool,
-    told: bool,
+    is_reported: bool,
     /// `Accepted` is the last state that will be known.
     ends_accepted: bool,
 }
@@ -75,7 +75,7 @@ impl DeliveryWatch {
             excerpt: excerpt(text),
             accepted: false,
             waiting: false,
-            told: false,
+            is_reported: false,
             ends_accepted,
         };
         self.sent_by_request.insert(request, letter);
@@ -110,14 +110,15 @@ impl DeliveryWatch {
         let letter = self.sent_by_request.get_mut(&request)?;
         letter.accepted |= progress >= Progress::Accepted;
         letter.waiting |= waits;
-        letter.told |= waits;
+        letter.is_reported |= waits;
         Some(LetterProgress { who, excerpt: letter.excerpt.clone(), is_news: news, is_last: false })
     }
 
     fn record_arrival(&mut self, request: u64) -> Option<LetterProgress> {
-        let WatchedLetter { who, excerpt, told, .. } = self.sent_by_request.remove(&request)?;
+        let WatchedLetter { who, excerpt, is_reported, .. } = self.sent_by_request.remove(&request)?;
         self.drop_accepted();
-        let news = told && !self.sent_by_request.values().any(|other| other.told && other.who == who);
+        let news =
+            is_reported && !self.sent_by_request.values().any(|other| other.is_reported && other.who == who);
         if self.arrived_by_request.len() == WATCHED_MAX {
             self.arrived_by_request.pop_first();
         }
@@ -139,7 +140,7 @@ impl DeliveryWatch {
         while let Some((_, request)) = self.slow_at.front().copied().filter(|(at, _)| *at <= now) {
             self.slow_at.pop_front();
             if let Some(letter) = self.sent_by_request.get_mut(&request).filter(|letter| !letter.waiting) {
-                letter.told = true;
+                letter.is_reported = true;
                 let group = groups.entry((letter.who.clone(), letter.accepted)).or_default();
                 *group = (group.0 + 1, letter.excerpt.clone());
             }
@@ -242,9 +243,9 @@ mod tests {
         }
         watch.record_progress(3, Progress::Accepted);
         assert_eq!(watch.unaccepted(), 2);
-        let told: Vec<String> = watch.take_slow(second(3)).iter().map(ToString::to_string).collect();
+        let slow: Vec<String> = watch.take_slow(second(3)).iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            slow,
             [
                 r#"chat-not-accepted-yet who="JACK" count="2" text="hi""#,
                 r#"chat-not-delivered-yet who="JACK" count="1" text="hi""#

@@ -55,8 +55,8 @@ impl<B: ContactLookup> LineMode<B> {
     }
 
     /// Handles a relay that was not connected and refuses TCP.
-    pub(super) fn handle_no_listener(&mut self, relay: &HostPort, why: &ConnectFailure) -> Option<Action> {
-        let is_refused = *why == ConnectFailure::NoTcpListener;
+    pub(super) fn handle_no_listener(&mut self, relay: &HostPort, reason: &ConnectFailure) -> Option<Action> {
+        let is_refused = *reason == ConnectFailure::NoTcpListener;
         if is_refused { self.end_tcp_request_at(relay) } else { None }
     }
 

@@ -131,7 +131,7 @@ impl<B: ContactLookup> LineMode<B> {
                 return Err(Phrase::new("chat-already-contact").with("who", label));
             }
             let label = match label {
-                Some(label) => label.parse().map_err(|why: NameError| why.phrase())?,
+                Some(label) => label.parse().map_err(|error: NameError| error.phrase())?,
                 None => who.member.clone(),
             };
             Ok(Action::Add { who, label })

@@ -148,7 +148,7 @@ fn incoming(from: &str, text: &str) -> Incoming {
 
 fn delivered(request: u64) -> Event {
     let id = LetterId { outbox: OutboxId(9), number: request };
-    Event::Progress { request, id, progress: Progress::Delivered, via: Carrier::Udp, taken: Wall(0) }
+    Event::Progress { request, id, progress: Progress::Delivered, via: Carrier::Udp, taken_at: Wall(0) }
 }
 
 fn refused(request: u64, reason: Reason, text: &str) -> Event {
@@ -365,7 +365,7 @@ Type a message, Enter sends:
 
 fn progress(request: u64, progress: Progress) -> Event {
     let id = LetterId { outbox: OutboxId(9), number: request };
-    Event::Progress { request, id, progress, via: Carrier::Udp, taken: Wall(0) }
+    Event::Progress { request, id, progress, via: Carrier::Udp, taken_at: Wall(0) }
 }
 
 #[test]
@@ -425,10 +425,10 @@ fn unkept_letter_comes_back() {
     let mut chat = Chat::new(Lang::En);
     chat.line("JACK").line("one");
     let to = "JACK".parse().unwrap();
-    let why = crate::client::NotQueued::Disk;
-    chat.event(Event::Unkept { request: 1, to, why, text: "one".to_owned() });
-    let told = "! Not sent: your message to JACK could not be written to disk\n! Your text:\n! one\n";
-    assert!(chat.screen().contains(told), "{}", chat.screen());
+    let reason = crate::client::NotQueued::Disk;
+    chat.event(Event::Unkept { request: 1, to, reason, text: "one".to_owned() });
+    let notices = "! Not sent: your message to JACK could not be written to disk\n! Your text:\n! one\n";
+    assert!(chat.screen().contains(notices), "{}", chat.screen());
     assert_eq!(chat.mode.unaccepted(), 0);
 }
 
@@ -436,10 +436,10 @@ fn unkept_letter_comes_back() {
 fn only_unusual_connection_events_are_reported() {
     let mut chat = Chat::new(Lang::En);
     chat.event(Event::Online { relay: relay(), via: Carrier::Udp })
-        .event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MoveReason::Silent })
-        .event(Event::Moved { relay: relay(), via: Carrier::Udp, why: MoveReason::Proved })
+        .event(Event::Moved { relay: relay(), via: Carrier::Tcp, reason: MoveReason::Silent })
+        .event(Event::Moved { relay: relay(), via: Carrier::Udp, reason: MoveReason::Proved })
         .event(Event::Lost { relay: relay() })
-        .event(Event::Unreached { relay: relay(), why: ConnectFailure::Silent })
+        .event(Event::Unreached { relay: relay(), reason: ConnectFailure::Silent })
         .event(Event::Online { relay: relay(), via: Carrier::Tcp })
         .event(Event::Pinned { relay: "192.0.2.1:8081".parse().unwrap(), key: PublicKey([0; 32]) });
     assert_eq!(
@@ -534,8 +534,8 @@ fn end_of_input_and_interrupt_have_their_statuses() {
     let mut chat = Chat::new(Lang::En);
     assert_eq!(chat.mode.handle_input(UserInput::EndOfInput, NOW), [Action::Quit { status: 0 }]);
     assert_eq!(chat.mode.handle_input(UserInput::Interrupted, NOW), [Action::Quit { status: 130 }]);
-    let told = chat.mode.handle_input(UserInput::Refused(Phrase::new("input-not-utf8")), NOW);
-    assert_eq!(told, [Action::PrintNotice("Not sent: this line is not valid UTF-8".to_owned())]);
+    let notices = chat.mode.handle_input(UserInput::Refused(Phrase::new("input-not-utf8")), NOW);
+    assert_eq!(notices, [Action::PrintNotice("Not sent: this line is not valid UTF-8".to_owned())]);
 }
 
 #[test]
@@ -579,7 +579,7 @@ fn contact_or_unknown_sender_can_be_blocked() {
         ResolvedContact { label: "一棵树".to_owned(), relay: relay(), member: "tree".parse().unwrap() };
     assert_eq!(block(&mut chat, "/block 一棵树"), [Action::Block { who: tree, blocked: true }]);
     assert!(
-        matches!(&block(&mut chat, "/block TOM")[..], [Action::PrintNotice(why)] if why.starts_with("no contact named TOM"))
+        matches!(&block(&mut chat, "/block TOM")[..], [Action::PrintNotice(reason)] if reason.starts_with("no contact named TOM"))
     );
     chat.letter("TOM", "hi");
     let tom = ResolvedContact { label: "TOM".to_owned(), relay: relay(), member: "TOM".parse().unwrap() };

@@ -122,10 +122,10 @@ mod tests {
             }
         }
         assert_eq!(next_line(&mut BufReader::new(Broken)).unwrap_err().kind(), ErrorKind::IsADirectory);
-        let mut told = Vec::new();
-        super::super::fail(&mut |on_input| told.push(on_input), "broken");
+        let mut inputs = Vec::new();
+        super::super::fail(&mut |on_input| inputs.push(on_input), "broken");
         let phrase = Phrase::new("input-failed").with("cause", "broken");
-        assert_eq!(told, [UserInput::Refused(phrase), super::super::end_of_input()]);
+        assert_eq!(inputs, [UserInput::Refused(phrase), super::super::end_of_input()]);
     }
 
     #[test]

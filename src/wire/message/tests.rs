@@ -91,7 +91,7 @@ fn relay_messages_round_trip() {
         delivered: 3,
         read: 2,
         until: Wall(9),
-        taken: Wall(8),
+        taken_at: Wall(8),
         mark: Mark(6),
     };
     let delivery =

@@ -81,7 +81,7 @@ impl Process {
     pub fn out(&mut self) -> String {
         match self.out.next(Instant::now() + DEADLINE) {
             Ok(line) => line,
-            Err(why) => self.fail(&format!("no further line of results: {why}")),
+            Err(reason) => self.fail(&format!("no further line of results: {reason}")),
         }
     }
 
@@ -112,7 +112,7 @@ impl Process {
             match self.err.next(until) {
                 Ok(line) if line.contains(needle) => return line,
                 Ok(_) => {}
-                Err(why) => self.fail(&format!("`{needle}` was not printed: {why}")),
+                Err(reason) => self.fail(&format!("`{needle}` was not printed: {reason}")),
             }
         }
     }
@@ -123,11 +123,11 @@ impl Process {
         self.err.next(Instant::now() + within).ok()
     }
 
-    fn fail(&mut self, why: &str) -> ! {
+    fn fail(&mut self, reason: &str) -> ! {
         let soon = Instant::now() + Duration::from_millis(100);
         self.err.rest(soon);
         self.out.rest(soon);
-        panic!("{}: {why}\nresults: {:#?}\nsaid: {:#?}", self.what, self.out.seen, self.err.seen);
+        panic!("{}: {reason}\nresults: {:#?}\nsaid: {:#?}", self.what, self.out.seen, self.err.seen);
     }
 
     /// Writes to its standard input, which stays open.

@@ -161,7 +161,7 @@ fn damaged_key_answer_is_never_pinned() {
         sim.machines[tom].down.conditions.corrupt = 0;
         assert!(sim.run_until(secs(5), |sim| is_online(sim, tom)), "seed {seed}");
         let changed =
-            |e: &Event| matches!(e, Event::Unreached { why: ConnectFailure::KeyChanged { .. }, .. });
+            |e: &Event| matches!(e, Event::Unreached { reason: ConnectFailure::KeyChanged { .. }, .. });
         assert!(!shows(&sim, tom, changed), "seed {seed}: no key was known before");
     }
 }
@@ -175,8 +175,9 @@ fn changed_key_of_relay_is_reported_and_not_accepted() {
     sim.start(tom);
     let offered = sim.relay.core.public_key();
     let wanted = ConnectFailure::KeyChanged { pinned, offered };
-    let notified =
-        |sim: &Simulation| shows(sim, tom, |e| matches!(e, Event::Unreached { why, .. } if *why == wanted));
+    let notified = |sim: &Simulation| {
+        shows(sim, tom, |e| matches!(e, Event::Unreached { reason, .. } if *reason == wanted))
+    };
     assert!(sim.run_until(secs(3), notified), "{:?}", sim.machines[tom].events);
     assert!(!is_online(&sim, tom));
 }

@@ -202,14 +202,14 @@ fn udp_failure_is_forgotten_after_one_week() {
 // faults.md: R30
 #[test]
 fn udp_send_errors_end_no_session_and_open_few_connections() {
-    for why in [PathError::Refused, PathError::Unreachable, PathError::NoRoom] {
+    for reason in [PathError::Refused, PathError::Unreachable, PathError::NoRoom] {
         let (mut sim, tom, jack) = conversation(Carriers::Auto, millis(20));
         let handshakes = sim.relay.core.stats().handshakes;
         let conns = sim.last_conn;
         let relay = Path::Udp(RELAY_ADDR.parse().unwrap());
         for _ in 0..600 {
             for client in [tom, jack] {
-                sim.push_client_input(client, PendingInput::Other(Input::SendRefused(relay, why)));
+                sim.push_client_input(client, PendingInput::Other(Input::SendRefused(relay, reason)));
             }
             sim.run_for(millis(100));
             if sim.now.as_micros() % 3 == 0 {
@@ -221,7 +221,7 @@ fn udp_send_errors_end_no_session_and_open_few_connections() {
         assert_eq!(sim.relay.core.stats().handshakes, handshakes);
         assert!(!shows(&sim, tom, |e| matches!(e, Event::Lost { .. })));
         let opened = sim.last_conn - conns;
-        println!("{why:?} for a minute: {opened} connections of two clients");
+        println!("{reason:?} for a minute: {opened} connections of two clients");
         assert!((2..=24).contains(&opened), "{opened}");
     }
 }
@@ -243,7 +243,7 @@ fn first_udp_refusal_of_round_starts_tcp_at_once() {
 /// Within 1 s if the system reports an error, and within about 3 s if nothing answers.
 #[test]
 fn unreachable_relay_is_reported_within_1_s_or_3_s_if_silent() {
-    let untold = |carriers: Carriers, why: ConnectFailure, most: Duration, isolated: bool| {
+    let untold = |carriers: Carriers, reason: ConnectFailure, most: Duration, isolated: bool| {
         let mut sim = Simulation::new(1);
         let tom = sim.add_client("TOM", carriers);
         sim.relay_up_at = Tick::ZERO + secs(60);
@@ -252,7 +252,7 @@ fn unreachable_relay_is_reported_within_1_s_or_3_s_if_silent() {
         }
         sim.start(tom);
         let notified = |sim: &Simulation| {
-            shows(sim, tom, |e| matches!(e, Event::Unreached { why: said, .. } if *said == why))
+            shows(sim, tom, |e| matches!(e, Event::Unreached { reason: said, .. } if *said == reason))
         };
         assert!(sim.run_until(most, notified), "{carriers:?}, isolated: {isolated}");
     };

@@ -61,7 +61,7 @@ pub fn path(sim: &Simulation, client: usize) -> Option<Carrier> {
 
 pub fn moves(sim: &Simulation, client: usize) -> Vec<(Carrier, MoveReason)> {
     let moved = |(_, event): &(_, Event)| match event {
-        Event::Moved { via, why, .. } => Some((*via, *why)),
+        Event::Moved { via, reason, .. } => Some((*via, *reason)),
         _ => None,
     };
     sim.machines[client].events.iter().filter_map(moved).collect()

@@ -198,13 +198,13 @@ mod tests {
 
     #[test]
     fn messages_circulate_through_loop() {
-        let (tell, told) = channel();
+        let (addr_sender, addr_receiver) = channel();
         // The thread ends with the test's process.
         std::thread::spawn(move || {
-            forward("127.0.0.1:0".parse().unwrap(), |addr| tell.send(addr).map_err(io::Error::other))
+            forward("127.0.0.1:0".parse().unwrap(), |addr| addr_sender.send(addr).map_err(io::Error::other))
         });
         let shape = Shape { pairs: 3, window: 70, size: 100 };
-        let mut load = Load::open(told.recv().unwrap(), shape).unwrap();
+        let mut load = Load::open(addr_receiver.recv().unwrap(), shape).unwrap();
         load.fill_all();
         while load.carried.messages < 10_000 {
             load.run(Instant::now() + Duration::from_millis(10)).unwrap();

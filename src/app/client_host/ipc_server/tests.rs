@@ -48,7 +48,7 @@ impl ServerUnderTest {
     fn new(kind: FrontendKind) -> ServerUnderTest {
         let dir = tempfile::tempdir().unwrap();
         let net = Net::new(NetConfig::client()).unwrap();
-        let on_trouble = |why| panic!("{why:?}");
+        let on_trouble = |reason| panic!("{reason:?}");
         let handle = net.loop_handle();
         let listener =
             IpcListener::open(dir.path(), handle, UNREAD_MAX, HostInput::Secondary, on_trouble).unwrap();
@@ -103,7 +103,7 @@ fn online(relay: &str) -> Event {
 
 fn accepted(request: u64) -> Event {
     let id = LetterId { outbox: OutboxId(1), number: 1 };
-    Event::Progress { request, id, progress: Progress::Accepted, via: Carrier::Udp, taken: Wall(0) }
+    Event::Progress { request, id, progress: Progress::Accepted, via: Carrier::Udp, taken_at: Wall(0) }
 }
 
 fn letter() -> Event {
@@ -184,16 +184,16 @@ fn newcomer_sees_no_key_change_once_new_key_is_trusted() {
     let pinned = PublicKey([1; 32]);
     let offered = PublicKey([2; 32]);
     let relay: HostPort = "h:1".parse().unwrap();
-    let refused = Event::Unreached { relay, why: ConnectFailure::KeyChanged { pinned, offered } };
+    let refused = Event::Unreached { relay, reason: ConnectFailure::KeyChanged { pinned, offered } };
     let with = |key| [RelayConfig { key: Some(key), ..config("h:1") }];
     stage.server.set_own_relays(vec![config("h:1")]);
-    for (trusted, told) in [(pinned, &refused), (offered, &online("h:2"))] {
+    for (trusted, event) in [(pinned, &refused), (offered, &online("h:2"))] {
         stage.server.route_event(refused.clone());
         stage.server.route_event(online("h:2"));
         stage.server.retain_relay_states(&[&with(trusted)[..], &[config("h:2")]].concat());
         let (mut other, _) = stage.welcome(FrontendKind::SendOnly, 1 << 40);
         stage.relays(&mut other, &[config("h:1"), config("h:2")]);
-        assert_eq!(other.receive_event(), *told);
+        assert_eq!(other.receive_event(), *event);
         drop(other);
         stage.turn(0);
     }

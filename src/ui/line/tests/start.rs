@@ -243,7 +243,11 @@ fn tcp_alone_is_given_up_if_relay_refuses_it() {
     let mut chat = terminal(Lang::En, BOOK);
     chat.event(online(RELAY, Carrier::Udp)).line("/path tcp").event(tcp_unreached(RELAY, true));
     chat.line("/path tcp").event(tcp_unreached(RELAY, false));
-    chat.line("/path tcp").event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MoveReason::Asked });
+    chat.line("/path tcp").event(Event::Moved {
+        relay: relay(),
+        via: Carrier::Tcp,
+        reason: MoveReason::Asked,
+    });
     chat.line("/path tcp");
     assert_eq!(
         chat.screen(),
@@ -281,7 +285,7 @@ const SECOND: &str = "127.0.0.1:8082";
 fn each_relay_accepts_or_refuses_tcp_alone() {
     let mut chat = terminal(Lang::Zh, TWO_RELAYS);
     chat.event(online(RELAY, Carrier::Udp)).event(online(SECOND, Carrier::Udp)).line("/path tcp");
-    chat.event(Event::Moved { relay: relay(), via: Carrier::Tcp, why: MoveReason::Asked });
+    chat.event(Event::Moved { relay: relay(), via: Carrier::Tcp, reason: MoveReason::Asked });
     chat.event(tcp_unreached(SECOND, true)).line("/path auto").line("/path tcp");
     chat.event(tcp_unreached(SECOND, true)).line("/path udp");
     assert_eq!(
@@ -308,7 +312,7 @@ fn each_relay_accepts_or_refuses_tcp_alone() {
 #[test]
 fn relay_that_is_not_connected_refuses_tcp_too() {
     let mut chat = terminal(Lang::En, BOOK);
-    let refused = Event::Unreached { relay: relay(), why: ConnectFailure::NoTcpListener };
+    let refused = Event::Unreached { relay: relay(), reason: ConnectFailure::NoTcpListener };
     chat.line("/path tcp").event(refused.clone()).event(refused);
     let screen = chat.screen();
     assert!(screen.starts_with("> /path tcp\n! Now using TCP only\n[Tcp]\n"), "{screen}");
@@ -323,7 +327,7 @@ fn status_is_one_block_for_each_relay() {
         id: LetterId { outbox: OutboxId(9), number: request },
         progress: Progress::Waiting { until: Wall(NOW.wall.0 + 86_400_000) },
         via: Carrier::Udp,
-        taken: Wall(0),
+        taken_at: Wall(0),
     };
     chat.line("JACK").line("hi").line("/to JANE").line("one").event(waiting(2)).line("two");
     chat.seen.clear();
