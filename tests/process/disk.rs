@@ -137,7 +137,7 @@ fn blocked_by_jack(folder: &Path) -> Option<String> {
         fs::copy(folder.join(file), copy.path().join(file)).unwrap();
     }
     let db = Connection::open(copy.path().join("relay.sqlite")).unwrap();
-    let row = db.query_row("SELECT blocked FROM blocks WHERE owner = 'JACK'", [], |row| row.get(0));
+    let row = db.query_row("SELECT blocked FROM lists WHERE owner = 'JACK'", [], |row| row.get(0));
     row.ok().filter(|names: &String| !names.is_empty())
 }
 

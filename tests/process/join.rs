@@ -56,7 +56,7 @@ fn invitation_from_pipe_is_sufficient_to_join() {
     sent.result();
     assert!(sent.err.is_empty(), "{sent:?}");
     let chat = machine.run_with(&[&["chat", "--as", "TOM"], &NEW[..]].concat(), b"JACK\nagain\n");
-    assert!(chat.with(0).err.iter().all(|line| line.contains("Not delivered yet: ")));
+    assert!(chat.with(0).err.iter().all(|line| line.contains("Not delivered to JACK yet; waiting until ")));
 }
 
 /// With two relays in the book a name alone is ambiguous, so the printed command names the relay.

@@ -154,6 +154,10 @@ fn contacts_only_refuses_strangers_and_their_old_letters() {
     machine.send("TOM", "JACK", "hi").with(0);
     jack.out();
     jack.terminate().with(130);
+    let refused = machine.send("stranger", "JACK", "and now?").with(1);
+    assert!(refused.err[0].ends_with(" blocked"), "as while JACK was there: {refused:?}");
+    // `listen` without the option.
+    machine.register("JACK");
     machine.send("stranger", "JACK", "and now?").with(0);
     let mut chat = machine.start(&["chat", "--as", "JACK", "--contacts-only"]);
     machine.send("TOM", "JACK", "seen").with(0);
