@@ -1,8 +1,8 @@
 //! `queqiao members`: lets the operator decide who may use a relay, in the relay's data folder.
 //!
-//! A running relay receives the request through its folder ([`RequestQueue`]) and does all writing.
-//! Otherwise this process locks the folder and runs the relay's core, without a network, until the
-//! request is done.
+//! A running relay receives the request through its folder ([`crate::store::RequestQueue`]) and
+//! does all writing. Otherwise this process locks the folder and runs the relay's core, without a
+//! network, until the request is done.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};

@@ -66,7 +66,7 @@ impl Link {
         true
     }
 
-    /// Takes the round trip of a PING requested by [`Link::ping`]. Returns it once.
+    /// Takes the round trip of a PING requested by [`Link::measure_ping`]. Returns it once.
     pub fn take_pong(&mut self) -> Option<Duration> {
         self.pending.take_pong()
     }
