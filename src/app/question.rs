@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::{SigId, flag, low_level};
 
 use crate::base::{Name, Phrase};
@@ -43,6 +43,11 @@ pub(super) fn ask(strings: &Strings, phrase: &Phrase, hidden: bool) -> Result<Op
             drop(quiet);
             let _ = write_err("\n");
             return Err(Failure::silent(ExitStatus::Interrupted));
+        }
+        if signals.must_stop() {
+            // Not every shell sets the terminal for itself.
+            quiet.as_ref().map_or(Ok(()), Quiet::restore).map_err(failed)?;
+            low_level::emulate_default_handler(SIGTSTP).map_err(failed)?;
         }
         if signals.has_continued() {
             if let Some(quiet) = &quiet {
@@ -150,19 +155,24 @@ impl Quiet {
     fn apply(&self) -> io::Result<()> {
         Ok(tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.quiet)?)
     }
+
+    fn restore(&self) -> io::Result<()> {
+        Ok(tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before)?)
+    }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
         // An error means that the terminal has gone.
-        let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before);
+        let _ = self.restore();
     }
 }
 
-/// Catches signals that would end the process without restoring the terminal, and the one after a
-/// stop, when the shell has changed the terminal.
+/// Catches signals that would end or stop the process without restoring the terminal, and the one
+/// after a stop, when the shell has changed the terminal.
 struct Signals {
     came: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
     continued: Arc<AtomicBool>,
     ids: Vec<SigId>,
 }
@@ -172,13 +182,21 @@ impl Signals {
         let came = Arc::new(AtomicBool::new(false));
         let caught = not_ignored(&[SIGINT, SIGTERM, SIGHUP]).into_iter();
         let ids = caught.map(|signal| flag::register(signal, came.clone()));
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stops = not_ignored(&[SIGTSTP]).into_iter();
+        let ids = ids.chain(stops.map(|signal| flag::register(signal, stopped.clone())));
         let continued = Arc::new(AtomicBool::new(false));
         let ids = ids.chain([flag::register(SIGCONT, continued.clone())]);
-        Ok(Signals { ids: ids.collect::<io::Result<_>>()?, came, continued })
+        Ok(Signals { ids: ids.collect::<io::Result<_>>()?, came, stopped, continued })
     }
 
     fn came(&self) -> bool {
         self.came.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process was asked to stop since the last call.
+    fn must_stop(&self) -> bool {
+        self.stopped.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the process was continued since the last call.

@@ -85,7 +85,8 @@ fn empty_or_non_utf8_text_is_not_sent() {
         .one_line(1, "not valid UTF-8");
     let lines = machine.run_with(&["send", "--as", "TOM", "JACK", "--lines"], b"a\n\xb2\xbb\nb\n").with(1);
     assert_eq!(lines.out.len(), 2);
-    assert_eq!(lines.notices(), ["Not sent: this line is not valid UTF-8"]);
+    let refused = "Not sent: this text is not valid UTF-8; convert it first (for GBK: iconv -f GBK -t UTF-8)";
+    assert_eq!(lines.notices(), [refused]);
 }
 
 // faults.md: R61

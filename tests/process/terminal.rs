@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{
-    Action, OptionalActions, Termios, Winsize, tcflow, tcgetattr, tcsetattr, tcsetwinsize,
+    Action, LocalModes, OptionalActions, Termios, Winsize, tcflow, tcgetattr, tcsetattr, tcsetwinsize,
 };
 
 use crate::harness::{Machine, Process, Relay, SOON, relay_with_members};
@@ -99,6 +99,11 @@ impl Terminal {
     /// Sets the modes in which a shell leaves the terminal, as it does when a process is stopped.
     pub fn set_shell_modes(&self) {
         tcsetattr(&self.screen, OptionalActions::Now, &self.before).unwrap();
+    }
+
+    /// Whether the terminal shows what is typed, as it does in a shell.
+    pub fn has_echo(&self) -> bool {
+        tcgetattr(&self.screen).unwrap().local_modes.contains(LocalModes::ECHO)
     }
 
     /// Returns the process id of the process on it.

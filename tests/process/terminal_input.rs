@@ -127,16 +127,21 @@ fn continued_process_sets_terminal_and_draws_draft() {
 
 #[test]
 fn stopped_question_stays_hidden_when_continued() {
-    let machine = Machine::new();
-    let mut join = Terminal::start(&machine, &["join"]);
-    join.until(": ");
-    join.signal(Signal::STOP);
-    until_stopped(&join);
-    join.set_shell_modes();
-    join.signal(Signal::CONT);
-    join.until(": ");
-    join.press("secret\n");
-    let shown = join.line_until("\n");
-    assert!(!shown.contains("secret"), "{shown}");
-    join.ends_with(2);
+    // The terminal sends the second one for Ctrl-Z.
+    for signal in [Signal::STOP, Signal::TSTP] {
+        let machine = Machine::new();
+        let mut join = Terminal::start(&machine, &["join"]);
+        join.until(": ");
+        assert!(!join.has_echo());
+        join.signal(signal);
+        until_stopped(&join);
+        assert_eq!(join.has_echo(), signal == Signal::TSTP, "not every shell sets the terminal for itself");
+        join.set_shell_modes();
+        join.signal(Signal::CONT);
+        join.until(": ");
+        join.press("secret\n");
+        let shown = join.line_until("\n");
+        assert!(!shown.contains("secret"), "{shown}");
+        join.ends_with(2);
+    }
 }

@@ -59,7 +59,7 @@ chat-help-quit = quit
 
 ## Input
 
-input-not-utf8 = Not sent: this line is not valid UTF-8
+input-not-utf8 = Not sent: this text is not valid UTF-8; convert it first (for GBK: iconv -f GBK -t UTF-8)
 input-dropped = Not UTF-8, so left out; the rest of your text is kept
 input-set-locale = not UTF-8, so left out. Set your terminal to UTF-8, then run: export LC_ALL=C.UTF-8 ({ $locale } now)
 input-too-long = Not sent: this line is longer than { $max } bytes

@@ -53,7 +53,7 @@ chat-help-quit = 退出
 
 ## 输入
 
-input-not-utf8 = 未发送：这一行不是有效的 UTF-8
+input-not-utf8 = 未发送：这段文字不是有效的 UTF-8；请先转换（GBK 用 iconv -f GBK -t UTF-8）
 input-dropped = 不是 UTF-8，已略去；其余文字保留
 input-set-locale = not UTF-8, so left out. Set your terminal to UTF-8, then run: export LC_ALL=C.UTF-8 ({ $locale } now)
 input-too-long = 未发送：这一行超过 { $max } 字节
