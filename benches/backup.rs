@@ -120,7 +120,8 @@ fn record(letters: Vec<MailboxLetter>) -> Record {
 fn print_row(title: &str, latencies: &Histogram<u64>) {
     let ms = |micros: u64| micros as f64 / 1e3;
     let [half, most, nearly_all] = [0.5, 0.99, 0.999].map(|share| ms(latencies.value_at_quantile(share)));
-    let (max, count) = (ms(latencies.max()), latencies.len());
+    let max = ms(latencies.max());
+    let count = latencies.len();
     println!("{title:<14} {count:>8} {half:>9.1} {most:>9.1} {nearly_all:>9.1} {max:>9.1}");
 }
 

@@ -118,7 +118,7 @@ impl HistoryPrinter<'_> {
         } else {
             let who = self.book.contact_of(&entry.relay, &entry.member).map_or(&entry.member, |c| &c.label);
             let state = match self.is_terminal {
-                true => self.setup.strings.say(&notice::history_state(entry, &self.time_format)),
+                true => self.setup.strings.say(&notice::history_state(entry, |at| self.time_format.day(at))),
                 false => plain::state_word(entry).to_owned(),
             };
             let line = plain::history_entry(entry, self.me.as_str(), who.as_str(), &state, &self.time_format);

@@ -1,6 +1,6 @@
 //! Events of a client as phrases for users, the same in every frontend.
 
-use crate::base::{Carrier, HostPort, Name, Phrase};
+use crate::base::{Carrier, HostPort, Name, Phrase, Wall};
 use crate::client::{
     ConnectFailure, Event, HistoryEntry, MoveReason, NotQueued, OUTBOX_LETTERS_MAX, Progress,
     STRANGERS_BYTES_MAX,
@@ -9,7 +9,6 @@ use crate::wire::letter::GuestEvent;
 use crate::wire::message::{NameReason, Reason};
 
 use super::strings::Strings;
-use super::time_format::TimeFormat;
 
 /// Returns the phrase about `event` for the member `me`. Returns `None` for letters and their
 /// progress, which each frontend shows in its own way, and for events that need no notice.
@@ -209,14 +208,15 @@ pub(in crate::ui) const fn upper(via: Carrier) -> &'static str {
     }
 }
 
-/// Returns the words for the state of a message in the history.
-pub fn history_state(entry: &HistoryEntry, time_format: &TimeFormat) -> Phrase {
+/// Returns the words for the state of a message in the history. `day` formats the day until which a
+/// message waits.
+pub fn history_state(entry: &HistoryEntry, day: impl Fn(Wall) -> String) -> Phrase {
     match entry.state {
         _ if entry.damaged => Phrase::new("history-damaged"),
         _ if entry.is_old_copy => Phrase::new("history-old-copy"),
         Progress::Queued => Phrase::new("history-queued"),
         Progress::Accepted => Phrase::new("history-accepted"),
-        Progress::Waiting { until } => Phrase::new("history-waiting").with("until", time_format.day(until)),
+        Progress::Waiting { until } => Phrase::new("history-waiting").with("until", day(until)),
         Progress::Delivered => Phrase::new("history-delivered"),
         Progress::Read => Phrase::new("history-read"),
     }

@@ -16,6 +16,11 @@ const NUMBER_ARG: &str = "count";
 /// Arguments that are lists of names. Chinese separates them with `、`.
 const LIST_ARGS: [&str; 6] = ["names", "known", "near", "addresses", "values", "arguments"];
 
+/// Marks that the bundle puts around arguments in Chinese (Unicode §23.3), so that
+/// [`without_han_spaces`] finds them. Sanitized arguments have none.
+const ARG_BEGINS: char = '\u{2068}';
+const ARG_ENDS: char = '\u{2069}';
+
 /// Environment variable for the language of this program.
 pub const LANG_VARIABLE: &str = "QUEQIAO_LANG";
 /// Environment variables for the locale; the first that is set and not empty is used (POSIX,
@@ -71,7 +76,7 @@ impl Strings {
             FluentResource::try_new(source.to_owned()).expect("the tests parse the embedded tables");
         let id: LanguageIdentifier = id.parse().expect("both are language codes");
         let mut bundle = FluentBundle::new_concurrent(vec![id]);
-        bundle.set_use_isolating(false);
+        bundle.set_use_isolating(lang == Lang::Zh);
         bundle.add_resource(resource).expect("keys of an embedded table are unique");
         Strings { lang, bundle }
     }
@@ -104,7 +109,11 @@ impl Strings {
             args.set(*name, self.argument(name, value));
         }
         let mut errors = Vec::new();
-        self.bundle.format_pattern(pattern, Some(&args), &mut errors).into_owned()
+        let text = self.bundle.format_pattern(pattern, Some(&args), &mut errors);
+        match self.lang {
+            Lang::En => text.into_owned(),
+            Lang::Zh => without_han_spaces(&text),
+        }
     }
 
     fn argument<'a>(&self, name: &str, value: &'a str) -> FluentValue<'a> {
@@ -116,6 +125,35 @@ impl Strings {
             _ => FluentValue::String(sanitize_line(value)),
         }
     }
+}
+
+/// Removes the marks around arguments, and the space between an argument and the sentence where
+/// both sides are Chinese. The sentence has that space for Latin letters and digits.
+fn without_han_spaces(marked: &str) -> String {
+    let is_mark = |c: char| c == ARG_BEGINS || c == ARG_ENDS;
+    let mut text = String::with_capacity(marked.len());
+    let mut before = None;
+    let mut rest = marked.chars();
+    while let Some(c) = rest.next() {
+        let next = rest.clone().next();
+        let is_at_argument = before == Some(ARG_ENDS) || next == Some(ARG_BEGINS);
+        let has_han_around = || {
+            let after = rest.clone().find(|c| !is_mark(*c));
+            text.chars().next_back().is_some_and(is_han) && after.is_some_and(is_han)
+        };
+        let is_left_out = is_mark(c) || (c == ' ' && is_at_argument && has_han_around());
+        if !is_left_out {
+            text.push(c);
+        }
+        before = Some(c);
+    }
+    text
+}
+
+/// Whether `c` is a Han character or full-width punctuation.
+const fn is_han(c: char) -> bool {
+    matches!(c, '\u{3000}'..='\u{303f}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
+        || matches!(c, '\u{ff01}'..='\u{ff60}' | '\u{20000}'..='\u{3ffff}')
 }
 
 impl std::fmt::Debug for Strings {

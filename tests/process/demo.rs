@@ -47,6 +47,6 @@ fn demo_prints_chinese_if_asked() {
     let machine = Machine::new();
     let lines = machine.run(&["demo", "--lang", "zh"]).with(0).out;
     let steps: [&[&str]; 5] =
-        [&["UDP 中断"], &["TOM [tcp]"], &["UDP 恢复"], &["武大郎 已下线"], &["暂存在信箱"]];
+        [&["UDP 中断"], &["TOM [tcp]"], &["UDP 恢复"], &["武大郎已下线"], &["暂存在信箱"]];
     steps.iter().fold(0, |from, parts| find(&lines, from, parts) + 1);
 }

@@ -30,14 +30,14 @@ fn console_on_terminal_answers_oldest_message_first() {
     let first = format!("来自访客 1（{}）", one.0.local_addr().unwrap());
     console.until(&first);
     console.until(" 的一条消息：约不\n");
-    console.until("发给 访客 1：");
+    console.until("发给访客 1：");
     two.say("你好\x1b[2J");
     console.until("你好\\u{1b}[2J\n");
     console.press("不约\r");
     assert_eq!(one.text(), "不约");
-    console.until("发给 访客 1 ");
+    console.until("发给访客 1 ");
     console.until("：不约\n");
-    console.until("发给 访客 2：");
+    console.until("发给访客 2：");
     console.press("您好\r");
     assert_eq!(two.text(), "您好");
     console.until("：您好\n");

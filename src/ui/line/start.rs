@@ -89,7 +89,7 @@ impl<B: ContactLookup> LineMode<B> {
                 }
                 old = old.saturating_sub(1);
             }
-            actions.push(self.history_entry(entry, who));
+            actions.push(self.history_entry(entry, who, now));
         }
         if day != format.day(now) {
             actions.push(self.tell(&Phrase::new("chat-day").with("day", format.day(now))));
@@ -97,14 +97,14 @@ impl<B: ContactLookup> LineMode<B> {
         actions
     }
 
-    fn history_entry(&self, entry: &HistoryEntry, who: &ResolvedContact) -> Action {
+    fn history_entry(&self, entry: &HistoryEntry, who: &ResolvedContact, now: Wall) -> Action {
         if let Some(note) = entry.note {
             return self.show_note(note, &who.label);
         }
         let via = entry.via.map_or("", |via| via.as_str());
         let header = match entry.by_me {
             true => {
-                let state = notice::history_state(entry, &self.options.time_format);
+                let state = notice::history_state(entry, |at| self.until(at, now));
                 Phrase::new("history-own").with("state", self.options.strings.say(&state))
             }
             false => Phrase::new("chat-incoming").with("via", if entry.damaged { DAMAGED } else { via }),

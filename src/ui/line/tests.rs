@@ -489,7 +489,7 @@ fn letters_of_others_and_gaps_are_shown_in_any_conversation() {
         chat.screen(),
         "\
 请选择聊天对象: JACK
-来自 一棵树 [udp] 12:03:05 的一条消息：在吗
+来自一棵树 [udp] 12:03:05 的一条消息：在吗
 此处缺少 2 条消息
 来自 JACK [tcp] ? 的一条消息：在
 来自 stranger（不在通讯录中）[udp] 12:03:05 的一条消息：hi
@@ -535,7 +535,13 @@ fn end_of_input_and_interrupt_have_their_statuses() {
     assert_eq!(chat.mode.handle_input(UserInput::EndOfInput, NOW), [Action::Quit { status: 0 }]);
     assert_eq!(chat.mode.handle_input(UserInput::Interrupted, NOW), [Action::Quit { status: 130 }]);
     let notices = chat.mode.handle_input(UserInput::Refused(Phrase::new("input-not-utf8")), NOW);
-    assert_eq!(notices, [Action::PrintNotice("Not sent: this line is not valid UTF-8".to_owned())]);
+    assert_eq!(
+        notices,
+        [Action::PrintNotice(
+            "Not sent: this text is not valid UTF-8; convert it first (for GBK: iconv -f GBK -t UTF-8)"
+                .to_owned()
+        )]
+    );
 }
 
 #[test]

@@ -194,3 +194,18 @@ fn usage_of_chat_command_is_in_language() {
     assert_eq!(Strings::new(Lang::Zh).usage("/to CONTACT"), "/to 联系人");
     assert_eq!(Strings::new(Lang::Zh).usage("/block NAME"), "/block 名字");
 }
+
+#[test]
+fn chinese_has_no_space_between_han_characters() {
+    let strings = Strings::new(Lang::Zh);
+    let say = |who: &str| {
+        let own = Phrase::new("chat-own").with("who", who).with("time", "12:03:05");
+        strings.say(&own)
+    };
+    assert_eq!(say("TOM"), "发给 TOM 12:03:05：");
+    assert_eq!(say("一棵树"), "发给一棵树 12:03:05：");
+    assert_eq!(say("访客 1"), "发给访客 1 12:03:05：");
+    let text = "两 个字 \u{2068}";
+    let receipt = Phrase::new("chat-receipt").with("who", "王五").with("text", text);
+    assert_eq!(strings.say(&receipt), "✓✓ 已送达王五：“两 个字 \\u{2068}”");
+}

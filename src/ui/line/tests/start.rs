@@ -198,7 +198,7 @@ To JACK [read] 12:03:05: yesterday
 ! ── 2024-07-01 ──
 Message from JACK [udp] 12:03:03: seen
 To JACK [read] 12:03:04: mine
-To JACK [waiting until 2024-07-02] 12:03:05: kept
+To JACK [waiting until 2 Jul] 12:03:05: kept
 To JACK [refused: old copy of the data directory; may have arrived] 12:03:05: of a copy
 ! ── new ──
 Message from JACK [udp] 12:03:05: new

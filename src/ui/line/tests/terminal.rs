@@ -48,11 +48,11 @@ fn prompt_names_recipient_in_chinese() {
         chat.screen(),
         "\
 > 一
-! 发给 一棵树（tree@127.0.0.1:8081）
-发给 一棵树：在吗
-发给 一棵树：JACK
-! 要把“JACK”发给 一棵树 吗？再按回车发送；/to JACK 改为与其聊天
-发给 一棵树：/to JACK
+! 发给一棵树（tree@127.0.0.1:8081）
+发给一棵树：在吗
+发给一棵树：JACK
+! 要把“JACK”发给一棵树吗？再按回车发送；/to JACK 改为与其聊天
+发给一棵树：/to JACK
 ! 发给 JACK（127.0.0.1:8081）
 发给 JACK：约不
 发给 JACK：退
