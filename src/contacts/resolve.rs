@@ -25,7 +25,7 @@ pub struct Recipient {
 pub enum ResolveError {
     /// It is a name without an entry. The phrase is for the user.
     Unknown(Phrase),
-    /// It is neither a name nor `NAME@HOST:PORT`. The phrase is for the user.
+    /// It is neither a name nor `NAME@HOST:PORT` nor `NAME@RELAY`. The phrase is for the user.
     Invalid(Phrase),
 }
 
@@ -49,9 +49,9 @@ impl AddressBook {
 
     /// Resolves `text` to a member.
     ///
-    /// `text` is the label of an entry (in NFC, or else ignoring case) or `NAME@HOST:PORT`. If the
-    /// book has only one relay, it may be any name there. If the member has an entry, the result
-    /// has its label.
+    /// `text` is the label of an entry (in NFC, or else ignoring case), `NAME@HOST:PORT`, or
+    /// `NAME@RELAY` with the name of a relay in `[relays]`. If the book has only one relay, it may
+    /// be any name there. If the member has an entry, the result has its label.
     ///
     /// # Errors
     /// Unknown: `contact-unknown`, `contact-unknown-near`, or `contact-book-empty`. Invalid:
@@ -60,7 +60,7 @@ impl AddressBook {
     pub fn try_resolve(&self, text: &str) -> Result<Recipient, ResolveError> {
         let invalid_name = |error: crate::base::NameError| ResolveError::Invalid(error.phrase());
         if let Some((name, address)) = text.split_once('@') {
-            let relay: HostPort = parse_address(address)?;
+            let relay = self.relay_address(address)?;
             let member: Name = name.parse().map_err(invalid_name)?;
             return Ok(self.member_at(text, member, relay));
         }
@@ -80,6 +80,12 @@ impl AddressBook {
             [] => Err(ResolveError::Unknown(Phrase::new("contact-book-empty").with("name", name))),
             _ => Err(ResolveError::Unknown(self.unknown(text))),
         }
+    }
+
+    /// Returns the address of the relay that the book calls `text`, or `text` as an address.
+    fn relay_address(&self, text: &str) -> Result<HostPort, ResolveError> {
+        let named = text.parse().ok().and_then(|name| self.relay_named(&name));
+        named.map_or_else(|| parse_address(text), |named| Ok(named.relay.address.clone()))
     }
 
     /// Returns the phrase for an unknown name, with the nearest labels if there are any.
@@ -171,6 +177,14 @@ JACK = "127.0.0.1:8081"
         assert_eq!(found(&book, "stranger"), "stranger = stranger@h:1 tcp None");
         assert_eq!(found(&book, "xavier"), "X = xavier@h:1 tcp None");
         assert_eq!(found(&book, "echo"), "echo = echo@h:1 tcp None");
+    }
+
+    #[test]
+    fn relay_after_at_sign_may_be_one_of_the_book() {
+        let book = book(&format!("[relays]\nHome = \"b.example:9\"\n{TWO_RELAYS}"));
+        assert_eq!(found(&book, "ann@home"), "ann@home = ann@b.example:9 tcp None");
+        assert_eq!(found(&book, "wudalang@Home"), "武大郎 = wudalang@b.example:9 tcp None");
+        assert_eq!(found(&book, "ann@away"), r#"address-no-port address="away""#);
     }
 
     #[test]
