@@ -2,8 +2,8 @@
 //!
 //! Time ([`Tick`], [`Now`]), network paths ([`Path`]), identities ([`Name`], [`PublicKey`],
 //! [`LetterId`]), seeded randomness ([`Rng`]), lazily boxed state ([`LazyBox`]), localisable
-//! sentences ([`Phrase`]). Also the contract of a sans-IO state machine: [`Core`], [`Input`],
-//! [`Outputs`], [`turn()`].
+//! sentences ([`Phrase`]), rates ([`RateLimiter`]). Also the contract of a sans-IO state machine:
+//! [`Core`], [`Input`], [`Outputs`], [`turn()`].
 //!
 //! Must not depend on: byte layouts, protocols, the operating system.
 //!
@@ -16,6 +16,7 @@ mod name;
 mod packed;
 mod path;
 mod phrase;
+mod rate_limiter;
 mod rng;
 mod sanitize;
 mod serde_text;
@@ -31,6 +32,7 @@ pub use name::{Folded, Looks, Name, NameError};
 pub use packed::{KeepAliveCount, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
 pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, PathError, with_brackets};
 pub use phrase::Phrase;
+pub use rate_limiter::{Rate, RateLimiter};
 pub use rng::{Rng, RngState};
 pub use sanitize::{sanitize, sanitize_line};
 pub use sorted_chunks::SortedChunks;

@@ -6,11 +6,10 @@
 //! letters a second therefore never hits the rate. Nothing behind a sign-in is read before the
 //! welcome, so a stranger uses at most its credit of 4 KiB.
 
-use crate::base::{Effect, Now, Tick};
+use crate::base::{Effect, Now, RateLimiter, Tick};
 use crate::wire::frame::StreamId;
 use crate::wire::message::ToRelay;
 
-use super::limits::RateLimiter;
 use super::lost_letters::LostLetters;
 use super::mailbox::StoredThrough;
 use super::membership::MembershipChange;
@@ -89,7 +88,7 @@ impl Relay {
             Some(member) => &self.member_states[member.0].control,
             None => &session.control,
         };
-        let ready = limiter.ready(now, self.limits.control_interval(), self.limits.control_burst);
+        let ready = limiter.ready(now, self.limits.control_rate());
         session.control_from = ready.err();
         session.control_from.is_none()
     }
@@ -100,7 +99,7 @@ impl Relay {
             Some(member) => &mut self.member_states[member.0].control,
             None => &mut session.control,
         };
-        limiter.spend(now, self.limits.control_interval() * cost);
+        limiter.spend(now, self.limits.control_rate().interval() * cost);
     }
 
     fn handle_control(&mut self, now: Now, slot: SessionSlot, message: &[u8], out: &mut Out) -> ReadResult {

@@ -33,7 +33,7 @@ use crate::wire::letter::GuestEvent;
 use crate::wire::message::Reason;
 
 use super::Out;
-use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST};
+use super::limits::LOOKUP_RATE;
 use super::members::MemberId;
 use super::routing::ECHO;
 use admission::GuestAdmission;
@@ -146,13 +146,12 @@ pub(super) struct Guests {
 
 impl Guests {
     pub(super) fn new(rules: GuestRules, mut rng: Rng) -> Guests {
-        let (interval, burst) = admission::SOURCE_RATE;
         Guests {
             slots: GuestSlots::new(rules.limit),
             admission: GuestAdmission::new(&mut rng),
             echoes: Echoes::new(&mut rng),
-            byte_budgets: ByteBudgets::new(&mut rng, interval, burst),
-            query_budgets: ByteBudgets::new(&mut rng, LOOKUP_INTERVAL, LOOKUPS_BURST),
+            byte_budgets: ByteBudgets::new(&mut rng, admission::SOURCE_RATE),
+            query_budgets: ByteBudgets::new(&mut rng, LOOKUP_RATE),
             rules,
             rng,
             guests: BTreeMap::new(),

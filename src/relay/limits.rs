@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::base::Tick;
+use crate::base::Rate;
 use crate::session::PrefixLen;
 use crate::wire::limits::{LETTER_BODY_MAX, LETTER_TEXT_MAX};
 
@@ -109,14 +109,14 @@ impl Limits {
         self.sender_bytes.min(self.all_bytes / SENDERS_MIN)
     }
 
-    /// Interval between two control messages of one member, in the long run.
-    pub(super) fn control_interval(&self) -> Duration {
-        Duration::from_secs(1) / self.control_per_second.max(1)
+    /// Rate of the control messages of one member.
+    pub(super) fn control_rate(&self) -> Rate {
+        Rate::new(Duration::from_secs(1) / self.control_per_second.max(1), self.control_burst)
     }
 
-    /// Interval between two letters of one member, in the long run.
-    pub(super) fn letter_interval(&self) -> Duration {
-        Duration::from_secs(1) / self.letters_per_second.max(1)
+    /// Rate of the letters of one member.
+    pub(super) fn letter_rate(&self) -> Rate {
+        Rate::new(Duration::from_secs(1) / self.letters_per_second.max(1), self.letters_burst)
     }
 }
 
@@ -266,28 +266,24 @@ pub(super) const PENDING_MAX: usize = 2;
 /// Eight: one live, one without a name, two unconfirmed, and four that answer late packets. At the
 /// bound, the oldest closing session is forgotten early.
 pub(super) const SESSIONS_OF_KEY_MAX: usize = 8;
-/// Stateless resets sent at once, in total: enough for a thousand clients after a restart.
-pub(super) const RESETS_BURST: u32 = 1_000;
-/// Interval between two resets after that burst: 1,000 a second, 24 kB, however large the flood.
-pub(super) const RESET_INTERVAL: Duration = Duration::from_millis(1);
+/// Stateless resets, in total: at once enough for a thousand clients after a restart, then 1,000 a
+/// second, 24 kB, however large the flood.
+pub(super) const RESET_RATE: Rate = Rate::new(Duration::from_millis(1), 1_000);
 /// Time for which a session closed by the relay answers late packets with CLOSE. Longer than a
 /// keep-alive interval, so that an idle client learns of it.
 pub(super) const CLOSING_FOR: Duration = Duration::from_secs(30);
-/// Lookups of unknown names answered at once for one member, whose other new flows are answered
-/// later. Also the claims to names of others by strangers at one address.
-pub(super) const LOOKUPS_BURST: u32 = 30;
-/// Interval between two such answers after that burst: 30 a minute.
-pub(super) const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
+/// Lookups of unknown names for one member: 30 at once, then 30 a minute. Its other new flows are
+/// answered later. Also the claims to names of others by strangers at one address.
+pub(super) const LOOKUP_RATE: Rate = Rate::new(Duration::from_secs(2), 30);
 /// Lifetime of a negative lookup result, used when a new lookup would have to wait.
 ///
 /// Half the time in which the lookup budget refills. A member that takes the name is found after
 /// it, whatever else is asked.
 pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(30);
-/// Refusals with similar names sent at once, in total: as many as take 3 ms if each compares as
-/// many names as it may. Refusals beyond that carry no suggestions.
-pub(super) const SUGGESTIONS_BURST: u32 = 32;
-/// Interval between two of them after that burst: 50 a second, half a percent of the loop's time.
-pub(super) const SUGGESTION_INTERVAL: Duration = Duration::from_millis(20);
+/// Refusals with similar names, in total. At once as many as take 3 ms if each compares as many
+/// names as it may, then 50 a second, half a percent of the loop's time. Refusals beyond that carry
+/// no suggestions.
+pub(super) const SUGGESTION_RATE: Rate = Rate::new(Duration::from_millis(20), 32);
 
 /// Deadlines handled in one turn, about a millisecond. Thousands of sessions may be due at once,
 /// and received packets must not wait for all of them.
@@ -297,36 +293,6 @@ pub(super) const TIMERS_A_TURN_MAX: usize = 1_024;
 /// that both insist do not alternate rapidly.
 pub(super) const TAKEOVER_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A rate limiter (generic cell rate algorithm): a burst, then one per interval. Starts full.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RateLimiter {
-    full_at: Tick,
-}
-
-impl RateLimiter {
-    /// Whether one more is allowed now.
-    ///
-    /// # Errors
-    /// The time from which it is allowed.
-    pub(super) fn ready(&self, now: Tick, interval: Duration, burst: u32) -> Result<(), Tick> {
-        if self.full_at <= now {
-            return Ok(());
-        }
-        let at = self.full_at - interval * burst.saturating_sub(1);
-        if at <= now { Ok(()) } else { Err(at) }
-    }
-
-    /// Counts one.
-    pub(super) fn spend(&mut self, now: Tick, interval: Duration) {
-        self.full_at = self.full_at.max(now) + interval;
-    }
-
-    /// Takes back the last count.
-    pub(super) fn refund(&mut self, interval: Duration) {
-        self.full_at = self.full_at - interval;
-    }
-}
-
 /// Returns the network that counts as one source: an IPv4 address, or the /64 of an IPv6 address.
 pub(super) fn source(ip: IpAddr) -> IpAddr {
     PrefixLen::SOURCE.network(ip)
@@ -335,22 +301,6 @@ pub(super) fn source(ip: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bucket_allows_burst_then_rate() {
-        let start = Tick::from_micros(7);
-        let interval = Duration::from_millis(10);
-        let mut limiter = RateLimiter::default();
-        for _ in 0..3 {
-            assert_eq!(limiter.ready(start, interval, 3), Ok(()));
-            limiter.spend(start, interval);
-        }
-        let again = start + interval;
-        assert_eq!(limiter.ready(start, interval, 3), Err(again));
-        assert_eq!(limiter.ready(again, interval, 3), Ok(()));
-        limiter.spend(again, interval);
-        assert!(limiter.ready(again, interval, 3).is_err());
-    }
 
     #[test]
     fn ipv6_addresses_of_one_64_are_one_source() {

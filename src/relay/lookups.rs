@@ -6,7 +6,7 @@ use crate::wire::message::{KIND_TEXT, Letter, Reason};
 
 use super::Relay;
 use super::flows::{Destination, FlowId, LookupAnswer, NumberRange};
-use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST};
+use super::limits::LOOKUP_RATE;
 use super::members::MemberId;
 use super::sessions::{RefusedLetter, SessionSlot};
 
@@ -35,7 +35,7 @@ impl Relay {
         let super::routing::MemberState { lookups, flows, .. } = &self.member_states[sender.0];
         let outbox = letter.id.outbox;
         let name = letter.to;
-        let is_ready = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
+        let is_ready = lookups.ready(now, LOOKUP_RATE).is_ok();
         if flows.is_behind_unknown(now, outbox, name, letter.prev) {
             return LookupPolicy::Known;
         }
@@ -88,7 +88,7 @@ impl Relay {
             let to = self.recipient(name);
             let lookups = &self.member_states[sender.0].lookups;
             if to.is_none()
-                && let Err(at) = lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST)
+                && let Err(at) = lookups.ready(now, LOOKUP_RATE)
             {
                 answers_at = Some(at);
                 break;
@@ -117,7 +117,7 @@ impl Relay {
         }
         let Some(NumberRange { first, last }) = *refused else {
             if to.is_none() {
-                self.member_states[sender.0].lookups.spend(now, LOOKUP_INTERVAL);
+                self.member_states[sender.0].lookups.spend(now, LOOKUP_RATE.interval());
             }
             return;
         };

@@ -52,7 +52,7 @@ mod unwritten;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Carrier, Core, Input, Name, Now, Outputs, Path, PublicKey, Rng, Tick, Wall};
+use crate::base::{Carrier, Core, Input, Name, Now, Outputs, Path, PublicKey, RateLimiter, Rng, Tick, Wall};
 use crate::peer::Peer;
 use crate::session::{AccessSecret, FreshBytes, HandshakeLimits, Identity, Responder};
 use crate::wire::message::NameReason;
@@ -66,7 +66,7 @@ use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use idle_flows::IdleFlows;
 pub use limits::Limits;
-use limits::{RateLimiter, TIMERS_A_TURN_MAX};
+use limits::TIMERS_A_TURN_MAX;
 use mailbox_storage::{Mailboxes, Tickets};
 use members::{MemberId, Members};
 use membership::Invitations;

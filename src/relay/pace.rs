@@ -1,11 +1,10 @@
 //! Pace of letters from one sender to one recipient: a burst after a pause, then a rate.
 //!
-//! A leaky bucket for each pair (the generic cell rate algorithm, with bytes for cells). Its only
-//! state is the time at which it will be full again.
+//! Each pair has a [`RateLimiter`], with bytes for cells.
 
 use std::time::Duration;
 
-use crate::base::Tick;
+use crate::base::{RateLimiter, Tick};
 
 use super::limits::Limits;
 
@@ -23,15 +22,15 @@ impl Pace {
         limits.per_sender.then_some(Pace { rate, burst: limits.pair_burst })
     }
 
-    /// Returns the time at which this many bytes may pass, for a pair that is full again at
-    /// `full_at`. More than a burst may pass when it is full.
-    pub(super) fn ready_at(self, whole_at: Tick, bytes: usize) -> Tick {
-        whole_at - self.span(self.burst.saturating_sub(bytes))
+    /// Returns the time at which this many bytes may pass. More than a burst may pass when it is
+    /// whole.
+    pub(super) fn ready_at(self, limiter: RateLimiter, bytes: usize) -> Tick {
+        limiter.ready_at(self.span(bytes), self.span(self.burst))
     }
 
-    /// Returns the time at which a pair is full again if this many bytes pass now.
-    pub(super) fn spend(self, whole_at: Tick, now: Tick, bytes: usize) -> Tick {
-        whole_at.max(now) + self.span(bytes)
+    /// Counts this many bytes.
+    pub(super) fn spend(self, limiter: &mut RateLimiter, now: Tick, bytes: usize) {
+        limiter.spend(now, self.span(bytes));
     }
 
     fn span(self, bytes: usize) -> Duration {
@@ -47,15 +46,13 @@ mod tests {
     fn burst_passes_at_once_and_rest_at_rate() {
         let pace = Pace { rate: 1_000, burst: 3_000 };
         let start = Tick::from_micros(5);
-        let mut whole_at = Tick::ZERO;
+        let mut limiter = RateLimiter::default();
         for _ in 0..3 {
-            assert!(pace.ready_at(whole_at, 1_000) <= start);
-            whole_at = pace.spend(whole_at, start, 1_000);
+            assert!(pace.ready_at(limiter, 1_000) <= start);
+            pace.spend(&mut limiter, start, 1_000);
         }
-        assert_eq!(pace.ready_at(whole_at, 1_000), start + Duration::from_secs(1));
-        assert_eq!(pace.ready_at(whole_at, 9_000), start + Duration::from_secs(3), "full again");
-        let later = start + Duration::from_secs(60);
-        assert_eq!(pace.spend(whole_at, later, 500), later + Duration::from_millis(500));
+        assert_eq!(pace.ready_at(limiter, 1_000), start + Duration::from_secs(1));
+        assert_eq!(pace.ready_at(limiter, 9_000), start + Duration::from_secs(3), "whole again");
         assert!(Pace::of(&Limits { per_sender: false, ..Limits::default() }).is_none());
     }
 }

@@ -7,10 +7,7 @@ use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refuse
 use super::flows::{
     Destination, FlowId, Flows, NextReceipt, NumberRange, Refusal, UnsentRefusal, Watermarks,
 };
-use super::limits::{
-    LOOKUP_INTERVAL, LOOKUPS_BURST, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_INTERVAL, SUGGESTIONS_BURST,
-    UNREAD_MAX,
-};
+use super::limits::{LOOKUP_RATE, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_RATE, UNREAD_MAX};
 use super::mailbox::{Sender, StoredThrough};
 use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
@@ -391,12 +388,11 @@ impl Relay {
     ) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let MemberState { lookups, flows, .. } = &mut self.member_states[sender.0];
-        let looked_up_at = !is_known && lookups.ready(now, LOOKUP_INTERVAL, LOOKUPS_BURST).is_ok();
+        let looked_up_at = !is_known && lookups.ready(now, LOOKUP_RATE).is_ok();
         let mut nearest: Vec<Name> = Vec::new();
         if looked_up_at {
-            lookups.spend(now, LOOKUP_INTERVAL);
-            if self.suggestions.ready(now, SUGGESTION_INTERVAL, SUGGESTIONS_BURST).is_ok() {
-                self.suggestions.spend(now, SUGGESTION_INTERVAL);
+            lookups.spend(now, LOOKUP_RATE.interval());
+            if self.suggestions.admit(now, SUGGESTION_RATE) {
                 let result = self.members.nearest(letter.to, flows.correspondents(), NEAREST_MAX);
                 self.stats.names_looked_at += result.looked_at as u64;
                 nearest = result.nearest;

@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{LazyBox, LetterId, Mark, Now, OutboxId, Tick, empty_value};
+use crate::base::{LazyBox, LetterId, Mark, Now, OutboxId, RateLimiter, Tick, empty_value};
 use crate::wire::frame::StreamId;
 use crate::wire::letter::{Content, LetterBody};
 use crate::wire::message::{Delivery, Letter, Reason, ToRelay};
 
 use super::buffer_pool::SharedBytes;
 use super::flows::{Destination, FlowId, Flows, LetterOrder, OrderCheck};
-use super::limits::{
-    PENDING_REFUSAL_COST, REFUSALS_MAX, REJECT_INTERVAL, REJECTED_MAX, RateLimiter, SPILL_AFTER,
-};
+use super::limits::{PENDING_REFUSAL_COST, REFUSALS_MAX, REJECT_INTERVAL, REJECTED_MAX, SPILL_AFTER};
 use super::lookups::LookupPolicy;
 use super::mailbox::{Mailbox, MailboxEntry, Sender, SenderClass};
 use super::marks::{IntakePolicy, Outboxes};
@@ -145,9 +143,9 @@ impl Relay {
             return None;
         }
         let limiter =
-            limits.per_sender.then(|| (&mut self.member_states[sender.0].letters, limits.letter_interval()));
-        if let Some((limiter, interval)) = &limiter
-            && let Err(until) = limiter.ready(now, *interval, limits.letters_burst)
+            limits.per_sender.then(|| (&mut self.member_states[sender.0].letters, limits.letter_rate()));
+        if let Some((limiter, rate)) = &limiter
+            && let Err(until) = limiter.ready(now, *rate)
         {
             session.throttled_until = Some(until);
             return None;
@@ -155,8 +153,8 @@ impl Relay {
         if !session.peer.receive(StreamId::Chat, incoming) {
             return None;
         }
-        if let Some((limiter, interval)) = limiter {
-            limiter.spend(now, interval);
+        if let Some((limiter, rate)) = limiter {
+            limiter.spend(now, rate.interval());
         }
         Some(sender)
     }
@@ -225,7 +223,7 @@ impl Relay {
     fn redeem_retry_pass(&mut self, sender: MemberId, flow: FlowId, number: u64) {
         let MemberState { flows, letters, .. } = &mut self.member_states[sender.0];
         if flows.redeem_retry_pass(flow, number) && self.limits.per_sender {
-            letters.refund(self.limits.letter_interval());
+            letters.refund(self.limits.letter_rate().interval());
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::base::{Path, Tick};
 use crate::wire::packet;
 
-use super::limits::RESET_INTERVAL;
+use super::limits::RESET_RATE;
 use super::mailbox_storage::StoreContinuation;
 use super::records::{Record, SessionHint};
 use super::sessions::SessionSlot;
@@ -253,14 +253,14 @@ impl Relay {
         for _ in 0..RESETS_AT_ONCE {
             let Some(hint) = self.session_hints.lost.next() else { return self.end_round(now) };
             self.session_hints.lost.last_reset = Some(hint);
-            self.resets.spend(now, RESET_INTERVAL);
+            self.resets.spend(now, RESET_RATE.interval());
             self.stats.resets += 1;
             let token = self.responder.reset_token(hint.index);
             let path = Path::udp(hint.addr, hint.local);
             out.send_with(path, |buf| packet::write_reset(buf, hint.index, token.bytes()));
         }
         let lost_sessions = &mut self.session_hints.lost;
-        let at = Some(now + RESET_INTERVAL * RESETS_AT_ONCE);
+        let at = Some(now + RESET_RATE.interval() * RESETS_AT_ONCE);
         self.deadlines.set(Timer::Resets, at, &mut lost_sessions.scheduled);
     }
 
@@ -269,7 +269,7 @@ impl Relay {
         lost.last_reset = None;
         lost.rounds -= 1;
         if lost.rounds > 0 && !lost.sessions.is_empty() {
-            let at = (lost.round_began + ROUND_EVERY).max(now + RESET_INTERVAL * RESETS_AT_ONCE);
+            let at = (lost.round_began + ROUND_EVERY).max(now + RESET_RATE.interval() * RESETS_AT_ONCE);
             lost.round_began = at;
             return self.deadlines.set(Timer::Resets, Some(at), &mut lost.scheduled);
         }

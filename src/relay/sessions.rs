@@ -11,7 +11,7 @@ use std::time::Duration;
 use slab::Slab;
 use zeroize::Zeroizing;
 
-use crate::base::{LazyBox, Path, PublicKey, Tick};
+use crate::base::{LazyBox, Path, PublicKey, RateLimiter, Tick};
 use crate::peer::{PacketOutcome, Peer};
 use crate::session::{Indexes, SessionId};
 use crate::wire::features::Features;
@@ -21,8 +21,7 @@ use super::Timer;
 use super::block_list::SessionBlockList;
 use super::deadlines::Deadlines;
 use super::limits::{
-    FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, RateLimiter, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN,
-    UNCONFIRMED_FOR,
+    FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR,
 };
 use super::marks::{IntakePolicy, OutboxClaim};
 use super::members::MemberId;

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::base::{Now, Path, PublicKey, Tick};
+use crate::base::{Now, Path, PublicKey, Rate, Tick};
 use crate::session::SourceRateLimiter;
 use crate::wire::features::Features;
 use crate::wire::frame::close;
 use crate::wire::message::{NameReason, OutboxMark, ToClient};
 
-use super::limits::{LOOKUP_INTERVAL, LOOKUPS_BURST, Limits, TAKEOVER_INTERVAL};
+use super::limits::{LOOKUP_RATE, Limits, TAKEOVER_INTERVAL};
 use super::mailbox::Mailbox;
 use super::mailbox_storage::StoreContinuation;
 use super::marks::{IntakePolicy, OutboxClaim};
@@ -19,10 +19,10 @@ use super::new_names::NewNames;
 use super::sessions::{SessionSlot, SignInState};
 use super::{Event, Out, Record, Relay};
 
-/// Invitation secrets tried in an hour from one address, except loopback. Guessing one is
-/// infeasible; this bounds the work.
-const SECRETS_PER_HOUR: u32 = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
+/// Invitation secrets tried from one address, except loopback: 20 in an hour. Guessing one is
+/// infeasible; this bounds the work.
+const SECRET_RATE: Rate = Rate::new(Duration::from_secs(3_600 / 20), 20);
 
 /// Content of a sign-in.
 #[derive(Clone, Copy, Debug)]
@@ -53,10 +53,10 @@ impl RegistrationLimits {
         let interval = HOUR.checked_div(per_hour);
         let all = limits.all_names_per_hour.filter(|_| limits.per_sender && !limits.closed);
         RegistrationLimits {
-            new: interval.map(|interval| SourceRateLimiter::new(key, interval, per_hour)),
+            new: interval.map(|interval| SourceRateLimiter::new(key, Rate::new(interval, per_hour))),
             all: all.map(|per_hour| NewNames::new(key, per_hour)),
-            refused: SourceRateLimiter::new(key, LOOKUP_INTERVAL, LOOKUPS_BURST),
-            secrets: SourceRateLimiter::new(key, HOUR / SECRETS_PER_HOUR, SECRETS_PER_HOUR),
+            refused: SourceRateLimiter::new(key, LOOKUP_RATE),
+            secrets: SourceRateLimiter::new(key, SECRET_RATE),
         }
     }
 

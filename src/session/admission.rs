@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::base::{Path, PublicKey, Rng, Tick};
+use crate::base::{Path, PublicKey, Rate, Rng, Tick};
 use crate::wire::packet::{Handshake, MAC_LEN};
 
 use super::cookie::Cookies;
@@ -46,11 +46,9 @@ const NETWORK_ALPHA: u32 = 3;
 /// they can.
 const BURST_RESERVED_US: u32 = 5_000;
 
-/// Interval at which one handshake of a known key does not count against its address: 1 s, enough
-/// for a client that moves between networks.
-const KEY_INTERVAL: Duration = Duration::from_secs(1);
-/// Handshakes of one known key that do not count in a burst: two carriers, five rounds.
-const KEY_BURST: u32 = 10;
+/// Handshakes of one known key that do not count against its address. One a second is enough for a
+/// client that moves between networks; the burst is two carriers in five rounds.
+const KEY_RATE: Rate = Rate::new(Duration::from_secs(1), 10);
 
 /// Whether the relay limits handshakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +85,7 @@ impl Admission {
             fair_share: FairShare::new(key, HANDSHAKE_BUDGET)
                 .with_alpha(NETWORK_ALPHA)
                 .with_burst_reserved_for_new(BURST_RESERVED_US),
-            key_limiter: SourceRateLimiter::new(key, KEY_INTERVAL, KEY_BURST),
+            key_limiter: SourceRateLimiter::new(key, KEY_RATE),
             counts_loopback: limits == HandshakeLimits::OnLoopbackToo,
         })
     }

@@ -15,7 +15,7 @@ use blake2::Blake2sMac;
 use blake2::digest::consts::U8;
 use blake2::digest::{KeyInit, Mac};
 
-use crate::base::Tick;
+use crate::base::{RateLimiter, Tick};
 
 use super::prefix_len::PrefixLen;
 
@@ -92,8 +92,8 @@ pub struct FairShare {
     burst_reserved: u32,
     key: [u8; 32],
     all: Usage,
-    /// When the burst will be whole again (the generic cell rate algorithm).
-    full_at: Tick,
+    /// The rate of all sources together.
+    limiter: RateLimiter,
     levels: [Vec<NetworkEntry>; LEVELS],
 }
 
@@ -125,7 +125,7 @@ impl FairShare {
             burst_reserved: 0,
             key,
             all: Usage::default(),
-            full_at: Tick::ZERO,
+            limiter: RateLimiter::default(),
             levels,
         }
     }
@@ -174,7 +174,7 @@ impl FairShare {
             room = INNER_ALPHA.saturating_mul(room - used).min(parts_max);
         }
         self.all.add(step, parts);
-        self.full_at = self.full_at.max(now) + self.time_of(cost);
+        self.limiter.spend(now, self.time_of(cost));
         self.add(step, &networks, parts);
         true
     }
@@ -184,7 +184,7 @@ impl FairShare {
         let networks = self.networks(source);
         let step = self.step(now);
         self.all.add(step, parts(extra));
-        self.full_at = self.full_at.max(now) + self.time_of(extra);
+        self.limiter.spend(now, self.time_of(extra));
         self.add(step, &networks, parts(extra));
     }
 
@@ -215,7 +215,7 @@ impl FairShare {
         self.discount(now, source, cost);
         let step = self.step(now);
         self.all = Usage { parts: self.all.at(step).saturating_sub(parts(cost)), step };
-        self.full_at = self.full_at - self.time_of(cost);
+        self.limiter.refund(self.time_of(cost));
     }
 
     /// Whether the widest network of this source has used nothing for the budget's time, as far as
@@ -252,7 +252,8 @@ impl FairShare {
     /// Whether `cost` may be used at once now, if `reserved` of the burst is for others.
     fn is_within_rate(&self, now: Tick, cost: u32, reserved: u32) -> bool {
         let burst = self.time_of(self.budget.burst.saturating_sub(reserved));
-        self.full_at.since(now) + self.time_of(cost) <= burst
+        let cost = self.time_of(cost);
+        cost <= burst && self.limiter.ready_at(cost, burst) <= now
     }
 
     /// Returns how long the rate takes for `cost`.

@@ -8,7 +8,7 @@ use blake2::Blake2sMac;
 use blake2::digest::consts::U8;
 use blake2::digest::{KeyInit, Mac};
 
-use crate::base::{PublicKey, Tick};
+use crate::base::{PublicKey, Rate, RateLimiter, Tick};
 
 /// Entries per hash: enough that sources rarely evict each other.
 const WAYS: usize = 4;
@@ -19,25 +19,22 @@ const SETS: usize = 1024;
 ///
 /// At the bound the source that has been quiet longest is forgotten. Loopback is exempt.
 pub struct SourceRateLimiter {
-    interval: Duration,
-    burst: u32,
+    rate: Rate,
     key: [u8; 32],
     entries: Vec<RateEntry>,
 }
 
-/// One source: its hash, and when its allowance will be whole again (the generic cell rate
-/// algorithm).
+/// One source: its hash and its limiter.
 #[derive(Clone, Copy, Default)]
 struct RateEntry {
     source: u64,
-    full_at: Tick,
+    limiter: RateLimiter,
 }
 
 impl SourceRateLimiter {
-    /// Creates a limit of `burst` requests at once after a pause (at least 1), and one per
-    /// `interval` in the long run. The table is hashed with the secret `key`.
-    pub fn new(key: [u8; 32], interval: Duration, burst: u32) -> SourceRateLimiter {
-        SourceRateLimiter { interval, burst, key, entries: vec![RateEntry::default(); SETS * WAYS] }
+    /// Creates a limit of `rate` for each source. The table is hashed with the secret `key`.
+    pub fn new(key: [u8; 32], rate: Rate) -> SourceRateLimiter {
+        SourceRateLimiter { rate, key, entries: vec![RateEntry::default(); SETS * WAYS] }
     }
 
     /// Whether this source may make one more request now. Counts it if so.
@@ -60,16 +57,11 @@ impl SourceRateLimiter {
         let start = (hash % SETS as u64) as usize * WAYS;
         let entries = &mut self.entries[start..start + WAYS];
         let at = entries.iter().position(|entry| entry.source == hash).unwrap_or_else(|| {
-            let quietest = (0..WAYS).min_by_key(|at| entries[*at].full_at).unwrap_or(0);
-            entries[quietest] = RateEntry { source: hash, full_at: now };
+            let quietest = (0..WAYS).min_by_key(|at| entries[*at].limiter.full_at()).unwrap_or(0);
+            entries[quietest] = RateEntry { source: hash, limiter: RateLimiter::default() };
             quietest
         });
-        let full_at = entries[at].full_at.max(now);
-        if full_at.since(now) > self.interval * self.burst.saturating_sub(1) {
-            return false;
-        }
-        entries[at].full_at = full_at + self.interval;
-        true
+        entries[at].limiter.admit(now, self.rate)
     }
 
     /// Takes back the last admitted request of this source, which failed through no fault of the
@@ -79,7 +71,7 @@ impl SourceRateLimiter {
         let start = (hash % SETS as u64) as usize * WAYS;
         let mut entries = self.entries[start..start + WAYS].iter_mut();
         if let Some(entry) = entries.find(|entry| entry.source == hash) {
-            entry.full_at = entry.full_at - self.interval;
+            entry.limiter.refund(self.rate.interval());
         }
     }
 
@@ -98,10 +90,7 @@ impl SourceRateLimiter {
 /// Hides the key.
 impl fmt::Debug for SourceRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Throttle")
-            .field("interval", &self.interval)
-            .field("burst", &self.burst)
-            .finish_non_exhaustive()
+        f.debug_struct("SourceRateLimiter").field("rate", &self.rate).finish_non_exhaustive()
     }
 }
 
@@ -138,7 +127,7 @@ mod tests {
     use super::*;
 
     fn handshakes() -> SourceRateLimiter {
-        SourceRateLimiter::new([1; 32], Duration::from_millis(200), 10)
+        SourceRateLimiter::new([1; 32], Rate::new(Duration::from_millis(200), 10))
     }
 
     fn admitted(throttle: &mut SourceRateLimiter, now: Tick, source: &str, tries: usize) -> usize {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::base::{OutboxId, Tick};
 use crate::wire::message::Reason;
 
-use super::super::limits::{LOOKUP_INTERVAL, UNKNOWN_FOR, WAITING_MAX};
+use super::super::limits::{LOOKUP_RATE, UNKNOWN_FOR, WAITING_MAX};
 use super::{Disclosure, FlowId, Flows};
 
 /// Unknown names whose refused letters are tracked for one sender. Beyond this, order is not
@@ -167,8 +167,8 @@ impl Flows {
         looked_up_at.is_some_and(|at| now.since(at) < UNKNOWN_FOR)
     }
 
-    /// Whether a letter follows one to a name looked up within [`LOOKUP_INTERVAL`]. Its sender
-    /// could not know the result, so it does not count as another lookup.
+    /// Whether a letter follows one to a name looked up within the interval of [`LOOKUP_RATE`]. Its
+    /// sender could not know the result, so it does not count as another lookup.
     pub(in crate::relay) fn is_behind_unknown(
         &self,
         now: Tick,
@@ -178,7 +178,7 @@ impl Flows {
     ) -> bool {
         let unknown = self.unknowns.get(outbox, name).filter(|unknown| unknown.refused.contains(prev));
         let looked_up_at = unknown.and_then(|unknown| unknown.looked_up_at);
-        looked_up_at.is_some_and(|at| now.since(at) < LOOKUP_INTERVAL)
+        looked_up_at.is_some_and(|at| now.since(at) < LOOKUP_RATE.interval())
     }
 
     /// Whether any flow's answer waits.

@@ -19,8 +19,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::base::{Rng, Tick};
-use crate::relay::limits::{RateLimiter, source};
+use crate::base::{Rate, RateLimiter, Rng, Tick};
+use crate::relay::limits::source;
 use crate::session::PrefixLen;
 
 use super::byte_budgets::ByteBudgets;
@@ -28,36 +28,31 @@ use super::recent_addrs::RecentAddrs;
 use super::slots::GuestClass;
 
 /// Interval and burst of one source's texts over UDP or TCP: those of a member.
-pub(super) const SOURCE_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
+pub(super) const SOURCE_RATE: Rate = Rate::new(Duration::from_millis(10), 1_000);
 /// Interval and burst of first texts. At this rate no guest is evicted from [`super::slots`] within
 /// half a minute.
-const FIRST_RATE: (Duration, u32) = (Duration::from_millis(20), 500);
+const FIRST_RATE: Rate = Rate::new(Duration::from_millis(20), 500);
 /// Half of it for one network: a network that forges only its own addresses leaves the other half.
-const NETWORK_RATE: (Duration, u32) = (Duration::from_millis(40), 250);
+const NETWORK_RATE: Rate = Rate::new(Duration::from_millis(40), 250);
 /// All guests without a reply together may write as much as one member.
-const UNANSWERED_RATE: (Duration, u32) = (Duration::from_millis(10), 1_000);
+const UNANSWERED_RATE: Rate = Rate::new(Duration::from_millis(10), 1_000);
 /// All guests with a reply may write as much as ten members: the members choose whom to answer.
-const ANSWERED_RATE: (Duration, u32) = (Duration::from_millis(1), 1_000);
+const ANSWERED_RATE: Rate = Rate::new(Duration::from_millis(1), 1_000);
 
 /// A rate for all addresses together.
 #[derive(Debug)]
 struct RateBudget {
     limiter: RateLimiter,
-    rate: (Duration, u32),
+    rate: Rate,
 }
 
 impl RateBudget {
-    fn new(rate: (Duration, u32)) -> RateBudget {
+    fn new(rate: Rate) -> RateBudget {
         RateBudget { limiter: RateLimiter::default(), rate }
     }
 
     fn admit(&mut self, now: Tick) -> bool {
-        let (interval, burst) = self.rate;
-        let ready = self.limiter.ready(now, interval, burst).is_ok();
-        if ready {
-            self.limiter.spend(now, interval);
-        }
-        ready
+        self.limiter.admit(now, self.rate)
     }
 }
 
@@ -77,8 +72,8 @@ pub(super) struct GuestAdmission {
 impl GuestAdmission {
     pub(super) fn new(rng: &mut Rng) -> GuestAdmission {
         GuestAdmission {
-            by_source: ByteBudgets::new(rng, SOURCE_RATE.0, SOURCE_RATE.1),
-            by_network: ByteBudgets::new(rng, NETWORK_RATE.0, NETWORK_RATE.1),
+            by_source: ByteBudgets::new(rng, SOURCE_RATE),
+            by_network: ByteBudgets::new(rng, NETWORK_RATE),
             first: RateBudget::new(FIRST_RATE),
             second: RateBudget::new(FIRST_RATE),
             without_reply: RateBudget::new(UNANSWERED_RATE),
@@ -143,7 +138,7 @@ mod tests {
         let mut gate = gate();
         let guest = SocketAddr::from(([192, 0, 2, 1], 5_000));
         let taken = (0..10_000).filter(|n| gate.admit_stranger(NOW, forged(*n))).count();
-        assert_eq!(taken, FIRST_RATE.1 as usize);
+        assert_eq!(taken, 500);
         assert!(!gate.admit_stranger(NOW, guest), "one of many first texts");
         assert!(gate.admit_stranger(NOW, guest), "one of few second texts");
         assert!(gate.admit_guest(NOW, GuestClass::Unanswered) && gate.admit_guest(NOW, GuestClass::Talking));
@@ -154,7 +149,7 @@ mod tests {
         let mut gate = gate();
         let host = |n: u32| SocketAddr::from(([203, 0, 113, n as u8], 2_000 + n as u16));
         let taken = (0..1_000).filter(|n| gate.admit_stranger(NOW, host(*n))).count();
-        assert_eq!(taken, NETWORK_RATE.1 as usize);
+        assert_eq!(taken, 250);
         assert!((0..1_000).all(|n| !gate.admit_stranger(NOW, host(n))), "nor by writing twice");
         assert!((0..200).all(|n| gate.admit_stranger(NOW, forged(n))));
     }

@@ -1,12 +1,10 @@
 //! Rates of text by source or network, for any number of sources.
 
 use std::hash::{BuildHasher, Hash};
-use std::time::Duration;
 
 use foldhash::quality::FixedState;
 
-use crate::base::{Rng, Tick};
-use crate::relay::limits::RateLimiter;
+use crate::base::{Rate, RateLimiter, Rng, Tick};
 
 /// Buckets of one row, 8 bytes each: 64 KiB for both rows. A flood fills a bucket only if it sends
 /// more than its rate into it, 4,096 times the rate in total.
@@ -22,18 +20,16 @@ const ROWS: usize = 2;
 /// to share a bucket, because the hashes are seeded with a secret.
 #[derive(Debug)]
 pub(super) struct ByteBudgets {
-    interval: Duration,
-    burst: u32,
+    rate: Rate,
     hashes: [FixedState; ROWS],
     limiters: Vec<RateLimiter>,
 }
 
 impl ByteBudgets {
-    /// Returns a table that allows `burst` at once after a pause, and one per `interval` in the
-    /// long run.
-    pub(super) fn new(rng: &mut Rng, interval: Duration, burst: u32) -> ByteBudgets {
+    /// Returns a table that allows `rate` for each source.
+    pub(super) fn new(rng: &mut Rng, rate: Rate) -> ByteBudgets {
         let hashes = std::array::from_fn(|_| FixedState::with_seed(rng.next_u64()));
-        ByteBudgets { interval, burst, hashes, limiters: vec![RateLimiter::default(); ROWS * ROW_LEN] }
+        ByteBudgets { rate, hashes, limiters: vec![RateLimiter::default(); ROWS * ROW_LEN] }
     }
 
     /// Counts one more text of `key`. Returns `false`, without counting it, if it exceeds the rate.
@@ -41,10 +37,7 @@ impl ByteBudgets {
         let indexes = self.indexes(key);
         let mut admitted = false;
         for at in indexes {
-            if self.limiters[at].ready(now, self.interval, self.burst).is_ok() {
-                self.limiters[at].spend(now, self.interval);
-                admitted = true;
-            }
+            admitted |= self.limiters[at].admit(now, self.rate);
         }
         admitted
     }
@@ -58,6 +51,7 @@ impl ByteBudgets {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::time::Duration;
 
     use super::*;
 
@@ -65,7 +59,7 @@ mod tests {
     const NOW: Tick = Tick::from_micros(9_000_000);
 
     fn shares() -> ByteBudgets {
-        ByteBudgets::new(&mut Rng::from_seed([3; 32]), INTERVAL, 100)
+        ByteBudgets::new(&mut Rng::from_seed([3; 32]), Rate::new(INTERVAL, 100))
     }
 
     #[test]

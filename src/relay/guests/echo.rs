@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::base::{Path, Rng, Tick};
+use crate::base::{Path, Rate, Rng, Tick};
 use crate::relay::Out;
 
 use super::byte_budgets::ByteBudgets;
@@ -17,7 +17,7 @@ use super::text::Charset;
 ///
 /// A person writing Chinese is not faster. Two relays stop after 128 datagrams, unless the path
 /// between them takes half a second, and each further forged datagram causes two.
-const UNCHANGED_RATE: (Duration, u32) = (Duration::from_secs(1), 64);
+const UNCHANGED_RATE: Rate = Rate::new(Duration::from_secs(1), 64);
 
 /// The limits of what `echo` answers over UDP.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Echoes {
 
 impl Echoes {
     pub(super) fn new(rng: &mut Rng) -> Echoes {
-        Echoes { unchanged: ByteBudgets::new(rng, UNCHANGED_RATE.0, UNCHANGED_RATE.1) }
+        Echoes { unchanged: ByteBudgets::new(rng, UNCHANGED_RATE) }
     }
 
     /// Whether a text from `from` is answered.

@@ -1,5 +1,5 @@
 //! Capacity for letters: each sender's usage of one mailbox, and of all of them. Also charges sent
-//! letters to their sender's pace (`spend`, `full_at`).
+//! letters to their sender's pace (`spend`, `limiter`).
 //!
 //! A sender is refused if its usage would exceed the free space in the mailbox or in all mailboxes
 //! together. These are dynamic thresholds (Choudhury and Hahne, "Dynamic queue length
@@ -11,7 +11,7 @@
 //! Invariant: once the usage changes of all mailboxes were applied, a sender's total is the sum of
 //! its usage of all mailboxes.
 
-use crate::base::Tick;
+use crate::base::{RateLimiter, Tick};
 use crate::relay::limits::{ENTRY_COST, Limits, MEMORY_ONLY_MAX, UNWRITTEN_MAX, three_quarters};
 use crate::relay::pace::Pace;
 
@@ -24,13 +24,13 @@ pub(super) struct SenderUsage {
     pub(super) bytes: usize,
     /// The cost of letters that are not on disk.
     pub(super) unwritten: usize,
-    /// Time from which a whole burst of the sender may be sent again; see [`Pace`].
-    full_at: Tick,
+    /// The sender's pace to this recipient; see [`Pace`].
+    limiter: RateLimiter,
 }
 
 impl SenderUsage {
     pub(super) const EMPTY: SenderUsage =
-        SenderUsage { letters: 0, bytes: 0, unwritten: 0, full_at: Tick::ZERO };
+        SenderUsage { letters: 0, bytes: 0, unwritten: 0, limiter: RateLimiter::WHOLE };
 
     fn add(&mut self, letters: usize, bytes: usize) {
         self.letters += letters;
@@ -187,7 +187,7 @@ impl Mailbox {
             let changes = &mut self.usage_changes;
             let now = self.last_sent_at;
             self.usages.retain(|sender, usage| {
-                let is_paced = usage.full_at > now;
+                let is_paced = usage.limiter.full_at() > now;
                 if !is_paced {
                     add_change(changes, sender, -(usage.cost() as isize));
                 }
@@ -197,9 +197,9 @@ impl Mailbox {
         }
     }
 
-    /// Returns the time from which a whole burst of this sender may be sent again.
-    pub(super) fn full_at(&self, sender: Sender) -> Tick {
-        self.usages.get(sender).map_or(Tick::ZERO, |usage| usage.full_at)
+    /// Returns the limiter of this sender's pace.
+    pub(super) fn limiter(&self, sender: Sender) -> RateLimiter {
+        self.usages.get(sender).map_or(RateLimiter::default(), |usage| usage.limiter)
     }
 
     /// Charges a sent letter to its sender's pace.
@@ -208,8 +208,8 @@ impl Mailbox {
             self.lanes.record_passed(entry.cost());
         }
         if let Some(usage) = self.usages.get_mut(entry.sender) {
-            usage.full_at = pace.spend(usage.full_at, now, entry.cost());
-            self.paced_until = self.paced_until.max(usage.full_at);
+            pace.spend(&mut usage.limiter, now, entry.cost());
+            self.paced_until = self.paced_until.max(usage.limiter.full_at());
         }
         self.last_sent_at = now;
     }

@@ -275,7 +275,7 @@ impl Mailbox {
         // If its sender has a lane, it waits even if the pace allows it, because a longer letter of
         // the sender may be before it.
         let waits = self.lanes.by_sender.contains_key(&entry.sender);
-        !waits && pace.ready_at(self.full_at(entry.sender), entry.cost()) <= now
+        !waits && pace.ready_at(self.limiter(entry.sender), entry.cost()) <= now
     }
 
     /// Moves the next letter to the end of its sender's lane.
@@ -304,7 +304,7 @@ impl Mailbox {
             return None;
         }
         let ready_at = |(sender, lane): (&Sender, &Lane)| {
-            (pace.ready_at(self.full_at(*sender), lane.chunk_bytes_max(pace)), *sender)
+            (pace.ready_at(self.limiter(*sender), lane.chunk_bytes_max(pace)), *sender)
         };
         let (at, sender) = self.lanes.by_sender.iter().map(ready_at).min()?;
         self.lanes.idle_until = at;

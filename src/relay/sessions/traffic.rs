@@ -9,9 +9,7 @@ use crate::wire::frame::close;
 use crate::wire::limits::{MAGIC, TEXT_SECOND_BYTE_MIN};
 use crate::wire::packet::{self, Packet};
 
-use crate::relay::limits::{
-    CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_INTERVAL, RESETS_BURST, UNCONFIRMED_FOR,
-};
+use crate::relay::limits::{CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_RATE, UNCONFIRMED_FOR};
 use crate::relay::{Event, Out, Relay, Timer};
 
 use super::{SessionSlot, SignInState};
@@ -140,10 +138,9 @@ impl Relay {
     /// Answers a data packet of an unknown session, perhaps one of a previous process, with a
     /// reset.
     fn reset(&mut self, now: Tick, path: Path, index: u32, out: &mut Out) {
-        if self.resets.ready(now, RESET_INTERVAL, RESETS_BURST).is_err() {
+        if !self.resets.admit(now, RESET_RATE) {
             return self.drop_packet(now, path, out);
         }
-        self.resets.spend(now, RESET_INTERVAL);
         self.stats.resets += 1;
         let token = self.responder.reset_token(index);
         out.send_with(path, |buf| packet::write_reset(buf, index, token.bytes()));
