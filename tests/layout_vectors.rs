@@ -3,7 +3,7 @@
 //! the protocol.
 
 use data_encoding::HEXLOWER;
-use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Wall};
+use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Wall, Watermarks};
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, Probe, StreamId, encode_ack};
 use queqiao::wire::letter::{Content, GuestEvent, LetterBody, decode_text, encode_text};
@@ -151,9 +151,7 @@ fn relay_messages_have_fixed_bytes() {
     let receipt = Receipt {
         to: "JACK",
         outbox: ID.outbox,
-        accepted: 7,
-        delivered: 6,
-        read: 0,
+        watermarks: Watermarks { accepted: 7, delivered: 6, read: 0 },
         until: Wall(1),
         taken_at: Wall(2),
         mark: Mark(5),

@@ -1,9 +1,9 @@
 //! Layer 0: types that all other modules use.
 //!
 //! Time ([`Tick`], [`Now`]), network paths ([`Path`]), identities ([`Name`], [`PublicKey`],
-//! [`LetterId`]), seeded randomness ([`Rng`]), lazily boxed state ([`LazyBox`]), localisable
-//! sentences ([`Phrase`]), rates ([`RateLimiter`]). Also the contract of a sans-IO state machine:
-//! [`Core`], [`Input`], [`Outputs`], [`turn()`].
+//! [`LetterId`]), progress of letters ([`Watermarks`]), seeded randomness ([`Rng`]), lazily boxed
+//! state ([`LazyBox`]), localisable sentences ([`Phrase`]), rates ([`RateLimiter`]). Also the
+//! contract of a sans-IO state machine: [`Core`], [`Input`], [`Outputs`], [`turn()`].
 //!
 //! Must not depend on: byte layouts, protocols, the operating system.
 //!
@@ -23,6 +23,7 @@ mod serde_text;
 mod sorted_chunks;
 mod time;
 mod turn;
+mod watermarks;
 
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use ids::{KeyError, LetterId, Mark, OutboxId, PublicKey};
@@ -41,3 +42,4 @@ pub use turn::{
     Core, Effect, Input, InputSource, LetterHeader, Outputs, Payload, Query, Row, SeqFilter, TURN_INPUTS_MAX,
     Ticket, turn,
 };
+pub use watermarks::Watermarks;

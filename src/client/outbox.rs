@@ -9,9 +9,9 @@
 mod letters;
 mod lost;
 mod old_copy;
+mod receipt_content;
 mod receipts;
 mod refused;
-mod watermarks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -24,9 +24,9 @@ use super::api::Progress;
 use super::marks::Marks;
 use super::persisted::{PersistedLetter, PersistedRefusal, Reach};
 use letters::{ConversationQueue, OutboxLetter};
+use receipt_content::ReceiptContent;
 pub(super) use refused::ReceivedRefusal;
 use refused::StandingRefusal;
-use watermarks::Watermarks;
 
 /// Maximum letters of one conversation on their way. At 100 bytes [`WINDOW_BYTES`] comes first.
 pub(super) const WINDOW_LETTERS: usize = 1_024;
@@ -111,7 +111,7 @@ struct Conversation {
     /// The refusal of the whole conversation, which also ends letters written before it was known.
     standing_refusal: Option<StandingRefusal>,
     /// Receipts for letters behind those refusals, held back until these are shown.
-    held_receipts: Watermarks,
+    held_receipts: ReceiptContent,
     reach: Reach,
     /// Letters on their way.
     sent_letters: usize,
@@ -134,7 +134,7 @@ impl Default for Conversation {
             unread: VecDeque::new(),
             refusals: VecDeque::new(),
             standing_refusal: None,
-            held_receipts: Watermarks::default(),
+            held_receipts: ReceiptContent::default(),
             reach: Reach::default(),
             sent_letters: 0,
             sent_bytes: 0,
@@ -228,7 +228,7 @@ impl Outbox {
         let encoded = persisted.encoded.clone();
         let contains_text = encoded.text().is_some_and(|text| text == persisted.text);
         let text = (!contains_text).then(|| persisted.text.clone());
-        let accepted = number <= conversation.reach.accepted;
+        let accepted = number <= conversation.reach.watermarks.accepted;
         self.letters += 1;
         self.bytes += encoded.body.len();
         conversation.letters.push(OutboxLetter {
@@ -420,17 +420,17 @@ impl Outbox {
         tell: impl FnMut(ProgressUpdate),
     ) -> Option<Reach> {
         // No outbox reaches such numbers. If believed, they would leave none for new letters.
-        let is_impossible = receipt.accepted.max(receipt.delivered) >= NUMBER_MAX;
+        let Receipt { mut watermarks, until, taken_at, .. } = *receipt;
+        let is_impossible = watermarks.accepted.max(watermarks.delivered) >= NUMBER_MAX;
         if receipt.outbox != self.id || is_impossible {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
-        let Receipt { accepted, delivered, until, taken_at, .. } = *receipt;
         // `read` is the recipient's claim; accept it for delivered letters only.
-        let read = receipt
-            .read
-            .min(delivered.max(conversation.reach.delivered).max(conversation.held_receipts.delivered));
-        conversation.held_receipts.raise(Watermarks { accepted, delivered, read, until, taken_at });
+        let earlier = [conversation.reach.watermarks, conversation.held_receipts.watermarks];
+        let delivered = earlier.iter().map(|earlier| earlier.delivered).fold(watermarks.delivered, u64::max);
+        watermarks.read = watermarks.read.min(delivered);
+        conversation.held_receipts.raise(ReceiptContent { watermarks, until, taken_at });
         self.advance(receipt.to, tell)
     }
 
@@ -442,10 +442,10 @@ impl Outbox {
     fn advance(&mut self, to: &str, mut tell: impl FnMut(ProgressUpdate)) -> Option<Reach> {
         let conversation = self.conversations.get_mut(to)?;
         let before = conversation.reach;
-        let marks = conversation.take_marks();
-        conversation.accept(self.id, marks, &mut tell);
-        let (letters, bytes) = conversation.deliver(self.id, marks, &mut tell);
-        conversation.read(self.id, marks, &mut tell);
+        let receipts = conversation.take_receipts();
+        conversation.accept(self.id, receipts, &mut tell);
+        let (letters, bytes) = conversation.deliver(self.id, receipts, &mut tell);
+        conversation.read(self.id, receipts, &mut tell);
         self.letters -= letters;
         self.bytes -= bytes;
         if self.bytes > OUTBOX_BYTES_MAX / 2 {
@@ -471,7 +471,7 @@ impl Conversation {
     /// Whether an earlier session may have advanced this conversation.
     fn is_open(&self) -> bool {
         let may_have_advanced = |letter: &OutboxLetter| letter.accepted || letter.unanswered_before;
-        self.reach.read < self.reach.last_taken || self.letters.iter().any(may_have_advanced)
+        self.reach.watermarks.read < self.reach.last_taken || self.letters.iter().any(may_have_advanced)
     }
 
     /// Offers its next letters, at most [`SEND_BYTES`] in one call.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{HostPort, Mark, Name, OutboxId, Wall};
+use crate::base::{HostPort, Mark, Name, OutboxId, Wall, Watermarks};
 
 use crate::wire::letter::LetterBody;
 use crate::wire::message::{EARLIER_MARKS_MAX, MarkToken as SignedIn, Reason};
@@ -75,12 +75,8 @@ pub struct Reach {
     pub last: u64,
     /// The last letter delivered, 0 for none. The initial `prev` of the next one.
     pub last_taken: u64,
-    /// The relay is responsible for all letters up to this one that were not refused.
-    pub accepted: u64,
-    /// The recipient has stored them.
-    pub delivered: u64,
-    /// The recipient has read them.
-    pub read: u64,
+    /// How far its letters are.
+    pub watermarks: Watermarks,
     /// When the last accepted letter leaves the mailbox undelivered; 0 if none waits.
     pub until: Wall,
 }
@@ -90,9 +86,7 @@ impl Reach {
     pub fn raise(&mut self, other: &Reach) {
         self.last = self.last.max(other.last);
         self.last_taken = self.last_taken.max(other.last_taken);
-        self.accepted = self.accepted.max(other.accepted);
-        self.delivered = self.delivered.max(other.delivered);
-        self.read = self.read.max(other.read);
+        self.watermarks.raise(other.watermarks);
         self.until = other.until;
     }
 }
@@ -181,7 +175,7 @@ impl PersistedClient {
             Record::Reached { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}
             Record::Reached { relay, to, reach, .. } => {
                 self.conversations.entry((relay.clone(), to.clone())).or_default().reach.raise(reach);
-                let delivered = reach.delivered;
+                let delivered = reach.watermarks.delivered;
                 self.letters.retain(|(r, t, number), _| r != relay || t != to || *number > delivered);
             }
             Record::Refused { relay, outbox, .. } if !self.is_of(relay, *outbox) => {}

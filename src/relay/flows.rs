@@ -29,7 +29,7 @@ use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use crate::base::{Mark, OutboxId, Wall, empty_value};
+use crate::base::{Mark, OutboxId, Wall, Watermarks, empty_value};
 use crate::wire::message::Reason;
 
 use super::limits::FLOWS_MAX;
@@ -69,24 +69,14 @@ pub(super) struct LetterOrder {
     pub(super) mark: Mark,
 }
 
-/// Watermarks of one flow: the last letter accepted, delivered and read.
+/// How far the letters of one flow are, and what its receipts and records say with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Watermarks {
-    pub(super) accepted: u64,
-    pub(super) delivered: u64,
-    pub(super) read: u64,
+pub(super) struct FlowMarks {
+    pub(super) watermarks: Watermarks,
     /// Time at which the last accepted letter was taken, in milliseconds of the uptime clock.
     pub(super) accepted_taken_at: u64,
     /// Outbox mark of the last letter taken. Those of earlier letters are not higher.
     pub(super) outbox_mark: Mark,
-}
-
-impl Watermarks {
-    /// Records that the recipient has every letter up to `number`.
-    fn deliver(&mut self, number: u64) {
-        self.accepted = self.accepted.max(number);
-        self.delivered = self.delivered.max(number);
-    }
 }
 
 /// Why an accepted letter was refused.
@@ -110,7 +100,7 @@ struct Flow {
     /// The last letter that was taken and not refused. Letters through this number are not taken
     /// again.
     last_taken: u64,
-    watermarks: Watermarks,
+    marks: FlowMarks,
     /// Time of the last letter, taken or refused, in milliseconds of the uptime clock.
     last_letter_at: u64,
     /// Wall time of the first letter taken since the last receipt that covered all letters.
@@ -146,7 +136,7 @@ pub(super) struct IdleSearch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NextReceipt {
     pub(super) flow: FlowId,
-    pub(super) watermarks: Watermarks,
+    pub(super) marks: FlowMarks,
     /// Wall time at which the first letter new in this receipt was taken.
     pub(super) taken_at: Wall,
 }
@@ -307,7 +297,7 @@ impl Flows {
         if self
             .flows
             .get(&flow)
-            .is_some_and(|state| number <= state.last_taken && mark > state.watermarks.outbox_mark)
+            .is_some_and(|state| number <= state.last_taken && mark > state.marks.outbox_mark)
             || self.refusals.show_old_copy(flow, number, mark)
         {
             return OrderCheck::OldCopy;
@@ -335,7 +325,7 @@ impl Flows {
         }
         // The sender lost its session or the receipt. Repeat the receipt, if accepted already.
         if number <= state.last_taken {
-            if number <= state.watermarks.accepted {
+            if number <= state.marks.watermarks.accepted {
                 state.queue_receipt(flow, &mut self.receipts);
             }
             return OrderCheck::Repeated;
@@ -365,7 +355,7 @@ impl Flows {
         }
         let Some(state) = self.flows.get_mut(&flow) else { return false };
         state.last_letter_at = clock;
-        state.watermarks.outbox_mark = state.watermarks.outbox_mark.max(mark);
+        state.marks.outbox_mark = state.marks.outbox_mark.max(mark);
         let is_first = state.last_taken == 0;
         state.last_taken = number;
         state.taken_at.get_or_insert(at);
@@ -385,7 +375,8 @@ impl Flows {
     /// gets a pass, because its client repeats it unasked.
     pub(super) fn record_refused(&mut self, flow: FlowId, number: u64, reason: Reason) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
-        state.last_taken = state.last_taken.min(number.saturating_sub(1)).max(state.watermarks.accepted);
+        state.last_taken =
+            state.last_taken.min(number.saturating_sub(1)).max(state.marks.watermarks.accepted);
         let behind = if reason.is_about_conversation() { reason } else { Reason::Behind };
         state.refuse(NumberRange::one(number), behind, self.receipts.session());
         if reason == Reason::Behind {
@@ -404,9 +395,9 @@ impl Flows {
     /// Raises the accepted watermark. Letter `number` was taken at `taken_at`, in milliseconds of
     /// the uptime clock.
     pub(super) fn raise_accepted(&mut self, flow: FlowId, number: u64, taken_at: u64) {
-        self.raise(flow, |watermarks| {
-            watermarks.accepted = watermarks.accepted.max(number);
-            watermarks.accepted_taken_at = taken_at;
+        self.raise(flow, |marks| {
+            marks.watermarks.accept(number);
+            marks.accepted_taken_at = taken_at;
         });
         self.raise_held_back_accepted(flow, number);
     }
@@ -414,7 +405,7 @@ impl Flows {
     /// Raises the delivered watermark: the recipient has every letter up to `number`.
     pub(super) fn raise_delivered(&mut self, flow: FlowId, number: u64) {
         self.report_now(flow);
-        self.raise(flow, |watermarks| watermarks.deliver(number));
+        self.raise(flow, |marks| marks.watermarks.deliver(number));
     }
 
     /// Raises the read watermark. Returns the watermarks before; `None` if the flow is unknown.
@@ -423,17 +414,18 @@ impl Flows {
     /// sender, whose client compares the read watermark with its own state.
     pub(super) fn raise_read(&mut self, flow: FlowId, number: u64) -> Option<Watermarks> {
         self.report_now(flow);
-        self.raise(flow, |watermarks| watermarks.read = watermarks.read.max(number))
+        let before = self.raise(flow, |marks| marks.watermarks.read = marks.watermarks.read.max(number));
+        before.map(|marks| marks.watermarks)
     }
 
-    /// Changes the watermarks and returns those before; `None` if the flow is unknown.
-    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut Watermarks)) -> Option<Watermarks> {
+    /// Changes the marks and returns those before; `None` if the flow is unknown.
+    fn raise(&mut self, flow: FlowId, raise: impl FnOnce(&mut FlowMarks)) -> Option<FlowMarks> {
         let state = self.flows.get_mut(&flow)?;
-        let before = state.watermarks;
-        raise(&mut state.watermarks);
-        if state.watermarks != before {
+        let before = state.marks;
+        raise(&mut state.marks);
+        if state.marks != before {
             state.add_news_and_queue(flow, &mut self.receipts);
-            state.delivery_unwritten |= state.watermarks.delivered != before.delivered;
+            state.delivery_unwritten |= state.marks.watermarks.delivered != before.watermarks.delivered;
             if !std::mem::replace(&mut state.unwritten, true) {
                 self.unwritten.insert(flow);
             }
@@ -443,7 +435,12 @@ impl Flows {
 
     /// Returns the watermarks of a flow.
     pub(super) fn watermarks(&self, flow: FlowId) -> Option<Watermarks> {
-        self.flows.get(&flow).map(|state| state.watermarks)
+        self.flows.get(&flow).map(|state| state.marks.watermarks)
+    }
+
+    /// Returns the watermarks of a flow, and what belongs to them.
+    pub(super) fn marks(&self, flow: FlowId) -> Option<FlowMarks> {
+        self.flows.get(&flow).map(|state| state.marks)
     }
 
     /// Removes all flows to a recipient that has left.
@@ -518,9 +515,9 @@ impl Flows {
         loop {
             let flow = self.receipts.next()?;
             if let Some(state) = self.flows.get(&flow).filter(|state| self.receipts.is_due(&state.receipt)) {
-                let watermarks = self.reportable_watermarks(flow, state);
+                let marks = self.reportable_marks(flow, state);
                 let taken_at = state.taken_at.unwrap_or(state.reported_taken_at);
-                return Some(NextReceipt { flow, watermarks, taken_at });
+                return Some(NextReceipt { flow, marks, taken_at });
             }
             self.receipts.skip();
         }
@@ -529,14 +526,12 @@ impl Flows {
     /// Marks the receipt of [`Flows::next_receipt`] as sent.
     pub(super) fn mark_receipt_sent(&mut self) {
         let Some(flow) = self.receipts.next() else { return };
-        let Some(accepted) =
-            self.flows.get(&flow).map(|state| self.reportable_watermarks(flow, state).accepted)
-        else {
+        let Some(marks) = self.flows.get(&flow).map(|state| self.reportable_marks(flow, state)) else {
             return self.receipts.skip();
         };
         if let Some(state) = self.flows.get_mut(&flow) {
             self.receipts.mark_sent(&mut state.receipt);
-            if accepted >= state.last_taken {
+            if marks.watermarks.accepted >= state.last_taken {
                 state.reported_taken_at = state.taken_at.take().unwrap_or(state.reported_taken_at);
             }
         }
@@ -555,7 +550,7 @@ impl Flows {
 
     /// Returns every flow, its watermarks, and whether the disk may not have them.
     pub(super) fn all(&self) -> impl Iterator<Item = (FlowId, Watermarks, bool)> + '_ {
-        self.flows.iter().map(|(id, flow)| (*id, flow.watermarks, flow.unwritten))
+        self.flows.iter().map(|(id, flow)| (*id, flow.marks.watermarks, flow.unwritten))
     }
 }
 

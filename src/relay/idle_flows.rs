@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::base::Tick;
 
-use super::flows::{Destination, FlowId, IdleSearch, Watermarks};
+use super::flows::{Destination, FlowId, FlowMarks, IdleSearch};
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
 use super::members::MemberId;
@@ -50,8 +50,8 @@ pub(super) struct IdleBatch {
     /// They have been idle since before this time, in milliseconds of the uptime clock.
     before: u64,
     names: Vec<FlowNames>,
-    /// Senders, flows and watermarks.
-    flows: Vec<(MemberId, FlowId, Watermarks)>,
+    /// Senders, flows and marks.
+    flows: Vec<(MemberId, FlowId, FlowMarks)>,
     /// Read watermarks of flows that nothing else is known of, with their senders.
     orphan_reads: Vec<(MemberId, FlowId)>,
 }
@@ -128,11 +128,11 @@ impl Relay {
             if self.has_letters(member, flow) || self.idle_flows.being_removed.contains(&(member, flow)) {
                 continue;
             }
-            let watermarks = self.member_states[member.0].flows.watermarks(flow);
-            match (flow.to, watermarks) {
-                (Destination::Member(to), Some(watermarks)) => {
+            let marks = self.member_states[member.0].flows.marks(flow);
+            match (flow.to, marks) {
+                (Destination::Member(to), Some(marks)) => {
                     batch.names.push(self.names_of(member, flow.outbox, to));
-                    batch.flows.push((member, flow, watermarks));
+                    batch.flows.push((member, flow, marks));
                     self.idle_flows.being_removed.insert((member, flow));
                 }
                 // It has no row on disk.
@@ -180,14 +180,14 @@ impl Relay {
     /// more are written again.
     pub(super) fn handle_pruned(&mut self, batch: IdleBatch, durable: bool, out: &mut Out) {
         let IdleBatch { before, flows, orphan_reads, .. } = batch;
-        for (sender, flow, watermarks) in flows {
+        for (sender, flow, marks) in flows {
             if !self.idle_flows.being_removed.remove(&(sender, flow)) || !durable {
                 continue;
             }
             let sender_may_return = !self.members.is_removed(sender);
             let flows = &self.member_states[sender.0].flows;
             let is_unchanged =
-                flows.watermarks(flow) == Some(watermarks) && flows.is_idle(flow, before, sender_may_return);
+                flows.marks(flow) == Some(marks) && flows.is_idle(flow, before, sender_may_return);
             if is_unchanged && !self.has_letters(sender, flow) {
                 self.member_states[sender.0].flows.remove(flow);
             } else {

@@ -21,7 +21,7 @@ use super::members::MemberId;
 use super::membership::InvitationId;
 use super::operator::PendingRequest;
 use super::pace::Pace;
-use super::records::{FlowWatermarks, MailboxLetter, Record};
+use super::records::{MailboxLetter, PersistedFlow, Record};
 use super::routing::{ECHO, GUEST_PREFIX};
 use super::sessions::RefusedLetter;
 use super::unwritten::RecordKey;
@@ -282,7 +282,7 @@ impl Relay {
         to: MemberId,
         ticket: Ticket,
         batch: &[MailboxEntry],
-    ) -> Vec<FlowWatermarks> {
+    ) -> Vec<PersistedFlow> {
         let mut deliveries = Vec::new();
         let mut keys = Vec::new();
         for entry in batch {
@@ -291,9 +291,9 @@ impl Relay {
             let flows = &mut self.member_states[sender.0].flows;
             if flows.has_unwritten_delivery(flow)
                 && !flows.is_held_back(flow)
-                && let Some(watermarks) = flows.take_unwritten(flow)
+                && let Some(unwritten) = flows.take_unwritten(flow)
             {
-                deliveries.extend(self.watermarks_record(sender, flow, watermarks));
+                deliveries.extend(self.persisted_flow(sender, flow, unwritten));
                 keys.push((sender, flow));
             }
         }

@@ -77,7 +77,7 @@ pub use membership::{
 pub use nearest_names::NAMES_LOOKED_AT_MAX;
 pub use operator::{OperatorOutcome, OperatorRequest};
 pub use records::{
-    FlowNames, FlowWatermarks, MailboxLetter, PendingRefusal, PersistedMail, PersistedOutbox, Record,
+    FlowNames, MailboxLetter, PendingRefusal, PersistedFlow, PersistedMail, PersistedOutbox, Record,
     Restored, SessionHint, WaitingCount,
 };
 use routing::MemberState;

@@ -1,12 +1,10 @@
 //! Receipts and refusals for senders.
 
-use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall};
+use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall, Watermarks};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
-use super::flows::{
-    Destination, FlowId, Flows, NextReceipt, NumberRange, Refusal, UnsentRefusal, Watermarks,
-};
+use super::flows::{Destination, FlowId, FlowMarks, Flows, NextReceipt, NumberRange, Refusal, UnsentRefusal};
 use super::limits::{LOOKUP_RATE, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_RATE, UNREAD_MAX};
 use super::mailbox::{Sender, StoredThrough};
 use super::mailbox_storage::StoreContinuation;
@@ -168,7 +166,8 @@ impl Relay {
             return self.write_watermarks(sender, flow, stored, out);
         };
         let watermarks = Watermarks { read: through, ..Watermarks::default() };
-        self.write_progress(sender, flow, Some((watermarks, since)), stored, out);
+        let marks = FlowMarks { watermarks, ..FlowMarks::default() };
+        self.write_progress(sender, flow, Some((marks, since)), stored, out);
     }
 
     /// Applies the recipient's earlier read watermark to a flow that is known now.
@@ -211,52 +210,49 @@ impl Relay {
         out: &mut Out,
     ) {
         self.apply_orphan_read(sender, flow);
-        let watermarks = self.member_states[sender.0].flows.take_unwritten(flow);
-        self.write_progress(sender, flow, watermarks, stored, out);
+        let unwritten = self.member_states[sender.0].flows.take_unwritten(flow);
+        self.write_progress(sender, flow, unwritten, stored, out);
     }
 
     fn write_progress(
         &mut self,
         sender: MemberId,
         flow: FlowId,
-        watermarks: Option<(Watermarks, u64)>,
+        unwritten: Option<(FlowMarks, u64)>,
         stored: Vec<u64>,
         out: &mut Out,
     ) {
-        let watermarks = watermarks.and_then(|watermarks| self.watermarks_record(sender, flow, watermarks));
+        let row = unwritten.and_then(|marks| self.persisted_flow(sender, flow, marks));
         self.mailboxes.removed_seqs.extend(&stored);
-        if watermarks.is_some() || !stored.is_empty() {
+        if row.is_some() || !stored.is_empty() {
             let seqs = stored.iter().map(|seq| Some(*seq));
-            let keys = watermarks.iter().map(|_| None).chain(seqs);
+            let keys = row.iter().map(|_| None).chain(seqs);
             let keys = keys.map(|seq| RecordKey::Flow(Some((sender, flow)), seq)).collect();
-            let held_back = watermarks.as_ref().filter(|watermarks| watermarks.at_full_second);
-            let wait = match held_back {
-                Some(watermarks) => StoreContinuation::HeldBack(keys, (sender, flow, watermarks.accepted)),
+            let wait = match row.as_ref().filter(|row| row.at_full_second) {
+                Some(row) => StoreContinuation::HeldBack(keys, (sender, flow, row.watermarks.accepted)),
                 None => StoreContinuation::Keyed(keys),
             };
-            self.persist(wait, Record::Progress { watermarks, stored }, out);
+            self.persist(wait, Record::Progress { flow: row, stored }, out);
         }
     }
 
-    /// Returns the row of a flow with these watermarks, whose last letter came at `last_letter_at`.
-    /// The row is written, so it is not removed as idle.
-    pub(super) fn watermarks_record(
+    /// Returns the row of a flow with these marks, whose last letter came at `last_letter_at`. The
+    /// row is written, so it is not removed as idle.
+    pub(super) fn persisted_flow(
         &mut self,
         sender: MemberId,
         flow: FlowId,
-        (watermarks, last_letter_at): (Watermarks, u64),
-    ) -> Option<records::FlowWatermarks> {
+        (marks, last_letter_at): (FlowMarks, u64),
+    ) -> Option<records::PersistedFlow> {
         self.idle_flows.being_removed.remove(&(sender, flow));
         let to = flow.to.member()?;
-        Some(records::FlowWatermarks {
+        Some(records::PersistedFlow {
             from: self.members.name(sender).clone(),
             outbox: flow.outbox,
             to: self.members.name(to).clone(),
-            accepted: watermarks.accepted,
-            delivered: watermarks.delivered,
-            read: watermarks.read,
+            watermarks: marks.watermarks,
             since: last_letter_at,
-            mark: watermarks.outbox_mark,
+            mark: marks.outbox_mark,
             at_full_second: self.member_states[sender.0].flows.is_held_back(flow),
         })
     }
@@ -286,7 +282,8 @@ impl Relay {
                 let until = Wall(0);
                 let taken_at = Wall(0);
                 let mark = Mark::default();
-                let none = Receipt { to, outbox, accepted: 0, delivered: 0, read: 0, until, taken_at, mark };
+                let watermarks = Watermarks::default();
+                let none = Receipt { to, outbox, watermarks, until, taken_at, mark };
                 session.send_control(&ToClient::Receipt(none));
             }
             None => {}
@@ -357,12 +354,12 @@ impl Relay {
         }
         let clock = self.mailboxes.clock.now(now.tick);
         let keep = self.limits.keep.as_millis() as u64;
-        while let Some(NextReceipt { flow, watermarks, taken_at }) = flows.next_receipt() {
-            let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &watermarks));
-            let Watermarks { accepted, delivered, read, outbox_mark: mark, .. } = watermarks;
+        while let Some(NextReceipt { flow, marks, taken_at }) = flows.next_receipt() {
+            let until = flow.to.member().map_or(Wall(0), |_| until(now.wall, clock, keep, &marks));
+            let FlowMarks { watermarks, outbox_mark: mark, .. } = marks;
             let to = name_of(flow);
             let outbox = flow.outbox;
-            let receipt = Receipt { to, outbox, accepted, delivered, read, until, taken_at, mark };
+            let receipt = Receipt { to, outbox, watermarks, until, taken_at, mark };
             self.outgoing.clear();
             ToClient::Receipt(receipt).encode(&mut self.outgoing);
             if session.peer.send(StreamId::Control, &[&self.outgoing]).is_err() {
@@ -437,10 +434,10 @@ impl Relay {
 }
 
 /// Returns the time at which the last accepted letter expires, for display; 0 if it does not wait.
-fn until(now: Wall, clock: u64, keep: u64, watermarks: &Watermarks) -> Wall {
-    if watermarks.accepted <= watermarks.delivered {
+fn until(now: Wall, clock: u64, keep: u64, marks: &FlowMarks) -> Wall {
+    if marks.watermarks.accepted <= marks.watermarks.delivered {
         return Wall(0);
     }
-    let remaining_ms = watermarks.accepted_taken_at.saturating_add(keep).saturating_sub(clock);
+    let remaining_ms = marks.accepted_taken_at.saturating_add(keep).saturating_sub(clock);
     Wall(now.0.saturating_add(remaining_ms))
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::base::{LetterHeader, LetterId, Mark, Name, OutboxId, PublicKey, Wall};
+use crate::base::{LetterHeader, LetterId, Mark, Name, OutboxId, PublicKey, Wall, Watermarks};
 use crate::wire::message::{Delivery, MarkToken, Reason, ToClient};
 
 use super::buffer_pool::SharedBytes;
@@ -38,14 +38,14 @@ pub enum Record {
         /// In the order of their sequence numbers.
         letters: Vec<MailboxLetter>,
         /// Earlier deliveries in the same flows that were not persisted yet.
-        deliveries: Vec<FlowWatermarks>,
+        deliveries: Vec<PersistedFlow>,
     },
     /// Raises watermarks and removes delivered letters. On failure the watermarks are written
     /// again, and the letters removed with them.
     Progress {
         /// Watermarks of the letters' flow, which only rise. `None` for letters of the relay
         /// itself.
-        watermarks: Option<FlowWatermarks>,
+        flow: Option<PersistedFlow>,
         /// Sequence numbers of the letters that the recipient has.
         stored: Vec<u64>,
     },
@@ -140,21 +140,17 @@ impl MailboxLetter {
     }
 }
 
-/// Watermarks of a flow: each letter up to them, unless refused, has reached that state.
+/// A flow, and how far its letters are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowWatermarks {
+pub struct PersistedFlow {
     /// The sender.
     pub from: Name,
     /// The sender's outbox.
     pub outbox: OutboxId,
     /// The recipient.
     pub to: Name,
-    /// The last accepted letter.
-    pub accepted: u64,
-    /// The last letter that the recipient has.
-    pub delivered: u64,
-    /// The last letter that the recipient has read.
-    pub read: u64,
+    /// How far its letters are.
+    pub watermarks: Watermarks,
     /// Time of the last letter, in milliseconds of the uptime clock; 0 if unknown. For letters that
     /// the relay does not know, the time of the read watermark.
     pub since: u64,
@@ -264,7 +260,7 @@ pub struct PersistedMail {
     /// Waiting letters of each flow.
     pub waiting: Vec<WaitingCount>,
     /// Watermarks of each flow.
-    pub watermarks: Vec<FlowWatermarks>,
+    pub flows: Vec<PersistedFlow>,
     /// Refusals that their senders have not acknowledged.
     pub refusals: Vec<PendingRefusal>,
     /// Members' outboxes.

@@ -1,8 +1,8 @@
 //! Restores mailboxes and flows from the state on disk at the relay's start.
 
-use crate::base::{Mark, Tick};
+use crate::base::{Mark, Tick, Watermarks};
 
-use super::flows::{Destination, FlowId, Refusal, Watermarks};
+use super::flows::{Destination, FlowId, FlowMarks, Refusal};
 use super::mailbox::Sender;
 use super::members::MemberId;
 use super::records::{self, PendingRefusal, PersistedMail, PersistedOutbox, WaitingCount};
@@ -21,9 +21,9 @@ impl Relay {
         // Refusals come before watermarks: a refusal is removed with its flow, which may have no
         // other row or only a read watermark.
         mail.refusals.iter().for_each(|refusal| self.restore_refusal(refusal));
-        mail.watermarks.iter().for_each(|watermarks| self.restore_watermarks(watermarks));
+        mail.flows.iter().for_each(|row| self.restore_flow(row));
         self.wake_removed();
-        if !(mail.waiting.is_empty() && mail.watermarks.is_empty() && mail.refusals.is_empty()) {
+        if !(mail.waiting.is_empty() && mail.flows.is_empty() && mail.refusals.is_empty()) {
             self.find_idle_flows();
         }
         if !mail.waiting.is_empty() {
@@ -48,13 +48,12 @@ impl Relay {
         if let Sender::Member(from) = sender {
             self.found_used(from);
             let flow = FlowId { outbox: waiting.outbox, to: Destination::Member(to) };
-            let watermarks = Watermarks {
-                accepted: waiting.last_number,
+            let marks = FlowMarks {
+                watermarks: Watermarks { accepted: waiting.last_number, ..Watermarks::default() },
                 accepted_taken_at: waiting.last_since,
                 outbox_mark: waiting.last_mark,
-                ..Watermarks::default()
             };
-            self.member_states[from.0].flows.restore_waiting(flow, watermarks, waiting.last_since);
+            self.member_states[from.0].flows.restore_waiting(flow, marks, waiting.last_since);
             self.record_correspondents(from, flow.to);
         }
     }
@@ -68,33 +67,29 @@ impl Relay {
         }
     }
 
-    fn restore_watermarks(&mut self, watermarks: &records::FlowWatermarks) {
-        let Some((from, flow)) = self.flow_of(&watermarks.from, &watermarks.to, watermarks.outbox) else {
+    fn restore_flow(&mut self, row: &records::PersistedFlow) {
+        let Some((from, flow)) = self.flow_of(&row.from, &row.to, row.outbox) else {
             return;
         };
         flow.to.member().into_iter().chain([from]).for_each(|member| self.found_used(member));
+        let Watermarks { accepted, delivered, read } = row.watermarks;
         // A flow has the outbox mark of its last letter, even if none was accepted. Without it,
         // letters of an old copy would pass.
-        let is_claim =
-            watermarks.accepted == 0 && watermarks.delivered == 0 && watermarks.mark == Mark::default();
+        let is_claim = accepted == 0 && delivered == 0 && row.mark == Mark::default();
         if let Destination::Member(to) = flow.to
             && is_claim
             && self.member_states[from.0].flows.watermarks(flow).is_none()
         {
-            let orphan_read = OrphanRead { through: watermarks.read, since: watermarks.since };
+            let orphan_read = OrphanRead { through: read, since: row.since };
             self.member_states[to.0].orphan_reads.insert((from, flow.outbox), orphan_read);
             return;
         }
-        let restored = Watermarks {
-            accepted: watermarks.accepted.max(watermarks.delivered),
-            delivered: watermarks.delivered,
-            read: watermarks.read,
-            accepted_taken_at: 0,
-            outbox_mark: watermarks.mark,
-        };
-        self.member_states[from.0].flows.restore(flow, restored, watermarks.since);
+        let mut watermarks = row.watermarks;
+        watermarks.deliver(delivered);
+        let marks = FlowMarks { watermarks, accepted_taken_at: 0, outbox_mark: row.mark };
+        self.member_states[from.0].flows.restore(flow, marks, row.since);
         self.record_correspondents(from, flow.to);
-        if watermarks.at_full_second {
+        if row.at_full_second {
             self.restore_held_back(from, flow);
         }
     }
@@ -118,23 +113,19 @@ mod tests {
     const OUTBOX: OutboxId = OutboxId(0xB0);
 
     /// Returns the flow restored from this row of TOM's letters to JACK.
-    fn restored(mark: Mark) -> Option<Watermarks> {
+    fn restored(mark: Mark) -> Option<FlowMarks> {
         let [tom, jack]: [Name; 2] = ["TOM", "JACK"].map(|name| name.parse().expect("a valid name"));
-        let row = records::FlowWatermarks {
+        let row = records::PersistedFlow {
             from: tom.clone(),
             outbox: OUTBOX,
             to: jack.clone(),
-            accepted: 0,
-            delivered: 0,
-            read: 1,
+            watermarks: Watermarks { read: 1, ..Watermarks::default() },
             since: 5,
             mark,
             at_full_second: false,
         };
-        let relay = relay_of_two(PersistedMail { watermarks: vec![row], ..PersistedMail::default() });
-        relay.member_states[0]
-            .flows
-            .watermarks(FlowId { outbox: OUTBOX, to: Destination::Member(MemberId(1)) })
+        let relay = relay_of_two(PersistedMail { flows: vec![row], ..PersistedMail::default() });
+        relay.member_states[0].flows.marks(FlowId { outbox: OUTBOX, to: Destination::Member(MemberId(1)) })
     }
 
     /// No letter was accepted, and the recipient had sent a read watermark. The row differs from an
@@ -142,9 +133,9 @@ mod tests {
     /// lower.
     #[test]
     fn flow_with_mark_is_restored_with_it() {
-        let watermarks = restored(Mark(8)).expect("the flow is restored");
-        assert_eq!(watermarks.outbox_mark, Mark(8));
-        assert_eq!(watermarks.read, 1);
+        let marks = restored(Mark(8)).expect("the flow is restored");
+        assert_eq!(marks.outbox_mark, Mark(8));
+        assert_eq!(marks.watermarks.read, 1);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The relay's persistent state in a form that a test can compare with the state of a relay started
 //! from that disk. Used by tests only.
 
-use crate::base::{LetterId, Mark, Name, Tick};
+use crate::base::{LetterId, Mark, Name, Tick, Watermarks};
 
 use super::Relay;
 use super::flows::{Destination, Refusal};
 use super::members::MemberId;
 use super::membership::SenderLists;
-use super::records::{FlowNames, FlowWatermarks, PendingRefusal, PersistedOutbox, SessionHint};
+use super::records::{FlowNames, PendingRefusal, PersistedFlow, PersistedOutbox, SessionHint};
 
 /// A relay's knowledge of its persistent state, without the letters themselves. Each list is sorted
 /// by its names.
@@ -24,7 +24,7 @@ pub struct RelaySnapshot {
     pub outboxes: Vec<PersistedOutbox>,
     /// Watermarks that the disk must have with the same values. `since` and `mark` are 0, because
     /// they may change separately; `at_full_second` is `false`.
-    pub watermarks: Vec<FlowWatermarks>,
+    pub flows: Vec<PersistedFlow>,
     /// Flows whose watermarks are in memory only, until the sender leaves or one of their letters
     /// leaves the disk.
     pub ahead: Vec<FlowNames>,
@@ -58,7 +58,7 @@ impl Relay {
             snapshot.sessions.extend(self.sessions.get_mut(slot).and_then(|session| session.stored_hint));
         }
         snapshot.sessions.sort();
-        snapshot.watermarks.sort_by(|a, b| (&a.from, &a.to, a.outbox).cmp(&(&b.from, &b.to, b.outbox)));
+        snapshot.flows.sort_by(|a, b| (&a.from, &a.to, a.outbox).cmp(&(&b.from, &b.to, b.outbox)));
         let id = |refusal: &PendingRefusal| {
             (refusal.from.clone(), refusal.to.clone(), refusal.id.outbox, refusal.id.number)
         };
@@ -88,13 +88,11 @@ impl Relay {
         let name = |member: MemberId| self.members.name(member).clone();
         let unread = |from, outbox, to| {
             let mark = Mark::default();
-            FlowWatermarks {
+            PersistedFlow {
                 from,
                 outbox,
                 to,
-                accepted: 0,
-                delivered: 0,
-                read: 0,
+                watermarks: Watermarks::default(),
                 since: 0,
                 mark,
                 at_full_second: false,
@@ -107,19 +105,13 @@ impl Relay {
             let to = name(to);
             if is_unwritten {
                 snapshot.ahead.push(FlowNames { from, outbox, to });
-            } else if (watermarks.accepted, watermarks.delivered, watermarks.read) != (0, 0, 0) {
-                let super::flows::Watermarks { accepted, delivered, read, .. } = watermarks;
-                snapshot.watermarks.push(FlowWatermarks {
-                    accepted,
-                    delivered,
-                    read,
-                    ..unread(from, outbox, to)
-                });
+            } else if watermarks != Watermarks::default() {
+                snapshot.flows.push(PersistedFlow { watermarks, ..unread(from, outbox, to) });
             }
         }
         for ((from, outbox), orphan_read) in state.orphan_reads.iter() {
-            snapshot.watermarks.push(FlowWatermarks {
-                read: orphan_read.through,
+            snapshot.flows.push(PersistedFlow {
+                watermarks: Watermarks { read: orphan_read.through, ..Watermarks::default() },
                 ..unread(name(*from), *outbox, name(sender))
             });
         }

@@ -277,11 +277,7 @@ impl Relay {
         if !seqs.is_empty() {
             self.mailboxes.removed_seqs.extend(&seqs);
             let keys = seqs.iter().map(|seq| RecordKey::Flow(None, Some(*seq))).collect();
-            self.persist(
-                StoreContinuation::Keyed(keys),
-                Record::Progress { watermarks: None, stored: seqs },
-                out,
-            );
+            self.persist(StoreContinuation::Keyed(keys), Record::Progress { flow: None, stored: seqs }, out);
         }
     }
 

@@ -21,7 +21,7 @@ use super::outgoing;
 use super::own_outboxes::{self, OwnOutboxes};
 use super::received::{self, ReceivedLetter};
 use super::worker::Fault;
-use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Phrase, Wall};
+use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Phrase, Wall, Watermarks};
 use crate::client::{
     Incoming, LetterBody, PersistedClient, PersistedConversation, PersistedLetter, PersistedRefusal,
     PersistedSender, Reach, Reason, Record,
@@ -227,9 +227,11 @@ impl History {
             let reach = Reach {
                 last: number(row, 2)?,
                 last_taken: number(row, 3)?,
-                accepted: number(row, 4)?,
-                delivered: number(row, 5)?,
-                read: number(row, 6)?,
+                watermarks: Watermarks {
+                    accepted: number(row, 4)?,
+                    delivered: number(row, 5)?,
+                    read: number(row, 6)?,
+                },
                 until: Wall(number(row, 7)?),
             };
             let conversation = PersistedConversation { reach, touched: number(row, 8)? };
@@ -471,14 +473,15 @@ fn raise(tx: &Transaction<'_>, peer: i64, outbox: OutboxId, reach: &Reach) -> ru
     let before = "SELECT delivered FROM conversations WHERE peer = ?1 AND outbox_id = ?2";
     let mut before = tx.prepare_cached(before)?;
     let before = before.query_row((peer, outbox.0 as i64), |row| number(row, 0)).optional()?.unwrap_or(0);
-    if reach.delivered > before {
-        outgoing::remove_through(tx, peer, outbox, before, reach.delivered)?;
+    let Reach { last, last_taken, watermarks, until } = *reach;
+    let Watermarks { accepted, delivered, read } = watermarks;
+    if delivered > before {
+        outgoing::remove_through(tx, peer, outbox, before, delivered)?;
     }
     let raise = "INSERT INTO conversations(peer, last, taken, accepted, delivered, read, until, outbox_id)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT DO UPDATE SET last = max(last, ?2), taken = max(taken, ?3), accepted = max(accepted, ?4),
             delivered = max(delivered, ?5), read = max(read, ?6), until = ?7";
-    let Reach { last, last_taken, accepted, delivered, read, until } = *reach;
     let marks = [last, last_taken, accepted, delivered, read, until.0].map(|mark| mark as i64);
     let outbox = outbox.0 as i64;
     let row = params![peer, marks[0], marks[1], marks[2], marks[3], marks[4], marks[5], outbox];

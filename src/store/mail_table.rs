@@ -15,9 +15,9 @@ use super::database::{damaged, fault, is_checked_whole, phrase};
 use super::waiting_counts_table::{self, CountChanges};
 use super::worker::Fault;
 use super::{damaged_table, membership_table, outboxes_table, restored_table, sessions_table, unused_table};
-use crate::base::{LetterId, Mark, Name, OutboxId, Payload, Phrase, Query, Row, SeqFilter};
+use crate::base::{LetterId, Mark, Name, OutboxId, Payload, Phrase, Query, Row, SeqFilter, Watermarks};
 use crate::relay::{
-    FlowNames, FlowWatermarks, MailboxLetter, PendingRefusal, PersistedMail, Record, WaitingCount,
+    FlowNames, MailboxLetter, PendingRefusal, PersistedFlow, PersistedMail, Record, WaitingCount,
 };
 
 /// `letters` is one tree by sequence number, so that new letters are appended, with an index by
@@ -77,14 +77,14 @@ pub(super) fn apply(
         Record::Member { name, key, since } => return unused_table::add_member(tx, name, key, *since),
         Record::Membership(change) => return membership_table::apply(tx, change),
         Record::Letters { to, letters, deliveries } => {
-            deliveries.iter().try_for_each(|marks| put_marks(tx, marks))?;
+            deliveries.iter().try_for_each(|flow| put_flow(tx, flow))?;
             for letter in letters {
                 add_letter(tx, to, letter)?;
                 changes.add(to, letter);
             }
         }
-        Record::Progress { watermarks: marks, stored } => {
-            marks.iter().try_for_each(|marks| put_marks(tx, marks))?;
+        Record::Progress { flow, stored } => {
+            flow.iter().try_for_each(|flow| put_flow(tx, flow))?;
             for seq in stored {
                 remove_letter(tx, *seq, changes)?;
             }
@@ -160,13 +160,14 @@ fn remove_letter(tx: &Transaction<'_>, seq: u64, changes: &mut CountChanges) -> 
     Ok(())
 }
 
-fn put_marks(tx: &Transaction<'_>, marks: &FlowWatermarks) -> rusqlite::Result<()> {
-    let FlowWatermarks { from, outbox, to, accepted, delivered, read, since, mark, at_full_second } = marks;
+fn put_flow(tx: &Transaction<'_>, flow: &PersistedFlow) -> rusqlite::Result<()> {
+    let PersistedFlow { from, outbox, to, watermarks, since, mark, at_full_second } = flow;
+    let Watermarks { accepted, delivered, read } = *watermarks;
     let put = "INSERT OR REPLACE INTO
         receipts(author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let later = u64::from(*at_full_second);
-    let numbers = [outbox.0, *accepted, *delivered, *read, *since, mark.0.into(), later];
+    let numbers = [outbox.0, accepted, delivered, read, *since, mark.0.into(), later];
     let checksum = checksum("receipt", &[from.as_str(), to.as_str()], &numbers, &[]);
     let [outbox, accepted, delivered, read, since, mark, later] = numbers.map(|n| n as i64);
     let row =
@@ -348,14 +349,14 @@ pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, P
         check_letters(db, path, &waiting)?;
     }
     let last_seq = last_seq(db).map_err(to_phrase)?;
-    let watermarks = read_watermarks(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "receipts"))?;
+    let flows = read_flows(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "receipts"))?;
     let refusals = read_refusals(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "refusals"))?;
     let outboxes = outboxes_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "outboxes"))?;
     let sessions = sessions_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "sessions"))?;
     let clock = read_clock(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "clock"))?;
     let restored = restored_table::read(db).map_err(to_phrase)?;
     let restored = restored.map(|row| row.ok_or_else(|| damaged(path, "restored"))).transpose()?;
-    Ok(PersistedMail { clock, last_seq, waiting, watermarks, refusals, outboxes, sessions, restored })
+    Ok(PersistedMail { clock, last_seq, waiting, flows, refusals, outboxes, sessions, restored })
 }
 
 /// Returns the highest sequence number of a letter on disk, or 0.
@@ -392,7 +393,7 @@ pub(super) fn check_letters(db: &Connection, path: &Path, waiting: &[WaitingCoun
 }
 
 /// Reads the watermarks of each flow. Returns `None` if a row is damaged.
-fn read_watermarks(db: &Connection) -> rusqlite::Result<Option<Vec<FlowWatermarks>>> {
+fn read_flows(db: &Connection) -> rusqlite::Result<Option<Vec<PersistedFlow>>> {
     let select =
         "SELECT author, recipient, outbox, accepted, delivered, read, since, mark, at_full_second, sum
         FROM receipts";
@@ -410,17 +411,8 @@ fn read_watermarks(db: &Connection) -> rusqlite::Result<Option<Vec<FlowWatermark
         let mark = Mark(mark as u32);
         let at_full_second = later == 1;
         let names = from.parse().ok().zip(to.parse().ok()).filter(|_| is_whole);
-        let of = |(from, to)| FlowWatermarks {
-            from,
-            outbox,
-            to,
-            accepted,
-            delivered,
-            read,
-            since,
-            mark,
-            at_full_second,
-        };
+        let watermarks = Watermarks { accepted, delivered, read };
+        let of = |(from, to)| PersistedFlow { from, outbox, to, watermarks, since, mark, at_full_second };
         Ok(names.map(of))
     })?;
     rows.collect()

@@ -73,7 +73,7 @@ mod refused;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{LetterId, Mark, OutboxId, Wall};
+use crate::base::{LetterId, Mark, OutboxId, Wall, Watermarks};
 use marks::{BLOCK_LIST_FOLLOWS, OUTBOX_FOLLOWS, read_mark_token, read_sign_in};
 pub use marks::{EARLIER_MARKS_MAX, EarlierMarks, MarkToken, OutboxMark};
 pub use name_list::{ALLOW_LIST, BLOCK_LIST_FIRST, BLOCK_LIST_LAST, NameList};
@@ -175,21 +175,15 @@ pub struct Delivery<'a> {
     pub body: &'a [u8],
 }
 
-/// Watermarks of one outbox and one recipient.
-///
-/// Each watermark covers all numbers up to it that were not refused.
+/// How far the letters of one outbox to one recipient are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt<'a> {
     /// The recipient's name.
     pub to: &'a str,
     /// The sender's outbox.
     pub outbox: OutboxId,
-    /// The relay is responsible for them.
-    pub accepted: u64,
-    /// The recipient has stored them.
-    pub delivered: u64,
-    /// The recipient has read them.
-    pub read: u64,
+    /// How far its letters are.
+    pub watermarks: Watermarks,
     /// When the last accepted letter leaves the mailbox undelivered; 0 if it waits in no mailbox.
     pub until: Wall,
     /// When the relay took the first of the letters that were not accepted at the previous receipt.
@@ -477,8 +471,9 @@ impl ToClient<'_> {
             ToClient::Receipt(receipt) => {
                 buf.push(0x43);
                 put_short_text(buf, receipt.to);
-                let Receipt { outbox, accepted, delivered, read, until, taken_at, .. } = receipt;
-                put_numbers(buf, &[outbox.0, *accepted, *delivered, *read, until.0, taken_at.0]);
+                let Receipt { outbox, until, taken_at, .. } = receipt;
+                let Watermarks { accepted, delivered, read } = receipt.watermarks;
+                put_numbers(buf, &[outbox.0, accepted, delivered, read, until.0, taken_at.0]);
                 put_mark(buf, receipt.mark);
             }
             ToClient::Refused(refused) => refused.encode(buf),
@@ -534,9 +529,7 @@ impl<'a> ToClient<'a> {
             0x43 => ToClient::Receipt(Receipt {
                 to: r.short_text()?,
                 outbox: OutboxId(r.u64()?),
-                accepted: r.u64()?,
-                delivered: r.u64()?,
-                read: r.u64()?,
+                watermarks: Watermarks { accepted: r.u64()?, delivered: r.u64()?, read: r.u64()? },
                 until: Wall(r.u64()?),
                 taken_at: Wall(r.u64()?),
                 mark: Mark(r.u32()?),

@@ -4,7 +4,7 @@
 use std::path::Path as FolderPath;
 
 use queqiao::base::{Input, LetterId, Mark, OutboxId};
-use queqiao::relay::{FlowWatermarks, Limits, MembershipChange, Record, RelaySnapshot};
+use queqiao::relay::{Limits, MembershipChange, PersistedFlow, Record, RelaySnapshot};
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::message::{
@@ -38,13 +38,13 @@ fn killed(mut relay: RelayHarness, dir: &FolderPath) -> [RelaySnapshot; 2] {
     drop(relay);
     let mut relay = RelayHarness::open(dir, limits(), tick);
     let mut after = known(&mut relay);
-    let is_ahead = |marks: &FlowWatermarks| {
+    let is_ahead = |marks: &PersistedFlow| {
         before
             .ahead
             .iter()
             .any(|flow| (&flow.from, &flow.to, flow.outbox) == (&marks.from, &marks.to, marks.outbox))
     };
-    after.watermarks.retain(|marks| !is_ahead(marks));
+    after.flows.retain(|marks| !is_ahead(marks));
     for known in [&mut before, &mut after] {
         known.clock = 0;
         known.sessions = Vec::new();
@@ -152,7 +152,7 @@ fn every_failed_record_kind_is_written_again() {
         let [before, after] = killed(relay, dir.path());
         assert_eq!(before.lists.len(), 1, "{kind}: {before:?}");
         assert!(
-            before.refusals.is_empty() && !before.watermarks.is_empty() && before.unused.is_empty(),
+            before.refusals.is_empty() && !before.flows.is_empty() && before.unused.is_empty(),
             "{before:?}"
         );
         assert_eq!(before, after, "{kind}");
@@ -313,11 +313,11 @@ fn conversation_kept_by_disk_stays_in_memory() {
     relay.disk_refuses = |record| matches!(record, Record::Pruned(_));
     relay.wait(secs(2 * KEEP_S));
     assert!(relay.refused > 1);
-    let marks = known(&mut relay).watermarks.len();
+    let marks = known(&mut relay).flows.len();
     assert!(marks > 0, "disk and memory have the same marks");
     relay.disk_refuses = |_| false;
     relay.wait(secs(2 * KEEP_S));
-    assert_eq!(known(&mut relay).watermarks, []);
+    assert_eq!(known(&mut relay).flows, []);
     let [before, after] = killed(relay, dir.path());
     assert_eq!(before, after);
 }
@@ -343,7 +343,7 @@ fn conversation_used_during_removal_is_written_again() {
     leave(&mut relay, &mut tom);
     relay.wait(secs(5));
     let [before, after] = killed(relay, dir.path());
-    assert_eq!(before.watermarks.len(), 1, "{before:?}");
+    assert_eq!(before.flows.len(), 1, "{before:?}");
     assert_eq!(before, after);
 }
 

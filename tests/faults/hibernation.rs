@@ -83,7 +83,7 @@ fn inactive_conversation_leaves_memory_and_disk_after_keep() {
         // The sender receives the reports that a restart may have left.
         hear(&mut relay);
         relay.wait(secs(KEEP_S + 120));
-        assert_eq!(mail(relay, dir.path()).watermarks, [], "restarted: {restarted}");
+        assert_eq!(mail(relay, dir.path()).flows, [], "restarted: {restarted}");
     }
 }
 
@@ -94,7 +94,7 @@ fn conversation_stays_until_keep_is_over() {
     conversation(&mut relay);
     hear(&mut relay);
     relay.wait(secs(KEEP_S - 450));
-    assert_eq!(mail(relay, dir.path()).watermarks.len(), 1);
+    assert_eq!(mail(relay, dir.path()).flows.len(), 1);
 }
 
 /// The disk keeps the row of a delivered letter for longer than its conversation is remembered. The
@@ -248,5 +248,5 @@ fn read_reports_of_unknown_letters_leave_after_keep() {
     relay.wait(secs(1));
     let mut relay = restart(relay, dir.path());
     relay.wait(secs(KEEP_S + 120));
-    assert_eq!(mail(relay, dir.path()).watermarks, []);
+    assert_eq!(mail(relay, dir.path()).flows, []);
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Rng, Wall};
+use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Rng, Wall, Watermarks};
 use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, Keys, ResponseOutcome, SessionId};
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
@@ -328,7 +328,10 @@ impl RawClient {
     pub fn take_receipts(&mut self, relay: &mut RelayHarness) -> Vec<(u64, u64, u64, bool)> {
         self.receive(relay);
         let receipt = |message: &Vec<u8>| match ToClient::decode(message) {
-            Ok(Some(ToClient::Receipt(r))) => Some((r.accepted, r.delivered, r.read, r.until.0 > 0)),
+            Ok(Some(ToClient::Receipt(r))) => {
+                let Watermarks { accepted, delivered, read } = r.watermarks;
+                Some((accepted, delivered, read, r.until.0 > 0))
+            }
             _ => None,
         };
         self.take_message_bytes(StreamId::Control).iter().filter_map(receipt).collect()
@@ -389,7 +392,9 @@ fn decode_message(message: &[u8]) -> SeenMessage {
     match ToClient::decode(message).expect("the relay sends valid messages").expect("of this version") {
         ToClient::Welcome { .. } => SeenMessage::Welcome,
         ToClient::NameRefused { reason, name } => SeenMessage::NameRefused(reason, name.to_owned()),
-        ToClient::Receipt(r) => SeenMessage::Receipt { to: r.to.to_owned(), delivered: r.delivered },
+        ToClient::Receipt(r) => {
+            SeenMessage::Receipt { to: r.to.to_owned(), delivered: r.watermarks.delivered }
+        }
         ToClient::Refused(r) => SeenMessage::Refused {
             to: r.to.to_owned(),
             number: r.id.number,

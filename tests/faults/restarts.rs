@@ -203,7 +203,7 @@ fn stored_read_watermark_never_decreases() {
     let mut mallory = RawClient::signed_in(&mut relay, udp(3, 4), 3, "mallory");
     mallory.send_message(&mut relay, StreamId::Control, &claim(17));
     let read = |(_, record): &(_, Record)| match record {
-        Record::Progress { watermarks: Some(marks), .. } => Some(marks.read),
+        Record::Progress { flow: Some(flow), .. } => Some(flow.watermarks.read),
         _ => None,
     };
     let written: Vec<u64> = relay.records.iter().filter_map(read).collect();

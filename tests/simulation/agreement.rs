@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use queqiao::base::{Name, Rng, Wall};
 use queqiao::client::BlockList;
-use queqiao::relay::{FlowNames, FlowWatermarks, MembershipChange, Record, RelaySnapshot};
+use queqiao::relay::{FlowNames, MembershipChange, PersistedFlow, Record, RelaySnapshot};
 
 use super::coverage::Count;
 use super::link_conditions::chance;
@@ -143,12 +143,11 @@ fn first_difference<T: std::fmt::Debug + PartialEq>(what: &str, mine: &[T], thei
 /// Compares watermarks. The disk may lag in flows whose marks are in memory only, and knows no flow
 /// that memory lacks.
 fn watermark_difference(mine: &RelaySnapshot, theirs: &RelaySnapshot) -> Option<String> {
-    let flow = |marks: &FlowWatermarks| (marks.from.clone(), marks.to.clone(), marks.outbox);
+    let flow = |marks: &PersistedFlow| (marks.from.clone(), marks.to.clone(), marks.outbox);
     let of_names = |names: &FlowNames| (names.from.clone(), names.to.clone(), names.outbox);
     let ahead: BTreeSet<_> = mine.ahead.iter().map(of_names).collect();
     let all = |known: &RelaySnapshot| -> Vec<_> {
-        let marks =
-            known.watermarks.iter().map(|marks| (flow(marks), (marks.accepted, marks.delivered, marks.read)));
+        let marks = known.flows.iter().map(|marks| (flow(marks), marks.watermarks));
         marks.filter(|(flow, _)| !ahead.contains(flow)).collect()
     };
     first_difference("marks", &all(mine), &all(theirs))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use queqiao::base::{LetterId, Mark, Name, OutboxId, Payload, PublicKey, Query, Row, SeqFilter, Wall};
 use queqiao::client::Reason;
 use queqiao::relay::{
-    FlowNames, FlowWatermarks, MailboxLetter, MembershipChange, MembershipSnapshot, PendingRefusal,
+    FlowNames, MailboxLetter, MembershipChange, MembershipSnapshot, PendingRefusal, PersistedFlow,
     PersistedMail, PersistedOutbox, Record, Restored, SenderLists, SessionHint, WaitingCount,
 };
 
@@ -18,7 +18,7 @@ pub struct RelayDisk {
     /// When each member was last seen.
     pub seen: BTreeMap<Name, Wall>,
     letters: BTreeMap<u64, (Name, MailboxLetter)>,
-    marks: BTreeMap<(Name, Name, u64), FlowWatermarks>,
+    marks: BTreeMap<(Name, Name, u64), PersistedFlow>,
     refusals: Vec<PendingRefusal>,
     outboxes: BTreeMap<(Name, OutboxId), PersistedOutbox>,
     sessions: BTreeMap<u32, SessionHint>,
@@ -46,10 +46,10 @@ impl RelayDisk {
                 deliveries.iter().for_each(|marks| self.raise_marks(marks));
                 self.insert_letters(to, letters);
             }
-            Record::Progress { watermarks, stored } => {
+            Record::Progress { flow, stored } => {
                 stored.iter().for_each(|seq| drop(self.letters.remove(seq)));
-                if let Some(watermarks) = watermarks {
-                    self.raise_marks(watermarks);
+                if let Some(flow) = flow {
+                    self.raise_marks(flow);
                 }
             }
             Record::Expired { seq, refusal } => {
@@ -118,12 +118,13 @@ impl RelayDisk {
         self.refusals.retain(|owed| !is_of(owed));
     }
 
-    fn raise_marks(&mut self, marks: &FlowWatermarks) {
+    fn raise_marks(&mut self, marks: &PersistedFlow) {
         let key = (marks.from.clone(), marks.to.clone(), marks.outbox.0);
         let earlier = self.marks.insert(key, marks.clone());
-        let rose = earlier.as_ref().is_none_or(|e| {
-            let rose = e.accepted <= marks.accepted && e.delivered <= marks.delivered;
-            rose && e.read <= marks.read && e.mark <= marks.mark
+        let rose = earlier.as_ref().is_none_or(|earlier| {
+            let mut both = earlier.watermarks;
+            both.raise(marks.watermarks);
+            both == marks.watermarks && earlier.mark <= marks.mark
         });
         assert!(rose, "watermarks only rise: {earlier:?}, {marks:?}");
     }
@@ -177,7 +178,7 @@ impl RelayDisk {
             clock: self.clock,
             last_seq: self.letters.keys().last().copied().unwrap_or(0),
             waiting: waiting.into_values().collect(),
-            watermarks: self.marks.values().cloned().collect(),
+            flows: self.marks.values().cloned().collect(),
             refusals: self.refusals.clone(),
             outboxes: self.outboxes.values().cloned().collect(),
             sessions: self.sessions.values().copied().collect(),

@@ -63,7 +63,7 @@ impl Outbox {
         else {
             return false;
         };
-        let through = receipt.accepted.max(receipt.delivered);
+        let through = receipt.watermarks.accepted.max(receipt.watermarks.delivered);
         let count = conversation.letters.partition_point(|letter| letter.number <= through);
         let last = count.checked_sub(1).map(|last| &conversation.letters[last]);
         conversation.reach.last < through || last.is_some_and(|letter| letter.mark > receipt.mark)

@@ -4,12 +4,12 @@ use crate::base::{LetterId, OutboxId};
 use crate::client::api::Progress;
 
 use super::letters::OutboxLetter;
-use super::watermarks::Watermarks;
+use super::receipt_content::ReceiptContent;
 use super::{Conversation, ProgressUpdate, UNREAD_MAX, WINDOW_LETTERS};
 
 impl Conversation {
     /// Takes the held receipts for letters before the first refusal that was not shown yet.
-    pub(super) fn take_marks(&mut self) -> Watermarks {
+    pub(super) fn take_receipts(&mut self) -> ReceiptContent {
         match self.refusals.iter().map(|refusal| refusal.id.number).min() {
             Some(first) => self.held_receipts.before(first),
             None => std::mem::take(&mut self.held_receipts),
@@ -20,10 +20,11 @@ impl Conversation {
     pub(super) fn accept(
         &mut self,
         outbox: OutboxId,
-        marks: Watermarks,
+        receipts: ReceiptContent,
         tell: &mut impl FnMut(ProgressUpdate),
     ) {
-        let through = marks.accepted.max(marks.delivered).max(marks.read);
+        let through =
+            receipts.watermarks.accepted.max(receipts.watermarks.delivered).max(receipts.watermarks.read);
         for index in 0..self.letters.len() {
             let letter = &mut self.letters[index];
             if letter.number > through {
@@ -42,31 +43,36 @@ impl Conversation {
                 self.standing_refusal =
                     self.standing_refusal.filter(|refusal| letter.number < refusal.refused);
                 self.window = WINDOW_LETTERS.min(self.window + 1);
-                self.reach.accepted = self.reach.accepted.max(letter.number);
-                tell(ProgressUpdate { request, id, progress: Progress::Accepted, taken_at: marks.taken_at });
-            }
-            let letter = &mut self.letters[index];
-            if marks.until.0 > 0 && letter.number > marks.delivered && letter.until.0 == 0 {
-                letter.until = marks.until;
+                self.reach.watermarks.accepted = self.reach.watermarks.accepted.max(letter.number);
                 tell(ProgressUpdate {
                     request,
                     id,
-                    progress: Progress::Waiting { until: marks.until },
-                    taken_at: marks.taken_at,
+                    progress: Progress::Accepted,
+                    taken_at: receipts.taken_at,
+                });
+            }
+            let letter = &mut self.letters[index];
+            if receipts.until.0 > 0 && letter.number > receipts.watermarks.delivered && letter.until.0 == 0 {
+                letter.until = receipts.until;
+                tell(ProgressUpdate {
+                    request,
+                    id,
+                    progress: Progress::Waiting { until: receipts.until },
+                    taken_at: receipts.taken_at,
                 });
             }
         }
-        self.reach.until = marks.until;
+        self.reach.until = receipts.until;
     }
 
     /// Removes the delivered letters. Returns their number and the bytes of their bodies.
     pub(super) fn deliver(
         &mut self,
         outbox: OutboxId,
-        marks: Watermarks,
+        receipts: ReceiptContent,
         tell: &mut impl FnMut(ProgressUpdate),
     ) -> (usize, usize) {
-        let through = marks.delivered.max(marks.read);
+        let through = receipts.watermarks.delivered.max(receipts.watermarks.read);
         let mut letters = 0;
         let mut bytes = 0;
         while self.letters.front().is_some_and(|l| l.number <= through && l.accepted) {
@@ -74,7 +80,7 @@ impl Conversation {
             letters += 1;
             bytes += encoded.body.len();
             self.reach.last_taken = number;
-            self.reach.delivered = number;
+            self.reach.watermarks.delivered = number;
             if self.unread.len() == UNREAD_MAX {
                 self.unread.pop_front();
             }
@@ -83,7 +89,7 @@ impl Conversation {
                 request,
                 id: LetterId { outbox, number },
                 progress: Progress::Delivered,
-                taken_at: marks.taken_at,
+                taken_at: receipts.taken_at,
             });
         }
         (letters, bytes)
@@ -93,19 +99,22 @@ impl Conversation {
     pub(super) fn read(
         &mut self,
         outbox: OutboxId,
-        marks: Watermarks,
+        receipts: ReceiptContent,
         tell: &mut impl FnMut(ProgressUpdate),
     ) {
-        while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= marks.read) {
+        while let Some((number, request)) =
+            self.unread.front().copied().filter(|u| u.0 <= receipts.watermarks.read)
+        {
             self.unread.pop_front();
             tell(ProgressUpdate {
                 request,
                 id: LetterId { outbox, number },
                 progress: Progress::Read,
-                taken_at: marks.taken_at,
+                taken_at: receipts.taken_at,
             });
         }
-        self.reach.read = self.reach.read.max(marks.read.min(self.reach.delivered));
+        self.reach.watermarks.read =
+            self.reach.watermarks.read.max(receipts.watermarks.read.min(self.reach.watermarks.delivered));
     }
 
     /// Drops the bodies of accepted letters. Returns the bytes freed.

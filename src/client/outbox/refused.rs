@@ -73,7 +73,7 @@ impl Outbox {
         let mut lost = 0;
         if reason == Reason::Behind {
             conversation.put_back_all(id.number, through);
-            if id.number <= conversation.reach.accepted.max(conversation.reach.last_taken) {
+            if id.number <= conversation.reach.watermarks.accepted.max(conversation.reach.last_taken) {
                 let ended;
                 (lost, ended) = conversation.put_back_lost(id, through);
                 self.end(&name, ended, &mut record);
@@ -177,7 +177,7 @@ impl Conversation {
             self.narrow(reason, through);
         }
         let ended = |letter: OutboxLetter| {
-            let accepted = letter.accepted || letter.number <= self.held_receipts.accepted;
+            let accepted = letter.accepted || letter.number <= self.held_receipts.watermarks.accepted;
             let may_have_arrived = refused.may_have_arrived || letter.is_in_doubt(reason, accepted);
             // The relay waits for the acknowledgement of an accepted letter's refusal. A letter not
             // known to be accepted may be accepted nevertheless. But if the relay refuses the whole

@@ -1,7 +1,7 @@
 //! Tests of the outbox: order, windows, refusals, receipts, and restored state.
 
 use super::*;
-use crate::base::Mark;
+use crate::base::{Mark, Watermarks};
 use crate::wire::message::{Nearest, Refused};
 
 mod refused;
@@ -49,13 +49,16 @@ fn receipt(accepted: u64, delivered: u64, read: u64, until: u64) -> Receipt<'sta
     Receipt {
         to: "JACK",
         outbox: BOX,
-        accepted,
-        delivered,
-        read,
+        watermarks: Watermarks { accepted, delivered, read },
         until: Wall(until),
         taken_at: Wall(0),
         mark: Mark(u32::MAX),
     }
+}
+
+fn reached([last, last_taken]: [u64; 2], accepted: u64, delivered: u64, read: u64) -> Reach {
+    let watermarks = Watermarks { accepted, delivered, read };
+    Reach { last, last_taken, watermarks, until: Wall(0) }
 }
 
 /// Applies a receipt. Returns the reported requests and states.
@@ -163,7 +166,7 @@ fn read_watermark_counts_for_delivered_letters_only() {
     let all = [Progress::Accepted, Progress::Delivered, Progress::Read].map(|progress| (101, progress));
     assert_eq!(apply(&mut outbox, receipt(1, 1, 9, 0)), all);
     let reach = outbox.conversations["JACK"].reach;
-    assert_eq!(reach, Reach { last: 1, last_taken: 1, accepted: 1, delivered: 1, read: 1, until: Wall(0) });
+    assert_eq!(reach, reached([1, 1], 1, 1, 1));
 }
 
 #[test]
@@ -245,7 +248,7 @@ fn lost_session_resends_unaccepted_and_makes_refusal_uncertain() {
 #[test]
 fn restored_outbox_continues_its_numbers() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 40);
-    outbox.restore(jack(), Reach { last: 9, last_taken: 5, accepted: 7, delivered: 5, ..Reach::default() });
+    outbox.restore(jack(), reached([9, 5], 7, 5, 0));
     for number in [7, 8] {
         let persisted = PersistedLetter {
             request: number,
@@ -273,13 +276,11 @@ fn restored_outbox_continues_its_numbers() {
 #[test]
 fn fully_read_conversation_is_not_queried() {
     let mut outbox = Outbox::new(BOX, BOX, Marks::new(Mark(0), []), 0);
-    let all_read = Reach { last: 9, last_taken: 9, accepted: 9, delivered: 9, read: 9, until: Wall(0) };
-    outbox.restore(jack(), all_read);
+    outbox.restore(jack(), reached([9, 9], 9, 9, 9));
     outbox.handle_signed_in();
     assert_eq!(outbox.next_query(), None);
     for number in 0..300 {
-        let reach = Reach { last: 1, last_taken: 1, accepted: 1, delivered: 1, ..Reach::default() };
-        outbox.restore(format!("m{number}").parse().unwrap(), reach);
+        outbox.restore(format!("m{number}").parse().unwrap(), reached([1, 1], 1, 1, 0));
     }
     outbox.handle_signed_in();
     assert_eq!(outbox.queries.len(), QUERIES_MAX);
@@ -390,7 +391,7 @@ fn receipts_behind_refusal_are_reported_after_it() {
     let reach = outbox.resume(&jack(), |update| resumed.push((update.request, update.progress)));
     let all = [(103, Progress::Delivered), (104, Progress::Delivered), (103, Progress::Read)];
     assert_eq!(resumed, all);
-    assert_eq!(reach.map(|reach| (reach.delivered, reach.read)), Some((4, 3)));
+    assert_eq!(reach.map(|reach| (reach.watermarks.delivered, reach.watermarks.read)), Some((4, 3)));
     assert_eq!(outbox.resume(&jack(), |update| panic!("{update:?} is reported twice")), None);
 }
 

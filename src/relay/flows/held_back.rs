@@ -7,8 +7,8 @@
 
 use std::collections::btree_map::Entry;
 
-use super::{Flow, FlowId, Flows, Watermarks};
-use crate::base::Tick;
+use super::{Flow, FlowId, FlowMarks, Flows};
+use crate::base::{Tick, Watermarks};
 
 /// State of a flow as reported to its sender until a full second.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +35,8 @@ impl Flows {
         report_at: Tick,
     ) -> bool {
         let Some(state) = self.flows.get_mut(&flow) else { return false };
-        let Watermarks { accepted, delivered, .. } = state.watermarks;
-        state.watermarks.deliver(number);
+        let Watermarks { accepted, delivered, .. } = state.marks.watermarks;
+        state.marks.watermarks.deliver(number);
         if !std::mem::replace(&mut state.unwritten, true) {
             self.unwritten.insert(flow);
         }
@@ -57,7 +57,7 @@ impl Flows {
     /// Holds back a restored flow until a second that [`Flows::hold_back_until`] sets.
     pub(in crate::relay) fn restore_held_back(&mut self, flow: FlowId) {
         if let Some(state) = self.flows.get(&flow) {
-            let accepted = state.watermarks.accepted;
+            let accepted = state.marks.watermarks.accepted;
             self.held_back.insert(flow, HeldBack { accepted, delivered: 0, unkept: 0, report_at: None });
         }
     }
@@ -91,7 +91,7 @@ impl Flows {
         if held_back.unkept <= number {
             held_back.unkept = 0;
         }
-        let accepted = if held_back.unkept == 0 { state.watermarks.accepted } else { number };
+        let accepted = if held_back.unkept == 0 { state.marks.watermarks.accepted } else { number };
         let is_news = held_back.accepted < accepted;
         if is_news {
             held_back.accepted = accepted;
@@ -121,13 +121,14 @@ impl Flows {
         }
     }
 
-    /// Returns the watermarks to report to the sender.
-    pub(super) fn reportable_watermarks(&self, id: FlowId, flow: &Flow) -> Watermarks {
+    /// Returns the marks to report to the sender.
+    pub(super) fn reportable_marks(&self, id: FlowId, flow: &Flow) -> FlowMarks {
         let held_back = if self.held_back.is_empty() { None } else { self.held_back.get(&id) };
-        let Some(HeldBack { accepted, delivered, .. }) = held_back.copied() else { return flow.watermarks };
-        let read = flow.watermarks.read.min(delivered);
+        let Some(HeldBack { accepted, delivered, .. }) = held_back.copied() else { return flow.marks };
+        let read = flow.marks.watermarks.read.min(delivered);
         // As of a letter that entered the mailbox when it was written.
-        let accepted_taken_at = flow.watermarks.accepted_taken_at.max(flow.last_letter_at);
-        Watermarks { accepted, delivered, read, accepted_taken_at, ..flow.watermarks }
+        let accepted_taken_at = flow.marks.accepted_taken_at.max(flow.last_letter_at);
+        let watermarks = Watermarks { accepted, delivered, read };
+        FlowMarks { watermarks, accepted_taken_at, ..flow.marks }
     }
 }

@@ -248,7 +248,7 @@ impl Flows {
             state.refuse(numbers, Reason::Behind, self.receipts.session());
             self.passes += state.retry_passes.grant(numbers.last, answer.letters);
         }
-        if state.watermarks.accepted > 0 {
+        if state.marks.watermarks.accepted > 0 {
             state.add_news_and_queue(flow, &mut self.receipts);
         }
     }
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(answer.refused, None);
         assert!(!flows.has_waiting());
         flows.answer(FLOW, &answer);
-        assert_eq!(flows.next_receipt().map(|receipt| receipt.watermarks.delivered), Some(1));
+        assert_eq!(flows.next_receipt().map(|receipt| receipt.marks.watermarks.delivered), Some(1));
         assert!(flows.is_disclosed(FLOW));
     }
 

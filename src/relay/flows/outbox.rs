@@ -14,13 +14,13 @@ impl Flows {
     pub(in crate::relay) fn has_written_to(&self, to: Destination) -> bool {
         let of = |outbox| FlowId { to, outbox: OutboxId(outbox) };
         let mut flows = self.flows.range(of(0)..=of(u64::MAX)).take(OUTBOXES_EXAMINED_MAX);
-        flows.any(|(_, flow)| flow.watermarks.accepted > 0)
+        flows.any(|(_, flow)| flow.marks.watermarks.accepted > 0)
     }
 
     /// Returns the flows of an outbox with undelivered letters.
     pub(in crate::relay) fn unfinished(&self, outbox: OutboxId) -> Vec<FlowId> {
         let of = self.flows.iter().filter(|(id, _)| id.outbox == outbox && id.to.member().is_some());
-        of.filter(|(_, flow)| flow.last_taken > flow.watermarks.delivered).map(|(id, _)| *id).collect()
+        of.filter(|(_, flow)| flow.last_taken > flow.marks.watermarks.delivered).map(|(id, _)| *id).collect()
     }
 
     /// Removes the flows of an outbox.

@@ -60,7 +60,7 @@ impl Flows {
     ///
     /// A waiting letter has a flow. Without one, no repetition may count as an old copy's letter.
     pub(in crate::relay) fn highest_outbox_mark(&self, flow: FlowId) -> Mark {
-        self.watermarks(flow).map_or(Mark::MAX, |watermarks| watermarks.outbox_mark)
+        self.marks(flow).map_or(Mark::MAX, |marks| marks.outbox_mark)
     }
 
     /// Returns every pending refusal. For tests.

@@ -1,25 +1,22 @@
 //! Flows as loaded from disk when the relay starts: first the waiting letters, then the watermarks.
 
-use super::{Disclosure, FlowId, Flows, Watermarks};
+use super::{Disclosure, FlowId, FlowMarks, Flows};
 
 impl Flows {
     /// Restores a flow whose last letter came at `last_letter_at`.
-    pub(in crate::relay) fn restore(&mut self, flow: FlowId, watermarks: Watermarks, last_letter_at: u64) {
+    pub(in crate::relay) fn restore(&mut self, flow: FlowId, marks: FlowMarks, last_letter_at: u64) {
         let state = self.flows.entry(flow).or_default();
-        if watermarks.accepted >= state.watermarks.accepted
-            && watermarks.outbox_mark >= state.watermarks.outbox_mark
+        if marks.watermarks.accepted >= state.marks.watermarks.accepted
+            && marks.outbox_mark >= state.marks.outbox_mark
         {
             state.unwritten = false;
             self.unwritten.remove(&flow);
         }
         state.last_letter_at = state.last_letter_at.max(last_letter_at);
-        state.watermarks.accepted = state.watermarks.accepted.max(watermarks.accepted);
-        state.watermarks.delivered = state.watermarks.delivered.max(watermarks.delivered);
-        state.watermarks.read = state.watermarks.read.max(watermarks.read);
-        state.watermarks.accepted_taken_at =
-            state.watermarks.accepted_taken_at.max(watermarks.accepted_taken_at);
-        state.watermarks.outbox_mark = state.watermarks.outbox_mark.max(watermarks.outbox_mark);
-        state.last_taken = state.watermarks.accepted;
+        state.marks.watermarks.raise(marks.watermarks);
+        state.marks.accepted_taken_at = state.marks.accepted_taken_at.max(marks.accepted_taken_at);
+        state.marks.outbox_mark = state.marks.outbox_mark.max(marks.outbox_mark);
+        state.last_taken = state.marks.watermarks.accepted;
         state.disclosure = Disclosure::Known;
         state.add_news(flow, &mut self.receipts);
     }
@@ -28,13 +25,8 @@ impl Flows {
     ///
     /// Once these rows are removed, only the watermarks show how far the flow has come, so they
     /// count as not persisted.
-    pub(in crate::relay) fn restore_waiting(
-        &mut self,
-        flow: FlowId,
-        watermarks: Watermarks,
-        last_letter_at: u64,
-    ) {
-        self.restore(flow, watermarks, last_letter_at);
+    pub(in crate::relay) fn restore_waiting(&mut self, flow: FlowId, marks: FlowMarks, last_letter_at: u64) {
+        self.restore(flow, marks, last_letter_at);
         self.mark_unwritten(flow);
     }
 

@@ -14,7 +14,7 @@ pub(super) fn order(number: u64, prev: u64) -> LetterOrder {
 fn delivered(flows: &mut Flows) -> Option<u64> {
     flows.next_receipt().map(|receipt| {
         assert_eq!(receipt.flow, FLOW);
-        receipt.watermarks.delivered
+        receipt.marks.watermarks.delivered
     })
 }
 
@@ -187,7 +187,7 @@ fn receipt_is_repeated_in_each_session_until_it_is_received() {
     assert_eq!(
         flows
             .next_receipt()
-            .map(|NextReceipt { watermarks, .. }| (watermarks.accepted, watermarks.accepted_taken_at)),
+            .map(|NextReceipt { marks, .. }| (marks.watermarks.accepted, marks.accepted_taken_at)),
         Some((1, 5))
     );
     for _ in 0..3 {
@@ -261,7 +261,9 @@ fn read_watermark_of_unknown_flow_waits_for_its_sender() {
     assert!(flows.open(FLOW) && flows.open(FLOW));
     assert_eq!(flows.raise_read(FLOW, 3), Some(Watermarks::default()));
     assert_eq!(
-        flows.next_receipt().map(|NextReceipt { watermarks, .. }| (watermarks.delivered, watermarks.read)),
+        flows
+            .next_receipt()
+            .map(|NextReceipt { marks, .. }| (marks.watermarks.delivered, marks.watermarks.read)),
         Some((0, 3))
     );
 }
@@ -273,7 +275,7 @@ fn watermarks_are_written_once_for_each_rise() {
     assert_eq!(flows.unwritten(), []);
     flows.raise_delivered(FLOW, 1);
     assert_eq!(flows.unwritten(), [FLOW]);
-    assert_eq!(flows.take_unwritten(FLOW).map(|(watermarks, _)| watermarks.delivered), Some(1));
+    assert_eq!(flows.take_unwritten(FLOW).map(|(marks, _)| marks.watermarks.delivered), Some(1));
     flows.raise_delivered(FLOW, 1);
     assert!(flows.take_unwritten(FLOW).is_none() && flows.unwritten().is_empty());
 }

@@ -1,18 +1,18 @@
 //! Watermarks that the disk does not have.
 
-use super::{FlowId, Flows, Watermarks};
+use super::{FlowId, FlowMarks, Flows};
 
 impl Flows {
     /// Returns the watermarks to persist and the time of the last letter; `None` if the disk has
     /// them.
-    pub(in crate::relay) fn take_unwritten(&mut self, flow: FlowId) -> Option<(Watermarks, u64)> {
+    pub(in crate::relay) fn take_unwritten(&mut self, flow: FlowId) -> Option<(FlowMarks, u64)> {
         let state = self.flows.get_mut(&flow)?;
         if !std::mem::take(&mut state.unwritten) {
             return None;
         }
         state.delivery_unwritten = false;
         self.unwritten.remove(&flow);
-        Some((state.watermarks, state.last_letter_at))
+        Some((state.marks, state.last_letter_at))
     }
 
     /// Whether the disk may not have the delivered watermark: see `Flow::delivery_unwritten`.

@@ -5,7 +5,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Carrier, LetterId, Mark, OutboxId};
+use crate::base::{Carrier, LetterId, Mark, OutboxId, Watermarks};
 use crate::client::{Incoming, LetterBody, PersistedSender, Reach, Reason, Record};
 use crate::store::{Archive, Backend, ClientState, HistoryFilter, MemberStore};
 
@@ -64,7 +64,12 @@ fn shown(from: &str, number: u64) -> Record {
 }
 
 fn reached(to: &str, accepted: u64, delivered: u64) -> Record {
-    let reach = Reach { last: accepted, last_taken: delivered, accepted, delivered, read: 0, until: Wall(0) };
+    let reach = Reach {
+        last: accepted,
+        last_taken: delivered,
+        watermarks: Watermarks { accepted, delivered, read: 0 },
+        until: Wall(0),
+    };
     Record::Reached { relay: relay(), to: name(to), outbox: OWN, reach }
 }
 

@@ -152,7 +152,12 @@ fn sabotage(data: &Path, update: &str) {
 fn damaged_letter_accepted_by_relay_is_not_refused() {
     let data = folder(outgoing);
     let (mut store, _) = open(data.path()).unwrap();
-    let reach = Reach { last: 3, last_taken: 0, accepted: 2, ..Reach::default() };
+    let reach = Reach {
+        last: 3,
+        last_taken: 0,
+        watermarks: Watermarks { accepted: 2, ..Watermarks::default() },
+        ..Reach::default()
+    };
     commit(&mut store, &[Record::Reached { relay: relay(), to: name("JACK"), outbox: OWN, reach }]);
     drop(store);
     sabotage(data.path(), "UPDATE letters SET text = 'something else' WHERE number = 2");
@@ -244,7 +249,12 @@ fn stored_body_is_unchanged_until_letter_is_finished() {
     let bodies = state.persisted.letters.values().map(|letter| String::from_utf8_lossy(&letter.encoded.body));
     let sent = |text: &str| format!("as it was first sent: {text}");
     assert_eq!(Vec::from_iter(bodies), [sent("another"), sent(TEXT), sent("another")]);
-    let reach = Reach { last: 3, last_taken: 1, accepted: 2, delivered: 1, ..Reach::default() };
+    let reach = Reach {
+        last: 3,
+        last_taken: 1,
+        watermarks: Watermarks { accepted: 2, delivered: 1, ..Watermarks::default() },
+        ..Reach::default()
+    };
     let refused = Record::Refused {
         relay: relay(),
         to: name("JACK"),

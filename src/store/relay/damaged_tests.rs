@@ -136,7 +136,7 @@ fn known_damaged_letter_leaves_mailbox_but_stays_in_file() {
     assert_eq!(waiting[0].bytes, 2 * LEN);
     assert_eq!(state.mail.last_seq, 3);
     assert_eq!(state.mail.refusals, [expected]);
-    let stored = Record::Progress { watermarks: None, stored: vec![1, 3] };
+    let stored = Record::Progress { flow: None, stored: vec![1, 3] };
     store.commit(&[stored], &mut Vec::new()).unwrap();
     drop(store);
     let (store, state) = RelayStore::open(dir.path(), || [1; 32]).unwrap();

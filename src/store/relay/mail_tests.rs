@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::tests::{killed, refused_with_a_flipped_bit};
 use super::*;
-use crate::base::{LetterId, Mark, OutboxId, Payload, SeqFilter, Ticket};
-use crate::relay::{FlowWatermarks, MailboxLetter, PendingRefusal, SessionHint, WaitingCount};
+use crate::base::{LetterId, Mark, OutboxId, Payload, SeqFilter, Ticket, Watermarks};
+use crate::relay::{MailboxLetter, PendingRefusal, PersistedFlow, SessionHint, WaitingCount};
 use crate::store::{QUEUE_BYTES_MAX, StoreReply, Worker};
 
 const OUTBOX: OutboxId = OutboxId(u64::MAX - 3);
@@ -49,14 +49,12 @@ fn waiting(to: &str, from: &str, letters: usize, bytes: usize, last: u64) -> Wai
     }
 }
 
-fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> FlowWatermarks {
-    FlowWatermarks {
+fn marks(from: &str, to: &str, accepted: u64, delivered: u64, read: u64) -> PersistedFlow {
+    PersistedFlow {
         from: name(from),
         outbox: OUTBOX,
         to: name(to),
-        accepted,
-        delivered,
-        read,
+        watermarks: Watermarks { accepted, delivered, read },
         since: accepted,
         mark: Mark(delivered as u32),
         at_full_second: read == 0,
@@ -117,10 +115,9 @@ fn watermarks_refusals_and_clock_persist() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
     commit(&mut store, &[letters("JACK", "TOM", 1..=5, 10), Record::Clock(7)]);
-    let progress =
-        |a, d, r, stored| Record::Progress { watermarks: Some(marks("TOM", "JACK", a, d, r)), stored };
+    let progress = |a, d, r, stored| Record::Progress { flow: Some(marks("TOM", "JACK", a, d, r)), stored };
     commit(&mut store, &[progress(101, 101, 0, vec![1]), progress(102, 102, 101, vec![2])]);
-    commit(&mut store, &[Record::Progress { watermarks: None, stored: vec![5] }]);
+    commit(&mut store, &[Record::Progress { flow: None, stored: vec![5] }]);
     let expired = |seq| Record::Expired { seq, refusal: refusal_of(seq) };
     commit(
         &mut store,
@@ -132,7 +129,7 @@ fn watermarks_refusals_and_clock_persist() {
         clock: u64::MAX,
         last_seq: 0,
         waiting: vec![],
-        watermarks: vec![marks("TOM", "JACK", 102, 102, 101)],
+        flows: vec![marks("TOM", "JACK", 102, 102, 101)],
         refusals: vec![refusal_of(4)],
         outboxes: vec![],
         sessions: vec![],
@@ -162,7 +159,7 @@ fn accepted_letters_survive_kill_and_torn_end_is_cut_off() {
 fn flipped_bit_never_changes_mail() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    let progress = Record::Progress { watermarks: Some(marks("TOM", "JACK", 9, 8, 7)), stored: vec![1] };
+    let progress = Record::Progress { flow: Some(marks("TOM", "JACK", 9, 8, 7)), stored: vec![1] };
     let expired = Record::Expired { seq: 2, refusal: refusal_of(2) };
     commit(&mut store, &[letters("JACK", "TOM", 1..=40, 300), progress, expired, Record::Clock(5)]);
     drop(store);
@@ -184,7 +181,7 @@ fn full_disk_refuses_commits_but_still_serves_letters() {
     let many = [letters("JACK", "TOM", 4..=4, 100), letters("JACK", "TOM", 5..=9, 64 * 1024)];
     assert_eq!(store.commit(&many, &mut Vec::new()), Err(Fault::Transient(full)));
     assert_eq!(load_seqs(&mut store, Some("JACK"), 0, 9_999), [1, 2, 3], "all of a commit, or nothing");
-    commit(&mut store, &[Record::Progress { watermarks: None, stored: vec![1] }]);
+    commit(&mut store, &[Record::Progress { flow: None, stored: vec![1] }]);
     store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     commit(&mut store, &many);
     drop(store);
@@ -229,7 +226,7 @@ fn letters_by_sequence_number_load_from_own_mailbox_only() {
 fn waiting_counts_are_known_without_reading_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();
-    let removed = |stored: Vec<u64>| Record::Progress { watermarks: None, stored };
+    let removed = |stored: Vec<u64>| Record::Progress { flow: None, stored };
     let expired = |seq| Record::Expired { seq, refusal: refusal_of(seq) };
     commit(&mut store, &[letters("JACK", "TOM", 1..=9, 50), removed(vec![1, 2, 77]), expired(3)]);
     commit(&mut store, &[letters("JACK", "MARY", 10..=11, 7), removed(vec![4]), removed(vec![10, 11, 4])]);
@@ -262,7 +259,7 @@ proptest! {
                     next = seqs.end() + 1;
                     letters(NAMES[who], NAMES[(who + 1) % 4], seqs, n as usize)
                 }
-                1 => Record::Progress { watermarks: None, stored: (n..n + 4).collect() },
+                1 => Record::Progress { flow: None, stored: (n..n + 4).collect() },
                 _ => Record::Expired { seq: n, refusal: refusal_of(n) },
             }));
             commit(&mut store, &records);

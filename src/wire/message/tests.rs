@@ -87,9 +87,7 @@ fn relay_messages_round_trip() {
     let receipt = Receipt {
         to: "JACK",
         outbox: OutboxId(1),
-        accepted: 4,
-        delivered: 3,
-        read: 2,
+        watermarks: Watermarks { accepted: 4, delivered: 3, read: 2 },
         until: Wall(9),
         taken_at: Wall(8),
         mark: Mark(6),
