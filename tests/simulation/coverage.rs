@@ -33,6 +33,7 @@ counts! {
     NetworksChanged,
     StrayToOldAddress,
     TcpOpened,
+    TcpClosedByRelay,
     TcpRefused,
     TcpTimedOut,
     TcpResets,

@@ -110,6 +110,7 @@ impl Simulation {
                     }
                 }
                 Effect::Close(Path::Tcp(id)) => {
+                    self.coverage.add(Count::TcpClosedByRelay);
                     self.remove_hostile_tcp(id);
                     self.close_tcp_side(id.0, Side::Relay);
                     touched.push(id.0);

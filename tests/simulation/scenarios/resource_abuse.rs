@@ -1,10 +1,13 @@
 //! Scenarios with a member that demands more than its share: letters of others still arrive.
 
+use queqiao::base::Path;
 use queqiao::client::Carriers;
 use queqiao::relay::Limits;
+use queqiao::wire::limits::MAGIC;
 
 use crate::coverage::Count;
 use crate::hostile_member;
+use crate::node::PendingInput;
 use crate::scenarios::basic::{delivered, secs};
 use crate::simulation::Simulation;
 
@@ -38,4 +41,19 @@ fn letters_arrive_despite_greedy_member() {
     for count in [Count::ControlFloods, Count::LastBytes] {
         assert!(met.get(count) >= 3, "{count:?}: {}", met.get(count));
     }
+}
+
+/// TCP delivers everything once and in order, so such a packet was damaged or forged. Its sender
+/// must not keep the connection.
+#[test]
+fn packet_of_no_session_closes_its_tcp_connection() {
+    let mut sim = Simulation::new(1);
+    sim.has_tcp = true;
+    let conn = sim.open_hostile_tcp("198.51.100.7:7000".parse().unwrap()).expect("the relay listens");
+    sim.run_for(secs(1));
+    assert_eq!(sim.coverage.get(Count::TcpClosedByRelay), 0);
+    let of_no_session = [&[MAGIC, 6, 1, 0][..], &[9; 60]].concat();
+    sim.push_relay_input(PendingInput::Packet(Path::Tcp(conn.id), of_no_session));
+    sim.run_for(secs(1));
+    assert_eq!(sim.coverage.get(Count::TcpClosedByRelay), 1);
 }
