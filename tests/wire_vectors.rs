@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use data_encoding::HEXLOWER;
 use queqiao::base::{Carrier, Path, Rng, Tick};
 use queqiao::session::{
-    AccessSecret, HandshakeLimits, Identity, InitOutcome, InitPayload, Initiator, KeyQuery, Keyring,
-    Lifetime, Responder, ResponseOutcome, SessionGrant, SessionId, answer_key_query,
+    HandshakeLimits, Identity, InitOutcome, InitPayload, Initiator, KeyQuery, Keyring, Lifetime, Responder,
+    ResponseOutcome, SessionGrant, SessionId, answer_key_query,
 };
 use queqiao::wire::limits::DATA_HEADER_LEN;
 
@@ -34,7 +34,6 @@ fn handshake() -> Vectors {
     let mut vectors = Vectors(String::new());
     let client = Identity::from_private([0x11; 32]);
     let relay = Identity::from_private([0x22; 32]);
-    let psk = AccessSecret::new([0x33; 32]);
     let mut rng = Rng::from_seed([0x44; 32]);
     let key = relay.public();
     vectors.add("client private key", client.private_bytes());
@@ -42,7 +41,6 @@ fn handshake() -> Vectors {
     vectors.add("relay private key", relay.private_bytes());
     vectors.add("relay public key", &key.0);
     writeln!(vectors.0, "relay fingerprint {}", key.fingerprint()).unwrap();
-    vectors.add("access secret", &[0x33; 32]);
 
     let query = KeyQuery::new(Carrier::Udp, &mut rng);
     let mut answer = Vec::new();
@@ -52,13 +50,12 @@ fn handshake() -> Vectors {
     vectors.add("KEY_ANSWER", &answer);
 
     let hello = InitPayload { counter: 0x0000_0190_0000_0001, continues: Some(SessionId([0x55; 16])) };
-    let mut begun =
-        Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap();
+    let mut begun = Initiator::new(&client, &key, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap();
     vectors.add("INIT", begun.packet());
 
     let path = Path::Udp(SOURCE);
     let mut response = Vec::new();
-    let mut responder = Responder::new(relay, psk, HandshakeLimits::On, rng.fork());
+    let mut responder = Responder::new(relay, HandshakeLimits::On, rng.fork());
     let verdict = responder.handle_init(Tick::ZERO, path, SOURCE, begun.packet(), &mut response);
     let InitOutcome::Pending(offer) = verdict else { panic!("an offer, not {verdict:?}") };
     assert_eq!(offer.client, client.public());
@@ -83,13 +80,12 @@ fn cookie() -> Vectors {
     let mut vectors = Vectors(String::new());
     let client = Identity::from_private([0x11; 32]);
     let relay = Identity::from_private([0x22; 32]);
-    let psk = AccessSecret::new([0x33; 32]);
     let mut rng = Rng::from_seed([0x44; 32]);
     let key = relay.public();
-    let mut responder = Responder::new(relay, psk.clone(), HandshakeLimits::On, rng.fork());
+    let mut responder = Responder::new(relay, HandshakeLimits::On, rng.fork());
     let mut init = |counter: u64| {
         let hello = InitPayload { counter, continues: None };
-        Initiator::new(&client, &key, &psk, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap()
+        Initiator::new(&client, &key, &hello, CLIENT_INDEX, Carrier::Udp, &mut rng).unwrap()
     };
     let others = init(1);
     let mut ours = init(2);

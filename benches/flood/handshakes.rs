@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use queqiao::base::{Carrier, PublicKey, Rng};
-use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, KeyQuery};
+use queqiao::session::{Identity, InitPayload, Initiator, KeyQuery};
 
 use super::process_harness::harness::Machine;
 use super::{Attack, Measured, Options, measure};
@@ -111,8 +111,7 @@ impl Stranger {
 }
 
 fn begin(identity: &Identity, key: &PublicKey, counter: u64, rng: &mut Rng) -> Initiator {
-    let secret = AccessSecret::default();
     let hello = InitPayload { counter, continues: None };
-    Initiator::new(identity, key, &secret, &hello, counter as u32 | 1, Carrier::Udp, rng)
+    Initiator::new(identity, key, &hello, counter as u32 | 1, Carrier::Udp, rng)
         .expect("the relay's key is valid")
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use queqiao::base::{Carrier, PublicKey, Rng};
-use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, KeyQuery, Keys, ResponseOutcome};
+use queqiao::session::{Identity, InitPayload, Initiator, KeyQuery, Keys, ResponseOutcome};
 use queqiao::wire::frame::{Frame, StreamId};
 use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, DATA_HEADER_LEN};
 
@@ -77,10 +77,9 @@ fn new_initiator(who: u64, key: &PublicKey) -> Initiator {
     let mut private = [7; 32];
     private[..8].copy_from_slice(&who.to_be_bytes());
     let identity = Identity::from_private(private);
-    let secret = AccessSecret::default();
     let mut rng = Rng::from_seed(std::array::from_fn(|at| hello.counter.to_be_bytes()[at % 8] ^ private[at]));
     let index = 1 + rng.next_u32() / 2;
-    Initiator::new(&identity, key, &secret, &hello, index, Carrier::Udp, &mut rng).expect("the key is valid")
+    Initiator::new(&identity, key, &hello, index, Carrier::Udp, &mut rng).expect("the key is valid")
 }
 
 /// Handles an answer. Returns whether the handshake succeeded and the last byte was sent.

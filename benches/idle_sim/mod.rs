@@ -10,7 +10,7 @@ use queqiao::base::{
 };
 use queqiao::peer::{PacketOutcome, Peer, PeerOptions, Role};
 use queqiao::relay::{self, Limits, Relay};
-use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, Lifetime, ResponseOutcome};
+use queqiao::session::{Identity, InitPayload, Initiator, Lifetime, ResponseOutcome};
 use queqiao::store::{Backend, RelayStore};
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{StreamId, close};
@@ -100,7 +100,6 @@ impl IdleSim {
         let config = relay::Config {
             private_key: state.private_key,
             reset_id: [0; 16],
-            access_secret: [0; 32],
             members: state.members,
             membership: state.membership,
             mail: state.mail,
@@ -164,9 +163,8 @@ impl IdleSim {
             seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
             let identity = Identity::generate(&mut Rng::from_seed(seed));
             let hello = InitPayload { counter: 1, continues: None };
-            let secret = AccessSecret::default();
             let mut rng = self.rng.fork();
-            let initiator = Initiator::new(&identity, &self.key, &secret, &hello, 1, Carrier::Udp, &mut rng);
+            let initiator = Initiator::new(&identity, &self.key, &hello, 1, Carrier::Udp, &mut rng);
             let initiator = initiator.expect("the relay's key is valid");
             self.send(true, number, initiator.packet().to_vec());
             self.members.push(Member::Handshake(Box::new(initiator)));

@@ -124,7 +124,6 @@ impl PairSim {
         let config = relay::Config {
             private_key: state.private_key,
             reset_id: [0; 16],
-            access_secret: [0; 32],
             members: state.members.into_iter().chain((0..others).map(other)).collect(),
             membership: state.membership,
             mail: state.mail,

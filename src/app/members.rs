@@ -237,7 +237,6 @@ fn alone(
     let mut core = Relay::new(Config {
         private_key,
         reset_id,
-        access_secret: [0; 32],
         members,
         membership: roll,
         mail,

@@ -87,7 +87,6 @@ impl RelayServer {
         let core = Relay::new(Config {
             private_key: state.private_key,
             reset_id: state.reset_id,
-            access_secret: [0; 32],
             members: state.members,
             membership: state.membership,
             mail: state.mail,

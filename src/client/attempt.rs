@@ -261,7 +261,7 @@ pub(super) fn pause(longest: Duration, rng: &mut Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{AccessSecret, HandshakeLimits, Identity, InitPayload, Responder};
+    use crate::session::{HandshakeLimits, Identity, InitPayload, Responder};
 
     fn udp(addr: &str) -> Path {
         Path::Udp(addr.parse().unwrap())
@@ -321,9 +321,7 @@ mod tests {
             let identity = Identity::from_private([7; 32]);
             let key = Identity::from_private([9; 32]).public();
             let hello = InitPayload { counter: 1, continues: None };
-            let initiator =
-                Initiator::new(&identity, &key, &AccessSecret::default(), &hello, 1, carrier, &mut rng)
-                    .unwrap();
+            let initiator = Initiator::new(&identity, &key, &hello, 1, carrier, &mut rng).unwrap();
             let mut attempt =
                 ConnectAttempt::new(carrier, vec!["127.0.0.1:1".parse().unwrap()], now).on(ConnId(1));
             attempt.enter(now, AttemptStage::Handshaking(initiator, None));
@@ -344,8 +342,7 @@ mod tests {
         let identity = Identity::from_private([7; 32]);
         let relay = Identity::from_private([9; 32]);
         let key = relay.public();
-        let secret = AccessSecret::default();
-        let mut relay = Responder::new(relay, secret.clone(), HandshakeLimits::On, Rng::from_seed([2; 32]));
+        let mut relay = Responder::new(relay, HandshakeLimits::On, Rng::from_seed([2; 32]));
         let mut ask = |port: u16, packet: &[u8]| {
             let addr = SocketAddr::from(([192, 0, 2, 1], port));
             let mut out = Vec::new();
@@ -353,7 +350,7 @@ mod tests {
             out
         };
         let hello = InitPayload { counter: 1, continues: None };
-        let initiator = Initiator::new(&identity, &key, &secret, &hello, 1, Carrier::Udp, &mut rng).unwrap();
+        let initiator = Initiator::new(&identity, &key, &hello, 1, Carrier::Udp, &mut rng).unwrap();
         let first = initiator.packet().to_vec();
         (0..200).for_each(|port| drop(ask(port, &first)));
         let (mut attempt, _) = attempt(&["192.0.2.9:1"]);

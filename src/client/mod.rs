@@ -57,7 +57,7 @@ use crate::base::{
     Core, Effect, HostPort, Input, LetterId, Name, Now, OutboxId, Path, PathError, Rng, Tick, Wall,
 };
 use crate::peer::Peer;
-use crate::session::{AccessSecret, FreshBytes, Identity, Indexes};
+use crate::session::{FreshBytes, Identity, Indexes};
 pub use crate::wire::letter::{GuestEvent, LetterBody};
 pub use crate::wire::message::{EARLIER_MARKS_MAX, KIND_GUEST, KIND_TEXT, MarkToken as SignedIn, Reason};
 use crate::wire::packet::{self, Packet};
@@ -113,7 +113,6 @@ impl Client {
             known_senders: KnownSenders::new(config.name.clone(), written_to.unwrap_or_default()),
             unsupported: Unsupported::default(),
             identity: Identity::from_private(config.private_key),
-            secret: AccessSecret::default(),
             name: config.name,
             carriers: config.carriers,
             rng: Rng::from_seed(config.seed),

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::base::{Carrier, ConnId, Effect, HostPort, Name, Now, OutboxId, Outputs, Path, Tick};
 use crate::peer::{PacketOutcome, Peer};
-use crate::session::{AccessSecret, Identity, Indexes};
+use crate::session::{Identity, Indexes};
 use crate::wire::features::Features;
 use crate::wire::frame::{StreamId, close};
 use crate::wire::letter::{GuestEvent, LetterBody};
@@ -34,7 +34,6 @@ pub(super) type Out = Outputs<Record, Event>;
 /// State shared by all relays of a client.
 pub(super) struct ClientContext {
     pub(super) identity: Identity,
-    pub(super) secret: AccessSecret,
     pub(super) name: Option<Name>,
     pub(super) carriers: Carriers,
     pub(super) rng: crate::base::Rng,

@@ -54,7 +54,7 @@ use std::time::Duration;
 
 use crate::base::{Carrier, Core, Input, Name, Now, Outputs, Path, PublicKey, RateLimiter, Rng, Tick, Wall};
 use crate::peer::Peer;
-use crate::session::{AccessSecret, FreshBytes, HandshakeLimits, Identity, Responder};
+use crate::session::{FreshBytes, HandshakeLimits, Identity, Responder};
 use crate::wire::message::NameReason;
 
 pub use crate::wire::message::MarkToken;
@@ -95,8 +95,6 @@ pub struct Config {
     pub private_key: [u8; 32],
     /// Key of stateless reset tokens: random, and stored with the private key.
     pub reset_id: [u8; 16],
-    /// The access secret every client must know; zeros for an open relay.
-    pub access_secret: [u8; 32],
     /// Registered members, as loaded from disk.
     pub members: Vec<(Name, PublicKey)>,
     /// Invitations, removals, block lists and unused names, as loaded from disk.
@@ -310,7 +308,6 @@ impl Relay {
             (true, true) => HandshakeLimits::OnLoopbackToo,
         };
         let identity = Identity::from_private(config.private_key);
-        let secret = AccessSecret::new(config.access_secret);
         // A separate stream, so that the other values drawn from the seed do not change.
         let mut key = [0; 32];
         Rng::from_seed(config.seed.map(|byte| !byte)).fill(&mut key);
@@ -318,8 +315,7 @@ impl Relay {
         let members = Members::new(config.members, removed);
         let member_states = (0..members.len()).map(|_| MemberState::default()).collect();
         let mut relay = Relay {
-            responder: Responder::new(identity, secret, handshakes, rng.fork())
-                .with_reset_id(&config.reset_id),
+            responder: Responder::new(identity, handshakes, rng.fork()).with_reset_id(&config.reset_id),
             mailboxes: Mailboxes::default(),
             idle_flows: IdleFlows::default(),
             tickets: Tickets::default(),

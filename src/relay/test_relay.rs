@@ -11,7 +11,6 @@ pub(super) fn relay_of_two(mail: PersistedMail) -> Relay {
     Relay::new(Config {
         private_key: [7; 32],
         reset_id: [1; 16],
-        access_secret: [0; 32],
         members: vec![(tom, PublicKey([1; 32])), (jack, PublicKey([2; 32]))],
         membership: MembershipSnapshot::default(),
         mail,

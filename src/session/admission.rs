@@ -180,7 +180,7 @@ impl Admission {
 mod tests {
     use super::*;
     use crate::base::{Carrier, ConnId};
-    use crate::session::{AccessSecret, Identity, InitPayload, Initiator};
+    use crate::session::{Identity, InitPayload, Initiator};
     use crate::wire::packet::{self, Packet};
 
     /// A relay's admission, and a first message whose content does not matter here.
@@ -194,11 +194,9 @@ mod tests {
         fn new(limits: HandshakeLimits) -> Door {
             let identity = Identity::from_private([1; 32]);
             let relay = Identity::from_private([2; 32]).public();
-            let secret = AccessSecret::default();
             let payload = InitPayload { counter: 1, continues: None };
             let mut rng = Rng::from_seed([3; 32]);
-            let init =
-                Initiator::new(&identity, &relay, &secret, &payload, 7, Carrier::Tcp, &mut rng).unwrap();
+            let init = Initiator::new(&identity, &relay, &payload, 7, Carrier::Tcp, &mut rng).unwrap();
             let gate = Admission::new(limits, &relay, &mut rng).unwrap();
             Door { gate, init: init.packet().to_vec(), granted_us: 0 }
         }

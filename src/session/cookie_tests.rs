@@ -23,18 +23,16 @@ fn relay_identity() -> Identity {
 }
 
 fn responder(seed: u8) -> Responder {
-    let secret = AccessSecret::default();
     let rng = Rng::from_seed([seed; 32]);
-    Responder::new(relay_identity(), secret, HandshakeLimits::On, rng)
+    Responder::new(relay_identity(), HandshakeLimits::On, rng)
 }
 
 fn initiator(counter: u64, carrier: Carrier) -> Initiator {
     let key = relay_identity().public();
     let payload = InitPayload { counter, continues: None };
     let identity = Identity::from_private([0x11; 32]);
-    let secret = AccessSecret::default();
     let mut rng = Rng::from_seed([counter as u8; 32]);
-    Initiator::new(&identity, &key, &secret, &payload, 7, carrier, &mut rng).unwrap()
+    Initiator::new(&identity, &key, &payload, 7, carrier, &mut rng).unwrap()
 }
 
 fn give(relay: &mut Responder, now: Tick, path: Path, init: &[u8]) -> (InitOutcome, Vec<u8>) {
@@ -189,9 +187,8 @@ fn tcp_init_needs_no_cookie_but_counts_towards_load() {
 
 #[test]
 fn no_cookies_are_required_without_limits() {
-    let secret = AccessSecret::default();
     let rng = Rng::from_seed([1; 32]);
-    let mut relay = Responder::new(relay_identity(), secret, HandshakeLimits::Off, rng);
+    let mut relay = Responder::new(relay_identity(), HandshakeLimits::Off, rng);
     flood(&mut relay, at(0));
     let outcome = give(&mut relay, at(0), udp(HOME, 1), initiator(2, Carrier::Udp).packet()).0;
     assert!(matches!(outcome, InitOutcome::Pending(_)));

@@ -26,17 +26,16 @@ fn identity(seed: u8) -> Identity {
     Identity::generate(&mut Rng::from_seed([seed; 32]))
 }
 
-fn responder(psk: [u8; 32]) -> Responder {
+fn responder() -> Responder {
     let rng = Rng::from_seed([8; 32]);
-    Responder::new(identity(2), AccessSecret::new(psk), HandshakeLimits::On, rng)
+    Responder::new(identity(2), HandshakeLimits::On, rng)
 }
 
 fn initiator(counter: u64, carrier: Carrier) -> Initiator {
     let relay = identity(2).public();
     let payload = InitPayload { counter, continues: None };
     let mut rng = Rng::from_seed([counter as u8; 32]);
-    Initiator::new(&identity(1), &relay, &AccessSecret::default(), &payload, CLIENT_INDEX, carrier, &mut rng)
-        .unwrap()
+    Initiator::new(&identity(1), &relay, &payload, CLIENT_INDEX, carrier, &mut rng).unwrap()
 }
 
 fn welcome() -> SessionGrant {
@@ -80,7 +79,7 @@ fn drop_of(relay: &mut Responder, path: Path, init: &[u8]) -> Option<InitRejecti
 fn both_ends_derive_same_keys_on_either_carrier() {
     for (carrier, path) in [(Carrier::Udp, udp(1)), (Carrier::Tcp, Path::Tcp(ConnId(1)))] {
         let mut client = initiator(1, carrier);
-        let mut relay = responder([0; 32]);
+        let mut relay = responder();
         let pending = offered(&mut relay, Tick::ZERO, path, client.packet());
         assert_eq!(pending.client, identity(1).public());
         assert_eq!(pending.payload, InitPayload { counter: 1, continues: None });
@@ -110,7 +109,7 @@ fn both_ends_derive_same_keys_on_either_carrier() {
 #[test]
 fn copied_relay_answers_with_other_ephemeral_key() {
     let ephemeral = |fresh: Option<FreshBytes>| {
-        let relay = responder([0; 32]);
+        let relay = responder();
         let mut relay = match fresh {
             Some(fresh) => relay.with_fresh_bytes(fresh),
             None => relay,
@@ -128,27 +127,16 @@ fn copied_relay_answers_with_other_ephemeral_key() {
 fn session_to_continue_is_transmitted() {
     let payload = InitPayload { counter: 4, continues: Some(SessionId([3; 16])) };
     let key = identity(2).public();
-    let psk = AccessSecret::default();
     let mut rng = Rng::from_seed([1; 32]);
-    let client = Initiator::new(&identity(1), &key, &psk, &payload, 1, Carrier::Udp, &mut rng).unwrap();
-    let pending = offered(&mut responder([0; 32]), Tick::ZERO, udp(1), client.packet());
+    let client = Initiator::new(&identity(1), &key, &payload, 1, Carrier::Udp, &mut rng).unwrap();
+    let pending = offered(&mut responder(), Tick::ZERO, udp(1), client.packet());
     assert_eq!(pending.payload, payload);
 }
 
 #[test]
 fn init_for_another_relay_is_dropped_at_mac1() {
-    let mut other =
-        Responder::new(identity(3), AccessSecret::default(), HandshakeLimits::On, Rng::from_seed([8; 32]));
+    let mut other = Responder::new(identity(3), HandshakeLimits::On, Rng::from_seed([8; 32]));
     assert_eq!(drop_of(&mut other, udp(1), initiator(1, Carrier::Udp).packet()), Some(InitRejection::Mac1));
-}
-
-/// The psk is mixed in last, so the relay's response does not verify at the client.
-#[test]
-fn wrong_access_secret_makes_response_unreadable() {
-    let mut client = initiator(1, Carrier::Udp);
-    let mut relay = responder([1; 32]);
-    let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
-    assert!(matches!(client.handle_response(&response), Err(HandshakeError::Noise)));
 }
 
 /// The response is cached for 5 s. Another address must send a cookie. After 5 s the relay decides
@@ -156,7 +144,7 @@ fn wrong_access_secret_makes_response_unreadable() {
 #[test]
 fn repeated_init_gets_cached_response_on_same_path_only() {
     let client = initiator(1, Carrier::Udp);
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     let mut other_mac2 = client.packet().to_vec();
     other_mac2[HANDSHAKE_LEN - 1] ^= 1;
@@ -187,7 +175,7 @@ fn repeated_init_gets_cached_response_on_same_path_only() {
 /// A client whose clock was set back begins again above the highest counter.
 #[test]
 fn stale_counter_gets_highest_counter_in_response() {
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     answer(&mut relay, Tick::ZERO, udp(1), initiator(90, Carrier::Udp).packet());
     relay.confirm(identity(1).public(), 90);
     relay.confirm(identity(1).public(), 80);
@@ -206,7 +194,7 @@ fn stale_counter_gets_highest_counter_in_response() {
 #[test]
 fn dropped_offer_leaves_no_state() {
     let client = initiator(1, Carrier::Udp);
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     drop(offered(&mut relay, Tick::ZERO, udp(1), client.packet()));
     offered(&mut relay, Tick::ZERO, udp(1), client.packet());
 }
@@ -215,7 +203,7 @@ fn dropped_offer_leaves_no_state() {
 /// the response.
 #[test]
 fn unconfirmed_counter_blocks_no_later_handshake() {
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     answer(&mut relay, Tick::ZERO, udp(1), initiator(u64::MAX, Carrier::Udp).packet());
     offered(&mut relay, Tick::ZERO, udp(2), initiator(2, Carrier::Udp).packet());
 }
@@ -223,7 +211,7 @@ fn unconfirmed_counter_blocks_no_later_handshake() {
 #[test]
 fn init_received_twice_before_opening_gets_one_response() {
     let client = initiator(1, Carrier::Udp);
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     let mut check = || match relay.check_init(Tick::ZERO, udp(1), SOURCE, client.packet(), &mut Vec::new()) {
         InitOutcome::Admitted(source) => source,
         other => panic!("more than admitted: {other:?}"),
@@ -245,7 +233,7 @@ fn init_received_twice_before_opening_gets_one_response() {
 #[test]
 fn every_flipped_bit_of_init_is_dropped_by_mac1_or_earlier() {
     let client = initiator(1, Carrier::Udp);
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     for bit in 0..(HANDSHAKE_LEN - MAC_LEN) * 8 {
         let mut bad = client.packet().to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
@@ -266,8 +254,7 @@ fn with_new_mac1(packet: &[u8], receiver: &PublicKey) -> Vec<u8> {
 
 #[test]
 fn changed_init_with_new_mac1_is_dropped_by_noise() {
-    let mut relay =
-        Responder::new(identity(2), AccessSecret::default(), HandshakeLimits::Off, Rng::from_seed([8; 32]));
+    let mut relay = Responder::new(identity(2), HandshakeLimits::Off, Rng::from_seed([8; 32]));
     let client = initiator(1, Carrier::Tcp);
     let sealed_len = client.packet().len() - 2 * MAC_LEN;
     for at in 4..sealed_len {
@@ -282,7 +269,7 @@ fn changed_init_with_new_mac1_is_dropped_by_noise() {
 #[test]
 fn wrong_response_does_not_end_handshake() {
     let mut client = initiator(1, Carrier::Udp);
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     let changed = |at: usize| {
         let mut bad = response.clone();
@@ -334,7 +321,7 @@ fn low_order_keys_are_refused_in_every_position() {
     let client = initiator(1, Carrier::Udp);
     for low in low_order_keys() {
         assert!(is_low_order(&low), "{low}");
-        let mut relay = responder([0; 32]);
+        let mut relay = responder();
 
         let mut bad_e = client.packet().to_vec();
         bad_e[INIT_HEADER_LEN..INIT_HEADER_LEN + 32].copy_from_slice(&low.0);
@@ -350,10 +337,9 @@ fn low_order_keys_are_refused_in_every_position() {
         let answered = client.handle_response(&response).map(|_| ());
         assert_eq!(answered, Err(HandshakeError::LowOrder), "e of the relay");
 
-        let psk = AccessSecret::default();
         let payload = InitPayload { counter: 1, continues: None };
         let begun =
-            Initiator::new(&identity(1), &low, &psk, &payload, 1, Carrier::Udp, &mut Rng::from_seed([1; 32]));
+            Initiator::new(&identity(1), &low, &payload, 1, Carrier::Udp, &mut Rng::from_seed([1; 32]));
         assert_eq!(begun.map(|_| ()).unwrap_err(), HandshakeError::LowOrder, "s of the relay");
     }
     assert!(!is_low_order(&identity(1).public()));
@@ -443,7 +429,7 @@ impl Dh for LiarDh {
 #[test]
 fn key_claimed_by_another_identity_is_dropped_by_noise() {
     let claimed = init_claiming(identity(1).public());
-    assert_eq!(drop_of(&mut responder([0; 32]), udp(1), &claimed), Some(InitRejection::Noise));
+    assert_eq!(drop_of(&mut responder(), udp(1), &claimed), Some(InitRejection::Noise));
 }
 
 /// A replayed data packet is not opened, does not move the session, and gives its address no
@@ -451,7 +437,7 @@ fn key_claimed_by_another_identity_is_dropped_by_noise() {
 #[test]
 fn replay_from_another_address_has_no_effect() {
     let mut client = initiator(1, Carrier::Udp);
-    let mut relay = responder([0; 32]);
+    let mut relay = responder();
     let (keys, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
     let Established { keys: ours, .. } = established(client.handle_response(&response));
     let mut client = Keyring::new(Tick::ZERO, ours, Lifetime::default());
@@ -481,7 +467,7 @@ proptest! {
         new_mac1 in any::<bool>(),
     ) {
         let mut client = initiator(1, Carrier::Udp);
-        let mut relay = responder([0; 32]);
+        let mut relay = responder();
         let (_, response) = answer(&mut relay, Tick::ZERO, udp(1), client.packet());
         let spoil = |packet: &[u8], receiver: PublicKey| {
             let bad = [&packet[..cut], &tail].concat();

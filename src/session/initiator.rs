@@ -9,10 +9,10 @@ use crate::base::{Carrier, PublicKey, Rng};
 use crate::wire::packet::{self, HANDSHAKE_LEN, INIT_HEADER_LEN, MAC_LEN, Packet};
 
 use super::cookie::CookieKey;
-use super::identity::{AccessSecret, Identity};
+use super::identity::Identity;
 use super::keys::Keys;
 use super::mac::Mac1Key;
-use super::noise::{self, FIRST_OVERHEAD};
+use super::noise::{self, FIRST_OVERHEAD, NO_PSK};
 use super::payload::{INIT_PAYLOAD_LEN, InitPayload, ResponsePayload, SessionGrant};
 use super::wiped::WipedHandshake;
 
@@ -91,7 +91,6 @@ impl Initiator {
     pub fn new(
         identity: &Identity,
         relay: &PublicKey,
-        psk: &AccessSecret,
         payload: &InitPayload,
         local_index: u32,
         carrier: Carrier,
@@ -100,7 +99,7 @@ impl Initiator {
         let mut packet = Vec::with_capacity(HANDSHAKE_LEN);
         packet::write_init_header(&mut packet, local_index);
         let header = packet[..].try_into().expect("only the header has been written");
-        let mut noise = noise::initiator(identity, relay, psk, &header, rng.fork());
+        let mut noise = noise::initiator(identity, relay, &NO_PSK, &header, rng.fork());
         let payload_len = payload_len(carrier, INIT_HEADER_LEN + FIRST_OVERHEAD, INIT_PAYLOAD_LEN);
         write_noise(&mut noise, &payload.encode(), payload_len, FIRST_OVERHEAD, &mut packet)?;
         Mac1Key::new(relay).append(&mut packet, 0);

@@ -11,8 +11,8 @@
 //!
 //! # Handshake
 //!
-//! `Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s` (Noise revision 34), client to relay. The psk is the
-//! relay's [`AccessSecret`] or 32 zero bytes. The prologue names the protocol, its version and the
+//! `Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s` (Noise revision 34), client to relay. The psk is
+//! 32 zero bytes: no relay requires a secret. The prologue names the protocol, its version and the
 //! client's index:
 //!
 //! ```text
@@ -188,7 +188,7 @@ mod wiped;
 
 pub use admission::{FORGED_COST_US, GRANTED_COST_US, HANDSHAKE_BUDGET, HandshakeLimits};
 pub use fair_share::{Budget, FairShare, Source};
-pub use identity::{AccessSecret, Identity};
+pub use identity::Identity;
 pub use indexes::Indexes;
 pub use initiator::{Established, HandshakeError, Initiator, ResponseOutcome};
 pub use key_query::{KeyQuery, answer_key_query};

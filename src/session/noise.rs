@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::base::{PublicKey, Rng};
 use crate::wire::packet::INIT_HEADER_LEN;
 
-use super::identity::{AccessSecret, Identity};
+use super::identity::Identity;
 use super::wiped::{WipedHandshake, WipedResolver, X25519};
 
 /// Source of 32 bytes of the system's randomness, or of another that is fresh at each call.
@@ -27,11 +27,14 @@ pub(super) const FIRST_OVERHEAD: usize = 96;
 /// Bytes that the second message adds to its payload: e(32), the payload's tag(16).
 pub(super) const SECOND_OVERHEAD: usize = 48;
 
+/// The psk of Noise IKpsk2: no relay requires a secret of its clients.
+pub(super) const NO_PSK: [u8; 32] = [0; 32];
+
 /// Creates the client's state of a handshake whose INIT has this header.
 pub(super) fn initiator(
     identity: &Identity,
     relay: &PublicKey,
-    psk: &AccessSecret,
+    psk: &[u8; 32],
     init_header: &[u8; INIT_HEADER_LEN],
     rng: Rng,
 ) -> WipedHandshake {
@@ -44,7 +47,7 @@ pub(super) fn initiator(
 /// Creates the relay's state of a handshake whose INIT has this header.
 pub(super) fn responder(
     identity: &Identity,
-    psk: &AccessSecret,
+    psk: &[u8; 32],
     init_header: &[u8; INIT_HEADER_LEN],
     rng: Rng,
 ) -> WipedHandshake {
@@ -56,14 +59,14 @@ pub(super) fn responder(
 
 fn builder<'a>(
     identity: &'a Identity,
-    psk: &'a AccessSecret,
+    psk: &'a [u8; 32],
     prologue: &'a [u8],
     rng: Rng,
 ) -> Result<Builder<'a>, snow::Error> {
     let params: NoiseParams = PATTERN.parse()?;
     Builder::with_resolver(params, Box::new(WipedResolver::new(rng)))
         .local_private_key(identity.private_bytes())?
-        .psk(2, psk.bytes())?
+        .psk(2, psk)?
         .prologue(prologue)
 }
 
@@ -122,7 +125,7 @@ mod tests {
 
     fn snow_with(private: &[u8; 32], ephemeral: &[u8; 32], remote: Option<&[u8; 32]>) -> HandshakeState {
         let identity = Identity::from_private(*private);
-        let psk = AccessSecret::new(*b"This is my Austrian perspective!");
+        let psk = *b"This is my Austrian perspective!";
         let builder = builder(&identity, &psk, b"John Galt", Rng::from_seed([0; 32])).unwrap();
         let builder = builder.fixed_ephemeral_key_for_testing_only(ephemeral);
         match remote {

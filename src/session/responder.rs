@@ -15,11 +15,11 @@ use crate::wire::packet::{
 
 use super::admission::{Admission, HandshakeLimits};
 use super::fair_share::Source;
-use super::identity::{AccessSecret, Identity};
+use super::identity::Identity;
 use super::initiator::{payload_len, write_noise};
 use super::keys::Keys;
 use super::mac::Mac1Key;
-use super::noise::{self, FreshBytes, SECOND_OVERHEAD};
+use super::noise::{self, FreshBytes, NO_PSK, SECOND_OVERHEAD};
 use super::payload::{InitPayload, RESPONSE_PAYLOAD_LEN, ResponsePayload, SessionGrant};
 use super::replay_cache::{HandshakeCounters, ResponseCache};
 use super::reset::{RESET_ID_LEN, ResetKey, ResetToken};
@@ -29,7 +29,6 @@ use super::wiped::WipedHandshake;
 /// rate counters, and a bounded amount for authenticated ones.
 pub struct Responder {
     identity: Identity,
-    psk: AccessSecret,
     mac1: Mac1Key,
     reset: ResetKey,
     /// `None` without limits.
@@ -108,14 +107,13 @@ pub struct PendingSession {
 }
 
 impl Responder {
-    /// Creates a responder for `identity`. Every client must know `psk`.
-    pub fn new(identity: Identity, psk: AccessSecret, limits: HandshakeLimits, mut rng: Rng) -> Responder {
+    /// Creates a responder for `identity`.
+    pub fn new(identity: Identity, limits: HandshakeLimits, mut rng: Rng) -> Responder {
         let admission = Admission::new(limits, &identity.public(), &mut rng);
         Responder {
             mac1: Mac1Key::new(&identity.public()),
             reset: ResetKey::new(&identity, &[0; RESET_ID_LEN]),
             identity,
-            psk,
             admission,
             counters: HandshakeCounters::default(),
             responses: ResponseCache::default(),
@@ -334,7 +332,7 @@ impl Responder {
             Some(fresh) => noise::handshake_rng(&self.identity, &mut self.rng, fresh),
             None => self.rng.fork(),
         };
-        let mut noise = noise::responder(&self.identity, &self.psk, header, rng);
+        let mut noise = noise::responder(&self.identity, &NO_PSK, header, rng);
         let mut payload = [0; HANDSHAKE_LEN];
         let len = noise.read_message(init.noise, &mut payload).map_err(|error| match error {
             snow::Error::Dh => InitRejection::LowOrder,

@@ -301,10 +301,9 @@ mod tests {
     #[test]
     fn wiped_handshake_is_blank() {
         let identity = crate::session::Identity::from_private([7; 32]);
-        let psk = crate::session::AccessSecret::new(SECRET);
         let blank = |seed: u8| {
             let rng = Rng::from_seed([seed; 32]);
-            let mut noise = crate::session::noise::responder(&identity, &psk, &[seed; 8], rng);
+            let mut noise = crate::session::noise::responder(&identity, &SECRET, &[seed; 8], rng);
             let before = noise.dangerously_get_raw_split();
             noise.wipe();
             assert_ne!(noise.dangerously_get_raw_split(), before);

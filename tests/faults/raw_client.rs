@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use queqiao::base::{Carrier, LetterId, Mark, OutboxId, Path, Rng, Wall, Watermarks};
-use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, Keys, ResponseOutcome, SessionId};
+use queqiao::session::{Identity, InitPayload, Initiator, Keys, ResponseOutcome, SessionId};
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::{Frame, Frames, StreamId, encode_ack};
 use queqiao::wire::letter::encode_text;
@@ -75,8 +75,7 @@ pub fn new_initiator(
     let seed: [u8; 32] =
         std::array::from_fn(|i| private[i] ^ hello.counter.to_be_bytes()[i % 8] ^ index as u8);
     let identity = Identity::from_private(private);
-    let secret = AccessSecret::default();
-    Initiator::new(&identity, &relay.key(), &secret, hello, index, carrier, &mut Rng::from_seed(seed))
+    Initiator::new(&identity, &relay.key(), hello, index, carrier, &mut Rng::from_seed(seed))
         .expect("the relay's key is valid")
 }
 

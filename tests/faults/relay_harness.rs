@@ -135,7 +135,6 @@ impl RelayHarness {
         let config = Config {
             private_key: state.private_key,
             reset_id: state.reset_id,
-            access_secret: [0; 32],
             members: state.members,
             membership: state.membership,
             mail: state.mail,

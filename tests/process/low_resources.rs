@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use queqiao::base::{Carrier, PublicKey, Rng};
-use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, KeyQuery};
+use queqiao::session::{Identity, InitPayload, Initiator, KeyQuery};
 
 use crate::harness::{Machine, Relay, relay_with_members};
 
@@ -201,8 +201,7 @@ fn inits_from_2000_addresses_cost_no_memory() {
         let identity = Identity::from_private(seed);
         let mut rng = Rng::from_seed(seed);
         let hello = InitPayload { counter: 1, continues: None };
-        let secret = AccessSecret::default();
-        Initiator::new(&identity, key, &secret, &hello, u32::from(n) + 1, Carrier::Udp, &mut rng).unwrap()
+        Initiator::new(&identity, key, &hello, u32::from(n) + 1, Carrier::Udp, &mut rng).unwrap()
     };
     let key = query_key(&relay);
     let mut memory = 0;

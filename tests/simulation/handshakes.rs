@@ -9,9 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use queqiao::base::{Carrier, Rng, Tick};
-use queqiao::session::{
-    AccessSecret, HANDSHAKE_BUDGET, HandshakeLimits, Identity, InitPayload, Initiator, Responder,
-};
+use queqiao::session::{HANDSHAKE_BUDGET, HandshakeLimits, Identity, InitPayload, Initiator, Responder};
 use queqiao::wire::packet::{self, PacketType};
 
 use super::coverage::Count;
@@ -65,9 +63,8 @@ pub struct HandshakeAttacks {
 pub fn reset_all(sim: &mut Simulation, span: Duration) {
     sim.coverage.add(Count::HostileResetters);
     let identity = Identity::from_private(sim.relay_key);
-    let secret = AccessSecret::default();
     let rng = Rng::from_seed([1; 32]);
-    let relay = Responder::new(identity, secret, HandshakeLimits::Off, rng);
+    let relay = Responder::new(identity, HandshakeLimits::Off, rng);
     sim.handshake_attacks.resets = Some((sim.now + span, relay));
 }
 
@@ -80,9 +77,8 @@ pub fn add_crowd(sim: &mut Simulation, many: u16) {
     let identity = Identity::from_private(private_key);
     let relay = sim.relay.core.public_key();
     let hello = InitPayload { counter: 1, continues: None };
-    let secret = AccessSecret::default();
     let mut rng = sim.rng.fork();
-    let first = Initiator::new(&identity, &relay, &secret, &hello, 77, Carrier::Udp, &mut rng);
+    let first = Initiator::new(&identity, &relay, &hello, 77, Carrier::Udp, &mut rng);
     let first = first.expect("the relay's key is sound");
     for place in 0..many {
         let [high, low] = place.to_be_bytes();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use queqiao::base::{Effect, LetterId, Mark, OutboxId, Outputs, Path, Wall};
 use queqiao::peer::{Peer, PeerOptions, Role};
-use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, Keyring, Lifetime, ResponseOutcome};
+use queqiao::session::{Identity, InitPayload, Initiator, Keyring, Lifetime, ResponseOutcome};
 use queqiao::wire::features::Features;
 use queqiao::wire::frame::StreamId;
 use queqiao::wire::letter::encode_text;
@@ -127,9 +127,8 @@ fn start_handshake(sim: &mut Simulation, member: &mut HostileMember) -> HostileS
     let hello = InitPayload { counter: member.counter, continues: None };
     let relay = sim.relay.core.public_key();
     let mut rng = sim.rng.fork();
-    let secret = AccessSecret::default();
     let index = 1 + rng.next_u32() / 2;
-    let initiator = Initiator::new(&identity, &relay, &secret, &hello, index, carrier, &mut rng);
+    let initiator = Initiator::new(&identity, &relay, &hello, index, carrier, &mut rng);
     let initiator = initiator.expect("the relay's key is sound");
     send_as_hostile(sim, member, initiator.packet());
     HostileState::Handshake(Box::new(initiator), sim.now)

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use queqiao::base::{Carrier, Path};
-use queqiao::session::{AccessSecret, Identity, InitPayload, Initiator, Keyring, Lifetime, ResponseOutcome};
+use queqiao::session::{Identity, InitPayload, Initiator, Keyring, Lifetime, ResponseOutcome};
 use queqiao::wire::frame::{Ack, Frame, Probe, StreamId};
 use queqiao::wire::limits::{CREDIT_BEFORE_WELCOME, DATA_HEADER_LEN};
 
@@ -86,8 +86,7 @@ fn handshake(sim: &mut Simulation, addr: SocketAddr) -> Keyring {
     let relay = sim.relay.core.public_key();
     let hello = InitPayload { counter: 1, continues: None };
     let mut rng = sim.rng.fork();
-    let secret = AccessSecret::default();
-    let initiator = Initiator::new(&identity, &relay, &secret, &hello, 77, Carrier::Udp, &mut rng);
+    let initiator = Initiator::new(&identity, &relay, &hello, 77, Carrier::Udp, &mut rng);
     let mut initiator = initiator.expect("the relay's key is sound");
     send(sim, addr, initiator.packet().to_vec());
     sim.run_for(Duration::from_millis(100));

@@ -178,7 +178,6 @@ pub(super) fn new_relay(
     Relay::new(relay::Config {
         private_key: key,
         reset_id: [0; 16],
-        access_secret: [0; 32],
         members,
         membership: roll,
         mail,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::{Carrier, Effect, Now, Outputs, Path, PublicKey, Rng, Tick};
 use crate::net::MultiAddrSocket;
 use crate::peer::{PacketOutcome, Peer, PeerOptions, Role};
-use crate::session::{AccessSecret, Identity, InitPayload, Initiator, Lifetime, ResponseOutcome};
+use crate::session::{Identity, InitPayload, Initiator, Lifetime, ResponseOutcome};
 use crate::wire::features::Features;
 use crate::wire::frame::StreamId;
 use crate::wire::message::{ToClient, ToRelay};
@@ -59,10 +59,9 @@ impl Idler {
         seed[8..12].copy_from_slice(&number.to_be_bytes());
         let identity = Identity::generate(&mut Rng::from_seed(seed));
         let hello = InitPayload { counter: now.wall.0, continues: None };
-        let secret = AccessSecret::default();
         let mut rng = rng.fork();
         // Each member has its own address, so all may use the same index for their session.
-        let initiator = Initiator::new(&identity, &config.key, &secret, &hello, 1, Carrier::Udp, &mut rng);
+        let initiator = Initiator::new(&identity, &config.key, &hello, 1, Carrier::Udp, &mut rng);
         let initiator = Box::new(initiator.expect("`KeyQuery` rejects keys of low order"));
         config.socket.send(address(number), config.relay, initiator.packet());
         Idler {

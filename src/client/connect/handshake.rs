@@ -35,11 +35,10 @@ impl RelayConnection {
         self.connector.counter = counter;
         let hello = InitPayload { counter, continues: self.peer.as_ref().map(Peer::id) };
         let identity = &ctx.identity;
-        let secret = &ctx.secret;
         let carrier = attempt.carrier;
         let mut mixed_rng = ctx.fresh.map(|fresh| handshake_rng(identity, &mut ctx.rng, fresh));
         let rng = mixed_rng.as_mut().unwrap_or(&mut ctx.rng);
-        match Initiator::new(identity, &key, secret, &hello, index, carrier, rng) {
+        match Initiator::new(identity, &key, &hello, index, carrier, rng) {
             Ok(initiator) => attempt.enter(now.tick, AttemptStage::Handshaking(initiator, None)),
             Err(_) => {
                 ctx.indexes.free(now.tick, Duration::ZERO, index);
