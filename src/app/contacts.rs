@@ -6,7 +6,7 @@ use crate::base::{Fingerprint, HostPort, HostPortError, Name, NameError, Phrase,
 use crate::contacts::{AddressBook, Contact, Location, RemoveError};
 use crate::ui::ResolvedContact;
 use crate::ui::json;
-use crate::ui::line::is_quit;
+use crate::ui::line::is_end_word;
 
 use super::{CommandResult, ExitStatus, Failure, Setup, print, say};
 
@@ -140,7 +140,7 @@ fn warn_of_useless(setup: &Setup, book: &AddressBook, is_meant: impl Fn(&Name) -
             let phrase = Phrase::new("contact-unreachable").with("name", &contact.label);
             warn(phrase.with("relay", relay));
         }
-        if is_quit(contact.label.as_str()) {
+        if is_end_word(contact.label.as_str()) {
             warn(Phrase::new("contact-word").with("name", &contact.label));
         }
     }

@@ -170,7 +170,10 @@ fn place_of(
     let is_near = first.address.as_socket_addr().is_some_and(|addr| addr.ip().is_loopback());
     let others: Vec<String> = places.map(|place| place.address.to_string()).collect();
     let hint = match is_near {
-        true => Some(Phrase::new("members-loopback").with("relay", &first.address)),
+        true => {
+            let bind = format!("0.0.0.0:{}", first.address.port());
+            Some(Phrase::new("members-loopback").with("relay", &first.address).with("bind", bind))
+        }
         false if others.is_empty() => None,
         false => Some(Phrase::new("members-other-addresses").with("addresses", others.join(", "))),
     };

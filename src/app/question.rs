@@ -105,17 +105,25 @@ pub(super) fn ask_name(setup: &Setup) -> Result<Name, Failure> {
 /// # Errors
 /// Those of [`ask`].
 pub(super) fn offer_to_save(setup: &Setup, name: &Name) -> Result<(), Failure> {
-    let location = setup.location();
-    let question = Phrase::new("name-save").with("name", name).with("file", location.file());
+    let question = Phrase::new("name-save").with("name", name).with("file", setup.location().file());
     let answer = ask(&setup.strings, &question, false)?.unwrap_or_default();
     if YES.contains(&answer.trim().to_lowercase().as_str()) {
-        let phrase = match location.set_me(name) {
-            Ok(()) => Phrase::new("name-saved").with("name", name).with("file", location.file()),
-            Err(phrase) => phrase,
-        };
-        say(&setup.strings, &phrase);
+        save_name(setup, name);
     }
     Ok(())
+}
+
+/// Writes the user's name into the address book, so that later commands need no `--as`, and tells
+/// the user. Returns whether it is there.
+pub(super) fn save_name(setup: &Setup, name: &Name) -> bool {
+    let location = setup.location();
+    let saved = location.set_me(name);
+    let phrase = match &saved {
+        Ok(()) => Phrase::new("name-saved").with("name", name).with("file", location.file()),
+        Err(phrase) => phrase.clone(),
+    };
+    say(&setup.strings, &phrase);
+    saved.is_ok()
 }
 
 /// Whether the user can be asked: standard input and standard error are a terminal.

@@ -14,7 +14,7 @@ use crate::ui::line::ends_conversation;
 use crate::ui::terminal::{InputReader, Output, OutputWriter, Prompt, not_utf8, without_mark};
 use crate::ui::{UserInput, notice, plain};
 use crate::wire::limits::LETTER_TEXT_MAX;
-use crate::wire::message::Reason;
+use crate::wire::message::{NameReason, Reason};
 
 use super::client_host::{ClientHost, FrontendInput, FrontendKind, HostInput, TurnOutput};
 use super::output_thread::{FINISH_WITHIN, OutputThread, check_written, finish, given_back};
@@ -115,6 +115,7 @@ pub fn send(setup: &Setup, options: &SendOptions) -> CommandResult {
         refused: false,
         has_disk_failed: false,
         stopped: None,
+        is_name_refused: false,
         reply: None,
     };
     let mut output = TurnOutput::default();
@@ -201,6 +202,7 @@ struct SendCommand<'a> {
     has_disk_failed: bool,
     /// Why the relay accepts nothing from us until the user acts.
     stopped: Option<Phrase>,
+    is_name_refused: bool,
     reply: Option<Incoming>,
 }
 
@@ -448,6 +450,15 @@ impl SendCommand<'_> {
         let Some(phrase) = notice::of_event(event, &self.me) else { return };
         match event {
             Event::Online { .. } => {}
+            // Another name has another outbox, so this text must be sent again.
+            Event::NameRefused {
+                reason: NameReason::Taken | NameReason::Confusable | NameReason::Reserved | NameReason::Bad,
+                ..
+            } => {
+                let why = self.setup.strings.say(&phrase);
+                self.stopped = Some(Phrase::new("send-name-refused").with("why", why));
+                self.is_name_refused = true;
+            }
             Event::NameRefused { .. }
             | Event::Replaced { .. }
             | Event::Unreached { reason: ConnectFailure::HandshakeRefused, .. } => {
@@ -463,7 +474,7 @@ impl SendCommand<'_> {
     fn failure_to_go_on(&self) -> Option<Failure> {
         let reason = self.stopped.as_ref()?;
         let mut unaccepted = self.unfinished.values().filter(|waiting| waiting.accepted.is_none()).peekable();
-        if unaccepted.peek().is_none() {
+        if self.is_name_refused || unaccepted.peek().is_none() {
             return Some(reason.clone().into());
         }
         let stays = || Phrase::new("send-stays").with("why", self.setup.strings.say(reason));

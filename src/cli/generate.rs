@@ -129,7 +129,9 @@ fn with_headings(page: &str, strings: &Strings) -> String {
             None => line.to_owned(),
         }
     };
-    page.lines().map(|text| line(text) + "\n").collect()
+    // Commands and paths must not be hyphenated, or justified: readers copy them (man(7)).
+    let flush_left = |text: &str| if text.starts_with(".TH ") { ".ad l\n.nh\n" } else { "" };
+    page.lines().map(|text| format!("{}\n{}", line(text), flush_left(text))).collect()
 }
 
 /// Returns the script that completes the program's arguments in a shell. CONTACT completes to the

@@ -44,7 +44,7 @@ use super::notice;
 
 pub use api::{Action, ContactLookup, Draft, LineModeOptions, PromptChange, ResolvedContact, UserInput};
 use commands::{InputMode, ParseError, ParsedLine, SlashCommand};
-pub use commands::{ends_conversation, is_quit};
+pub use commands::{ends_conversation, is_end_word};
 use day_watch::DayWatch;
 use delivery_watch::{DeliveryWatch, LetterProgress};
 pub use echo::LineEcho;
@@ -172,7 +172,8 @@ impl<B: ContactLookup> LineMode<B> {
     fn handle_parsed(&mut self, parsed: ParsedLine<'_>, now: Now) -> Vec<Action> {
         match parsed {
             ParsedLine::Empty => Vec::new(),
-            ParsedLine::Quit => self.leave_conversation(now),
+            ParsedLine::Quit => self.leave_conversation(),
+            ParsedLine::Bye => self.leave_or_end(now),
             ParsedLine::CommandSpec(command, argument) => self.run_command(command, argument, now),
             ParsedLine::Error(error) => vec![self.tell_parse_error(&error)],
             ParsedLine::Text(text) if self.options.is_desk => self.answer(text, now),

@@ -129,14 +129,21 @@ impl Strings {
 
 /// Removes the marks around arguments, and the space between an argument and the sentence where
 /// both sides are Chinese. The sentence has that space for Latin letters and digits.
+///
+/// An argument behind a Latin word is part of a command, as in `queqiao chat --as 武大郎 名字`. The
+/// space behind it stays.
 fn without_han_spaces(marked: &str) -> String {
     let is_mark = |c: char| c == ARG_BEGINS || c == ARG_ENDS;
     let mut text = String::with_capacity(marked.len());
     let mut before = None;
+    let mut is_of_command = false;
     let mut rest = marked.chars();
     while let Some(c) = rest.next() {
+        if c == ARG_BEGINS {
+            is_of_command = text.trim_end().ends_with(|c: char| c.is_ascii_alphanumeric());
+        }
         let next = rest.clone().next();
-        let is_at_argument = before == Some(ARG_ENDS) || next == Some(ARG_BEGINS);
+        let is_at_argument = next == Some(ARG_BEGINS) || (before == Some(ARG_ENDS) && !is_of_command);
         let has_han_around = || {
             let after = rest.clone().find(|c| !is_mark(*c));
             text.chars().next_back().is_some_and(is_han) && after.is_some_and(is_han)

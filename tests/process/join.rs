@@ -45,9 +45,12 @@ fn invitation_from_pipe_is_sufficient_to_join() {
     let book = machine.read("new.toml");
     assert_eq!(
         book,
-        format!("[relays]\nhome = {{ address = \"{}\", key = \"{}\" }}\n", relay.udp, relay.key)
+        format!(
+            "[relays]\nhome = {{ address = \"{}\", key = \"{}\" }}\n\n[me]\nname = \"TOM\"\n",
+            relay.udp, relay.key
+        )
     );
-    assert!(joined.err.iter().any(|line| line.contains("queqiao chat --as TOM")), "{joined:?}");
+    assert!(joined.err.iter().any(|line| line.contains("next: queqiao chat, or")), "{joined:?}");
     assert!(
         joined.err.iter().all(|line| !line.contains("first connection")),
         "the key was announced: {joined:?}"
@@ -55,15 +58,18 @@ fn invitation_from_pipe_is_sufficient_to_join() {
     let sent = sends(&machine, "TOM", &NEW);
     sent.result();
     assert!(sent.err.is_empty(), "{sent:?}");
-    let chat = machine.run_with(&[&["chat", "--as", "TOM"], &NEW[..]].concat(), b"JACK\nagain\n");
+    // The book has the name.
+    let chat = machine.run_with(&[&["chat"], &NEW[..]].concat(), b"JACK\nagain\n");
     assert!(chat.with(0).err.iter().all(|line| line.contains("Not delivered to JACK yet; waiting until ")));
 }
 
 /// With two relays in the book a name alone is ambiguous, so the printed command names the relay.
+/// The book has another name of the user, which stays.
 #[test]
 fn command_printed_after_join_works_with_two_relays() {
     let (machine, relay) = closed();
-    machine.write("new.toml", format!("[relays]\nhome = \"{}\"\n", unused_addr()));
+    let book = format!("[me]\nname = \"OTHER\"\n[relays]\nhome = \"{}\"\n", unused_addr());
+    machine.write("new.toml", book);
     let joined = join_with(&machine, &NEW, &invite(&machine, &["TOM"]));
     joined.result();
     let printed = joined.err.iter().find(|line| line.contains("queqiao send --as TOM")).unwrap();
@@ -88,7 +94,8 @@ fn invitation_is_not_shown_on_terminal() {
     terminal.until("not shown): ");
     terminal.press(format!("{line}\n"));
     terminal.until(&format!("joined {} 一棵树", relay.udp));
-    terminal.until("queqiao chat --as 一棵树");
+    terminal.until("your name is 一棵树 from now on");
+    terminal.until("next: queqiao chat, or");
     let code = line.split_once("code=").unwrap().1.split('&').next().unwrap();
     assert!(!terminal.raw.contains(code), "{}", terminal.raw);
     terminal.ends_with(0);

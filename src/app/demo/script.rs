@@ -22,13 +22,13 @@ const SCRIPT: [(&str, &str, &str); 6] = [
     ("TOM", "JACK", "约不"),
     ("JACK", "TOM", "不约"),
     ("一棵树", "武大郎", "Is there bread today?"),
-    ("武大郎", "一棵树", "有,刚出炉!"),
+    ("武大郎", "一棵树", "有，刚出炉！"),
     ("TOM", "echo", "hello over udp"),
     ("JACK", "echo", "hello over tcp"),
 ];
 /// Member whose UDP is cut, and the letters during the cut and after it.
 const PROXIED: &str = "TOM";
-const CUT: [(&str, &str, &str); 2] = [("TOM", "JACK", "还在吗?"), ("JACK", "TOM", "在,走的是 TCP")];
+const CUT: [(&str, &str, &str); 2] = [("TOM", "JACK", "还在吗？"), ("JACK", "TOM", "在，走的是 TCP")];
 const MENDED: [(&str, &str, &str); 2] = [("TOM", "JACK", "back on UDP"), ("JACK", "TOM", "欢迎回来")];
 /// Member that leaves, and the letters that wait for it.
 const TRAVELLER: &str = "武大郎";

@@ -49,6 +49,8 @@ pub(super) enum ParsedLine<'a> {
     Empty,
     /// `quit`.
     Quit,
+    /// `q` on a terminal: as `quit`, but it ends the conversation with a guest.
+    Bye,
     /// A command and its argument.
     CommandSpec(SlashCommand, &'a str),
     /// Text that is not sent because it looks like a command.
@@ -230,7 +232,7 @@ fn alone(argument: &str, command: SlashCommand) -> Option<SlashCommand> {
 }
 
 /// Whether this line ends a chat, whatever the contacts are called.
-pub fn is_quit(line: &str) -> bool {
+fn is_quit(line: &str) -> bool {
     line.trim_end() == QUIT
 }
 
@@ -242,7 +244,7 @@ pub fn ends_conversation(to: &Name, text: &str) -> bool {
 
 /// Whether a user on a terminal ends a conversation by this line. A space before the word makes it
 /// a text.
-fn is_end_word(line: &str) -> bool {
+pub fn is_end_word(line: &str) -> bool {
     END_WORDS.contains(&line.trim_end().to_ascii_lowercase().as_str())
 }
 
@@ -253,8 +255,11 @@ pub(super) fn parse(line: &str, mode: InputMode) -> ParsedLine<'_> {
     if trimmed.is_empty() {
         return ParsedLine::Empty;
     }
-    if is_quit(line) || (mode == InputMode::Terminal && is_end_word(line)) {
+    if is_quit(line) {
         return ParsedLine::Quit;
+    }
+    if mode == InputMode::Terminal && is_end_word(line) {
+        return if trimmed.eq_ignore_ascii_case(BYE) { ParsedLine::Bye } else { ParsedLine::Quit };
     }
     if line.starts_with("//") {
         return ParsedLine::Text(&line[1..]);
@@ -351,8 +356,11 @@ mod tests {
 
     #[test]
     fn terminal_has_more_words_that_end() {
-        for word in ["quit", "QUIT", "Exit ", "q", "Q", ":q"] {
+        for word in ["quit", "QUIT", "Exit ", ":q"] {
             assert_eq!(parse(word, InputMode::Terminal), ParsedLine::Quit, "{word}");
+        }
+        for word in ["q", "Q "] {
+            assert_eq!(parse(word, InputMode::Terminal), ParsedLine::Bye, "{word}");
         }
         for text in [" q", "q?", "quit it", ":wq"] {
             assert_eq!(parse(text, InputMode::Terminal), ParsedLine::Text(text));

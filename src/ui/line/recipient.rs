@@ -32,7 +32,7 @@ impl<B: ContactLookup> LineMode<B> {
     pub fn prompt(&self) -> String {
         let key = match self.recipient() {
             Some(target) if self.options.is_terminal => {
-                Phrase::new("chat-prompt").with("who", shorten(&target.label, PROMPT_NAME_CELLS))
+                Phrase::new("chat-prompt").with("who", self.short_name(&target.label))
             }
             None if self.options.is_terminal => return PROMPT_CHOOSE.to_owned(),
             _ if self.options.is_desk => Phrase::new("desk-answer"),
@@ -40,6 +40,16 @@ impl<B: ContactLookup> LineMode<B> {
             None => Phrase::new("chat-choose"),
         };
         self.options.strings.say(&key)
+    }
+
+    /// Returns the name of a recipient for the prompt. It is short unless another contact has the
+    /// same short name.
+    fn short_name(&self, label: &str) -> String {
+        let short = shorten(label, PROMPT_NAME_CELLS);
+        let labels = self.book.labels();
+        let mut others = labels.iter().filter(|other| *other != label);
+        let is_unique = short == label || others.all(|other| shorten(other, PROMPT_NAME_CELLS) != short);
+        if is_unique { short } else { sanitize_line(label).into_owned() }
     }
 
     /// Returns how the next line is shown. `None` if it is not a message.
@@ -277,14 +287,22 @@ impl<B: ContactLookup> LineMode<B> {
     }
 
     /// Ends the conversation with the recipient. On a terminal a word for it also ends a guest's.
-    pub(super) fn leave_conversation(&mut self, now: Now) -> Vec<Action> {
-        match self.target.take() {
-            Some(_) if self.options.is_desk => Vec::new(),
-            Some(guest) if self.options.is_terminal && guest.member.guest_address().is_some() => {
-                self.end(guest, now)
-            }
-            Some(_) => Vec::new(),
+    pub(super) fn leave_conversation(&mut self) -> Vec<Action> {
+        if self.target.take().is_some() {
+            return Vec::new();
+        }
+        // The prompt of a desk names a guest without a choice of the user.
+        match self.recipient().filter(|_| self.options.is_desk && self.options.is_terminal) {
+            Some(guest) => vec![self.tell(&Phrase::new("desk-quit-waits").with("who", guest.label))],
             None => vec![Action::Quit { status: 0 }],
+        }
+    }
+
+    /// Ends the conversation with a guest, or leaves that with a member.
+    pub(super) fn leave_or_end(&mut self, now: Now) -> Vec<Action> {
+        match self.target.take_if(|target| target.member.guest_address().is_some()) {
+            Some(guest) => self.end(guest, now),
+            None => self.leave_conversation(),
         }
     }
 }

@@ -205,6 +205,8 @@ fn chinese_has_no_space_between_han_characters() {
     assert_eq!(say("TOM"), "发给 TOM 12:03:05：");
     assert_eq!(say("一棵树"), "发给一棵树 12:03:05：");
     assert_eq!(say("访客 1"), "发给访客 1 12:03:05：");
+    let next = strings.say(&Phrase::new("join-next").with("as", " --as 武大郎").with("at", ""));
+    assert_eq!(next, "接下来：queqiao chat --as 武大郎，或 queqiao send --as 武大郎 名字 \"你好\"");
     let text = "两 个字 \u{2068}";
     let receipt = Phrase::new("chat-receipt").with("who", "王五").with("text", text);
     assert_eq!(strings.say(&receipt), "✓✓ 已送达王五：“两 个字 \\u{2068}”");

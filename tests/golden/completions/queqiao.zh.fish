@@ -84,7 +84,7 @@ gbk\t''"
 complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -l guest-greeting -d 'TCP 访客的欢迎语，最多 1,024 字节' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -l guest-limit -d '同时接待的访客数上限（UDP 访客至多占一半）[默认：256] [环境变量：QUEQIAO_GUEST_LIMIT]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -l lang -d '语言：en（英文）或 zh（中文）[默认：跟随系统语言] [环境变量：QUEQIAO_LANG]' -r -f
-complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -l loopback-too -d '像限制其他网络那样限制来自本机环回的握手；用于性能测试 [环境变量：QUEQIAO_LOOPBACK_TOO]'
+complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -l loopback-too -d '像限制其他网络那样限制来自本机回环地址的握手；用于性能测试 [环境变量：QUEQIAO_LOOPBACK_TOO]'
 complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -l closed -d '仅凭邀请注册新名字（queqiao members invite）[环境变量：QUEQIAO_CLOSED]'
 complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -l guest-anyone -d '允许访客以“@名字 ”开头，写给任何成员'
 complete -c queqiao -n "__fish_queqiao_using_subcommand relay; and not __fish_seen_subcommand_from backup restore" -s h -l help -d '显示本帮助'
@@ -167,7 +167,7 @@ complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l window -d '每
 complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l size -d '每条消息正文的字节数，至少 16 [默认：100]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l secs -d '测量时长（之前预热一秒）[默认：5]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l rate -d '每秒总共发送的消息数，间隔均匀；延迟从计划发送的时刻算起' -r -f
-complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l flood -d '另外每秒发送多少个随机数据报（仅限本机环回上的中继）[默认：0]' -r -f
+complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l flood -d '另外每秒发送多少个随机数据报（仅限本机回环地址上的中继）[默认：0]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l idle -d '不发消息，测量这么多空闲成员（各用一个地址）给中继带来的开销；加上 --bare 时还测量转发循环处理同样多保活包的开销' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l relay-pid -d '中继的进程号，用于测量每条消息的 CPU 时间和内存（Linux）' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand bench" -l as-server -d '内部使用：作为测试用的服务进程运行，直到标准输入结束 [可选值：relay、bare]' -r -f -a "relay\t''

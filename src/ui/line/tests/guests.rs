@@ -180,7 +180,7 @@ To guest 2:
 …q
 >
 …/close
-! no guest selected; choose a guest first
+! No guest selected; choose a guest first
 >
 "
     );
@@ -222,7 +222,7 @@ fn desk_help_lists_its_commands_in_each_language() {
         "\
 …/help
 ! A text goes to the guest that the prompt names. Commands:
-! quit                  go back to the guest that has waited longest; if none was chosen by /to, stop the relay
+! quit                  go back to the guest that has waited longest; if no guest waits, stop the relay
 ! //…                   send text that begins with /
 ! /who                  list the guests
 ! /to N                 answer guest N
@@ -242,7 +242,7 @@ fn desk_help_lists_its_commands_in_each_language() {
         "\
 …/help
 ! 文字发给提示符中的访客。命令：
-! quit                  返回等待最久的访客；没有用 /to 选择访客时停止中继
+! quit                  返回等待最久的访客；没有访客等待时停止中继
 ! //…                   发送以 / 开头的文字
 ! /who                  列出访客
 ! /to N                 回复访客 N

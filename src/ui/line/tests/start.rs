@@ -373,7 +373,7 @@ fn status_names_several_relays_by_their_contacts() {
 !     contacts: JACK
 ! relay of JANE, TINA, LUCY, … (127.0.0.1:8082): connecting
 !     contacts: JANE, TINA, LUCY, MARY
-! no messages wait
+! No messages waiting
 >
 "
     );
@@ -470,9 +470,9 @@ fn name_with_relay_is_offered_where_name_is_not_enough() {
 ! to EVE@127.0.0.1:8082
 To EVE@127.0.0.1:8082: one
 To EVE@127.0.0.1:8082: /to BOB
-! no contact named BOB; members need their relay: BOB@127.0.0.1:8081, BOB@127.0.0.1:8082
+! no contact named BOB; for a member who is not a contact, add the relay: BOB@127.0.0.1:8081, BOB@127.0.0.1:8082
 > /block JAK
-! no contact named JAK: did you mean JACK? Members need their relay: JAK@127.0.0.1:8081, JAK@127.0.0.1:8082
+! no contact named JAK: did you mean JACK? For a member who is not a contact, add the relay: JAK@127.0.0.1:8081, JAK@127.0.0.1:8082
 > /add EVE@127.0.0.1:8082
 [add EVE@127.0.0.1:8082 as EVE]
 Message from EVE@127.0.0.1:8081 (not in your contacts) [udp] 12:03:05: hi

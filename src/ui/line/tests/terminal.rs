@@ -51,7 +51,7 @@ fn prompt_names_recipient_in_chinese() {
 ! 发给一棵树（tree@127.0.0.1:8081）
 发给一棵树：在吗
 发给一棵树：JACK
-! 要把“JACK”发给一棵树吗？再按回车发送；/to JACK 改为与其聊天
+! 要把“JACK”发给一棵树吗？再按回车发送；输入“/to JACK”则改为与其聊天
 发给一棵树：/to JACK
 ! 发给 JACK（127.0.0.1:8081）
 发给 JACK：约不
@@ -78,7 +78,7 @@ fn prefix_of_several_names_chooses_none() {
 To JACKSON: /to JA
 ! JA: which one? JACK, JACKSON
 > hello
-! no contact named hello; members need their relay: hello@127.0.0.1:8081, hello@127.0.0.1:9
+! no contact named hello; for a member who is not a contact, add the relay: hello@127.0.0.1:8081, hello@127.0.0.1:9
 >
 "
     );
@@ -148,12 +148,33 @@ fn words_that_end_lead_back_and_then_out() {
 }
 
 #[test]
-fn word_that_ends_also_ends_guest() {
+fn q_also_ends_guest_and_quit_does_not() {
     let mut chat = terminal(Lang::En, BOOK);
     let guest = "guest-127.0.0.1-62851";
     chat.letter(guest, "hello").line(guest).line("hi").line("q");
     assert_eq!(sent_to(&chat), [(guest, "hi"), (guest, "[close]")]);
     assert_eq!(chat.mode.prompt(), "> ");
+    // The others only leave the conversation.
+    chat.line(guest).line("quit");
+    assert_eq!(sent_to(&chat).len(), 2);
+    assert_eq!(chat.mode.prompt(), "> ");
+}
+
+#[test]
+fn long_names_are_short_in_prompt_unless_alike() {
+    let names =
+        ["第三事业部上海研发中心王小伟", "第三事业部北京研发中心王小伟", "第四事业部上海研发中心王小明"];
+    let entries = names.map(|name| format!("\"{name}\" = \"127.0.0.1:1\"\n")).concat();
+    let book = format!("[contacts]\n{entries}");
+    let mut chat = terminal(Lang::Zh, &book);
+    for (name, shown) in [
+        ("第三事业部上海研发中心王小伟", "第三事业部上海研发中心王小伟"),
+        ("第三事业部北京研发中心王小伟", "第三事业部北京研发中心王小伟"),
+        ("第四事业部上海研发中心王小明", "第四事业部…中心王小明"),
+    ] {
+        chat.line(&format!("/to {name}"));
+        assert_eq!(chat.mode.prompt(), format!("发给{shown}："));
+    }
 }
 
 #[test]
