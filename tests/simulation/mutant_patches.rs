@@ -1,5 +1,5 @@
-//! Every patch in `tests/mutants` must still apply, and its row in the README must name the test that
-//! finds it. `tests/mutants/run` builds and tests them.
+//! Every patch in `tests/mutants` must still apply, and its row in the README must name the test
+//! that finds it. `tests/mutants/run` builds and tests them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -144,7 +144,7 @@ complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l contacts -d 
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l as -d 'Your name [default: name under [me] in the address book] [env: QUEQIAO_AS]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l data -d 'Directory for keys, pinned relay keys and messages [env: QUEQIAO_DATA]' -r -f -a "(__fish_complete_directories)"
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l last -d 'Only the last N messages' -r -f
-complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l since -d 'Only messages of this last time, for example 2d' -r -f
+complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l since -d 'Only messages from the last 2d, 5h, …' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l older -d 'Erase only messages older than this, for example 90d' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l lang -d 'Language: en or zh [default: from the locale] [env: QUEQIAO_LANG]' -r -f
 complete -c queqiao -n "__fish_queqiao_using_subcommand history" -l json -d 'Print one JSON object per line'

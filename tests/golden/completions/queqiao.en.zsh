@@ -189,7 +189,7 @@ _arguments "${_arguments_options[@]}" : \
 '--as=[Your name \[default\: name under \[me\] in the address book\] \[env\: QUEQIAO_AS\]]:NAME:' \
 '--data=[Directory for keys, pinned relay keys and messages \[env\: QUEQIAO_DATA\]]:DIR:_files -/' \
 '--last=[Only the last N messages]:N:' \
-'--since=[Only messages of this last time, for example 2d]:DURATION:' \
+'--since=[Only messages from the last 2d, 5h, …]:DURATION:' \
 '--older=[Erase only messages older than this, for example 90d]:DURATION:' \
 '--lang=[Language\: en or zh \[default\: from the locale\] \[env\: QUEQIAO_LANG\]]:en|zh:' \
 '--json[Print one JSON object per line]' \
