@@ -2,7 +2,7 @@
 //!
 //! A database of this size (default 256 MiB) in a temporary folder takes 200 letters a second, one
 //! record at a time, first without a copy and then until a copy is complete. Both rows come from
-//! one run, because a disk has its own speed at each hour.
+//! one run, because the speed of a disk changes.
 //!
 //! Exits with status 1 if a commit waited longer than [`GOAL`] above the slowest one without a
 //! copy.

@@ -153,11 +153,15 @@ fn finish(setup: &Setup, location: &Location, invite: &Invite, name: &Name) -> C
     let done = done.with("key", invite.key).with("file", location.file()).with("relay_name", relay_name);
     say(&setup.strings, &done);
     let book = location.load_or_new()?;
-    let is_saved = book.me.as_ref() == Some(name) || (book.me.is_none() && question::save_name(setup, name));
-    let who = if is_saved { String::new() } else { format!(" --as {name}") };
+    let is_saved = match &book.me {
+        Some(me) => me == name,
+        None if setup.name.is_none() && invite.name.is_none() => question::offer_to_save(setup, name)?,
+        None => question::save_name(setup, name),
+    };
+    let name_option = if is_saved { String::new() } else { format!(" --as {name}") };
     // A name alone identifies the relay only if the book has no other.
     let is_only = book.relays().len() == 1;
     let at = if is_only { String::new() } else { format!("@{}", invite.relay) };
-    say(&setup.strings, &Phrase::new("join-next").with("as", who).with("at", at));
+    say(&setup.strings, &Phrase::new("join-next").with("as", name_option).with("at", at));
     Ok(ExitStatus::Done)
 }

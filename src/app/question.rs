@@ -100,17 +100,16 @@ pub(super) fn ask_name(setup: &Setup) -> Result<Name, Failure> {
     Err(not_given())
 }
 
-/// Asks whether to write the name into the address book. Any answer but yes means no.
+/// Asks whether to write the name into the address book. Any answer but yes means no. Returns
+/// whether it is there.
 ///
 /// # Errors
 /// Those of [`ask`].
-pub(super) fn offer_to_save(setup: &Setup, name: &Name) -> Result<(), Failure> {
+pub(super) fn offer_to_save(setup: &Setup, name: &Name) -> Result<bool, Failure> {
     let question = Phrase::new("name-save").with("name", name).with("file", setup.location().file());
     let answer = ask(&setup.strings, &question, false)?.unwrap_or_default();
-    if YES.contains(&answer.trim().to_lowercase().as_str()) {
-        save_name(setup, name);
-    }
-    Ok(())
+    let is_yes = YES.contains(&answer.trim().to_lowercase().as_str());
+    Ok(is_yes && save_name(setup, name))
 }
 
 /// Writes the user's name into the address book, so that later commands need no `--as`, and tells

@@ -115,7 +115,6 @@ pub fn send(setup: &Setup, options: &SendOptions) -> CommandResult {
         refused: false,
         has_disk_failed: false,
         stopped: None,
-        is_name_refused: false,
         reply: None,
     };
     let mut output = TurnOutput::default();
@@ -170,6 +169,14 @@ struct UnfinishedSend {
     accepted: Option<LetterId>,
 }
 
+/// Why a relay takes nothing from the user.
+enum Stop {
+    /// The waiting letters are sent once this is resolved.
+    UntilResolved(Phrase),
+    /// The user needs another name, which has another outbox.
+    ForThisName(Phrase),
+}
+
 struct SendCommand<'a> {
     setup: &'a Setup,
     options: &'a SendOptions,
@@ -201,8 +208,7 @@ struct SendCommand<'a> {
     /// Whether a letter could not be written to the outbox.
     has_disk_failed: bool,
     /// Why the relay accepts nothing from us until the user acts.
-    stopped: Option<Phrase>,
-    is_name_refused: bool,
+    stopped: Option<Stop>,
     reply: Option<Incoming>,
 }
 
@@ -456,15 +462,16 @@ impl SendCommand<'_> {
                 ..
             } => {
                 let why = self.setup.strings.say(&phrase);
-                self.stopped = Some(Phrase::new("send-name-refused").with("why", why));
-                self.is_name_refused = true;
+                self.stopped = Some(Stop::ForThisName(Phrase::new("send-name-refused").with("why", why)));
             }
             Event::NameRefused { .. }
             | Event::Replaced { .. }
             | Event::Unreached { reason: ConnectFailure::HandshakeRefused, .. } => {
-                self.stopped = Some(phrase)
+                self.stopped = Some(Stop::UntilResolved(phrase))
             }
-            Event::Unreached { reason, .. } if reason.is_other_key() => self.stopped = Some(phrase),
+            Event::Unreached { reason, .. } if reason.is_other_key() => {
+                self.stopped = Some(Stop::UntilResolved(phrase));
+            }
             _ => self.say(&phrase),
         }
     }
@@ -472,9 +479,12 @@ impl SendCommand<'_> {
     /// Returns why sending cannot continue, once every letter is durable. A letter in the outbox
     /// must not be sent again, so the user must learn that it stays there.
     fn failure_to_go_on(&self) -> Option<Failure> {
-        let reason = self.stopped.as_ref()?;
+        let reason = match self.stopped.as_ref()? {
+            Stop::ForThisName(phrase) => return Some(phrase.clone().into()),
+            Stop::UntilResolved(phrase) => phrase,
+        };
         let mut unaccepted = self.unfinished.values().filter(|waiting| waiting.accepted.is_none()).peekable();
-        if self.is_name_refused || unaccepted.peek().is_none() {
+        if unaccepted.peek().is_none() {
             return Some(reason.clone().into());
         }
         let stays = || Phrase::new("send-stays").with("why", self.setup.strings.say(reason));
@@ -482,7 +492,7 @@ impl SendCommand<'_> {
     }
 
     fn run_out_of_time(&mut self) -> CommandResult {
-        if let Some(reason) = self.stopped.take() {
+        if let Some(Stop::ForThisName(reason) | Stop::UntilResolved(reason)) = self.stopped.take() {
             self.say(&reason);
         }
         let time = in_seconds(self.options.timeout);

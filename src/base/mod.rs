@@ -29,7 +29,7 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use ids::{KeyError, LetterId, Mark, OutboxId, PublicKey};
 pub(crate) use lazy_box::empty_value;
 pub use lazy_box::{EmptyValue, LazyBox};
-pub use name::{Folded, Looks, Name, NameError};
+pub use name::{Folded, Looks, Name, NameError, is_han};
 pub use packed::{KeepAliveCount, Unpacker, pack_maybe_tick, pack_number, pack_path, pack_tick};
 pub use path::{Carrier, ConnId, HostPort, HostPortError, Path, PathError, with_brackets};
 pub use phrase::Phrase;

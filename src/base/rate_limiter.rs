@@ -1,4 +1,4 @@
-//! A rate limiter that is only a time.
+//! Rates, and a rate limiter whose only state is a time.
 
 use std::time::Duration;
 

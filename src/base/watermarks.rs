@@ -1,4 +1,4 @@
-//! How far the letters of one outbox to one recipient are.
+//! Progress of the letters of one outbox to one recipient.
 
 /// Numbers of letters. Each covers all letters up to it that were not refused; 0 covers none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

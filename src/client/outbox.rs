@@ -419,17 +419,17 @@ impl Outbox {
         receipt: &Receipt<'_>,
         tell: impl FnMut(ProgressUpdate),
     ) -> Option<Reach> {
-        // No outbox reaches such numbers. If believed, they would leave none for new letters.
         let Receipt { mut watermarks, until, taken_at, .. } = *receipt;
+        // No outbox reaches such numbers. If believed, they would leave none for new letters.
         let is_impossible = watermarks.accepted.max(watermarks.delivered) >= NUMBER_MAX;
         if receipt.outbox != self.id || is_impossible {
             return None;
         }
         let conversation = self.conversations.get_mut(receipt.to)?;
         // `read` is the recipient's claim; accept it for delivered letters only.
-        let earlier = [conversation.reach.watermarks, conversation.held_receipts.watermarks];
-        let delivered = earlier.iter().map(|earlier| earlier.delivered).fold(watermarks.delivered, u64::max);
-        watermarks.read = watermarks.read.min(delivered);
+        let reached = conversation.reach.watermarks.delivered;
+        let held = conversation.held_receipts.watermarks.delivered;
+        watermarks.read = watermarks.read.min(watermarks.delivered.max(reached).max(held));
         conversation.held_receipts.raise(ReceiptContent { watermarks, until, taken_at });
         self.advance(receipt.to, tell)
     }

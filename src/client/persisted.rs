@@ -75,7 +75,7 @@ pub struct Reach {
     pub last: u64,
     /// The last letter delivered, 0 for none. The initial `prev` of the next one.
     pub last_taken: u64,
-    /// How far its letters are.
+    /// Progress of its letters.
     pub watermarks: Watermarks,
     /// When the last accepted letter leaves the mailbox undelivered; 0 if none waits.
     pub until: Wall,

@@ -69,7 +69,7 @@ pub(super) struct LetterOrder {
     pub(super) mark: Mark,
 }
 
-/// How far the letters of one flow are, and what its receipts and records say with it.
+/// Watermarks of one flow, and the values that its receipts and its row on disk contain as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FlowMarks {
     pub(super) watermarks: Watermarks,

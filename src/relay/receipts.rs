@@ -222,7 +222,7 @@ impl Relay {
         stored: Vec<u64>,
         out: &mut Out,
     ) {
-        let row = unwritten.and_then(|marks| self.persisted_flow(sender, flow, marks));
+        let row = unwritten.and_then(|unwritten| self.persisted_flow(sender, flow, unwritten));
         self.mailboxes.removed_seqs.extend(&stored);
         if row.is_some() || !stored.is_empty() {
             let seqs = stored.iter().map(|seq| Some(*seq));

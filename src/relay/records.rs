@@ -140,7 +140,7 @@ impl MailboxLetter {
     }
 }
 
-/// A flow, and how far its letters are.
+/// A flow, and the progress of its letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistedFlow {
     /// The sender.
@@ -149,7 +149,7 @@ pub struct PersistedFlow {
     pub outbox: OutboxId,
     /// The recipient.
     pub to: Name,
-    /// How far its letters are.
+    /// Progress of its letters.
     pub watermarks: Watermarks,
     /// Time of the last letter, in milliseconds of the uptime clock; 0 if unknown. For letters that
     /// the relay does not know, the time of the read watermark.

@@ -22,7 +22,7 @@ use super::{Event, Out, Record, Relay};
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Invitation secrets tried from one address, except loopback: 20 in an hour. Guessing one is
 /// infeasible; this bounds the work.
-const SECRET_RATE: Rate = Rate::new(Duration::from_secs(3_600 / 20), 20);
+const SECRET_RATE: Rate = Rate::new(Duration::from_secs(180), 20);
 
 /// Content of a sign-in.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
-use crate::base::{Phrase, sanitize_line};
+use crate::base::{Phrase, is_han, sanitize_line};
 
 const EN: &str = include_str!("strings/en.ftl");
 const ZH: &str = include_str!("strings/zh.ftl");
@@ -144,11 +144,11 @@ fn without_han_spaces(marked: &str) -> String {
         }
         let next = rest.clone().next();
         let is_at_argument = next == Some(ARG_BEGINS) || (before == Some(ARG_ENDS) && !is_of_command);
-        let has_han_around = || {
+        let is_inside_chinese = || {
             let after = rest.clone().find(|c| !is_mark(*c));
-            text.chars().next_back().is_some_and(is_han) && after.is_some_and(is_han)
+            text.chars().next_back().is_some_and(is_chinese) && after.is_some_and(is_chinese)
         };
-        let is_left_out = is_mark(c) || (c == ' ' && is_at_argument && has_han_around());
+        let is_left_out = is_mark(c) || (c == ' ' && is_at_argument && is_inside_chinese());
         if !is_left_out {
             text.push(c);
         }
@@ -157,10 +157,9 @@ fn without_han_spaces(marked: &str) -> String {
     text
 }
 
-/// Whether `c` is a Han character or full-width punctuation.
-const fn is_han(c: char) -> bool {
-    matches!(c, '\u{3000}'..='\u{303f}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
-        || matches!(c, '\u{ff01}'..='\u{ff60}' | '\u{20000}'..='\u{3ffff}')
+/// Whether Chinese writes `c` without spaces: Han characters and full-width punctuation.
+fn is_chinese(c: char) -> bool {
+    is_han(c) || matches!(c, '\u{3000}'..='\u{303f}' | '\u{ff01}'..='\u{ff60}')
 }
 
 impl std::fmt::Debug for Strings {

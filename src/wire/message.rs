@@ -175,14 +175,14 @@ pub struct Delivery<'a> {
     pub body: &'a [u8],
 }
 
-/// How far the letters of one outbox to one recipient are.
+/// Progress of the letters of one outbox to one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt<'a> {
     /// The recipient's name.
     pub to: &'a str,
     /// The sender's outbox.
     pub outbox: OutboxId,
-    /// How far its letters are.
+    /// Progress of these letters.
     pub watermarks: Watermarks,
     /// When the last accepted letter leaves the mailbox undelivered; 0 if it waits in no mailbox.
     pub until: Wall,

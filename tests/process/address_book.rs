@@ -210,10 +210,11 @@ fn check_finds_contacts_that_cannot_be_reached_or_chosen() {
         machine.run(&["contacts", "check"]).one_line(1, &wanted);
         machine.run(&["contacts", "list"]).with(0);
     }
-    machine.write("contacts.toml", "[contacts]\nquit = \"127.0.0.1:8081\"\n");
-    machine
-        .run(&["contacts", "check"])
-        .one_line(1, "quit ends a chat, so this contact cannot be chosen there");
+    for word in ["quit", "q", "Exit"] {
+        machine.write("contacts.toml", format!("[contacts]\n{word} = \"127.0.0.1:8081\"\n"));
+        let wanted = format!("{word} ends a chat, so this contact cannot be chosen there");
+        machine.run(&["contacts", "check"]).one_line(1, &wanted);
+    }
     let added = machine.run(&["contacts", "--contacts", "new.toml", "add", "TOM", "0.0.0.0:8081"]).with(0);
     assert!(added.err[0].starts_with("no relay can be reached at 0.0.0.0:8081"), "{added:?}");
 }

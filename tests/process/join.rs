@@ -116,7 +116,11 @@ fn invitation_to_any_name_asks_for_name() {
     terminal.until("a name cannot contain a space");
     terminal.press("TOM\n");
     terminal.until(&format!("joined {} TOM", relay.udp));
+    terminal.until("[y/N] ");
+    terminal.press("\n");
+    terminal.until("next: queqiao chat --as TOM, or");
     terminal.ends_with(0);
+    assert!(!machine.read("new.toml").contains("[me]"), "a typed name is written only after a yes");
 }
 
 /// Other users of the machine can read arguments.
@@ -267,6 +271,7 @@ fn operator_sets_address_of_invitations() {
     let line = machine.run(&["members", "--data", "r", "invite", "TOM"]);
     assert!(line.result().starts_with(&format!("queqiao:{}?key=", relay.udp)), "{line:?}");
     assert!(line.err[0].contains("can be reached from this machine only"), "{line:?}");
+    assert!(line.err[0].contains(&format!("--bind 0.0.0.0:{},", relay.udp.port())), "{line:?}");
     assert_ne!(port, 0);
 }
 

@@ -49,7 +49,9 @@ fn look_alike_name_is_refused_with_taken_name() {
     machine.send("alice", "echo", "x").with(0);
     for name in ["Αlice", "ALICE", "аlice"] {
         let wanted = format!("{name} looks too much like alice, which is registered at {}", relay.udp);
-        machine.send(name, "echo", "x").one_line(1, &wanted);
+        let refused = machine.send(name, "echo", "x");
+        refused.one_line(1, &wanted);
+        assert!(refused.err[0].starts_with("not sent: "), "another name has another outbox: {refused:?}");
     }
     for name in ["一棵树", "武大郎", "Zoë", "CON", "a.b_c-d"] {
         machine.send(name, "echo", "x").with(0);

@@ -110,8 +110,7 @@ const LOOK_ALIKES: &[&str] = &[
     "王壬",
     "人入八",
     "未末",
-    "木朩",
-    "木本",
+    "木朩本",
     "土士",
     "日曰",
     "千干于",
@@ -205,8 +204,6 @@ const LOOK_ALIKES: &[&str] = &[
     "白自",
     "裏裹",
     "郎朗",
-    "拔拨",
-    "杨扬",
 ];
 
 /// First of the characters that represent the rows of look-alikes. No name has characters of this
@@ -214,7 +211,7 @@ const LOOK_ALIKES: &[&str] = &[
 const FIRST_ROW: u32 = 0xF_0000;
 
 /// Whether this is a Chinese character (Unified_Ideograph, as blocks).
-pub(super) fn is_han(c: char) -> bool {
+pub fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{fa0e}'..='\u{fa29}' | '\u{20000}'..='\u{323af}')
 }
 
@@ -268,7 +265,7 @@ mod tests {
 
     #[test]
     fn rows_hold_distinct_chinese_characters() {
-        assert!((60..=128).contains(&LOOK_ALIKES.len()));
+        assert!((60..=100).contains(&LOOK_ALIKES.len()));
         for row in LOOK_ALIKES {
             let mut characters: Vec<char> = row.chars().collect();
             let count = characters.len();

@@ -1,8 +1,8 @@
-//! Contents of receipts.
+//! Content of receipts.
 
 use crate::base::{Wall, Watermarks};
 
-/// Contents of the receipts of one conversation, or of several together.
+/// Content of one receipt, or of several receipts of one conversation together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReceiptContent {
     pub(super) watermarks: Watermarks,

@@ -1,6 +1,6 @@
 //! Effects of receipts on the letters of one conversation.
 
-use crate::base::{LetterId, OutboxId};
+use crate::base::{LetterId, OutboxId, Watermarks};
 use crate::client::api::Progress;
 
 use super::letters::OutboxLetter;
@@ -23,8 +23,8 @@ impl Conversation {
         receipts: ReceiptContent,
         tell: &mut impl FnMut(ProgressUpdate),
     ) {
-        let through =
-            receipts.watermarks.accepted.max(receipts.watermarks.delivered).max(receipts.watermarks.read);
+        let Watermarks { accepted, delivered, read } = receipts.watermarks;
+        let through = accepted.max(delivered).max(read);
         for index in 0..self.letters.len() {
             let letter = &mut self.letters[index];
             if letter.number > through {
@@ -43,7 +43,7 @@ impl Conversation {
                 self.standing_refusal =
                     self.standing_refusal.filter(|refusal| letter.number < refusal.refused);
                 self.window = WINDOW_LETTERS.min(self.window + 1);
-                self.reach.watermarks.accepted = self.reach.watermarks.accepted.max(letter.number);
+                self.reach.watermarks.accept(letter.number);
                 tell(ProgressUpdate {
                     request,
                     id,
@@ -52,7 +52,7 @@ impl Conversation {
                 });
             }
             let letter = &mut self.letters[index];
-            if receipts.until.0 > 0 && letter.number > receipts.watermarks.delivered && letter.until.0 == 0 {
+            if receipts.until.0 > 0 && letter.number > delivered && letter.until.0 == 0 {
                 letter.until = receipts.until;
                 tell(ProgressUpdate {
                     request,
@@ -102,9 +102,8 @@ impl Conversation {
         receipts: ReceiptContent,
         tell: &mut impl FnMut(ProgressUpdate),
     ) {
-        while let Some((number, request)) =
-            self.unread.front().copied().filter(|u| u.0 <= receipts.watermarks.read)
-        {
+        let read = receipts.watermarks.read;
+        while let Some((number, request)) = self.unread.front().copied().filter(|u| u.0 <= read) {
             self.unread.pop_front();
             tell(ProgressUpdate {
                 request,
@@ -113,8 +112,8 @@ impl Conversation {
                 taken_at: receipts.taken_at,
             });
         }
-        self.reach.watermarks.read =
-            self.reach.watermarks.read.max(receipts.watermarks.read.min(self.reach.watermarks.delivered));
+        let reached = &mut self.reach.watermarks;
+        reached.read = reached.read.max(read.min(reached.delivered));
     }
 
     /// Drops the bodies of accepted letters. Returns the bytes freed.

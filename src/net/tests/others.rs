@@ -125,7 +125,9 @@ fn signal_becomes_command() {
     };
     let mut end = NetUnderTest::new(NetConfig { on_signal: Some(on_signal), ..NetConfig::client() });
     // Under `nohup` the tests ignore SIGHUP, and the loop leaves it ignored.
-    for signal in not_ignored(&[SIGHUP, SIGTERM]) {
+    let signals = not_ignored(&[SIGHUP, SIGTERM]);
+    assert!(signals.contains(&SIGTERM));
+    for signal in signals {
         signal_hook::low_level::raise(signal).unwrap();
         let command = if signal == SIGHUP { 3 } else { 2 };
         end.until(|seen| *seen == SeenInput::Command(command));

@@ -27,9 +27,9 @@ use super::byte_budgets::ByteBudgets;
 use super::recent_addrs::RecentAddrs;
 use super::slots::GuestClass;
 
-/// Interval and burst of one source's texts over UDP or TCP: those of a member.
+/// Rate of one source's texts over UDP or TCP: that of a member.
 pub(super) const SOURCE_RATE: Rate = Rate::new(Duration::from_millis(10), 1_000);
-/// Interval and burst of first texts. At this rate no guest is evicted from [`super::slots`] within
+/// Rate of first texts. At this rate no guest is evicted from [`super::slots`] within
 /// half a minute.
 const FIRST_RATE: Rate = Rate::new(Duration::from_millis(20), 500);
 /// Half of it for one network: a network that forges only its own addresses leaves the other half.

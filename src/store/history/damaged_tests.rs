@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::tests::{FOLDER, OWN, commit, database, entries_of, name, open, received, relay, shown, written};
+use super::tests::{
+    FOLDER, OWN, commit, database, entries_of, name, open, reach, received, relay, shown, written,
+};
 use super::*;
 use crate::client::HistoryEntry;
 use crate::store::{Archive, UnreadLetter};
@@ -152,12 +154,7 @@ fn sabotage(data: &Path, update: &str) {
 fn damaged_letter_accepted_by_relay_is_not_refused() {
     let data = folder(outgoing);
     let (mut store, _) = open(data.path()).unwrap();
-    let reach = Reach {
-        last: 3,
-        last_taken: 0,
-        watermarks: Watermarks { accepted: 2, ..Watermarks::default() },
-        ..Reach::default()
-    };
+    let reach = reach([3, 0], [2, 0, 0], 0);
     commit(&mut store, &[Record::Reached { relay: relay(), to: name("JACK"), outbox: OWN, reach }]);
     drop(store);
     sabotage(data.path(), "UPDATE letters SET text = 'something else' WHERE number = 2");
@@ -249,12 +246,7 @@ fn stored_body_is_unchanged_until_letter_is_finished() {
     let bodies = state.persisted.letters.values().map(|letter| String::from_utf8_lossy(&letter.encoded.body));
     let sent = |text: &str| format!("as it was first sent: {text}");
     assert_eq!(Vec::from_iter(bodies), [sent("another"), sent(TEXT), sent("another")]);
-    let reach = Reach {
-        last: 3,
-        last_taken: 1,
-        watermarks: Watermarks { accepted: 2, delivered: 1, ..Watermarks::default() },
-        ..Reach::default()
-    };
+    let reach = reach([3, 1], [2, 1, 0], 0);
     let refused = Record::Refused {
         relay: relay(),
         to: name("JACK"),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::base::{Carrier, Watermarks};
+use crate::base::Carrier;
 use crate::client::{HistoryEntry, Progress, letter_cost};
 use crate::store::{Archive, Backend, ClientState, HistoryFilter, MemberStore, RequestOutcome};
 
@@ -76,6 +76,15 @@ pub(super) fn declined(from: &str, outbox: u64, number: u64, after: u64) -> Reco
     Record::Declined { relay: relay(), from: name(from), id, reason, after, mark: Mark(1) }
 }
 
+pub(super) fn reach(
+    [last, last_taken]: [u64; 2],
+    [accepted, delivered, read]: [u64; 3],
+    until: u64,
+) -> Reach {
+    let watermarks = Watermarks { accepted, delivered, read };
+    Reach { last, last_taken, watermarks, until: Wall(until) }
+}
+
 fn reached(to: &str, reach: Reach) -> Record {
     Record::Reached { relay: relay(), to: name(to), outbox: OWN, reach }
 }
@@ -122,12 +131,7 @@ fn letters_and_outbox_persist_and_numbering_continues() {
     let (mut store, state) = open(data.path()).unwrap();
     assert_eq!(state.persisted, PersistedClient::default());
     assert!(commit(&mut store, &[written("JACK", 1, "约不"), written("JACK", 2, "在吗")]).is_empty());
-    let reach = Reach {
-        last: 2,
-        last_taken: 1,
-        watermarks: Watermarks { accepted: 1, delivered: 1, read: 0 },
-        until: Wall(5),
-    };
+    let reach = reach([2, 1], [1, 1, 0], 5);
     commit(&mut store, &[reached("JACK", reach), received("一棵树", 3, 0), shown("一棵树", 3, true)]);
     drop(store);
     let (_store, again) = MemberStore::open(data.path(), &name("TOM"), FOLDER, || [9; 32]).unwrap();
@@ -260,12 +264,7 @@ fn history_is_readable_while_written_with_letter_states() {
     assert!(Archive::open(data.path(), FOLDER).unwrap().is_none());
     let (mut store, _) = open(data.path()).unwrap();
     commit(&mut store, &Vec::from_iter((1..=6).map(|n| written("JACK", n, &format!("letter {n}")))));
-    let reach = Reach {
-        last: 6,
-        last_taken: 3,
-        watermarks: Watermarks { accepted: 4, delivered: 3, read: 2 },
-        until: Wall(77),
-    };
+    let reach = reach([6, 3], [4, 3, 2], 77);
     commit(&mut store, &[refused("JACK", 1), reached("JACK", reach), received("JACK", 4, 0)]);
     commit(&mut store, &[shown("JACK", 4, false), received("一棵树", 1, 0), refused("JACK", 6)]);
     let all = entries_of(data.path(), None, None);
@@ -434,7 +433,7 @@ proptest! {
                         continue;
                     }
                     let [last_taken, accepted, delivered, read] = marks.map(|mark| last.min(mark));
-                    reached(NAMES[who], Reach { last, last_taken, watermarks: Watermarks { accepted, delivered, read }, until: Wall(read) })
+                    reached(NAMES[who], reach([last, last_taken], [accepted, delivered, read], read))
                 }
                 Step::Refuse(who, number) => refused(NAMES[who], number),
                 Step::Tell(who, number) if persisted.letters.contains_key(&(relay(), name(NAMES[who]), number)) => continue,
@@ -483,12 +482,7 @@ fn request_number_finds_outcome_of_its_letter() {
     let (mut store, state) = open(data.path()).unwrap();
     let letters: Vec<Record> = (1..=5).map(|number| written("JACK", number, "hi")).collect();
     commit(&mut store, &letters);
-    let reach = Reach {
-        last: 5,
-        last_taken: 2,
-        watermarks: Watermarks { accepted: 4, delivered: 2, read: 1 },
-        until: Wall(9),
-    };
+    let reach = reach([5, 2], [4, 2, 1], 9);
     commit(&mut store, &[reached("JACK", reach), refused("JACK", 5)]);
     let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
     let id = |number| LetterId { outbox: state.outbox.for_relay(&relay()), number };

@@ -231,11 +231,6 @@ fn alone(argument: &str, command: SlashCommand) -> Option<SlashCommand> {
     argument.is_empty().then_some(command)
 }
 
-/// Whether this line ends a chat, whatever the contacts are called.
-fn is_quit(line: &str) -> bool {
-    line.trim_end() == QUIT
-}
-
 /// Whether this text ends the conversation with its recipient instead of being sent. Guests know no
 /// other word for it.
 pub fn ends_conversation(to: &Name, text: &str) -> bool {
@@ -255,7 +250,7 @@ pub(super) fn parse(line: &str, mode: InputMode) -> ParsedLine<'_> {
     if trimmed.is_empty() {
         return ParsedLine::Empty;
     }
-    if is_quit(line) {
+    if line.trim_end() == QUIT {
         return ParsedLine::Quit;
     }
     if mode == InputMode::Terminal && is_end_word(line) {

@@ -46,10 +46,11 @@ impl<B: ContactLookup> LineMode<B> {
     /// same short name.
     fn short_name(&self, label: &str) -> String {
         let short = shorten(label, PROMPT_NAME_CELLS);
-        let labels = self.book.labels();
-        let mut others = labels.iter().filter(|other| *other != label);
-        let is_unique = short == label || others.all(|other| shorten(other, PROMPT_NAME_CELLS) != short);
-        if is_unique { short } else { sanitize_line(label).into_owned() }
+        if short == label {
+            return short;
+        }
+        let is_alike = |other: &String| other != label && shorten(other, PROMPT_NAME_CELLS) == short;
+        if self.book.labels().iter().any(is_alike) { sanitize_line(label).into_owned() } else { short }
     }
 
     /// Returns how the next line is shown. `None` if it is not a message.
@@ -291,7 +292,7 @@ impl<B: ContactLookup> LineMode<B> {
         if self.target.take().is_some() {
             return Vec::new();
         }
-        // The prompt of a desk names a guest without a choice of the user.
+        // At a desk the prompt names the guest that has waited longest.
         match self.recipient().filter(|_| self.options.is_desk && self.options.is_terminal) {
             Some(guest) => vec![self.tell(&Phrase::new("desk-quit-waits").with("who", guest.label))],
             None => vec![Action::Quit { status: 0 }],

@@ -223,7 +223,7 @@ relay-log-seconds = { $count } s
 ## Commands
 
 send-not-accepted = not accepted within { $time } s; the message stays in the outbox and will be sent next time you run queqiao
-send-name-refused = not sent: { $why }, and send it again
+send-name-refused = not sent: { $why }. Then send it again
 send-stays = the message stays in the outbox and will be sent once this is resolved: { $why }
 send-not-delivered = accepted, but not delivered within { $time } s
 send-no-reply = no reply within { $time } s

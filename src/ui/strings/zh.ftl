@@ -201,7 +201,7 @@ relay-log-seconds = { $count } 秒
 ## 命令
 
 send-not-accepted = { $time } 秒内中继未接收；消息已存入发件箱，下次运行时自动发送
-send-name-refused = 未发送：{ $why }，然后重新发送
+send-name-refused = 未发送：{ $why }，再重新发送
 send-stays = 消息已存入发件箱，以下问题解决后自动发送：{ $why }
 send-not-delivered = 中继已接收，但 { $time } 秒内未送达
 send-no-reply = { $time } 秒内没有回复

@@ -58,6 +58,22 @@ impl Desk {
 }
 
 #[test]
+fn quit_stops_desk_only_while_no_guest_waits() {
+    let mut desk = Desk::new(Lang::En);
+    desk.event(ONE, Ok("hello"), Draft::Empty);
+    desk.seen();
+    desk.enter("quit");
+    assert_eq!(desk.0.quit, None);
+    assert!(desk.seen().contains("guest 1 is waiting for an answer; /quit stops the relay"));
+    desk.enter("hello yourself").enter("quit");
+    assert_eq!(desk.0.quit, Some(0));
+    let mut desk = Desk::new(Lang::Zh);
+    desk.event(ONE, Ok("hello"), Draft::Empty);
+    desk.enter("/quit");
+    assert_eq!(desk.0.quit, Some(0));
+}
+
+#[test]
 fn desk_prompt_names_guest_in_english() {
     let mut desk = Desk::new(Lang::En);
     assert_eq!(desk.0.mode.prompt(), "> ");
