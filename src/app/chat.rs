@@ -10,8 +10,8 @@ use crate::base::{HostPort, Name, Now, Phrase, Tick, sanitize};
 use crate::client::{Command, Event, HistoryEntry, RelayConfig};
 use crate::contacts::{AddressBook, Contact};
 use crate::net;
-use crate::store::{Archive, HistoryFilter};
-use crate::ui::line::{Action, Draft, LineMode, LineModeOptions, ResolvedContact};
+use crate::store::{Archive, HistoryFilter, UnsentLetter};
+use crate::ui::line::{Action, Draft, LineMode, LineModeOptions, ResolvedContact, excerpt};
 use crate::ui::terminal::{Echo, InputReader, Output, Prompt, WriteResult, has_hung_up, width};
 use crate::ui::time_format::TimeFormat;
 use crate::ui::{Color, Style, UserInput, style};
@@ -30,6 +30,10 @@ const LINGER: Duration = Duration::from_secs(10);
 const PROMPT_WITHIN: Duration = Duration::from_millis(50);
 /// Maximum unread messages that are counted at the start.
 const UNREAD_MAX: usize = 1_000;
+/// Maximum messages of earlier runs whose arrival is reported.
+const UNSENT_MAX: usize = 1_000;
+/// Time after which the user learns why the program does not end yet.
+const SILENT_END: Duration = Duration::from_millis(500);
 
 /// Chats until the user ends it.
 ///
@@ -146,31 +150,44 @@ struct ChatCommand<'a> {
     /// Relays in use, and in `beyond` those of them that are not in the book.
     relays: Vec<RelayConfig>,
     beyond: Vec<RelayConfig>,
-    /// Exit status, and the time limit until which pending letters may still be accepted.
-    quitting: Option<(ExitStatus, Tick)>,
+    quitting: Option<Quitting>,
+}
+
+/// The end of a conversation, while letters may still be accepted.
+struct Quitting {
+    status: ExitStatus,
+    /// Letters that are not accepted by then stay in the outbox.
+    end: Tick,
+    /// When the user learns what the program waits for. `None` if the user knows.
+    notice_at: Option<Tick>,
 }
 
 impl ChatCommand<'_> {
     fn run(&mut self, host: &mut ClientHost, output: &mut TurnOutput) -> CommandResult {
         let now = host.now();
+        if host.has_folder() {
+            self.restore_unsent()?;
+        }
         let first_lines = self.line.start(&self.unread_counts()?, now);
         host.command(Command::Relays(self.relays.clone()));
         self.carry_out(host, first_lines, now)?;
         self.show_prompt_below_output(now.tick);
         loop {
-            if let Some((status, end)) = self.quitting
+            if let Some(Quitting { status, end, .. }) = self.quitting
                 && (self.line.unaccepted() == 0 || status != ExitStatus::Done || host.now().tick >= end)
             {
                 return self.end(status);
             }
+            self.tell_quitting(host.now().tick);
             let prompt_by = self.prompt_by.filter(|_| self.wants_prompt());
-            let deadlines = [self.line.next_deadline(), self.quitting.map(|quitting| quitting.1), prompt_by];
+            let quitting = self.quitting.as_ref().map(|quitting| quitting.notice_at.unwrap_or(quitting.end));
+            let deadlines = [self.line.next_deadline(), quitting, prompt_by];
             let now = host.turn(deadlines.into_iter().flatten().min(), output);
             match self.take(host, output, now) {
                 Ok(true) => {}
                 Ok(false) => return Ok(ExitStatus::Done),
                 Err(end) if self.is_stopped_as_service(&end) => return Ok(ExitStatus::Done),
-                Err(end) => return Err(end),
+                Err(end) => return Err(self.with_unsent(end)),
             }
         }
     }
@@ -294,7 +311,8 @@ impl ChatCommand<'_> {
                         130 => ExitStatus::Interrupted,
                         _ => ExitStatus::Failed,
                     };
-                    self.quitting = Some((status, now.tick + LINGER));
+                    let notice_at = (self.read && !self.is_scripted).then(|| now.tick + SILENT_END);
+                    self.quitting = Some(Quitting { status, end: now.tick + LINGER, notice_at });
                 }
             }
         }
@@ -360,6 +378,15 @@ impl ChatCommand<'_> {
         Ok(entries)
     }
 
+    /// Passes the messages to line mode that an earlier run could not send.
+    fn restore_unsent(&mut self) -> Result<(), Phrase> {
+        let Some(archive) = self.archive()? else { return Ok(()) };
+        for UnsentLetter { request, relay, to, text } in archive.unsent_letters(UNSENT_MAX)? {
+            self.line.restore_unsent(request, &relay, &to, &text);
+        }
+        Ok(())
+    }
+
     /// Returns the number of messages of each sender that were not shown yet, of the first
     /// [`UNREAD_MAX`].
     fn unread_counts(&self) -> Result<Vec<(HostPort, Name, u64)>, Phrase> {
@@ -383,17 +410,36 @@ impl ChatCommand<'_> {
         Ok(())
     }
 
+    /// Adds to an interruption which messages stay in the outbox.
+    fn with_unsent(&self, end: Failure) -> Failure {
+        match self.line.unaccepted() {
+            left if left > 0 && end.status == ExitStatus::Interrupted && end.phrase.is_none() => {
+                let phrase = Phrase::new("chat-left-outbox").with("count", left);
+                Failure { phrase: Some(phrase), ..end }
+            }
+            _ => end,
+        }
+    }
+
+    /// Says what the end of the program waits for, if that takes long enough to be noticed.
+    fn tell_quitting(&mut self, now: Tick) {
+        let is_late = |at: &mut Tick| *at <= now;
+        if self.quitting.as_mut().is_some_and(|quitting| quitting.notice_at.take_if(is_late).is_some()) {
+            let phrase = Phrase::new("chat-quit-waits").with("count", self.line.unaccepted());
+            self.say(&phrase.with("seconds", LINGER.as_secs()));
+        }
+    }
+
     fn end(&self, status: ExitStatus) -> CommandResult {
         let left = self.line.unaccepted();
         if left > 0 && status == ExitStatus::Done {
             let phrase = Phrase::new("chat-left-unsent").with("count", left);
             return Err(Failure::later(phrase));
         }
-        if left > 0 && status == ExitStatus::Interrupted {
-            let phrase = Phrase::new("chat-left-outbox").with("count", left);
-            return Err(Failure { status, phrase: Some(phrase) });
+        match status {
+            ExitStatus::Interrupted => Err(self.with_unsent(Failure { status, phrase: None })),
+            _ => Ok(status),
         }
-        Ok(status)
     }
 
     /// Waits for output to be printed, unless interrupted. On a terminal that takes microseconds,
@@ -439,10 +485,15 @@ impl ChatCommand<'_> {
     fn show_prompt(&mut self) {
         self.asked = true;
         self.prompt_by = None;
-        let text = self.line.take_kept_text().unwrap_or_default();
-        if !text.is_empty() && !self.reader.is_editing() {
-            self.say(&Phrase::new("chat-text-back"));
-            self.notice(&sanitize(&text));
+        let recalled = self.line.take_kept_text().unwrap_or_default();
+        if !recalled.is_empty() {
+            match self.reader.is_editing() {
+                true => self.say(&Phrase::new("chat-recalled").with("text", excerpt(&recalled))),
+                false => {
+                    self.say(&Phrase::new("chat-text-back"));
+                    self.notice(&sanitize(&recalled));
+                }
+            }
         }
         let echo = self.echo();
         self.line.begin_line();
@@ -451,7 +502,7 @@ impl ChatCommand<'_> {
             self.output_thread.put_prompt(prompt.clone());
         }
         let candidates = self.line.candidates();
-        self.reader.prompt(Prompt { prompt, candidates, echo, text });
+        self.reader.prompt(Prompt { prompt, candidates, echo, recalled });
     }
 
     /// Replaces the prompt of the line that is being typed, if another guest is answered now.

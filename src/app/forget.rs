@@ -63,7 +63,7 @@ fn which(
     let with = match &options.contact {
         Some(contact) => {
             let archive = Archive::open(data_dir, folder)?;
-            let known = archive.map(|archive| archive.conversations()).transpose()?.unwrap_or_default();
+            let known = archive.map(|archive| archive.conversations(true)).transpose()?.unwrap_or_default();
             Some(conversation::find(book, contact, &known)?)
         }
         None => None,

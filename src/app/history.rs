@@ -44,7 +44,7 @@ pub fn history(setup: &Setup, options: &HistoryOptions) -> CommandResult {
     let book = setup.location().load()?;
     let me = setup.name_needed(&book)?;
     let archive = Archive::open(&setup.data_dir()?, &me.folder())?;
-    let known = archive.as_ref().map(Archive::conversations).transpose()?.unwrap_or_default();
+    let known = archive.as_ref().map(|archive| archive.conversations(false)).transpose()?.unwrap_or_default();
     let contact = options.contact.as_deref();
     let with = contact.map(|contact| conversation::find(&book, contact, &known)).transpose()?;
     let is_terminal = io::stdout().is_terminal();

@@ -63,6 +63,19 @@ pub struct HistoryFilter<'a> {
     pub last: Option<u64>,
 }
 
+/// A letter that its relay has not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnsentLetter {
+    /// The request that sent it.
+    pub request: u64,
+    /// The recipient's relay.
+    pub relay: HostPort,
+    /// The recipient.
+    pub to: Name,
+    /// Its text.
+    pub text: String,
+}
+
 /// A member's letters, open for reading.
 #[derive(Debug)]
 pub struct Archive {
@@ -126,16 +139,23 @@ impl Archive {
         Ok(())
     }
 
-    /// Returns the members that letters in the history are from or to, and their relays.
+    /// Returns the members that letters are from or to, and their relays: of those letters that
+    /// [`Archive::read`] passes, or `with_refused` of all.
     ///
     /// # Errors
     /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn conversations(&self) -> Result<Vec<(HostPort, Name)>, Phrase> {
+    pub fn conversations(&self, with_refused: bool) -> Result<Vec<(HostPort, Name)>, Phrase> {
         let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
-        let select = "SELECT relay, member FROM peers
-            WHERE EXISTS (SELECT 1 FROM letters WHERE peer = peers.id AND via IS NOT 'erased') ORDER BY member, relay";
-        let mut select = self.db.prepare(select).map_err(to_phrase)?;
-        let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        let select = format!(
+            "SELECT relay, member FROM peers
+            WHERE EXISTS (SELECT 1 FROM letters WHERE peer = peers.id AND via IS NOT 'erased'
+                AND (?1 OR refused IS NULL OR NOT {}))
+            ORDER BY member, relay",
+            is_refused()
+        );
+        let mut select = self.db.prepare(&select).map_err(to_phrase)?;
+        let rows =
+            select.query_map([with_refused], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
         let rows = rows.map_err(to_phrase)?.collect::<Result<Vec<_>, _>>().map_err(to_phrase)?;
         // Damaged names are in no conversation that can be asked for.
         Ok(rows
@@ -182,6 +202,32 @@ impl Archive {
             .query_map((behind as i64, count_max as i64), |row| self.unread_letter(row))
             .map_err(to_phrase)?;
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
+    }
+
+    /// Returns the texts that no relay has accepted or refused, the oldest first, at most
+    /// `count_max`. A damaged row is left out.
+    ///
+    /// # Errors
+    /// Returns a phrase if the database is damaged or cannot be read.
+    pub fn unsent_letters(&self, count_max: usize) -> Result<Vec<UnsentLetter>, Phrase> {
+        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+        let select = concat!(
+            "SELECT ",
+            checksummed!(),
+            ", sum, request
+            FROM (SELECT letters.*, relay, member FROM outgoing
+                JOIN letters ON letters.id = outgoing.letter JOIN peers ON peers.id = peer
+                WHERE refused IS NULL AND request IS NOT NULL AND text IS NOT NULL) AS said
+            LEFT JOIN conversations ON conversations.peer = said.peer AND conversations.outbox_id = said.outbox
+            WHERE number > coalesce(accepted, 0) ORDER BY said.id LIMIT ?1"
+        );
+        let mut select = self.db.prepare(select).map_err(to_phrase)?;
+        let mut rows = select.query([count_max as i64]).map_err(to_phrase)?;
+        let mut letters = Vec::new();
+        while let Some(row) = rows.next().map_err(to_phrase)? {
+            letters.extend(unsent_letter(row).map_err(|error| damaged(&self.path, error))?);
+        }
+        Ok(letters)
     }
 
     /// Returns the bytes stored for each sender.
@@ -292,6 +338,15 @@ fn request_outcome(row: &Row<'_>) -> rusqlite::Result<RequestOutcome> {
 
 /// Returns how far a sent letter has come, from the watermarks of its conversation: accepted,
 /// delivered, read, until.
+fn unsent_letter(row: &Row<'_>) -> rusqlite::Result<Option<UnsentLetter>> {
+    if !is_whole(row, 0)? {
+        return Ok(None);
+    }
+    let (text, _) = letter_rows::content(&letter_rows::values(row, 0)?);
+    let request = row.get::<_, i64>(COLUMNS + 1)? as u64;
+    Ok(Some(UnsentLetter { request, relay: parsed(row, 0)?, to: parsed(row, 1)?, text }))
+}
+
 fn progress(row: &Row<'_>, column: usize, id: LetterId) -> rusqlite::Result<Progress> {
     let watermarks = [number(row, column)?, number(row, column + 1)?, number(row, column + 2)?];
     Ok(match id.number {

@@ -69,9 +69,16 @@ pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
         ErrorKind::PermissionDenied => {
             Phrase::new("store-not-permitted").with("file", file).with("cause", error)
         }
-        ErrorKind::NotADirectory => Phrase::new("store-not-folder").with("file", file),
+        ErrorKind::NotADirectory => not_folder(path),
         _ => Phrase::new("store-io").with("file", file).with("cause", error),
     }
+}
+
+/// Returns the phrase for a path on which a file is where a folder must be. It names that file.
+fn not_folder(path: &Path) -> Phrase {
+    let is_file = |above: &&Path| fs::metadata(above).is_ok_and(|metadata| !metadata.is_dir());
+    let file = path.ancestors().find(is_file).unwrap_or(path);
+    Phrase::new("store-not-folder").with("file", file.display())
 }
 
 /// Writes files that are not private into a folder, which is created if it is missing.
@@ -112,7 +119,7 @@ pub(super) fn check_folder(dir: &Path) -> Result<(), Phrase> {
 fn create_missing(dir: &Path) -> Result<(), Phrase> {
     let missing = match fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
-        Ok(_) => return Err(Phrase::new("store-not-folder").with("file", dir.display())),
+        Ok(_) => return Err(not_folder(dir)),
         Err(error) => error,
     };
     let above = match (missing.kind(), dir.parent()) {

@@ -42,7 +42,7 @@ mod unused_table;
 mod waiting_counts_table;
 mod worker;
 
-pub use archive::{Archive, HistoryFilter, RequestOutcome, UnreadLetter};
+pub use archive::{Archive, HistoryFilter, RequestOutcome, UnreadLetter, UnsentLetter};
 pub use files::{IO_PHRASES, default_data_dir, write_documents};
 pub use forget::{EraseCounts, EraseFilter, Eraser};
 pub use lock::is_held;

@@ -7,6 +7,7 @@
 //! with [`LineMode::prompt`] and call [`LineMode::begin_line`], or while one is being typed apply
 //! [`LineMode::change_prompt`].
 
+mod answered_guest;
 mod api;
 mod commands;
 mod contact_lookup;
@@ -42,10 +43,12 @@ use crate::wire::message::Reason;
 use super::connect_failures::ConnectFailures;
 use super::notice;
 
+use answered_guest::AnsweredGuest;
 pub use api::{Action, ContactLookup, Draft, LineModeOptions, PromptChange, ResolvedContact, UserInput};
 use commands::{InputMode, ParseError, ParsedLine, SlashCommand};
 pub use commands::{ends_conversation, is_end_word};
 use day_watch::DayWatch;
+pub use delivery_watch::excerpt;
 use delivery_watch::{DeliveryWatch, LetterProgress};
 pub use echo::LineEcho;
 use guest_queue::GuestQueue;
@@ -83,6 +86,7 @@ pub struct LineMode<B> {
     guests: GuestList,
     guest_queue: GuestQueue,
     named: NamedRecipient,
+    answered: Option<AnsweredGuest>,
     receipts: bool,
     unconfirmed: Option<UnconfirmedText>,
     /// Text typed while no recipient was chosen.
@@ -114,6 +118,7 @@ impl<B: ContactLookup> LineMode<B> {
             guests: GuestList::default(),
             guest_queue: GuestQueue::default(),
             named: NamedRecipient::default(),
+            answered: None,
             receipts: false,
             unconfirmed: None,
             kept_text: None,
@@ -142,6 +147,8 @@ impl<B: ContactLookup> LineMode<B> {
             // Guests are served without the operator too.
             UserInput::NoInput if self.options.is_desk => vec![self.tell(&Phrase::new("desk-no-input"))],
             UserInput::EndOfInput | UserInput::NoInput => vec![Action::Quit { status: 0 }],
+            // It answers the question with no.
+            UserInput::Interrupted if self.unconfirmed.is_some() => self.refuse_question(),
             UserInput::Interrupted => vec![Action::Quit { status: INTERRUPTED }],
             UserInput::PromptReplaced { id, draft } => {
                 self.named.handle_replaced(id, draft);
@@ -209,7 +216,7 @@ impl<B: ContactLookup> LineMode<B> {
 
     fn handle_client_event(&mut self, event: &Event, now: Now) -> Vec<Action> {
         match event {
-            Event::Letter(letter) => self.show(letter, now.wall),
+            Event::Letter(letter) => self.show(letter, now),
             Event::Unreadable { relay, from, id } => self.handle_unreadable(relay, from, *id),
             Event::Progress { request, progress, .. } => self.handle_progress(*request, *progress, now.wall),
             Event::Refused { request, to, reason, may_have_arrived, nearest, text, .. } => {
@@ -232,7 +239,9 @@ impl<B: ContactLookup> LineMode<B> {
             Event::Online { relay, via } => self.handle_online(relay, *via, event),
             Event::Moved { relay, via, .. } => self.handle_moved(relay, *via, event, now.wall),
             Event::Unreached { relay, reason } => {
-                self.relay_statuses.insert(relay.clone(), RelayStatus::Unreached);
+                let status =
+                    if reason.is_other_key() { RelayStatus::OtherKey } else { RelayStatus::Unreached };
+                self.relay_statuses.insert(relay.clone(), status);
                 let said = self.connect_failures.put(now.tick, relay, reason, self.book.relay_count());
                 let back = self.handle_no_listener(relay, reason);
                 said.iter().map(|phrase| self.tell(phrase)).chain(back).collect()
@@ -256,6 +265,7 @@ impl<B: ContactLookup> LineMode<B> {
     /// Handles the passing of time. Reports letters that take unusually long, each once, and
     /// unreachable relays together.
     pub fn handle_time(&mut self, now: Now) -> Vec<Action> {
+        self.end_answer(now.tick);
         let mut phrases: Vec<Phrase> = self.connect_failures.handle_time(now.tick).into_iter().collect();
         phrases.extend(self.delivery_watch.take_slow(now.tick));
         let is_terminal = self.options.is_terminal;
@@ -273,8 +283,14 @@ impl<B: ContactLookup> LineMode<B> {
     pub fn next_deadline(&self) -> Option<Tick> {
         let midnight = self.day_watch.next_deadline().filter(|_| self.options.is_terminal);
         let status = self.status_request.as_ref().map(|request| request.deadline);
-        let watches =
-            [self.delivery_watch.next_deadline(), self.connect_failures.next_deadline(), midnight, status];
+        let answer = self.answered.as_ref().map(|answered| answered.until);
+        let watches = [
+            self.delivery_watch.next_deadline(),
+            self.connect_failures.next_deadline(),
+            midnight,
+            status,
+            answer,
+        ];
         watches.into_iter().flatten().min()
     }
 
@@ -289,15 +305,18 @@ impl<B: ContactLookup> LineMode<B> {
                 Err(phrase) => vec![self.tell(&phrase)],
             },
             SlashCommand::Status => self.status(now.tick),
-            SlashCommand::Receipts(on) => {
-                self.receipts = on;
-                let phrase =
-                    if on { Phrase::new("chat-receipts-on") } else { Phrase::new("chat-receipts-off") };
+            SlashCommand::Receipts(change) => {
+                self.receipts = change.unwrap_or(self.receipts);
+                let phrase = match self.receipts {
+                    true => Phrase::new("chat-receipts-on"),
+                    false => Phrase::new("chat-receipts-off"),
+                };
                 vec![self.tell(&phrase)]
             }
-            SlashCommand::SetCarriers(carriers) => self.set_carriers(carriers),
+            SlashCommand::Path(None) => vec![self.tell(&notice::of_carriers(self.options.carriers))],
+            SlashCommand::Path(Some(carriers)) => self.set_carriers(carriers),
             SlashCommand::Add => self.add(argument),
-            SlashCommand::Reply => self.reply(),
+            SlashCommand::Reply => self.reply(now.tick),
             SlashCommand::Unread => self.list_unread(),
             SlashCommand::History(last) => match self.target.clone() {
                 Some(who) => vec![Action::ShowHistory { who, last, new: 0 }],
@@ -331,6 +350,7 @@ impl<B: ContactLookup> LineMode<B> {
         }
         let notice = self.notice_about_target(&target);
         self.unread.take(&target);
+        self.record_answer(&target, now.tick);
         let request = self.record_sent(&target, text, now);
         let mut actions: Vec<Action> = notice.into_iter().collect();
         actions.push(Action::Send { request, relay: target.relay, to: target.member, text: text.to_owned() });
@@ -398,7 +418,19 @@ impl<B: ContactLookup> LineMode<B> {
                 [relay] => Phrase::new("chat-any-name").with("relay", relay),
                 _ => Phrase::new("chat-no-contacts"),
             },
-            labels => Phrase::new("chat-contacts").with("names", labels.join(", ")),
+            labels => {
+                let names: Vec<String> = labels.into_iter().map(|label| self.marked(label)).collect();
+                Phrase::new("chat-contacts").with("names", names.join(", "))
+            }
+        }
+    }
+
+    /// Returns a contact's label, marked if the user blocks the contact.
+    fn marked(&self, label: String) -> String {
+        let is_blocked = |who: ResolvedContact| self.book.is_blocked(&who.relay, &who.member);
+        match self.book.resolve(&label).is_ok_and(is_blocked) {
+            true => self.options.strings.say(&Phrase::new("chat-name-blocked").with("who", label)),
+            false => label,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::base::{Carrier, HostPort, Name, Phrase, Wall};
 use crate::client::{
-    ConnectFailure, Event, HistoryEntry, MoveReason, NotQueued, OUTBOX_LETTERS_MAX, Progress,
+    Carriers, ConnectFailure, Event, HistoryEntry, MoveReason, NotQueued, OUTBOX_LETTERS_MAX, Progress,
     STRANGERS_BYTES_MAX,
 };
 use crate::wire::letter::GuestEvent;
@@ -151,6 +151,15 @@ pub fn letter_refused(
         Reason::Other(code) => Phrase::new("refused-other").with("code", code),
     };
     with_doubts(phrase.with("who", who), may_have_arrived, nearest)
+}
+
+/// Returns the phrase that says which carriers are used.
+pub const fn of_carriers(carriers: Carriers) -> Phrase {
+    match carriers {
+        Carriers::Udp => Phrase::new("chat-path-udp"),
+        Carriers::Tcp => Phrase::new("chat-path-tcp"),
+        Carriers::Auto => Phrase::new("chat-path-auto"),
+    }
 }
 
 /// Returns the phrases for an unknown recipient.

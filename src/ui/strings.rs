@@ -4,6 +4,8 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
+use std::borrow::Cow;
+
 use crate::base::{Phrase, is_han, sanitize_line};
 
 const EN: &str = include_str!("strings/en.ftl");
@@ -20,6 +22,14 @@ const LIST_ARGS: [&str; 6] = ["names", "known", "near", "addresses", "values", "
 /// [`without_han_spaces`] finds them. Sanitized arguments have none.
 const ARG_BEGINS: char = '\u{2068}';
 const ARG_ENDS: char = '\u{2069}';
+
+/// Arguments that may be errors of the system.
+const CAUSE_ARGS: [&str; 2] = ["cause", "why"];
+/// Start of an error of name resolution, as the standard library formats it. The cause follows in
+/// the language of the system.
+const LOOKUP_ERROR: &str = "failed to lookup address information";
+/// Text before the number of a system error, as the standard library formats it.
+const OS_ERROR: &str = " (os error ";
 
 /// Environment variable for the language of this program.
 pub const LANG_VARIABLE: &str = "QUEQIAO_LANG";
@@ -122,8 +132,25 @@ impl Strings {
             _ if self.lang == Lang::Zh && LIST_ARGS.contains(&name) => {
                 FluentValue::String(sanitize_line(value).replace(", ", "、").into())
             }
+            _ if CAUSE_ARGS.contains(&name) => {
+                let cause = self.system_error(value).map(Cow::Owned);
+                FluentValue::String(cause.unwrap_or_else(|| sanitize_line(value)))
+            }
             _ => FluentValue::String(sanitize_line(value)),
         }
+    }
+
+    /// Returns an error of the system in this language, if `text` is one that has a text.
+    fn system_error(&self, text: &str) -> Option<String> {
+        if text.starts_with(LOOKUP_ERROR) {
+            return self.find("os-error-lookup");
+        }
+        let number = text.strip_suffix(')')?.rsplit_once(OS_ERROR)?.1;
+        let cause = self.find(&format!("os-error-{number}"))?;
+        Some(match self.lang {
+            Lang::En => format!("{cause}{OS_ERROR}{number})"),
+            Lang::Zh => format!("{cause}（os error {number}）"),
+        })
     }
 }
 

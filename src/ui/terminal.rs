@@ -81,8 +81,8 @@ pub struct Prompt {
     pub candidates: Vec<String>,
     /// How the line is shown after Enter, if the terminal can replace it.
     pub echo: Option<Echo>,
-    /// The line begins with this text, if the terminal can edit it.
-    pub text: String,
+    /// The up arrow brings this text back first, if it is not empty and the terminal can edit it.
+    pub recalled: String,
 }
 
 /// Prompt in place of the one whose line is being typed.
@@ -205,7 +205,7 @@ impl InputReader {
         let _ = self.prompts.send(prompt);
     }
 
-    /// Whether lines are edited, so that a line can begin with a text.
+    /// Whether lines are edited, so that the up arrow brings a text back.
     pub const fn is_editing(&self) -> bool {
         self.terminal.is_some()
     }

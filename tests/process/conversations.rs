@@ -46,6 +46,9 @@ fn two_conversations_reach_their_own_recipients() {
         tom.until("Not sent: “for jack, number");
         tom.until("> ");
         tom.press("jack\r");
+        tom.until("The up arrow brings back “for jack, number");
+        tom.until("To JACK: ");
+        tom.press("\u{1b}[A");
         tom.until(&format!("To JACK: for jack, number {round}"));
         tom.press("\r");
         assert!(jack.out().ends_with(&format!("for jack, number {round}")));
@@ -57,6 +60,36 @@ fn two_conversations_reach_their_own_recipients() {
     for (process, name) in [(&mut jack, "JACK"), (&mut jane, "JANE")] {
         machine.send("TOM", name, "last").with(0);
         assert!(process.out().ends_with("last"), "{name}");
+    }
+}
+
+/// The program says why it does not end at once, and what stays when the user does not wait.
+#[test]
+fn end_with_unsent_message_says_what_it_waits_for() {
+    let (machine, relay) = relay_with_members(&[], &["TOM", "JACK"]);
+    machine.register("TOM");
+    relay.stop().with(0);
+    for (lang, at_start, waits, stays) in [
+        (
+            "en",
+            "Type a name",
+            "for the last message to be sent; Ctrl-C ends at once",
+            "1 unsent message stays in the outbox",
+        ),
+        ("zh", "尚未发出：JACK（1）", "还有 1 条消息未发出", "有 1 条消息尚未发送，已存入发件箱"),
+    ] {
+        let mut tom = tom(&machine, lang);
+        tom.until(at_start);
+        tom.until("> ");
+        tom.press("JACK\r");
+        tom.until("127.");
+        tom.press("hello\r");
+        tom.until("hello\n");
+        tom.press("/quit\r");
+        tom.until(waits);
+        tom.press("\u{3}");
+        tom.until(stays);
+        tom.ends_with(130);
     }
 }
 

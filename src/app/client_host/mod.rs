@@ -209,6 +209,12 @@ impl ClientHost {
         self.first_request
     }
 
+    /// Whether this process has the member's folder. It then receives the events about letters of
+    /// earlier runs.
+    pub(super) const fn has_folder(&self) -> bool {
+        matches!(self.core.role, HostRole::Primary(_))
+    }
+
     /// Records that a letter was shown; `read` if its sender may learn of it.
     pub(super) fn mark_shown(&mut self, letter: &Incoming, read: bool) {
         let command = self.core.unread.mark_shown(letter, read);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::base::Carrier;
 use crate::client::{HistoryEntry, Progress, letter_cost};
-use crate::store::{Archive, Backend, ClientState, HistoryFilter, MemberStore, RequestOutcome};
+use crate::store::{Archive, Backend, ClientState, HistoryFilter, MemberStore, RequestOutcome, UnsentLetter};
 
 pub(super) const FOLDER: &str = "0123456789abcdef";
 
@@ -474,6 +474,19 @@ proptest! {
         let (_, loaded) = History::open(&path, || 2).unwrap();
         prop_assert_eq!(loaded, persisted);
     }
+}
+
+#[test]
+fn letters_without_answer_of_relay_are_unsent() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(data.path()).unwrap();
+    let letters: Vec<Record> = (1..=5).map(|number| written("JACK", number, "hi")).collect();
+    commit(&mut store, &letters);
+    commit(&mut store, &[reached("JACK", reach([5, 2], [2, 1, 1], 9)), refused("JACK", 5)]);
+    let archive = Archive::open(data.path(), FOLDER).unwrap().unwrap();
+    let unsent = |request| UnsentLetter { request, relay: relay(), to: name("JACK"), text: "hi".to_owned() };
+    assert_eq!(archive.unsent_letters(9).unwrap(), [unsent(4_003), unsent(4_004)]);
+    assert_eq!(archive.unsent_letters(1).unwrap(), [unsent(4_003)]);
 }
 
 #[test]

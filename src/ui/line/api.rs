@@ -59,7 +59,7 @@ pub enum UserInput {
     EndOfInput,
     /// End of a file or pipe, or the terminal is gone: no input will follow.
     NoInput,
-    /// Ctrl-C on an empty line.
+    /// Ctrl-C on an empty line. Lines may follow.
     Interrupted,
     /// The prompt of the line that is being typed was replaced ([`PromptChange`]).
     PromptReplaced {
@@ -88,8 +88,8 @@ pub struct PromptChange {
     pub id: u64,
     /// The prompt, if the line is empty.
     pub prompt: String,
-    /// The prompt before a text that was begun for another recipient.
-    pub prompt_of_draft: String,
+    /// The prompt before a text that was begun for another recipient. `None` if it stays.
+    pub prompt_of_draft: Option<String>,
 }
 
 /// An action that line mode requests.

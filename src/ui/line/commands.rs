@@ -35,8 +35,10 @@ pub(super) enum SlashCommand {
     History(u64),
     Add,
     Status,
-    Receipts(bool),
-    SetCarriers(Carriers),
+    /// Shows whether they are on, or turns them on or off.
+    Receipts(Option<bool>),
+    /// Shows the carriers that are used, or sets them.
+    Path(Option<Carriers>),
     Block(bool),
     CloseGuest,
     Quit,
@@ -140,22 +142,24 @@ static COMMANDS: [Command; 14] = [
     },
     Command {
         words: &["/path"],
-        usage: "/path udp|tcp|auto",
+        usage: "/path [udp|tcp|auto]",
         meaning: Phrase::new("chat-help-path"),
         parse: |argument| match argument {
-            "udp" => Some(SlashCommand::SetCarriers(Carriers::Udp)),
-            "tcp" => Some(SlashCommand::SetCarriers(Carriers::Tcp)),
-            "auto" => Some(SlashCommand::SetCarriers(Carriers::Auto)),
+            "" => Some(SlashCommand::Path(None)),
+            "udp" => Some(SlashCommand::Path(Some(Carriers::Udp))),
+            "tcp" => Some(SlashCommand::Path(Some(Carriers::Tcp))),
+            "auto" => Some(SlashCommand::Path(Some(Carriers::Auto))),
             _ => None,
         },
     },
     Command {
         words: &["/receipts"],
-        usage: "/receipts on|off",
+        usage: "/receipts [on|off]",
         meaning: Phrase::new("chat-help-receipts"),
         parse: |argument| match argument {
-            "on" => Some(SlashCommand::Receipts(true)),
-            "off" => Some(SlashCommand::Receipts(false)),
+            "" => Some(SlashCommand::Receipts(None)),
+            "on" => Some(SlashCommand::Receipts(Some(true))),
+            "off" => Some(SlashCommand::Receipts(Some(false))),
             _ => None,
         },
     },
@@ -290,8 +294,17 @@ fn is_full_width_command(text: &str, mode: InputMode) -> bool {
 }
 
 /// Returns every command word.
-pub(super) fn words(mode: InputMode) -> impl Iterator<Item = String> {
-    commands_in(mode).iter().flat_map(|command| command.words).map(|word| (*word).to_owned())
+fn words(mode: InputMode) -> impl Iterator<Item = &'static str> {
+    commands_in(mode).iter().flat_map(|command| command.words).copied()
+}
+
+/// Returns every command as completed: with a space if it needs an argument.
+pub(super) fn completions(mode: InputMode) -> impl Iterator<Item = String> {
+    let completed = |command: &'static Command| {
+        let space = if (command.parse)("").is_none() { " " } else { "" };
+        command.words.iter().map(move |word| format!("{word}{space}"))
+    };
+    commands_in(mode).iter().flat_map(completed)
 }
 
 /// Returns the lines of `/help`: usage and meaning. The usage of the title is empty.
@@ -329,10 +342,12 @@ mod tests {
             ("/block TOM", ParsedLine::CommandSpec(SlashCommand::Block(true), "TOM")),
             ("/unblock", ParsedLine::Error(ParseError::Usage("/unblock NAME"))),
             ("/to", ParsedLine::Error(ParseError::Usage("/to CONTACT"))),
-            ("/receipts on", ParsedLine::CommandSpec(SlashCommand::Receipts(true), "on")),
-            ("/path tcp", ParsedLine::CommandSpec(SlashCommand::SetCarriers(Carriers::Tcp), "tcp")),
-            ("/path", ParsedLine::Error(ParseError::Usage("/path udp|tcp|auto"))),
-            ("/receipts", ParsedLine::Error(ParseError::Usage("/receipts on|off"))),
+            ("/receipts on", ParsedLine::CommandSpec(SlashCommand::Receipts(Some(true)), "on")),
+            ("/path tcp", ParsedLine::CommandSpec(SlashCommand::Path(Some(Carriers::Tcp)), "tcp")),
+            ("/path", ParsedLine::CommandSpec(SlashCommand::Path(None), "")),
+            ("/path quic", ParsedLine::Error(ParseError::Usage("/path [udp|tcp|auto]"))),
+            ("/receipts", ParsedLine::CommandSpec(SlashCommand::Receipts(None), "")),
+            ("/receipts yes", ParsedLine::Error(ParseError::Usage("/receipts [on|off]"))),
             ("/qiut", unknown("/qiut")),
             ("/", unknown("/")),
             ("//quit", ParsedLine::Text("/quit")),
@@ -376,6 +391,14 @@ mod tests {
         for word in ["/block", "/add", "/receipts", "/path", "/history"] {
             let unknown = ParsedLine::Error(ParseError::Unknown(word.to_owned()));
             assert_eq!(parse(word, InputMode::Desk), unknown);
+        }
+    }
+
+    #[test]
+    fn completed_command_has_space_before_its_argument() {
+        let completed: Vec<String> = completions(InputMode::Terminal).collect();
+        for word in ["/to ", "/block ", "/add ", "/help", "/history", "/path", "/quit"] {
+            assert!(completed.iter().any(|completion| completion == word), "{word:?}");
         }
     }
 

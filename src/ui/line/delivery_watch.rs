@@ -50,6 +50,8 @@ pub(super) struct DeliveryWatch {
     /// All letters that the relay has not accepted, without [`WATCHED_MAX`]: at most the outbox's
     /// limit.
     unaccepted: BTreeMap<u64, (HostPort, String)>,
+    /// Those of earlier runs. The end of the chat does not wait for them.
+    unaccepted_earlier: BTreeMap<u64, (HostPort, String)>,
     /// Times at which letters become slow, in order. Letters that have arrived by then are skipped.
     slow_at: VecDeque<(Tick, u64)>,
     /// Recipient and excerpt of letters that have arrived, at most [`WATCHED_MAX`].
@@ -84,9 +86,24 @@ impl DeliveryWatch {
         self.drop_accepted();
     }
 
+    /// Adds a letter of an earlier run that its relay has not accepted. Its arrival is news.
+    pub(super) fn restore(&mut self, request: u64, to: &ResolvedContact, text: &str) {
+        let letter = WatchedLetter {
+            who: to.label.clone(),
+            relay: to.relay.clone(),
+            excerpt: excerpt(text),
+            accepted: false,
+            waiting: false,
+            is_reported: true,
+            ends_accepted: to.member.guest_address().is_some(),
+        };
+        self.sent_by_request.insert(request, letter);
+        self.unaccepted_earlier.insert(request, (to.relay.clone(), to.label.clone()));
+    }
+
     pub(super) fn record_progress(&mut self, request: u64, progress: Progress) -> Option<LetterProgress> {
         if progress >= Progress::Accepted {
-            self.unaccepted.remove(&request);
+            self.remove_unaccepted(request);
         }
         let ends = progress == Progress::Accepted
             && self.sent_by_request.get(&request).is_some_and(|letter| letter.ends_accepted);
@@ -128,7 +145,7 @@ impl DeliveryWatch {
 
     /// Removes a refused letter. Returns its recipient.
     pub(super) fn record_refusal(&mut self, request: u64) -> Option<String> {
-        self.unaccepted.remove(&request);
+        self.remove_unaccepted(request);
         let letter = self.sent_by_request.remove(&request);
         self.drop_accepted();
         letter.map(|letter| letter.who)
@@ -161,7 +178,12 @@ impl DeliveryWatch {
         self.slow_at.front().map(|(at, _)| *at)
     }
 
-    /// Returns the number of letters that the relay has not accepted.
+    fn remove_unaccepted(&mut self, request: u64) {
+        self.unaccepted.remove(&request);
+        self.unaccepted_earlier.remove(&request);
+    }
+
+    /// Returns the number of letters of this run that the relay has not accepted.
     pub(super) fn unaccepted(&self) -> usize {
         self.unaccepted.len()
     }
@@ -169,7 +191,14 @@ impl DeliveryWatch {
     /// Returns the number of letters to each recipient at this relay that the relay has not
     /// accepted.
     pub(super) fn unaccepted_at(&self, relay: &HostPort) -> BTreeMap<String, usize> {
-        counted(self.unaccepted.values().filter(|to| to.0 == *relay).map(|to| &to.1))
+        let all = self.unaccepted_earlier.values().chain(self.unaccepted.values());
+        counted(all.filter(|to| to.0 == *relay).map(|to| &to.1))
+    }
+
+    /// Returns the number of letters of earlier runs to each recipient that the relay has not
+    /// accepted.
+    pub(super) fn unsent_earlier(&self) -> BTreeMap<String, usize> {
+        counted(self.unaccepted_earlier.values().map(|to| &to.1))
     }
 
     /// Returns the number of letters to each recipient that wait in its mailbox at this relay.
@@ -180,7 +209,9 @@ impl DeliveryWatch {
 
     /// Whether no letter waits anywhere.
     pub(super) fn is_idle(&self) -> bool {
-        self.unaccepted.is_empty() && !self.sent_by_request.values().any(|letter| letter.waiting)
+        self.unaccepted.is_empty()
+            && self.unaccepted_earlier.is_empty()
+            && !self.sent_by_request.values().any(|letter| letter.waiting)
     }
 
     /// Keeps the first deadline correct. Also bounds the queue if letters settle out of order.
@@ -201,7 +232,7 @@ fn counted<'a>(recipients: impl Iterator<Item = &'a String>) -> BTreeMap<String,
 }
 
 /// Returns the start of a text, to identify it.
-pub(super) fn excerpt(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let mut clusters = line.graphemes(true);
     let mut excerpt: String = clusters.by_ref().take(EXCERPT_MAX).collect();

@@ -101,6 +101,7 @@ impl<B: ContactLookup> LineMode<B> {
             Some(GuestEvent::Left) => {
                 self.guests.remove(&who);
                 self.guest_queue.remove(&who);
+                self.forget_answered(&who);
                 self.target.take_if(|target| self.options.is_desk && target.member == who.member);
             }
             Some(GuestEvent::Ended | GuestEvent::Close) => {}
@@ -127,16 +128,15 @@ impl<B: ContactLookup> LineMode<B> {
 
     /// Ends the conversation with a guest.
     pub(super) fn close(&mut self, now: Now) -> Vec<Action> {
-        if let Some(gone) = self.other_than_named() {
-            return vec![self.tell(&gone)];
-        }
-        match self.recipient().filter(|who| who.member.guest_address().is_some()) {
-            Some(guest) => self.end(guest, now),
-            None => vec![self.tell(&Phrase::new("chat-close-no-guest"))],
+        match self.meant_by_close() {
+            Err(gone) => vec![self.tell(&gone)],
+            Ok(Some(who)) if who.member.guest_address().is_some() => self.end(who, now),
+            Ok(_) => vec![self.tell(&Phrase::new("chat-close-no-guest"))],
         }
     }
 
     pub(super) fn end(&mut self, guest: ResolvedContact, now: Now) -> Vec<Action> {
+        self.forget_answered(&guest);
         let request = self.record_sent(&guest, CLOSE, now);
         vec![Action::Close { request, relay: guest.relay, to: guest.member }]
     }

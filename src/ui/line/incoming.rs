@@ -1,6 +1,6 @@
 //! Incoming letters as lines of a screen.
 
-use crate::base::{HostPort, LetterId, Name, Phrase, Wall, sanitize};
+use crate::base::{HostPort, LetterId, Name, Now, Phrase, Tick, sanitize};
 use crate::client::Incoming;
 use crate::ui::plain::DAMAGED;
 use crate::ui::style::{StyledText, TextKind};
@@ -8,7 +8,7 @@ use crate::ui::style::{StyledText, TextKind};
 use super::{Action, ContactLookup, LineMode, ResolvedContact};
 
 impl<B: ContactLookup> LineMode<B> {
-    pub(super) fn show(&mut self, letter: &Incoming, now: Wall) -> Vec<Action> {
+    pub(super) fn show(&mut self, letter: &Incoming, now: Now) -> Vec<Action> {
         let gap = (letter.missing > 0).then(|| Phrase::new("chat-missing").with("count", letter.missing));
         let is_stranger = !letter.from.is_reserved() && !self.is_contact(&letter.relay, &letter.from);
         let warning = if is_stranger { self.warning_of(&letter.relay, &letter.from) } else { None };
@@ -28,7 +28,7 @@ impl<B: ContactLookup> LineMode<B> {
             None => self.name_of(&letter.relay, &letter.from),
         };
         self.record_guest_letter(letter, &who);
-        self.record_unread(letter, &who);
+        self.record_unread(letter, &who, now.tick);
         let address = address.filter(|_| self.options.is_desk).map(|address| address.to_string());
         let who = address.clone().filter(|_| number.is_none()).unwrap_or(who);
         let note = letter.note.map(|note| self.show_note(note, &who));
@@ -38,7 +38,7 @@ impl<B: ContactLookup> LineMode<B> {
             .with("via", via)
             .with("number", number.unwrap_or_default())
             .with("address", address.unwrap_or_default())
-            .with("time", self.options.time_format.format(letter.at, now));
+            .with("time", self.options.time_format.format(letter.at, now.wall));
         let gap = gap.map(|phrase| StyledText {
             kind: TextKind::Notice,
             header: self.options.strings.say(&phrase),
@@ -55,13 +55,13 @@ impl<B: ContactLookup> LineMode<B> {
 
     /// Counts a message of someone else than the recipient. A relay's report about a guest needs no
     /// reply.
-    fn record_unread(&mut self, letter: &Incoming, label: &str) {
+    fn record_unread(&mut self, letter: &Incoming, label: &str, now: Tick) {
         let is_target =
             self.target.as_ref().is_some_and(|to| to.relay == letter.relay && to.member == letter.from);
         if letter.note.is_none() && !is_target && !self.options.is_desk {
             let relay = letter.relay.clone();
             let member = letter.from.clone();
-            self.unread.record(&ResolvedContact { label: label.to_owned(), relay, member }, 1);
+            self.unread.record(&ResolvedContact { label: label.to_owned(), relay, member }, 1, now);
         }
     }
 

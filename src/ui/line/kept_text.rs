@@ -1,4 +1,5 @@
-//! Text that was typed while no recipient was chosen. It is in the prompt once one is.
+//! Text that was typed while no recipient was chosen. Once one is, the up arrow brings it back. It
+//! is never in the prompt by itself: it may be meant for another recipient than the chosen one.
 
 use std::net::IpAddr;
 
@@ -31,7 +32,7 @@ impl<B: ContactLookup> LineMode<B> {
         vec![self.tell(&phrase.with("text", excerpt(text)))]
     }
 
-    /// Returns the text that is in the next prompt, once a recipient is chosen.
+    /// Returns the text that the user can bring back, once a recipient is chosen.
     pub fn take_kept_text(&mut self) -> Option<String> {
         self.target.as_ref()?;
         self.kept_text.take()

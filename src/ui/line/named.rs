@@ -14,6 +14,8 @@ pub(super) struct NamedRecipient {
     next_change: u64,
     /// Named by the prompt under which the text of the line was begun, if it was replaced since.
     begun_for: Option<Option<ResolvedContact>>,
+    /// The terminal does not tell under which prompt the text was begun.
+    is_uncertain: bool,
 }
 
 impl NamedRecipient {
@@ -23,6 +25,7 @@ impl NamedRecipient {
         self.shown = who;
         self.changes.clear();
         self.begun_for = None;
+        self.is_uncertain = false;
     }
 
     /// Requests a prompt that names `who`. Returns the number of the change, or `None` if the last
@@ -49,7 +52,13 @@ impl NamedRecipient {
             // A text without a recipient was begun for no other one.
             Draft::Unknown => before.is_some(),
         };
+        self.is_uncertain = has_text && draft == Draft::Unknown;
         self.begun_for = has_text.then(|| self.begun_for.take().unwrap_or(before));
+    }
+
+    /// Whether [`NamedRecipient::of_text`] is known, not assumed.
+    pub(super) const fn is_certain(&self) -> bool {
+        !self.is_uncertain
     }
 
     /// Returns the recipient that the prompt named when the text of the line was begun.

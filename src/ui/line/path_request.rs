@@ -4,33 +4,29 @@ use std::collections::BTreeSet;
 
 use crate::base::{Carrier, HostPort};
 use crate::client::{Carriers, ConnectFailure, Event};
+use crate::ui::notice;
 
 use super::relay_status::{RelayStatus, TcpRequest};
-use super::{Action, ContactLookup, LineMode, Phrase};
+use super::{Action, ContactLookup, LineMode};
 
 impl<B: ContactLookup> LineMode<B> {
     pub(super) fn set_carriers(&mut self, carriers: Carriers) -> Vec<Action> {
         let before = self.tcp_request.take().map_or(self.options.carriers, |request| request.before);
         self.options.carriers = carriers;
-        let phrase = match carriers {
-            Carriers::Udp => Phrase::new("chat-path-udp"),
-            Carriers::Auto => Phrase::new("chat-path-auto"),
-            Carriers::Tcp => {
-                let pending: BTreeSet<HostPort> =
-                    self.relays().into_iter().filter(|relay| !self.is_over_tcp(relay)).collect();
-                let on_udp = RelayStatus::Online(Carrier::Udp);
-                let awaits_move = self.relay_statuses.values().any(|status| *status == on_udp);
-                if before != Carriers::Tcp && !pending.is_empty() {
-                    self.tcp_request = Some(TcpRequest { before, pending });
-                }
-                // The move, or the refusal, is the answer.
-                if awaits_move {
-                    return vec![Action::Carriers(carriers)];
-                }
-                Phrase::new("chat-path-tcp")
+        if carriers == Carriers::Tcp {
+            let pending: BTreeSet<HostPort> =
+                self.relays().into_iter().filter(|relay| !self.is_over_tcp(relay)).collect();
+            let on_udp = RelayStatus::Online(Carrier::Udp);
+            let awaits_move = self.relay_statuses.values().any(|status| *status == on_udp);
+            if before != Carriers::Tcp && !pending.is_empty() {
+                self.tcp_request = Some(TcpRequest { before, pending });
             }
-        };
-        vec![self.tell(&phrase), Action::Carriers(carriers)]
+            // The move, or the refusal, is the answer.
+            if awaits_move {
+                return vec![Action::Carriers(carriers)];
+            }
+        }
+        vec![self.tell(&notice::of_carriers(carriers)), Action::Carriers(carriers)]
     }
 
     fn is_over_tcp(&self, relay: &HostPort) -> bool {

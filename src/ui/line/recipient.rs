@@ -72,7 +72,7 @@ impl<B: ContactLookup> LineMode<B> {
         let known = if self.options.is_desk { self.desk_names() } else { self.known_names() };
         let targets: Vec<String> = known.iter().map(|label| format!("/to {label}")).collect();
         let labels = if self.target.is_none() && !self.options.is_desk { known } else { Vec::new() };
-        labels.into_iter().chain(commands::words(self.input_mode())).chain(targets).collect()
+        labels.into_iter().chain(commands::completions(self.input_mode())).chain(targets).collect()
     }
 
     /// Returns every name that can be chosen: contacts, unknown senders, and guests.
@@ -289,6 +289,7 @@ impl<B: ContactLookup> LineMode<B> {
 
     /// Ends the conversation with the recipient. On a terminal a word for it also ends a guest's.
     pub(super) fn leave_conversation(&mut self) -> Vec<Action> {
+        self.answered = None;
         if self.target.take().is_some() {
             return Vec::new();
         }

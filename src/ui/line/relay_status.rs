@@ -12,6 +12,8 @@ pub(super) enum RelayStatus {
     Online(Carrier),
     Lost,
     Unreached,
+    /// It shows another key than the known one, or the book expects another one.
+    OtherKey,
     Stopped,
 }
 

@@ -13,6 +13,14 @@ use super::{Action, ContactLookup, LineMode, ResolvedContact};
 const CONTACTS_MAX: usize = 20;
 
 impl<B: ContactLookup> LineMode<B> {
+    /// Adds a message of an earlier run that its relay has not accepted. The first lines name its
+    /// recipient, and its arrival is reported.
+    pub fn restore_unsent(&mut self, request: u64, relay: &HostPort, to: &Name, text: &str) {
+        let label = self.book.label_of(relay, to).unwrap_or_else(|| format!("{to}@{relay}"));
+        let to = ResolvedContact { label, relay: relay.clone(), member: to.clone() };
+        self.delivery_watch.restore(request, &to, text);
+    }
+
     /// Returns the first lines on a terminal. `unread` counts the messages of each sender that were
     /// not shown yet.
     pub fn start(&mut self, unread: &[(HostPort, Name, u64)], now: Now) -> Vec<Action> {
@@ -34,13 +42,15 @@ impl<B: ContactLookup> LineMode<B> {
         // Those with unread messages first, else in the book's order.
         names.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         let names: Vec<String> =
-            names.into_iter().map(|(count, name)| self.with_count(&name, count)).collect();
+            names.into_iter().map(|(count, name)| self.with_count(&self.marked(name), count)).collect();
         let contacts = match names.is_empty() {
             true => self.empty_book(),
             false => Phrase::new("chat-contacts").with("names", first_of(&names, CONTACTS_MAX)),
         };
-        let phrases = [me.with("me", &self.options.me), contacts, Phrase::new("chat-start-help")];
-        let mut actions: Vec<Action> = phrases.iter().map(|phrase| self.tell(phrase)).collect();
+        let unsent = self.counts("chat-start-unsent", &self.delivery_watch.unsent_earlier());
+        let phrases = [Some(me.with("me", &self.options.me)), Some(contacts), unsent];
+        let phrases = phrases.into_iter().flatten().chain([Phrase::new("chat-start-help")]);
+        let mut actions: Vec<Action> = phrases.map(|phrase| self.tell(&phrase)).collect();
         if let Some(target) = self.target.take() {
             let is_target = |(relay, member, _): &&(HostPort, Name, u64)| {
                 (relay, member) == (&target.relay, &target.member)

@@ -114,9 +114,10 @@ impl<B: ContactLookup> LineMode<B> {
             let names = contacts.get(&relay).map_or(&[][..], Vec::as_slice);
             let phrase = status_phrase(status, round_trips, &relay);
             lines.push(self.options.strings.say(&phrase.with("relay", self.relay_name(&relay, names))));
+            let marked: Vec<String> = names.iter().map(|name| self.marked(name.clone())).collect();
             let below = [
                 (!names.is_empty())
-                    .then(|| Phrase::new("chat-status-contacts").with("names", names.join(", "))),
+                    .then(|| Phrase::new("chat-status-contacts").with("names", marked.join(", "))),
                 self.counts("chat-status-unsent", &self.delivery_watch.unaccepted_at(&relay)),
                 self.counts("chat-status-kept", &self.delivery_watch.waiting_at(&relay)),
             ];
@@ -130,7 +131,7 @@ impl<B: ContactLookup> LineMode<B> {
     }
 
     /// Returns a line with the number of messages of each contact, if there are any.
-    fn counts(&self, key: &'static str, counts: &BTreeMap<String, usize>) -> Option<Phrase> {
+    pub(super) fn counts(&self, key: &'static str, counts: &BTreeMap<String, usize>) -> Option<Phrase> {
         let count = |(who, count): (&String, &usize)| {
             self.options.strings.say(&Phrase::new("chat-name-count").with("who", who).with("count", count))
         };
@@ -178,6 +179,7 @@ fn status_phrase(
         }
         Some(RelayStatus::Lost) => Phrase::new("chat-status-lost"),
         Some(RelayStatus::Unreached) => Phrase::new("chat-status-unreached"),
+        Some(RelayStatus::OtherKey) => Phrase::new("chat-status-other-key"),
         Some(RelayStatus::Stopped) => Phrase::new("chat-status-stopped"),
     }
 }

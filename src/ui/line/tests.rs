@@ -268,8 +268,8 @@ fn help_contacts_and_status_respond() {
 ! /history [N]          显示与当前联系人的最近消息
 ! /add 名字 [as 名字]   把发来消息的人加入通讯录
 ! /status               显示与各中继的连接状态
-! /path udp|tcp|auto    只用 UDP、只用 TCP，或自动选择
-! /receipts on|off      开启或关闭送达回执
+! /path [udp|tcp|auto]  只用 UDP、只用 TCP，或自动选择
+! /receipts [on|off]    开启或关闭送达回执
 ! /block 名字           屏蔽某人
 ! /unblock 名字         取消屏蔽
 ! /close                结束与访客的对话
@@ -558,7 +558,7 @@ fn letter_cannot_control_terminal() {
         "\x1b[2J\x1b]52;c;eA==\x07\x1b]8;;x\x1b\\\u{9b}6n\u{9d}0;t\u{202e}evil\u{2066}\roverwrite\u{2028}";
     for color in [false, true] {
         let mut mode = Chat::new(Lang::Zh).mode;
-        for what in mode.show(&incoming("JACK", hostile), NOW.wall) {
+        for what in mode.show(&incoming("JACK", hostile), NOW) {
             let Action::PrintMessage(styled) = what else { panic!("a letter must be printed") };
             let lines = styled.render(Style { color, width: Some(80) });
             let bare = lines.replace("\x1b[30;46m", "").replace("\x1b[0m", "");

@@ -35,14 +35,24 @@ impl<B: ContactLookup> LineMode<B> {
     pub(super) fn confirm(&mut self, line: &str, now: Now) -> Result<Vec<Action>, Option<Action>> {
         let Some(unconfirmed) = self.unconfirmed.take() else { return Err(None) };
         // At a desk the guest may have left since the question.
-        let is_confirmed = unconfirmed.is_confirmed_by(line)
-            && (!self.options.is_desk || self.recipient().as_ref() == Some(&unconfirmed.to));
+        let is_confirmed =
+            unconfirmed.is_confirmed_by(line) && (!self.options.is_desk || self.is_present(&unconfirmed.to));
         let UnconfirmedText { to, text } = unconfirmed;
         if is_confirmed {
             return Ok(self.send(to, &text, now));
         }
         // The user follows the question's advice.
         let is_switch = line.starts_with("/to ");
-        Err((!is_switch).then(|| self.tell(&Phrase::new("chat-not-sent").with("text", excerpt(&text)))))
+        Err((!is_switch).then(|| self.tell_not_sent(&text)))
+    }
+
+    /// Handles the answer no.
+    pub(super) fn refuse_question(&mut self) -> Vec<Action> {
+        let unconfirmed = self.unconfirmed.take();
+        unconfirmed.map(|unconfirmed| self.tell_not_sent(&unconfirmed.text)).into_iter().collect()
+    }
+
+    fn tell_not_sent(&self, text: &str) -> Action {
+        self.tell(&Phrase::new("chat-not-sent").with("text", excerpt(text)))
     }
 }

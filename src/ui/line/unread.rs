@@ -1,16 +1,23 @@
 //! `/reply` and `/unread`: messages that came while another recipient was chosen.
 
-use crate::base::Phrase;
+use crate::base::{Phrase, Tick};
 
 use super::{Action, ContactLookup, LineMode};
 
 impl<B: ContactLookup> LineMode<B> {
-    /// Chooses the sender of the newest unread message.
-    pub(super) fn reply(&mut self) -> Vec<Action> {
-        match self.unread.newest().cloned() {
-            Some(sender) => self.choose(sender),
-            None => vec![self.tell(&Phrase::new("chat-no-unread"))],
+    /// Chooses the sender of the newest unread message. If that came while the user typed, asks
+    /// whom the user means.
+    pub(super) fn reply(&mut self, now: Tick) -> Vec<Action> {
+        let Some(newest) = self.unread.newest().cloned() else {
+            return vec![self.tell(&Phrase::new("chat-no-unread"))];
+        };
+        if !self.options.is_terminal || !self.unread.is_newest_unseen(now) {
+            return self.choose(newest);
         }
+        self.target = None;
+        let names: Vec<&str> = self.unread.list().map(|(who, _)| who.label.as_str()).collect();
+        let phrase = Phrase::new("chat-reply-which").with("who", newest.label);
+        vec![self.tell(&phrase.with("names", names.join(", ")))]
     }
 
     /// Lists the senders of unread messages.

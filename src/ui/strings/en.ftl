@@ -68,7 +68,7 @@ input-failed = Cannot read standard input: { $cause }
 ## Refused messages
 
 refused-unknown = Not delivered: { $who } has never signed in at { $relay }, or was removed there
-refused-unknown-there = Not delivered: no member named { $who } at the relay
+refused-unknown-there = Not delivered: { $who } has never signed in at this relay, or was removed there
 refused-full = Not delivered: the mailbox of { $who } is full, or { $who } keeps no more messages from people who are not contacts
 refused-too-long = Not delivered: the message exceeds the relay's size limit
 refused-blocked = Not delivered: { $who } does not accept messages from you
@@ -769,11 +769,20 @@ path-tcp-refused = { $relay } does not accept TCP and stays on UDP; to accept it
 path-tcp-silent = { $relay } does not respond over TCP and stays on UDP
 chat-status-contacts = contacts: { $names }
 chat-status-nothing-waits = No messages waiting
+chat-start-unsent = Not sent yet: { $names }
 chat-status-unsent = waiting to be sent: { $names }
 chat-status-kept = kept by the relay: { $names }
 chat-name-count = { $who } ({ $count })
-chat-kept = Not sent: “{ $text }”; choose a recipient first ({ $names }), and it is in the prompt again
-chat-kept-alone = Not sent: “{ $text }”; choose a recipient first, and it is in the prompt again
+chat-name-blocked = { $who } (blocked)
+chat-status-other-key = { $relay }: shows another key than expected; nothing is sent to it
+chat-quit-waits = { $count ->
+    [one] Waiting up to { $seconds } s for the last message to be sent; Ctrl-C ends at once, and it stays in the outbox
+   *[other] Waiting up to { $seconds } s for { $count } messages to be sent; Ctrl-C ends at once, and they stay in the outbox
+}
+chat-kept = Not sent: “{ $text }”; choose a recipient first ({ $names }), then the up arrow brings it back
+chat-kept-alone = Not sent: “{ $text }”; choose a recipient first, then the up arrow brings it back
+chat-recalled = The up arrow brings back “{ $text }”
+chat-reply-which = { $who } has just written too; choose one with /to: { $names }
 chat-unknown = no contact named { $name }; for a member who is not a contact, add the relay: { $names }
 chat-unknown-near = no contact named { $name }: did you mean { $near }? For a member who is not a contact, add the relay: { $names }
 date-short = { $day } { $count ->
@@ -801,3 +810,38 @@ chat-left-outbox = { $count ->
 }
 name-save = Save { $name } as your name in { $file }? [y/N]{" "}
 name-saved = { $file }: your name is { $name } from now on
+
+## Errors of the system, by number (Linux)
+
+os-error-lookup = no address found for it
+os-error-1 = Operation not permitted
+os-error-2 = No such file or directory
+os-error-4 = Interrupted system call
+os-error-5 = Input/output error
+os-error-11 = Resource temporarily unavailable
+os-error-12 = Cannot allocate memory
+os-error-13 = Permission denied
+os-error-16 = Device or resource busy
+os-error-17 = File exists
+os-error-18 = Invalid cross-device link
+os-error-20 = Not a directory
+os-error-21 = Is a directory
+os-error-22 = Invalid argument
+os-error-23 = Too many open files in system
+os-error-24 = Too many open files
+os-error-26 = Text file busy
+os-error-27 = File too large
+os-error-28 = No space left on device
+os-error-30 = Read-only file system
+os-error-32 = Broken pipe
+os-error-36 = File name too long
+os-error-40 = Too many levels of symbolic links
+os-error-97 = Address family not supported by protocol
+os-error-98 = Address already in use
+os-error-99 = Cannot assign requested address
+os-error-101 = Network is unreachable
+os-error-104 = Connection reset by peer
+os-error-110 = Connection timed out
+os-error-111 = Connection refused
+os-error-113 = No route to host
+os-error-122 = Disk quota exceeded

@@ -149,6 +149,35 @@ fn arguments_cannot_break_line_or_control_terminal() {
 }
 
 #[test]
+fn system_errors_are_in_the_users_language() {
+    let error = |number| std::io::Error::from_raw_os_error(number).to_string();
+    let said = |lang, cause: &str| {
+        let phrase = Phrase::new("store-io").with("file", "f").with("cause", cause);
+        Strings::new(lang).say(&phrase)
+    };
+    assert!(
+        said(Lang::Zh, &error(13)).ends_with("：没有权限（os error 13）"),
+        "{}",
+        said(Lang::Zh, &error(13))
+    );
+    let lookup = said(Lang::Zh, "failed to lookup address information: Name or service not known");
+    assert!(lookup.ends_with("：查不到它的地址"), "{lookup}");
+    assert!(said(Lang::Zh, &error(71)).ends_with("(os error 71)"), "an unknown one stays as it is");
+    for number in table(EN).keys().filter_map(|key| key.strip_prefix("os-error-")?.parse().ok()) {
+        assert!(
+            said(Lang::En, &error(number)).ends_with(&error(number)),
+            "{}",
+            said(Lang::En, &error(number))
+        );
+    }
+    let name = Phrase::new("refused-expired").with("who", error(13));
+    assert!(
+        Strings::new(Lang::Zh).say(&name).contains("(os error 13)"),
+        "only causes are errors of the system"
+    );
+}
+
+#[test]
 fn key_without_text_is_shown_as_itself() {
     let phrase = Phrase::new("no-such-key").with("path", "/x");
     assert_eq!(Strings::new(Lang::Zh).say(&phrase), "no-such-key path=\"/x\"");

@@ -176,14 +176,19 @@ pub(super) fn run(
         let line = editor.helper_mut().expect("`open` sets it");
         line.begin(ask.candidates, ask.echo);
         is_reading.store(true, Ordering::Relaxed);
+        if !ask.recalled.is_empty()
+            && let Err(error) = editor.add_history_entry(ask.recalled)
+        {
+            return super::fail(&mut on_input, error);
+        }
         let replacement = || next.lock().expect(NO_PANIC).take_if(|next| next.of == number);
-        let read = read_line(&mut editor, (ask.prompt, ask.text), replacement, &mut on_input);
+        let read = read_line(&mut editor, ask.prompt, replacement, &mut on_input);
         is_reading.store(false, Ordering::Relaxed);
         let read = match read {
             Ok(read) => read,
             Err(error) => return super::fail(&mut on_input, error),
         };
-        let last = matches!(read, UserInput::EndOfInput | UserInput::NoInput | UserInput::Interrupted);
+        let last = matches!(read, UserInput::EndOfInput | UserInput::NoInput);
         on_input(read);
         if last {
             return;
@@ -193,11 +198,11 @@ pub(super) fn run(
 
 fn read_line(
     editor: &mut LineEditor,
-    (mut prompt, text): (String, String),
+    mut prompt: String,
     replacement: impl Fn() -> Option<Replacement>,
     on_input: &mut impl FnMut(UserInput),
 ) -> rustyline::Result<UserInput> {
-    let mut draft = (text, String::new());
+    let mut draft = (String::new(), String::new());
     loop {
         match editor.readline_with_initial(&prompt, (&draft.0, &draft.1)) {
             Ok(line) => {
@@ -209,7 +214,8 @@ fn read_line(
                 let line = editor.helper_mut().expect("`open` sets it");
                 *line.entered.get_mut() = None;
                 if let Some(next) = replacement() {
-                    let (shown, input) = replaced(line, next, draft.0.is_empty() && draft.1.is_empty());
+                    let is_empty = draft.0.is_empty() && draft.1.is_empty();
+                    let (shown, input) = replaced(line, prompt, next, is_empty);
                     prompt = shown;
                     on_input(input);
                 }
@@ -227,12 +233,19 @@ fn read_line(
     }
 }
 
-/// Applies a replacement. Returns the new prompt, and the input that reports it.
-fn replaced(line: &mut EditorHelper, next: Replacement, is_empty: bool) -> (String, UserInput) {
+/// Applies a replacement of the prompt `shown`. Returns the new prompt, and the input that reports
+/// it.
+fn replaced(
+    line: &mut EditorHelper,
+    shown: String,
+    next: Replacement,
+    is_empty: bool,
+) -> (String, UserInput) {
     let Replacement { change, candidates, echo, .. } = next;
-    let (prompt, draft, echo) = match is_empty {
-        true => (change.prompt, Draft::Empty, echo),
-        false => (change.prompt_of_draft, Draft::Begun, None),
+    let (prompt, draft, echo) = match (is_empty, change.prompt_of_draft) {
+        (true, _) => (change.prompt, Draft::Empty, echo),
+        (false, Some(other)) => (other, Draft::Begun, None),
+        (false, None) => (shown, Draft::Begun, line.echo.take()),
     };
     line.begin(candidates, echo);
     (prompt, UserInput::PromptReplaced { id: change.id, draft })

@@ -36,16 +36,27 @@ impl Desk {
             Ok(text) => self.0.letter(guest, text),
             Err(note) => self.0.note(guest, note),
         };
+        self.change_prompt(draft)
+    }
+
+    /// Time passes while the line has this text. Returns the new prompt, if any. It is empty if the
+    /// prompt stays.
+    fn seconds_pass(&mut self, seconds: u64, draft: Draft) -> Option<String> {
+        self.0.seconds_pass(seconds);
+        self.change_prompt(draft)
+    }
+
+    fn change_prompt(&mut self, draft: Draft) -> Option<String> {
         let change = self.0.mode.change_prompt()?;
         let input = UserInput::PromptReplaced { id: change.id, draft };
         assert_eq!(self.0.mode.handle_input(input, NOW), []);
-        Some(if draft == Draft::Begun { change.prompt_of_draft } else { change.prompt })
+        Some(if draft == Draft::Begun { change.prompt_of_draft.unwrap_or_default() } else { change.prompt })
     }
 
     /// Enters a line below its prompt, and shows the prompt after it.
     fn enter(&mut self, line: &str) -> &mut Desk {
         self.0.seen += &format!("…{line}\n");
-        let actions = self.0.mode.handle_input(UserInput::Line(line.to_owned()), NOW);
+        let actions = self.0.mode.handle_input(UserInput::Line(line.to_owned()), self.0.now());
         self.0.carry_out(actions);
         self.0.mode.begin_line();
         self.0.seen += &format!("{}\n", self.0.mode.prompt().trim_end());
@@ -74,6 +85,48 @@ fn quit_stops_desk_only_while_no_guest_waits() {
 }
 
 #[test]
+fn second_quick_line_goes_to_same_guest() {
+    let mut desk = Desk::new(Lang::En);
+    desk.event(ONE, Ok("hello"), Draft::Empty);
+    desk.event(TWO, Ok("hi"), Draft::Empty);
+    desk.enter("hello yourself").enter("how are you?");
+    assert_eq!(desk.seconds_pass(3, Draft::Empty).unwrap(), "To guest 2: ");
+    desk.enter("hi yourself");
+    assert_eq!(sent_to(&desk.0), [(ONE, "hello yourself"), (ONE, "how are you?"), (TWO, "hi yourself")]);
+    assert_eq!(desk.seconds_pass(3, Draft::Empty).unwrap(), "> ");
+}
+
+#[test]
+fn draft_for_answered_guest_stays_its_own() {
+    let mut desk = Desk::new(Lang::En);
+    desk.event(ONE, Ok("hello"), Draft::Empty);
+    desk.event(TWO, Ok("hi"), Draft::Empty);
+    desk.enter("hello yourself");
+    assert_eq!(desk.seconds_pass(3, Draft::Begun).unwrap(), "", "the prompt stays");
+    desk.enter("a long second line");
+    assert_eq!(sent_to(&desk.0)[1], (ONE, "a long second line"));
+    // A terminal without editing does not tell under which prompt the text was begun.
+    desk.seen();
+    assert_eq!(desk.seconds_pass(3, Draft::Unknown).unwrap(), "To guest 2: ");
+    desk.enter("for whom?");
+    assert_eq!(sent_to(&desk.0).len(), 2);
+    assert!(desk.seen().contains("! send \"for whom?\" to guest 2? Enter again sends"));
+}
+
+#[test]
+fn close_ends_guest_whose_prompt_stayed() {
+    let mut desk = Desk::new(Lang::En);
+    desk.event(ONE, Ok("hello"), Draft::Empty);
+    desk.event(TWO, Ok("hi"), Draft::Empty);
+    desk.enter("bye").seconds_pass(3, Draft::Begun);
+    desk.enter("/close");
+    assert_eq!(sent_to(&desk.0), [(ONE, "bye"), (ONE, "[close]")]);
+    assert_eq!(desk.0.mode.prompt(), "To guest 2: ");
+    desk.enter("hi yourself").event(TWO, Err(GuestEvent::Left), Draft::Empty);
+    assert_eq!(desk.0.mode.prompt(), "> ", "a guest who has left is not named");
+}
+
+#[test]
 fn desk_prompt_names_guest_in_english() {
     let mut desk = Desk::new(Lang::En);
     assert_eq!(desk.0.mode.prompt(), "> ");
@@ -91,7 +144,7 @@ fn desk_prompt_names_guest_in_english() {
 Message from guest 1 (127.0.0.1:62851) 12:03:05: hello
 Message from guest 2 (127.0.0.1:62852) 12:03:05: hi
 …hello yourself
-To guest 2:
+To guest 1:
 …/to 1
 ! to guest 1 (127.0.0.1:62851)
 To guest 1:
@@ -167,7 +220,7 @@ fn text_for_another_guest_is_sent_after_second_enter() {
 ! 访客 1 已离开；要把“在”改发给访客 2 吗？再按回车发送；/to N 选择其他访客
 发给访客 2：
 …
->
+发给访客 2：
 "
     );
 }
@@ -212,7 +265,7 @@ fn member_at_desk_is_answered_by_name() {
     assert_eq!(sent_to(&desk.0), [("TOM", "hello yourself"), ("TOM", "q"), (ONE, "hi yourself")]);
     let screen = desk.seen();
     assert!(screen.starts_with("Message from TOM [udp] 12:03:05: hello\n"), "{screen}");
-    assert!(screen.contains("…hello yourself\nTo guest 1:\n"), "{screen}");
+    assert!(screen.contains("…hello yourself\nTo TOM:\n"), "{screen}");
     assert!(screen.contains("! to TOM (127.0.0.1:8081)\n"), "{screen}");
 }
 

@@ -74,7 +74,7 @@ fn unread_senders_are_listed_and_answered_newest_first() {
         .letter("JACK", "x")
         .letter("TOM", "2")
         .letter("JANE", "3");
-    chat.line("/unread").line("/reply").line("hi").line("/reply").line("/reply");
+    chat.line("/unread").seconds_pass(3).line("/reply").line("hi").line("/reply").line("/reply");
     assert_eq!(
         chat.screen(),
         "\
@@ -100,6 +100,105 @@ To TOM: /reply
 To TOM:
 "
     );
+}
+
+/// The user reads JANE's message and types `/reply`, and another one comes before Enter.
+#[test]
+fn reply_asks_when_a_newer_message_came_while_typing() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.line("JACK").letter("JANE", "1").seconds_pass(4).letter("tree", "2");
+    chat.line("/reply").line("secret!").line("/to JANE").line("hi");
+    assert_eq!(chat.texts_sent(), ["hi"]);
+    let screen = chat.screen();
+    let asked =
+        "To JACK: /reply\n! 一棵树 has just written too; choose one with /to: 一棵树, JANE\n> secret!\n";
+    assert!(screen.contains(asked), "{screen}");
+    let mut chat = terminal(Lang::Zh, BOOK);
+    chat.letter("JANE", "1").line("/reply");
+    assert!(chat.screen().ends_with("发给 JANE：\n"), "a single sender needs no question");
+}
+
+#[test]
+fn messages_of_earlier_run_are_named_until_they_arrive() {
+    let mut chat = terminal(Lang::En, BOOK);
+    let jack: Name = "JACK".parse().unwrap();
+    for request in [7, 8] {
+        chat.mode.restore_unsent(request, &relay(), &jack, "old");
+    }
+    let actions = chat.mode.start(&[], NOW);
+    chat.carry_out(actions).line("/status");
+    assert_eq!(chat.mode.unaccepted(), 0, "the end does not wait for them");
+    chat.event(progress(7, Progress::Delivered)).event(progress(8, Progress::Delivered)).line("/status");
+    assert_eq!(
+        chat.screen(),
+        "\
+! You are TOM; relays: 127.0.0.1:8081
+! Contacts: JACK, 一棵树, JANE
+! Not sent yet: JACK (2)
+! Type a name to write to someone, /help for commands, quit to leave
+> /status
+! 127.0.0.1:8081: connecting
+!     contacts: JACK, 一棵树, JANE
+!     waiting to be sent: JACK (2)
+! 12:03:05  All your messages to JACK have been delivered
+> /status
+! 127.0.0.1:8081: connecting
+!     contacts: JACK, 一棵树, JANE
+! No messages waiting
+>
+"
+    );
+}
+
+#[test]
+fn blocked_contacts_are_marked_in_lists() {
+    let book =
+        "[contacts]\nJACK = { relay = \"127.0.0.1:8081\", blocked = true }\nJANE = \"127.0.0.1:8081\"\n";
+    let mut chat = started(Lang::En, book, &[]);
+    chat.line("/who");
+    assert_eq!(chat.screen().matches("! Contacts: JACK (blocked), JANE\n").count(), 2, "{}", chat.screen());
+    let chat = started(Lang::Zh, book, &[]);
+    assert!(chat.screen().contains("! 联系人：JACK（已屏蔽）、JANE\n"), "{}", chat.screen());
+}
+
+#[test]
+fn path_and_receipts_alone_show_what_is_set() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.line("/path")
+        .line("/path udp")
+        .line("/path")
+        .line("/receipts")
+        .line("/receipts on")
+        .line("/receipts");
+    assert_eq!(
+        chat.screen(),
+        "\
+> /path
+! Now choosing between UDP and TCP automatically
+> /path udp
+! Now using UDP only
+[Udp]
+> /path
+! Now using UDP only
+> /receipts
+! Delivery receipts off
+> /receipts on
+! Delivery receipts on
+> /receipts
+! Delivery receipts on
+>
+"
+    );
+}
+
+#[test]
+fn status_tells_relay_with_another_key_from_silent_one() {
+    let mut chat = terminal(Lang::En, BOOK);
+    let pinned = crate::base::PublicKey([1; 32]);
+    let reason = ConnectFailure::KeyChanged { pinned, offered: crate::base::PublicKey([2; 32]) };
+    chat.event(Event::Unreached { relay: relay(), reason }).line("/status");
+    let line = "! 127.0.0.1:8081: shows another key than expected; nothing is sent to it\n";
+    assert!(chat.screen().contains(line), "{}", chat.screen());
 }
 
 #[test]
@@ -421,16 +520,16 @@ fn day_line_is_shown_at_midnight() {
 }
 
 #[test]
-fn text_without_recipient_is_kept_for_the_next_prompt() {
+fn text_without_recipient_is_kept_until_one_is_chosen() {
     let mut chat = terminal(Lang::En, BOOK);
     chat.line("a lost line").line("and another!").line("JANE");
     assert_eq!(
         chat.screen(),
         "\
 > a lost line
-! Not sent: “a lost line”; choose a recipient first (JACK, 一棵树, JANE), and it is in the prompt again
+! Not sent: “a lost line”; choose a recipient first (JACK, 一棵树, JANE), then the up arrow brings it back
 > and another!
-! Not sent: “and another!”; choose a recipient first (JACK, 一棵树, JANE), and it is in the prompt again
+! Not sent: “and another!”; choose a recipient first (JACK, 一棵树, JANE), then the up arrow brings it back
 > JANE
 ! to JANE (127.0.0.1:8081)
 To JANE:
@@ -443,7 +542,7 @@ To JANE:
     chat.line("在吗？");
     assert_eq!(chat.mode.take_kept_text(), None, "there is no recipient yet");
     assert!(
-        chat.screen().contains("! 未发送：“在吗？”；请先选择联系人，这段文字会回到输入行\n"),
+        chat.screen().contains("! 未发送：“在吗？”；请先选择联系人，再按向上键取回\n"),
         "{}",
         chat.screen()
     );

@@ -121,6 +121,23 @@ To JACK:
     assert_eq!(sent_to(&chat), texts);
 }
 
+/// Ctrl-C answers a question with no; only without a question it ends the program.
+#[test]
+fn interrupt_at_question_is_no() {
+    let mut chat = terminal(Lang::En, BOOK);
+    chat.line("JACK").line("JANE");
+    let now = chat.now();
+    let actions = chat.mode.handle_input(UserInput::Interrupted, now);
+    chat.carry_out(actions);
+    assert!(chat.sent.is_empty() && chat.quit.is_none());
+    assert!(chat.screen().ends_with("! Not sent: “JANE”; the up arrow brings it back\nTo JACK:\n"));
+    chat.line("");
+    assert!(chat.sent.is_empty(), "the question is over");
+    let actions = chat.mode.handle_input(UserInput::Interrupted, now);
+    chat.carry_out(actions);
+    assert_eq!(chat.quit, Some(130));
+}
+
 #[test]
 fn long_paste_is_asked_about() {
     let mut chat = terminal(Lang::En, BOOK);
@@ -197,7 +214,7 @@ Message from TOM@127.0.0.1:9 (not in your contacts) [udp] 12:03:05: me too
 To JACK: /to TOM
 ! TOM: which one? TOM@127.0.0.1:8081, TOM@127.0.0.1:9
 > who is this
-! Not sent: “who is this”; choose a recipient first (JACK, JACKSON, 一棵树, TOM@127.0.0.1:8081, TOM@127.0.0.1:9), and it is in the prompt again
+! Not sent: “who is this”; choose a recipient first (JACK, JACKSON, 一棵树, TOM@127.0.0.1:8081, TOM@127.0.0.1:9), then the up arrow brings it back
 > /to TOM@127.0.0.1:9
 ! to TOM@127.0.0.1:9
 [last 20 with TOM@127.0.0.1:9, 1 new]
