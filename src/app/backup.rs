@@ -13,8 +13,10 @@ use crate::base::{Fingerprint, Phrase, Wall};
 use crate::net;
 use crate::session::Identity;
 use crate::store::{
-    self, Backend, BackupContent, BackupProgress, BackupReply, IO_PHRASES, default_data_dir, verify_backup,
+    self, Backend, BackupContent, BackupProgress, BackupReply, StoreError, StoreErrorCause, default_data_dir,
+    verify_backup,
 };
+use crate::ui::store_error;
 use crate::ui::time_format::{TimeFormat, rfc3339};
 
 use super::outcome::Failure;
@@ -23,23 +25,6 @@ use super::relay_request;
 /// Longest time without progress. A backup of 1 GiB on a slow disk advances by several percent in
 /// this time; a relay that makes none is stopped or stuck.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
-
-/// Phrases with which a backup can fail, besides those for errors of the system. An answer holds
-/// the key and the arguments.
-const FAILURES: [&str; 10] = [
-    "backup-exists",
-    "backup-no-folder",
-    "backup-busy",
-    "backup-stopped",
-    "backup-not-here",
-    "store-database-damaged",
-    "store-not-database",
-    "store-key-missing",
-    "store-key-damaged",
-    "store-key-open",
-];
-/// Names of their arguments.
-const ARGS: [&str; 4] = ["file", "cause", "mode", "folder"];
 
 /// Action on a backup.
 #[derive(Clone, Debug)]
@@ -75,17 +60,16 @@ pub(super) fn run(data: Option<&Path>, action: &BackupAction) -> Result<BackupDo
 
 fn back_up(dir: &Path, file: &Path) -> Result<BackupDone, Failure> {
     // The relay has another working directory.
-    let file = path::absolute(file)
-        .map_err(|error| Phrase::new("store-io").with("file", file.display()).with("cause", error))?;
+    let file = path::absolute(file).map_err(|error| StoreErrorCause::Io(error.to_string()).at(file))?;
     let created_at = carry_out(dir, &file)?;
-    let content = verify_backup(&file).map_err(|error| match error.key() {
+    let elsewhere = || Failure::from(Phrase::new("backup-elsewhere").with("file", file.display()));
+    let content = verify_backup(&file).map_err(|error| match error.cause {
         // The relay has written it, but into another file system.
-        "backup-missing" => Phrase::new("backup-elsewhere").with("file", file.display()),
-        _ => error,
-    });
-    let content = content.map_err(failure)?;
+        StoreErrorCause::BackupMissing => elsewhere(),
+        _ => failure(error),
+    })?;
     if content.created_at != created_at {
-        return Err(Phrase::new("backup-elsewhere").with("file", file.display()).into());
+        return Err(elsewhere());
     }
     let notice = Phrase::new("backup-made").with("file", file.display()).with("until", local(created_at));
     Ok(BackupDone { notice, line: format!("backup {}", summary(&content)) })
@@ -111,11 +95,11 @@ pub(super) fn local(at: Wall) -> String {
     TimeFormat::new(TimeZone::system()).format(at, Wall(0))
 }
 
-/// Returns the failure for a phrase about a backup.
-fn failure(phrase: Phrase) -> Failure {
-    match phrase.key() {
-        "backup-silent" | "backup-busy" | "backup-stopped" => Failure::later(phrase),
-        _ => phrase.into(),
+/// Returns the failure of a backup.
+fn failure(error: StoreError) -> Failure {
+    match error.cause {
+        StoreErrorCause::BackupBusy | StoreErrorCause::BackupStopped => Failure::later(store_error(&error)),
+        _ => error.into(),
     }
 }
 
@@ -128,7 +112,7 @@ fn carry_out(dir: &Path, file: &Path) -> Result<Wall, Failure> {
         |requests| requests.ask_backup(file),
         finished,
         |mut store, _| store.backup(file, net::wall, &mut |_, _| true).map_err(failure),
-        |pid| failure(Phrase::new("backup-silent").with("pid", pid)),
+        |pid| Failure::later(Phrase::new("backup-silent").with("pid", pid)),
     )
 }
 
@@ -137,17 +121,15 @@ fn finished(answer: &str) -> Option<Result<Wall, Failure>> {
     match decode(answer) {
         Some(BackupReply::Progress(_)) => None,
         Some(BackupReply::Done(created_at)) => Some(Ok(created_at)),
-        Some(BackupReply::Failed(phrase)) if phrase.key() == "store-not-permitted" => {
+        Some(BackupReply::Failed(StoreError { cause: StoreErrorCause::NotPermitted(text), path })) => {
             // The user of this command may have other rights than the relay.
-            let args = phrase.args().iter().cloned();
-            let denied =
-                args.fold(Phrase::new("backup-denied"), |denied, (name, value)| denied.with(name, value));
+            let denied = Phrase::new("backup-denied").with("file", path).with("cause", text);
             Some(Err(denied.into()))
         }
-        Some(BackupReply::Failed(phrase)) => Some(Err(failure(phrase))),
+        Some(BackupReply::Failed(error)) => Some(Err(failure(error))),
         None => {
-            let phrase = Phrase::new("store-database-damaged").with("file", "requests.sqlite");
-            Some(Err(phrase.with("cause", answer).into()))
+            let error = StoreErrorCause::Damaged(answer.to_owned()).at(Path::new("requests.sqlite"));
+            Some(Err(error.into()))
         }
     }
 }
@@ -157,15 +139,13 @@ pub(super) fn encode(reply: &BackupReply) -> String {
     match reply {
         BackupReply::Progress(BackupProgress { done, total }) => format!("copied {done} {total}"),
         BackupReply::Done(created_at) => format!("done {}", created_at.0),
-        BackupReply::Failed(phrase) => {
-            let args = serde_json::to_string(phrase.args()).expect("texts are valid JSON");
-            format!("failed {} {args}", phrase.key())
+        BackupReply::Failed(error) => {
+            format!(
+                "failed {}",
+                serde_json::to_string(error).expect("an error consists of texts and numbers")
+            )
         }
     }
-}
-
-fn failure_keys() -> impl Iterator<Item = &'static str> {
-    FAILURES.into_iter().chain(IO_PHRASES)
 }
 
 /// Parses the output of [`encode`]; `None` for anything else.
@@ -178,15 +158,7 @@ fn decode(answer: &str) -> Option<BackupReply> {
             Some(BackupReply::Progress(progress))
         }
         "done" => rest.parse().ok().map(|created_at| BackupReply::Done(Wall(created_at))),
-        "failed" => {
-            let (key, args) = rest.split_once(' ')?;
-            let key = failure_keys().find(|known| *known == key)?;
-            let args: Vec<(String, String)> = serde_json::from_str(args).ok()?;
-            let add = |phrase: Phrase, (name, value): (String, String)| {
-                Some(phrase.with(ARGS.into_iter().find(|known| *known == name)?, value))
-            };
-            args.into_iter().try_fold(Phrase::new(key), add).map(BackupReply::Failed)
-        }
+        "failed" => serde_json::from_str(rest).ok().map(BackupReply::Failed),
         _ => None,
     }
 }
@@ -194,22 +166,22 @@ fn decode(answer: &str) -> Option<BackupReply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use StoreErrorCause::{BackupBusy, BackupExists, DiskFull, KeyOpen, NotPermitted, ReadOnly};
 
     #[test]
     fn every_reply_reads_back_as_written() {
-        let failed = |key| Phrase::new(key).with("file", "/a b\n\"c").with("cause", "完");
-        let replies: Vec<_> = failure_keys().map(|key| BackupReply::Failed(failed(key))).collect();
-        let others = [
-            BackupReply::Progress(BackupProgress { done: 3, total: 9 }),
-            BackupReply::Done(Wall(7)),
-            BackupReply::Failed(Phrase::new("backup-busy")),
-        ];
+        let failed = |cause| StoreError { cause, path: "/a b\n\"c".to_owned() };
+        let text = || "完".to_owned();
+        let causes = [DiskFull, ReadOnly, BackupBusy, BackupExists, NotPermitted(text()), KeyOpen(text())];
+        let replies = causes.map(|cause| BackupReply::Failed(failed(cause)));
+        let others =
+            [BackupReply::Progress(BackupProgress { done: 3, total: 9 }), BackupReply::Done(Wall(7))];
         for reply in replies.iter().chain(&others) {
             assert_eq!(decode(&encode(reply)).as_ref(), Some(reply));
         }
-        let status = |key| failure(failed(key)).status as u8;
-        assert_eq!([status("store-read-only"), status("backup-busy"), status("backup-exists")], [74, 75, 1]);
-        for wrong in ["", "done", "done x", "failed other []", "failed backup-busy {}", "copied 1"] {
+        let status = |cause| failure(failed(cause)).status as u8;
+        assert_eq!([status(ReadOnly), status(BackupBusy), status(BackupExists)], [74, 75, 1]);
+        for wrong in ["", "done", "done x", "failed other []", "failed {}", "copied 1"] {
             assert_eq!(decode(wrong), None, "{wrong}");
         }
     }

@@ -10,11 +10,11 @@ use crate::base::{HostPort, Name, Now, Phrase, Tick, sanitize};
 use crate::client::{Command, Event, HistoryEntry, RelayConfig};
 use crate::contacts::{AddressBook, Contact};
 use crate::net;
-use crate::store::{Archive, HistoryFilter, UnsentLetter};
+use crate::store::{Archive, HistoryFilter, StoreError, UnsentLetter};
 use crate::ui::line::{Action, Draft, LineMode, LineModeOptions, ResolvedContact, excerpt};
 use crate::ui::terminal::{Echo, InputReader, Output, Prompt, WriteResult, has_hung_up, width};
 use crate::ui::time_format::TimeFormat;
-use crate::ui::{Color, Style, UserInput, style};
+use crate::ui::{Color, Style, UserInput, store_error, style};
 
 use super::client_host::{ClientHost, FrontendInput, FrontendKind, HostInput, TurnOutput};
 use super::contacts::set_blocked;
@@ -350,7 +350,7 @@ impl ChatCommand<'_> {
         }
     }
 
-    fn archive(&self) -> Result<Option<Archive>, Phrase> {
+    fn archive(&self) -> Result<Option<Archive>, StoreError> {
         match self.archive_of {
             Some(me) => Archive::open(&self.setup.data_dir()?, &me.folder()),
             None => Ok(None),
@@ -361,25 +361,25 @@ impl ChatCommand<'_> {
     fn history(&self, who: &ResolvedContact, last: u64, new: u64, now: Now) -> Vec<Action> {
         match self.last_messages(who, last) {
             Ok(entries) => self.line.history(&entries, who, new, now.wall),
-            Err(phrase) => vec![Action::PrintNotice(self.setup.strings.say(&phrase))],
+            Err(error) => vec![Action::PrintNotice(self.setup.strings.say(&store_error(&error)))],
         }
     }
 
-    fn last_messages(&self, who: &ResolvedContact, last: u64) -> Result<Vec<HistoryEntry>, Phrase> {
+    fn last_messages(&self, who: &ResolvedContact, last: u64) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut entries = Vec::new();
         if let Some(archive) = self.archive()? {
             let filter =
                 HistoryFilter { with: Some((&who.relay, &who.member)), last: Some(last), since: None };
             archive.read(filter, |entry| {
                 entries.push(entry);
-                Ok::<bool, Phrase>(true)
+                Ok::<bool, StoreError>(true)
             })?;
         }
         Ok(entries)
     }
 
     /// Passes the messages to line mode that an earlier run could not send.
-    fn restore_unsent(&mut self) -> Result<(), Phrase> {
+    fn restore_unsent(&mut self) -> Result<(), StoreError> {
         let Some(archive) = self.archive()? else { return Ok(()) };
         for UnsentLetter { request, relay, to, text } in archive.unsent_letters(UNSENT_MAX)? {
             self.line.restore_unsent(request, &relay, &to, &text);
@@ -389,7 +389,7 @@ impl ChatCommand<'_> {
 
     /// Returns the number of messages of each sender that were not shown yet, of the first
     /// [`UNREAD_MAX`].
-    fn unread_counts(&self) -> Result<Vec<(HostPort, Name, u64)>, Phrase> {
+    fn unread_counts(&self) -> Result<Vec<(HostPort, Name, u64)>, StoreError> {
         let mut counts: BTreeMap<(HostPort, Name), u64> = BTreeMap::new();
         let archive = self.archive()?;
         for unread in archive.map_or(Ok(Vec::new()), |archive| archive.unread_letters(0, UNREAD_MAX))? {

@@ -21,7 +21,7 @@ use crate::client::{Carriers, RelayConfig};
 use crate::contacts::{AddressBook, Contact};
 use crate::net::{self, LoopHandle, NetConfig};
 use crate::relay::{self, Limits};
-use crate::store::RelayStore;
+use crate::store::{RelayStore, StoreError};
 use crate::ui::Color;
 
 use super::chat::{ChatOptions, run_chat};
@@ -55,7 +55,7 @@ pub fn demo(setup: &Setup, color: Color) -> CommandResult {
 struct DemoRelay {
     config: RelayConfig,
     loop_handle: LoopHandle<relay::Command>,
-    thread: JoinHandle<Result<(), Phrase>>,
+    thread: JoinHandle<Result<(), StoreError>>,
 }
 
 impl DemoRelay {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::base::{Phrase, Wall};
 use crate::contacts::AddressBook;
 use crate::net;
-use crate::store::{Archive, EraseCounts, EraseFilter, Eraser};
+use crate::store::{Archive, EraseCounts, EraseFilter, Eraser, StoreErrorCause};
+use crate::ui::store_error;
 use crate::ui::terminal::WriteResult;
 
 use super::client_host::tell_forgotten;
@@ -49,8 +50,10 @@ pub fn forget(setup: &Setup, options: &ForgetOptions) -> CommandResult {
     let ended = report_count(setup, erased?)?;
     match finished {
         Ok(()) => Ok(ended),
-        Err(phrase) if phrase.key() == "history-in-use" => Err(Failure::later(phrase)),
-        Err(phrase) => Err(phrase.into()),
+        Err(error) if error.cause == StoreErrorCause::HistoryInUse => {
+            Err(Failure::later(store_error(&error)))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -181,7 +181,7 @@ impl ListenCommand<'_> {
         &mut self,
         host: &mut ClientHost,
         to: Output,
-        written: Result<WriteResult, Phrase>,
+        written: Result<WriteResult, Failure>,
     ) -> Result<WriteResult, Failure> {
         let letters = if to == Output::Out { &mut self.letters } else { &mut self.notices };
         let letter = letters.take_printed();
@@ -254,7 +254,7 @@ pub(super) fn follow(
     read: Result<AddressBook, Phrase>,
     beyond: &[RelayConfig],
 ) -> (Phrase, Option<(AddressBook, Vec<RelayConfig>)>) {
-    let followed = read.and_then(|book| Ok((setup.relays(&book)?, book)));
+    let followed = read.map_err(Failure::from).and_then(|book| Ok((setup.relays(&book)?, book)));
     match followed {
         Ok((mut relays, book)) => {
             relays.extend_from_slice(beyond);
@@ -262,8 +262,8 @@ pub(super) fn follow(
             host.command(Command::Relays(relays.clone()));
             (Phrase::new("book-reloaded").with("file", setup.location().file()), Some((book, relays)))
         }
-        Err(phrase) => {
-            let reason = setup.strings.say(&phrase);
+        Err(failure) => {
+            let reason = failure.phrase.map_or_else(String::new, |phrase| setup.strings.say(&phrase));
             (Phrase::new("book-reload-failed").with("why", reason), None)
         }
     }

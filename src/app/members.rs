@@ -20,7 +20,7 @@ use crate::relay::{
     OperatorRequest, Relay,
 };
 use crate::store::{Backend, Fault, MemberListing, RelayAddress, RelayAddresses, RelayState, RelayStore};
-use crate::store::{default_data_dir, members_list};
+use crate::store::{StoreError, StoreErrorCause, default_data_dir, members_list};
 use crate::ui::time_format::{TimeFormat, rfc3339};
 use crate::ui::{Strings, json};
 use crate::wire::message::NameReason;
@@ -199,7 +199,7 @@ fn done(outcome: OperatorOutcome, dir: &Path, name: Option<&Name>) -> Result<(),
         OperatorOutcome::Done | OperatorOutcome::Alike(_) => return Ok(()),
         OperatorOutcome::Unknown => (Phrase::new("members-unknown"), None),
         OperatorOutcome::Full => (Phrase::new("members-full").with("count", INVITATIONS_MAX), None),
-        OperatorOutcome::Disk => (Phrase::new("members-disk"), None),
+        OperatorOutcome::Disk => (Phrase::new("members-disk").of_disk(), None),
         OperatorOutcome::NotFree(NameReason::Confusable, other) => {
             (Phrase::new("members-confusable"), Some(other))
         }
@@ -224,7 +224,7 @@ fn carry_out(dir: &Path, request: &OperatorRequest) -> Result<OperatorOutcome, F
 
 fn read(answer: &str, dir: &Path) -> Result<OperatorOutcome, Failure> {
     let file: PathBuf = dir.join("requests.sqlite");
-    let unknown = || Phrase::new("store-database-damaged").with("file", file.display()).with("cause", answer);
+    let unknown = || StoreErrorCause::Damaged(answer.to_owned()).at(&file);
     Ok(read_outcome(answer).ok_or_else(unknown)?)
 }
 
@@ -234,7 +234,7 @@ fn alone(
     mut store: RelayStore,
     state: RelayState,
     request: &OperatorRequest,
-) -> Result<OperatorOutcome, Phrase> {
+) -> Result<OperatorOutcome, StoreError> {
     let now = Now { tick: Tick::from_micros(1), wall: net::wall() };
     let RelayState { private_key, reset_id, members, membership: roll, mail } = state;
     let mut core = Relay::new(Config {
@@ -268,7 +268,7 @@ fn alone(
                 Ok((true, Some(rows))) => Input::Rows(ticket, rows),
                 Ok((true, None)) => Input::Committed(ticket),
                 Ok((false, _)) => Input::NotCommitted(ticket),
-                Err(Fault::Transient(phrase) | Fault::Broken(phrase)) => return Err(phrase),
+                Err(Fault::Transient(error) | Fault::Broken(error)) => return Err(error),
             };
             core.handle(now, input, &mut out);
         }

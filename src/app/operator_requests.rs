@@ -7,10 +7,13 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::base::{Name, Phrase};
+use crate::base::Name;
 use crate::net::{self, LoopHandle};
 use crate::relay::{Command, OperatorOutcome, Record};
-use crate::store::{BackupProgress, BackupReply, Backups, QueuedRequest, RequestQueue, SubmitError};
+use crate::store::{
+    BackupProgress, BackupReply, Backups, QueuedRequest, RequestQueue, StoreError, StoreErrorCause,
+    SubmitError,
+};
 use crate::wire::message::NameReason;
 
 use super::backup;
@@ -50,7 +53,7 @@ impl OperatorRequests {
         loop_handle: LoopHandle<Command>,
         backups: Backups<Record>,
         announcement: Announcement,
-    ) -> Result<OperatorRequests, Phrase> {
+    ) -> Result<OperatorRequests, StoreError> {
         let requests = RequestQueue::serve(dir)?;
         let (answers, from_loop) = sync_channel(ANSWERS_MAX);
         let answers = Arc::new(answers);
@@ -59,7 +62,7 @@ impl OperatorRequests {
         let begin = move |id, file| begin_backup(&backups, &for_backups, id, file);
         let serve = move || serve(requests, &loop_handle, begin, &from_loop, &announcement);
         let thread = thread::Builder::new().name("operators".to_owned()).spawn(serve);
-        let thread = thread.map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
+        let thread = thread.map_err(|error| StoreErrorCause::NoThread(error.to_string()).alone())?;
         Ok(OperatorRequests { answers: Some(answers), thread: Some(thread) })
     }
 
@@ -134,7 +137,10 @@ fn serve(
                     QueuedRequest::Backup(file) => match begin_backup(id, file) {
                         Ok(()) => Ok(()),
                         Err(_) => {
-                            let busy = BackupReply::Failed(Phrase::new("backup-busy"));
+                            let busy = BackupReply::Failed(StoreError {
+                                cause: StoreErrorCause::BackupBusy,
+                                path: String::new(),
+                            });
                             requests.answer(id, &backup::encode(&busy))
                         }
                     },

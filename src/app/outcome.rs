@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 
 use crate::base::Phrase;
+use crate::store::StoreError;
+use crate::ui::store_error;
 
 /// Exit statuses, part of the interface for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,11 @@ impl Failure {
         Failure { status: ExitStatus::Usage, phrase: Some(phrase) }
     }
 
+    /// Creates a failure of a disk.
+    pub fn disk(phrase: Phrase) -> Failure {
+        Failure { status: ExitStatus::Disk, phrase: Some(phrase) }
+    }
+
     /// Creates a failure for a time limit.
     pub fn later(phrase: Phrase) -> Failure {
         Failure { status: ExitStatus::Later, phrase: Some(phrase) }
@@ -51,41 +58,41 @@ impl Failure {
     }
 }
 
-/// Phrases about a disk that is full, read-only or broken.
-const OF_DISK: [&str; 6] =
-    ["store-disk-full", "store-read-only", "store-io", "members-disk", "output-disk", "unkept-disk"];
-
 impl From<Phrase> for Failure {
-    /// The status is [`ExitStatus::Disk`] if the phrase is about a disk.
+    /// The status is [`ExitStatus::Disk`] if a disk fails, is full or is read-only.
     fn from(phrase: Phrase) -> Failure {
-        let is_of_disk = OF_DISK.contains(&phrase.key());
-        let status = if is_of_disk { ExitStatus::Disk } else { ExitStatus::Failed };
+        let status = if phrase.is_of_disk() { ExitStatus::Disk } else { ExitStatus::Failed };
         Failure { status, phrase: Some(phrase) }
     }
 }
 
-/// Returns the failure of an output.
-pub(super) fn output_failure(error: &io::Error) -> Failure {
-    unwritten(error).into()
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        store_error(&error).into()
+    }
 }
 
-/// Returns the phrase for an output that cannot be written.
-pub(super) fn unwritten(error: &io::Error) -> Phrase {
-    let is_full =
-        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
-    let key = if is_full { Phrase::new("output-disk") } else { Phrase::new("output-failed") };
-    key.with("cause", error)
+/// Returns the failure of an output that cannot be written.
+pub(super) fn output_failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Failure::disk(Phrase::new("output-disk").with("cause", error))
+        }
+        _ => Phrase::new("output-failed").with("cause", error).into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreErrorCause::{Damaged, DiskFull, Io, NotFolder, NotPermitted, ReadOnly};
 
     #[test]
     fn failures_of_disk_have_status_74() {
-        let status = |key| Failure::from(Phrase::new(key)).status as u8;
-        assert_eq!(OF_DISK.map(status), [74; OF_DISK.len()]);
-        assert_eq!(status("store-not-permitted"), 1);
+        let status = |cause| Failure::from(StoreError { cause, path: String::new() }).status as u8;
+        let text = String::new;
+        assert_eq!([DiskFull, ReadOnly, Io(text())].map(status), [74; 3]);
+        assert_eq!([NotPermitted(text()), NotFolder, Damaged(text())].map(status), [1; 3]);
         assert_eq!(output_failure(&ErrorKind::StorageFull.into()).status, ExitStatus::Disk);
         assert_eq!(output_failure(&ErrorKind::Other.into()).status, ExitStatus::Failed);
     }

@@ -18,7 +18,7 @@ use crate::ui::{Strings, notice};
 
 use super::Failure;
 use super::client_host::{ClientHost, FrontendInput, HostInput, TurnOutput};
-use super::outcome::unwritten;
+use super::outcome::output_failure;
 
 /// Maximum bytes of output waiting for a reader, 4 MiB. At the limit no more letters are taken;
 /// they stay on disk.
@@ -80,7 +80,7 @@ impl OutputThread {
                 }
                 if !loop_handle.command(HostInput::Frontend(FrontendInput::Printed(
                     to,
-                    written.map_err(|error| unwritten(&error)),
+                    written.map_err(|error| output_failure(&error)),
                 ))) {
                     return;
                 }
@@ -222,10 +222,10 @@ pub(super) fn given_back(strings: &Strings, text: &str) -> String {
 /// [`Failure`] if results cannot be written.
 pub(super) fn check_written(
     to: Output,
-    written: Result<WriteResult, Phrase>,
+    written: Result<WriteResult, Failure>,
 ) -> Result<WriteResult, Failure> {
     match (to, written) {
-        (Output::Out, Err(phrase)) => Err(phrase.into()),
+        (Output::Out, Err(failure)) => Err(failure),
         (Output::Out, Ok(written)) => Ok(written),
         (Output::Err, _) => Ok(WriteResult::Yes),
     }

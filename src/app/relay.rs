@@ -10,8 +10,8 @@ use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::net::{self, BindAddr, LoopHandle, NetConfig, Signal};
 use crate::relay::{Command, Event, GuestEncoding, GuestRules, GuestTexts, Limits, PersistedMail};
 use crate::store::{RelayAddresses, RelayState, RelayStore, default_data_dir};
-use crate::ui::Strings;
 use crate::ui::terminal::has_hung_up;
+use crate::ui::{Strings, store_error};
 
 use super::backup;
 use super::operator_log::{OperatorLog, RelayStart};
@@ -115,7 +115,7 @@ fn serve(
     let operators =
         OperatorRequests::start(dir, server.loop_handle(), server.backups(), announcement.clone());
     // Without them the relay still serves its members.
-    let operators = operators.map_err(|error| say(strings, &error)).ok();
+    let operators = operators.map_err(|error| say(strings, &store_error(&error))).ok();
     let hung_up = Arc::new(AtomicBool::new(false));
     let at_desk = options.guests.as_ref().filter(|guests| guests.desk);
     let mut news_handler = NewsHandler {
@@ -142,7 +142,7 @@ fn serve(
     match server.run(|news| news_handler.handle(news)) {
         Ok(()) if hung_up.load(Ordering::Relaxed) => Ok(ExitStatus::Interrupted),
         Ok(()) => Ok(ExitStatus::Done),
-        Err(phrase) => Err(Failure { status: ExitStatus::Disk, phrase: Some(phrase) }),
+        Err(error) => Err(Failure::disk(store_error(&error))),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::contacts::{Contact, entry};
 use crate::net;
 use crate::store::{RelayAddress, RelayAddresses};
-use crate::ui::Strings;
 use crate::ui::terminal::write_err;
+use crate::ui::{Strings, store_error};
 
 /// Maximum addresses shown: a machine with containers has dozens that lead nowhere.
 const SHOWN_MAX: usize = 8;
@@ -87,7 +87,7 @@ impl Announcement {
         };
         let reach = RelayAddresses { key: self.key, at };
         if let Err(error) = reach.save(&self.dir) {
-            self.tell(&self.strings.say(&error));
+            self.tell(&self.strings.say(&store_error(&error)));
         }
         reach
     }

@@ -14,7 +14,7 @@ use crate::net;
 use crate::relay;
 use crate::session::Identity;
 use crate::store::{Backend, Fault, MemberStore, RelayState, RelayStore};
-use crate::ui::{Color, Strings};
+use crate::ui::{Color, Strings, store_error};
 
 use super::chat::{ChatOptions, run_chat};
 use super::client_host::{ClientHost, FrontendInput, FrontendKind, HostInput};
@@ -93,8 +93,8 @@ pub(super) fn answer(
     ready()?;
     let loop_handle = host.loop_handle();
     let run = move || {
-        if let Err(phrase) = server.run(tell) {
-            loop_handle.command(HostInput::Frontend(FrontendInput::Broken(phrase)));
+        if let Err(error) = server.run(tell) {
+            loop_handle.command(HostInput::Frontend(FrontendInput::Broken(store_error(&error))));
         }
     };
     let spawned = thread::Builder::new().name("relay".to_owned()).spawn(run);

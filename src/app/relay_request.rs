@@ -7,9 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::base::Phrase;
 use crate::net;
-use crate::store::{RelayState, RelayStore, RequestQueue, RequestStatus};
+use crate::store::{RelayState, RelayStore, RequestQueue, RequestStatus, StoreError, StoreErrorCause};
 
 use super::Failure;
 
@@ -27,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) fn execute<T>(
     dir: &Path,
     within: Duration,
-    ask: impl Fn(&mut RequestQueue) -> Result<i64, Phrase>,
+    ask: impl Fn(&mut RequestQueue) -> Result<i64, StoreError>,
     read: impl Fn(&str) -> Option<Result<T, Failure>>,
     alone: impl FnOnce(RelayStore, RelayState) -> Result<T, Failure>,
     silent: impl FnOnce(&str) -> Failure,
@@ -41,8 +40,8 @@ pub(super) fn execute<T>(
         let opened = RelayStore::open(dir, net::seed);
         let is_waiting = match &opened {
             Ok(_) => false,
-            Err(phrase) if phrase.key() != "relay-busy" => return Err(phrase.clone().into()),
-            Err(_) => waited < within,
+            Err(StoreError { cause: StoreErrorCause::RelayBusy { .. }, .. }) => waited < within,
+            Err(error) => return Err(error.clone().into()),
         };
         if !is_waiting {
             // The relay may have executed the request just before it ended.
@@ -81,6 +80,9 @@ pub(super) fn execute<T>(
 }
 
 /// Returns the number of the process that has locked the folder.
-fn process_of(busy: &Phrase) -> &str {
-    busy.args().iter().find(|arg| arg.0 == "pid").map_or("?", |arg| &arg.1)
+fn process_of(busy: &StoreError) -> &str {
+    match &busy.cause {
+        StoreErrorCause::RelayBusy { pid } => pid,
+        _ => "?",
+    }
 }

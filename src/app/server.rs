@@ -8,8 +8,10 @@ use std::sync::mpsc::{Receiver, channel};
 use crate::base::{Core, Effect, Outputs, Phrase, PublicKey, Tick, Ticket, turn};
 use crate::net::{self, LoopHandle, Net, NetConfig, Signal};
 use crate::relay::{Command, Config, Event, GuestRules, Limits, Record, Relay, Stats};
-use crate::store::{Backend, Backups, RelayState, StoreReply, Worker};
+use crate::store::{Backend, Backups, RelayState, StoreError, StoreReply, Worker};
+use crate::ui::store_error;
 
+use super::Failure;
 use super::relay_meter::{Counts, Meter, MeterReport};
 
 /// Output of a running relay.
@@ -64,9 +66,9 @@ pub struct RelayServer {
 
 #[derive(Debug)]
 enum ServerError {
-    Transient(Phrase),
+    Transient(StoreError),
     Over,
-    Broken(Phrase),
+    Broken(StoreError),
 }
 
 impl RelayServer {
@@ -80,7 +82,7 @@ impl RelayServer {
         backend: impl Backend<Record>,
         state: RelayState,
         serving: impl Into<ServeOptions>,
-    ) -> Result<RelayServer, Phrase> {
+    ) -> Result<RelayServer, Failure> {
         assert!(!config.udp.is_empty(), "a relay is bound to UDP");
         let ServeOptions { limits, guests } = serving.into();
         let net = Net::new(NetConfig { text_too: guests.is_some(), ..config })?;
@@ -161,7 +163,7 @@ impl RelayServer {
     ///
     /// # Errors
     /// The store's phrase if the disk has failed.
-    pub fn turn(&mut self, mut tell: impl FnMut(ServerNews)) -> Result<bool, Phrase> {
+    pub fn turn(&mut self, mut tell: impl FnMut(ServerNews)) -> Result<bool, StoreError> {
         let until = self.meter.next_deadline();
         let now = self.net.wait(Some(self.deadline.map_or(until, |deadline| deadline.min(until))));
         self.deadline = turn(&mut self.core, now, &mut self.net, &mut self.out);
@@ -187,9 +189,9 @@ impl RelayServer {
         self.refused.drain(..).for_each(|ticket| self.net.loop_handle().not_committed(ticket));
         while let Ok(trouble) = self.trouble.try_recv() {
             match trouble {
-                ServerError::Transient(phrase) => tell(ServerNews::Trouble(phrase)),
+                ServerError::Transient(error) => tell(ServerNews::Trouble(store_error(&error))),
                 ServerError::Over => tell(ServerNews::Recovered),
-                ServerError::Broken(phrase) => return Err(phrase),
+                ServerError::Broken(error) => return Err(error),
             }
         }
         if self.meter.is_due(now.tick) {
@@ -208,7 +210,7 @@ impl RelayServer {
     ///
     /// # Errors
     /// The store's phrase if the disk has failed.
-    pub fn run(mut self, mut tell: impl FnMut(ServerNews)) -> Result<(), Phrase> {
+    pub fn run(mut self, mut tell: impl FnMut(ServerNews)) -> Result<(), StoreError> {
         loop {
             match self.turn(&mut tell) {
                 Ok(true) => {}
@@ -243,7 +245,7 @@ type StoreThread = (Worker<Record>, Receiver<ServerError>);
 fn start_store(
     backend: impl Backend<Record>,
     loop_handle: LoopHandle<Command>,
-) -> Result<StoreThread, Phrase> {
+) -> Result<StoreThread, StoreError> {
     let (error_sender, trouble) = channel();
     let worker = Worker::spawn(backend, move |done| match done {
         StoreReply::Committed(ticket) => loop_handle.committed(ticket),
@@ -252,11 +254,11 @@ fn start_store(
         StoreReply::Recovered => {
             let _ = error_sender.send(ServerError::Over);
         }
-        StoreReply::Trouble(phrase) => {
-            let _ = error_sender.send(ServerError::Transient(phrase));
+        StoreReply::Trouble(error) => {
+            let _ = error_sender.send(ServerError::Transient(error));
         }
-        StoreReply::Broken(phrase) => {
-            let _ = error_sender.send(ServerError::Broken(phrase));
+        StoreReply::Broken(error) => {
+            let _ = error_sender.send(ServerError::Broken(error));
             loop_handle.command(Command::Stop);
         }
     })?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::base::{Fingerprint, HostPort, Name, Phrase};
 use crate::client::{BlockList, BlockLists, Carriers, ConnectFailure, Contacts, RelayConfig};
 use crate::contacts::{self, AddressBook, Invite, Location, Recipient, locate};
-use crate::store::{Pins, default_data_dir};
+use crate::store::{Pins, StoreError, default_data_dir};
 use crate::ui::{Strings, notice};
 
 use super::Failure;
@@ -42,7 +42,7 @@ impl Setup {
     ///
     /// # Errors
     /// `store-no-home` if none is given and there is no default.
-    pub fn data_dir(&self) -> Result<PathBuf, Phrase> {
+    pub fn data_dir(&self) -> Result<PathBuf, StoreError> {
         match &self.data {
             Some(dir) => Ok(dir.clone()),
             None => default_data_dir(),
@@ -101,7 +101,7 @@ impl Setup {
     ///
     /// # Errors
     /// `pins-damaged`, or the file cannot be read.
-    pub fn pins(&self) -> Result<Pins, Phrase> {
+    pub fn pins(&self) -> Result<Pins, StoreError> {
         Pins::load(&self.data_dir()?)
     }
 
@@ -109,7 +109,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relays(&self, book: &AddressBook) -> Result<Vec<RelayConfig>, Phrase> {
+    pub fn relays(&self, book: &AddressBook) -> Result<Vec<RelayConfig>, Failure> {
         let pins = self.pins()?;
         Ok(book.relays().iter().map(|relay| config_of(relay, &pins)).collect())
     }
@@ -118,7 +118,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relay_in(&self, book: &AddressBook, addr: HostPort) -> Result<RelayConfig, Phrase> {
+    pub fn relay_in(&self, book: &AddressBook, addr: HostPort) -> Result<RelayConfig, Failure> {
         let pins = self.pins()?;
         let unknown = || contacts::RelayEntry { address: addr.clone(), tcp: None, key: None };
         Ok(config_of(&book.relay(&addr).cloned().unwrap_or_else(unknown), &pins))
@@ -128,7 +128,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`AddressBook::resolve`] and of [`Setup::pins`].
-    pub fn relay_meant(&self, book: &AddressBook, text: &str) -> Result<RelayConfig, Phrase> {
+    pub fn relay_meant(&self, book: &AddressBook, text: &str) -> Result<RelayConfig, Failure> {
         let name = text.parse::<Name>().ok().filter(|name| book.contact(name).is_none());
         match name.and_then(|name| book.relay_named(&name)) {
             Some(named) => self.relay_in(book, named.relay.address.clone()),
@@ -140,11 +140,11 @@ impl Setup {
     ///
     /// # Errors
     /// `relay-key-unlike-pin`, and those of [`Setup::pins`].
-    pub fn check_key(&self, relay: &HostPort, wanted: Fingerprint) -> Result<(), Phrase> {
+    pub fn check_key(&self, relay: &HostPort, wanted: Fingerprint) -> Result<(), Failure> {
         let pinned = self.pins()?.get(relay).map(|pin| pin.key);
         match pinned.filter(|pinned| !wanted.is_of(pinned)) {
             Some(pinned) => {
-                Err(notice::connect_failure(relay, &ConnectFailure::BookUnlikePin { wanted, pinned }))
+                Err(notice::connect_failure(relay, &ConnectFailure::BookUnlikePin { wanted, pinned }).into())
             }
             None => Ok(()),
         }
@@ -154,7 +154,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::check_key`].
-    pub fn check_keys(&self, book: &AddressBook) -> Result<(), Phrase> {
+    pub fn check_keys(&self, book: &AddressBook) -> Result<(), Failure> {
         let keys = book.relays().iter().filter_map(|relay| Some((&relay.address, relay.key?)));
         keys.into_iter().try_for_each(|(relay, key)| self.check_key(relay, key))
     }
@@ -163,7 +163,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relay_of(&self, recipient: &Recipient) -> Result<RelayConfig, Phrase> {
+    pub fn relay_of(&self, recipient: &Recipient) -> Result<RelayConfig, Failure> {
         let relay = self.relay_at(recipient.relay.clone(), recipient.tcp.clone())?;
         Ok(RelayConfig { fingerprint: recipient.relay_key, ..relay })
     }
@@ -172,7 +172,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::pins`].
-    pub fn relay_at(&self, addr: HostPort, tcp: Option<HostPort>) -> Result<RelayConfig, Phrase> {
+    pub fn relay_at(&self, addr: HostPort, tcp: Option<HostPort>) -> Result<RelayConfig, Failure> {
         let key = self.pins()?.get(&addr).map(|pin| pin.key);
         Ok(RelayConfig { addr, tcp, key, fingerprint: None })
     }

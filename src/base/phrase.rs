@@ -7,17 +7,18 @@ use std::fmt;
 
 /// One sentence for users: its key and its arguments.
 ///
-/// Also the error type of start-up, disk and address book.
+/// Also the error type of start-up and of the address book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phrase {
     key: &'static str,
     args: Vec<(&'static str, String)>,
+    is_of_disk: bool,
 }
 
 impl Phrase {
     /// Returns the sentence `key`, whose text is in `src/ui/strings/*.ftl`.
     pub const fn new(key: &'static str) -> Phrase {
-        Phrase { key, args: Vec::new() }
+        Phrase { key, args: Vec::new(), is_of_disk: false }
     }
 
     /// Adds the argument `name`. The value is data: the frontend sanitizes it.
@@ -25,6 +26,18 @@ impl Phrase {
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Phrase {
         self.args.push((name, value.to_string()));
         self
+    }
+
+    /// Marks an error of a disk that fails, is full or is read-only.
+    #[must_use]
+    pub const fn of_disk(mut self) -> Phrase {
+        self.is_of_disk = true;
+        self
+    }
+
+    /// Whether this is an error of a disk.
+    pub const fn is_of_disk(&self) -> bool {
+        self.is_of_disk
     }
 
     /// Returns the key of the sentence.

@@ -115,9 +115,9 @@ impl Location {
 fn unwritable(file: &str, error: &io::Error) -> Phrase {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Phrase::new("store-disk-full").with("file", file)
+            Phrase::new("store-disk-full").with("file", file).of_disk()
         }
-        ErrorKind::ReadOnlyFilesystem => Phrase::new("store-read-only").with("file", file),
+        ErrorKind::ReadOnlyFilesystem => Phrase::new("store-read-only").with("file", file).of_disk(),
         _ => Phrase::new("book-unwritable").with("file", file).with("why", error),
     }
 }

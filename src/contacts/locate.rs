@@ -84,7 +84,9 @@ impl Location {
 pub(super) fn read(path: &Path) -> Result<Option<String>, Phrase> {
     let file = path.display();
     let unreadable = |error: std::io::Error| match Errno::from_io_error(&error) {
-        Some(Errno::IO) => Phrase::new("store-io").with("file", path.display()).with("cause", error),
+        Some(Errno::IO) => {
+            Phrase::new("store-io").with("file", path.display()).with("cause", error).of_disk()
+        }
         Some(Errno::MFILE | Errno::NFILE) => Phrase::new("store-no-files").with("file", path.display()),
         _ => Phrase::new("book-unreadable").with("file", path.display()).with("why", error),
     };

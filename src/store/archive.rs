@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
-use super::database::{self, damaged, phrase};
+use super::database::{self, damaged, sqlite_error};
+use super::error::StoreError;
 use super::history::KIND;
 use super::letter_rows::{
     self, AT, COLUMNS, MISSING, REFUSED, SENT, SHOWN, TEXT, VIA, Values, checksummed, content, is_refused,
@@ -13,7 +14,7 @@ use super::letter_rows::{
 };
 use super::member::member_dir;
 use super::received;
-use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Phrase, Wall};
+use crate::base::{Carrier, HostPort, LetterId, Name, OutboxId, Wall};
 use crate::client::{GuestEvent, HistoryEntry, Holdings, Incoming, KIND_GUEST, Progress, Reason};
 
 /// A stored letter that was not shown, with its sequence number.
@@ -89,7 +90,7 @@ impl Archive {
     ///
     /// # Errors
     /// As [`super::MemberStore::open`], for the database.
-    pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Archive>, Phrase> {
+    pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Archive>, StoreError> {
         let path = member_dir(data_dir, folder).join("letters.sqlite");
         let Some(db) = database::open_to_read(&path, &KIND)? else { return Ok(None) };
         Ok(Some(Archive { path, db }))
@@ -101,13 +102,13 @@ impl Archive {
     /// Passes only those that `filter` selects.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be read, or the error of `tell`.
-    pub fn read<E: From<Phrase>>(
+    /// Fails if the database is damaged or cannot be read, or the error of `tell`.
+    pub fn read<E: From<StoreError>>(
         &self,
         filter: HistoryFilter<'_>,
         mut tell: impl FnMut(HistoryEntry) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let HistoryFilter { with, since, last } = filter;
         let (relay, member) = with.map(|(relay, member)| (relay.to_string(), member.to_string())).unzip();
         let select = format!(
@@ -124,11 +125,11 @@ impl Archive {
             checksummed!(),
             is_refused()
         );
-        let mut select = self.db.prepare(&select).map_err(to_phrase)?;
+        let mut select = self.db.prepare(&select).map_err(to_error)?;
         let last = last.map_or(-1, |last| i64::try_from(last).unwrap_or(-1));
         let since = since.map(|since| i64::try_from(since.0).unwrap_or(i64::MAX));
-        let mut rows = select.query(params![relay, member, last, since]).map_err(to_phrase)?;
-        while let Some(row) = rows.next().map_err(to_phrase)? {
+        let mut rows = select.query(params![relay, member, last, since]).map_err(to_error)?;
+        while let Some(row) = rows.next().map_err(to_error)? {
             let entry = self.history_entry(row).map_err(|error| damaged(&self.path, error))?;
             if let Some(entry) = entry
                 && !tell(entry)?
@@ -143,9 +144,9 @@ impl Archive {
     /// [`Archive::read`] passes, or `with_refused` of all.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn conversations(&self, with_refused: bool) -> Result<Vec<(HostPort, Name)>, Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+    /// Fails if the database is damaged or cannot be read.
+    pub fn conversations(&self, with_refused: bool) -> Result<Vec<(HostPort, Name)>, StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = format!(
             "SELECT relay, member FROM peers
             WHERE EXISTS (SELECT 1 FROM letters WHERE peer = peers.id AND via IS NOT 'erased'
@@ -153,10 +154,10 @@ impl Archive {
             ORDER BY member, relay",
             is_refused()
         );
-        let mut select = self.db.prepare(&select).map_err(to_phrase)?;
+        let mut select = self.db.prepare(&select).map_err(to_error)?;
         let rows =
             select.query_map([with_refused], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
-        let rows = rows.map_err(to_phrase)?.collect::<Result<Vec<_>, _>>().map_err(to_phrase)?;
+        let rows = rows.map_err(to_error)?.collect::<Result<Vec<_>, _>>().map_err(to_error)?;
         // Damaged names are in no conversation that can be asked for.
         Ok(rows
             .iter()
@@ -168,18 +169,18 @@ impl Archive {
     /// never accepted into the outbox.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn request_outcome(&self, request: u64) -> Result<Option<RequestOutcome>, Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+    /// Fails if the database is damaged or cannot be read.
+    pub fn request_outcome(&self, request: u64) -> Result<Option<RequestOutcome>, StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
                 coalesce(accepted, 0), coalesce(delivered, 0), coalesce(read, 0), coalesce(until, 0), relay, kind
             FROM letters JOIN peers ON peers.id = letters.peer
             LEFT JOIN conversations
                 ON conversations.peer = letters.peer AND conversations.outbox_id = letters.outbox
             WHERE request = ?1";
-        let mut select = self.db.prepare_cached(select).map_err(to_phrase)?;
-        let mut rows = select.query([request as i64]).map_err(to_phrase)?;
-        let row = rows.next().map_err(to_phrase)?;
+        let mut select = self.db.prepare_cached(select).map_err(to_error)?;
+        let mut rows = select.query([request as i64]).map_err(to_error)?;
+        let row = rows.next().map_err(to_error)?;
         row.map(|row| request_outcome(row).map_err(|error| damaged(&self.path, error))).transpose()
     }
 
@@ -187,9 +188,9 @@ impl Archive {
     /// `behind`.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn unread_letters(&self, behind: u64, count_max: usize) -> Result<Vec<UnreadLetter>, Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+    /// Fails if the database is damaged or cannot be read.
+    pub fn unread_letters(&self, behind: u64, count_max: usize) -> Result<Vec<UnreadLetter>, StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = concat!(
             "SELECT ",
             checksummed!(),
@@ -197,10 +198,10 @@ impl Archive {
             FROM letters INDEXED BY letters_unshown LEFT JOIN peers ON peers.id = peer
             WHERE way = 1 AND shown = 0 AND letters.id > ?1 ORDER BY letters.id LIMIT ?2"
         );
-        let mut select = self.db.prepare_cached(select).map_err(to_phrase)?;
+        let mut select = self.db.prepare_cached(select).map_err(to_error)?;
         let rows = select
             .query_map((behind as i64, count_max as i64), |row| self.unread_letter(row))
-            .map_err(to_phrase)?;
+            .map_err(to_error)?;
         rows.map(|row| row.map_err(|error| damaged(&self.path, error))).collect()
     }
 
@@ -208,9 +209,9 @@ impl Archive {
     /// `count_max`. A damaged row is left out.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn unsent_letters(&self, count_max: usize) -> Result<Vec<UnsentLetter>, Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+    /// Fails if the database is damaged or cannot be read.
+    pub fn unsent_letters(&self, count_max: usize) -> Result<Vec<UnsentLetter>, StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = concat!(
             "SELECT ",
             checksummed!(),
@@ -221,10 +222,10 @@ impl Archive {
             LEFT JOIN conversations ON conversations.peer = said.peer AND conversations.outbox_id = said.outbox
             WHERE number > coalesce(accepted, 0) ORDER BY said.id LIMIT ?1"
         );
-        let mut select = self.db.prepare(select).map_err(to_phrase)?;
-        let mut rows = select.query([count_max as i64]).map_err(to_phrase)?;
+        let mut select = self.db.prepare(select).map_err(to_error)?;
+        let mut rows = select.query([count_max as i64]).map_err(to_error)?;
         let mut letters = Vec::new();
-        while let Some(row) = rows.next().map_err(to_phrase)? {
+        while let Some(row) = rows.next().map_err(to_error)? {
             letters.extend(unsent_letter(row).map_err(|error| damaged(&self.path, error))?);
         }
         Ok(letters)
@@ -233,9 +234,9 @@ impl Archive {
     /// Returns the bytes stored for each sender.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn holdings(&self) -> Result<Holdings, Phrase> {
-        received::holdings(&self.db).map_err(|error| phrase(&self.path, &error))
+    /// Fails if the database is damaged or cannot be read.
+    pub fn holdings(&self) -> Result<Holdings, StoreError> {
+        received::holdings(&self.db).map_err(|error| sqlite_error(&self.path, &error))
     }
 
     /// Checks a row for damage and reads its owner and id. For a damaged row they come from the

@@ -19,11 +19,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::checksums::{Checksum, checksum, unsigned};
-use super::database::{self, phrase};
-use super::files::{io_phrase, sync_folder_of};
+use super::database::{self, sqlite_error};
+use super::error::{StoreError, StoreErrorCause};
+use super::files::{io_error, sync_folder_of};
+use super::replies::BackupProgress;
 use super::reset_id::RESET_ID_LEN;
-use super::worker::BackupProgress;
-use crate::base::{Phrase, Wall};
+use crate::base::Wall;
 
 /// Application id of a copy: `QQBK`.
 pub(super) const APPLICATION_ID: u32 = 0x5151_424B;
@@ -61,7 +62,7 @@ pub(super) struct Secrets {
 /// the copy, which is not synced.
 ///
 /// # Errors
-/// Returns `backup-exists`, `backup-no-folder`, `backup-stopped`, or a phrase for a system error.
+/// Returns `BackupExists`, `BackupNoFolder`, `BackupStopped`, or an error of the system.
 /// Nothing is left of the file.
 pub(super) fn write(
     (path, db): (&Path, &Connection),
@@ -69,21 +70,20 @@ pub(super) fn write(
     secrets: &Secrets,
     clock: fn() -> Wall,
     between: impl FnMut(BackupProgress) -> bool,
-) -> Result<Wall, Phrase> {
+) -> Result<Wall, StoreError> {
     let created = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(file);
     let created = created.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Phrase::new("backup-exists").with("file", file.display()),
-        ErrorKind::NotFound => Phrase::new("backup-no-folder").with("file", file.display()),
-        _ => io_phrase(file, &error),
+        ErrorKind::AlreadyExists => StoreErrorCause::BackupExists.at(file),
+        ErrorKind::NotFound => StoreErrorCause::BackupNoFolder.at(file),
+        _ => io_error(file, &error),
     })?;
-    let to_phrase = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => phrase(path, &error),
-        _ => phrase(file, &error),
+    let to_error = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => sqlite_error(path, &error),
+        _ => sqlite_error(file, &error),
     };
-    let written = copy(db, (file, &created), clock, between).map_err(to_phrase).and_then(|created_at| {
-        let created_at =
-            created_at.ok_or_else(|| Phrase::new("backup-stopped").with("file", file.display()))?;
-        finish(file, secrets, created_at).map_err(to_phrase).map(|()| created_at)
+    let written = copy(db, (file, &created), clock, between).map_err(to_error).and_then(|created_at| {
+        let created_at = created_at.ok_or_else(|| StoreErrorCause::BackupStopped.at(file))?;
+        finish(file, secrets, created_at).map_err(to_error).map(|()| created_at)
     });
     written.inspect_err(|_| database::remove(file))
 }

@@ -17,10 +17,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::checksums::checksum;
-use super::database::{fault, phrase};
-use super::files::{io_phrase, open_private, read_small, sync_folder_of, write_atomically};
-use super::worker::Fault;
-use crate::base::Phrase;
+use super::database::{fault, sqlite_error};
+use super::error::{StoreError, StoreErrorCause};
+use super::files::{io_error, open_private, read_small, sync_folder_of, write_atomically};
+use super::replies::Fault;
 
 /// Pages in the log from which a commit moves them into the database. 4 MiB in pages of 4 KiB,
 /// SQLite's own default.
@@ -60,32 +60,32 @@ impl CommitCounter {
     /// its log.
     ///
     /// # Errors
-    /// As [`check`], or a phrase for an error of the file system or SQLite.
-    pub(super) fn open(path: &Path, db: &mut Connection) -> Result<CommitCounter, Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+    /// As [`check`], or an error of the file system or SQLite.
+    pub(super) fn open(path: &Path, db: &mut Connection) -> Result<CommitCounter, StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
         check(path, db)?;
         let beside_path = counter_path(path);
         let is_new = !beside_path.exists();
-        let counter_file = open_private(&beside_path).map_err(|error| io_phrase(&beside_path, &error))?;
+        let counter_file = open_private(&beside_path).map_err(|error| io_error(&beside_path, &error))?;
         if is_new {
-            sync_folder_of(path).map_err(|error| io_phrase(&beside_path, &error))?;
+            sync_folder_of(path).map_err(|error| io_error(&beside_path, &error))?;
         }
-        db.pragma_update(None, "wal_autocheckpoint", 0).map_err(to_phrase)?;
+        db.pragma_update(None, "wal_autocheckpoint", 0).map_err(to_error)?;
         let log_pages = Arc::new(AtomicI32::new(0));
         let last_pages = Arc::clone(&log_pages);
         let note = move |_: &mut rusqlite::hooks::Wal, pages| {
             last_pages.store(pages, Ordering::Relaxed);
             Ok(())
         };
-        db.wal_hook(Some(note)).map_err(to_phrase)?;
-        db.execute_batch(TABLE).map_err(to_phrase)?;
+        db.wal_hook(Some(note)).map_err(to_error)?;
+        db.execute_batch(TABLE).map_err(to_error)?;
         let counter = CommitCounter { path: path.to_owned(), counter_file: Some(counter_file), log_pages };
         // This rewrites and syncs pages whose sync failed in an earlier run. A full disk is not an
         // error here.
         if let Err(Fault::Broken(error)) = counter.checkpoint(db, false) {
             return Err(error);
         }
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(to_phrase)?;
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(to_error)?;
         Ok(counter)
     }
 
@@ -161,38 +161,35 @@ pub(super) fn keep_log(db: &Connection) -> rusqlite::Result<()> {
 /// process may commit in between.
 ///
 /// # Errors
-/// Returns `store-commits-missing`.
-fn compare(path: &Path, known: u64, found: u64) -> Result<(), Phrase> {
+/// Returns `CommitsMissing`.
+fn compare(path: &Path, known: u64, found: u64) -> Result<(), StoreError> {
     if found >= known {
         return Ok(());
     }
-    Err(Phrase::new("store-commits-missing")
-        .with("file", path.display())
-        .with("found", found)
-        .with("known", known)
-        .with("beside", counter_path(path).display()))
+    let counter_file = counter_path(path).display().to_string();
+    Err(StoreErrorCause::CommitsMissing { found, known, counter_file }.at(path))
 }
 
 /// Checks that a missing database may be created.
 ///
 /// # Errors
 /// As [`check`].
-pub(super) fn check_none(path: &Path) -> Result<(), Phrase> {
+pub(super) fn check_none(path: &Path) -> Result<(), StoreError> {
     compare(path, known(path)?, 0)
 }
 
 /// Checks that an open database has all known commits. Other processes may be writing to it.
 ///
 /// # Errors
-/// Returns `store-commits-missing` (`file`, `found`, `known`, `beside`), `store-commits-damaged`,
-/// or a phrase for a system error.
-pub(super) fn check(path: &Path, db: &Connection) -> Result<(), Phrase> {
+/// Returns `CommitsMissing`, `CommitsDamaged`,
+/// or an error of the system.
+pub(super) fn check(path: &Path, db: &Connection) -> Result<(), StoreError> {
     let known = known(path)?;
-    compare(path, known, count(db).map_err(|error| phrase(path, &error))?)
+    compare(path, known, count(db).map_err(|error| sqlite_error(path, &error))?)
 }
 
 /// Returns the number in the counter file, or 0 if there is none.
-fn known(path: &Path) -> Result<u64, Phrase> {
+fn known(path: &Path) -> Result<u64, StoreError> {
     let counter_file = counter_path(path);
     for _ in 0..READS {
         let Some((_, bytes)) = read_small(&counter_file)? else { return Ok(0) };
@@ -205,7 +202,7 @@ fn known(path: &Path) -> Result<u64, Phrase> {
             return Ok(number);
         }
     }
-    Err(Phrase::new("store-commits-damaged").with("file", counter_file.display()))
+    Err(StoreErrorCause::CommitsDamaged.at(&counter_file))
 }
 
 /// Returns the number of commits in a database.
@@ -222,7 +219,7 @@ fn empty_log(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Creates the counter file of a database that was copied with its number of commits.
-pub(super) fn create(path: &Path, number: u64) -> Result<(), Phrase> {
+pub(super) fn create(path: &Path, number: u64) -> Result<(), StoreError> {
     write_atomically(&counter_path(path), line(number).as_bytes())
 }
 
@@ -270,7 +267,7 @@ mod tests {
         counter.commit(db, |tx| tx.execute("INSERT INTO t VALUES (?1, 'text')", [n]).map(drop))
     }
 
-    fn open(path: &Path) -> Result<u32, Phrase> {
+    fn open(path: &Path) -> Result<u32, StoreError> {
         let (db, _commits) = database::open(path, &KIND)?;
         Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap())
     }
@@ -301,8 +298,9 @@ mod tests {
             match open(&path) {
                 Ok(found) => assert_eq!(found, 4, "{bit}"),
                 Err(error) => {
-                    assert!(["store-commits-missing", "store-database-damaged"].contains(&error.key()));
-                    assert_eq!(error.args()[0].1, path.display().to_string());
+                    use StoreErrorCause::{CommitsMissing, Damaged};
+                    assert!(matches!(error.cause, CommitsMissing { .. } | Damaged(_)));
+                    assert_eq!(error.path, path.display().to_string());
                     assert_eq!(files(&path), harmed, "all files are left unchanged");
                     missed += 1;
                 }
@@ -328,9 +326,9 @@ mod tests {
             harm(&path);
             for _ in 0..2 {
                 let error = open(&path).unwrap_err();
-                assert_eq!(error.key(), "store-commits-missing", "{what}");
-                let args: Vec<&str> = error.args().iter().map(|arg| arg.1.as_str()).collect();
-                assert_eq!(args[1..], ["0", "3", &counter_path(&path).display().to_string()], "{what}");
+                let counter_file = counter_path(&path).display().to_string();
+                let missing = StoreErrorCause::CommitsMissing { found: 0, known: 3, counter_file };
+                assert_eq!(error, missing.at(&path), "{what}");
             }
             fs::remove_file(counter_path(&path)).unwrap();
             assert_eq!(open(&path), Ok(0), "{what}: opens once the user removes the counter file");
@@ -358,7 +356,7 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let path = dir.path().join("d");
             fs::write(counter_path(&path), bytes).unwrap();
-            assert_eq!(known(&path).unwrap_err().key(), "store-commits-damaged", "{bit}");
+            assert!(matches!(known(&path).unwrap_err().cause, StoreErrorCause::CommitsDamaged), "{bit}");
         }
     }
 

@@ -14,9 +14,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::commit_counter::{self, CommitCounter};
 use super::diagnose::diagnose;
-use super::files::{self, io_phrase, open_private, sync_folder_of};
-use super::worker::Fault;
-use crate::base::Phrase;
+use super::error::{StoreError, StoreErrorCause};
+use super::files::{self, io_error, open_private, sync_folder_of};
+use super::replies::Fault;
 
 /// Requirements on a file.
 pub(super) struct Kind {
@@ -40,14 +40,14 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 /// Opens the file for a single writer; creates it at first use.
 ///
 /// # Errors
-/// Returns `store-not-database`, `store-database-damaged`, `store-newer`, a phrase of
-/// [`commit_counter::check`], or one for a system error.
-pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, CommitCounter), Phrase> {
+/// Returns `NotDatabase`, `Damaged`, `Newer`, an error of [`commit_counter::check`], or one of the
+/// system.
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, CommitCounter), StoreError> {
     if !exists(path) {
         commit_counter::check_none(path)?;
     }
     let mut db = open_shared(path, kind)?;
-    commit_counter::keep_log(&db).map_err(|error| phrase(path, &error))?;
+    commit_counter::keep_log(&db).map_err(|error| sqlite_error(path, &error))?;
     let commit_counter = CommitCounter::open(path, &mut db)?;
     Ok((db, commit_counter))
 }
@@ -55,24 +55,23 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<(Connection, CommitCounte
 /// Opens a file that several processes write; creates it at first use. Its commits are not counted.
 ///
 /// # Errors
-/// Returns `store-not-database`, `store-database-damaged`, `store-newer`, or a phrase for a system
-/// error.
-pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase> {
+/// Returns `NotDatabase`, `Damaged`, `Newer`, or an error of the system.
+pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, StoreError> {
     check_header(path, kind)?;
-    open_private(path).map_err(|error| io_phrase(path, &error))?;
-    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+    open_private(path).map_err(|error| io_error(path, &error))?;
+    let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(path, flags).map_err(to_phrase)?;
-    db.busy_timeout(BUSY_MAX).map_err(to_phrase)?;
-    let is_new = is_empty(&db).map_err(to_phrase)?;
+    let mut db = Connection::open_with_flags(path, flags).map_err(to_error)?;
+    db.busy_timeout(BUSY_MAX).map_err(to_error)?;
+    let is_new = is_empty(&db).map_err(to_error)?;
     if !is_new {
         check_pragmas(path, kind, &db)?;
     }
-    db.pragma_update(None, "journal_mode", "wal").map_err(to_phrase)?;
-    db.pragma_update(None, "synchronous", "full").map_err(to_phrase)?;
+    db.pragma_update(None, "journal_mode", "wal").map_err(to_error)?;
+    db.pragma_update(None, "synchronous", "full").map_err(to_error)?;
     if is_new {
-        create(&mut db, kind).map_err(to_phrase)?;
-        sync_folder_of(path).map_err(|error| io_phrase(path, &error))?;
+        create(&mut db, kind).map_err(to_error)?;
+        sync_folder_of(path).map_err(|error| io_error(path, &error))?;
     }
     check_pages(path, &db)?;
     Ok(db)
@@ -83,7 +82,7 @@ pub(super) fn open_shared(path: &Path, kind: &Kind) -> Result<Connection, Phrase
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
+pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection>, StoreError> {
     if !exists(path) {
         return commit_counter::check_none(path).map(|()| None);
     }
@@ -98,7 +97,7 @@ pub(super) fn open_to_read(path: &Path, kind: &Kind) -> Result<Option<Connection
         }
         usual => usual,
     };
-    let db = db.map_err(|error| phrase(path, &error))?;
+    let db = db.map_err(|error| sqlite_error(path, &error))?;
     check_pragmas(path, kind, &db)?;
     commit_counter::check(path, &db)?;
     Ok(Some(db))
@@ -142,19 +141,19 @@ fn immutable_uri(path: &Path) -> String {
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn open_second(path: &Path, kind: &Kind) -> Result<Option<Connection>, Phrase> {
+pub(super) fn open_second(path: &Path, kind: &Kind) -> Result<Option<Connection>, StoreError> {
     if !exists(path) {
         return commit_counter::check_none(path).map(|()| None);
     }
     check_header(path, kind)?;
-    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+    let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(to_phrase)?;
-    db.busy_timeout(BUSY_MAX).map_err(to_phrase)?;
-    commit_counter::keep_log(&db).map_err(to_phrase)?;
+    let db = Connection::open_with_flags(path, flags).map_err(to_error)?;
+    db.busy_timeout(BUSY_MAX).map_err(to_error)?;
+    commit_counter::keep_log(&db).map_err(to_error)?;
     check_pragmas(path, kind, &db)?;
     commit_counter::check(path, &db)?;
-    db.pragma_update(None, "synchronous", "full").map_err(to_phrase)?;
+    db.pragma_update(None, "synchronous", "full").map_err(to_error)?;
     Ok(Some(db))
 }
 
@@ -204,39 +203,39 @@ pub(super) fn is_checked_whole(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.len() <= CHECKED_LEN_MAX)
 }
 
-fn check_pages(path: &Path, db: &Connection) -> Result<(), Phrase> {
+fn check_pages(path: &Path, db: &Connection) -> Result<(), StoreError> {
     if !is_checked_whole(path) {
         return Ok(());
     }
     let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    match check.map_err(|error| phrase(path, &error))? {
+    match check.map_err(|error| sqlite_error(path, &error))? {
         result if result == "ok" => Ok(()),
         result => Err(damaged(path, result)),
     }
 }
 
-fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), Phrase> {
+fn check_pragmas(path: &Path, kind: &Kind, db: &Connection) -> Result<(), StoreError> {
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
-    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+    let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
     check_made_by_us(
         path,
         kind,
-        pragma("application_id").map_err(to_phrase)?,
-        pragma("user_version").map_err(to_phrase)?,
+        pragma("application_id").map_err(to_error)?,
+        pragma("user_version").map_err(to_error)?,
     )
 }
 
 /// Checks the header without SQLite, which would create files next to the one it opens.
-pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
+pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), StoreError> {
     if !exists(path) {
         return Ok(());
     }
     let mut header = Vec::new();
     let read =
         files::open_to_read(path).and_then(|file| file.take(HEADER_LEN as u64).read_to_end(&mut header));
-    read.map_err(|error| io_phrase(path, &error))?;
+    read.map_err(|error| io_error(path, &error))?;
     if !header.starts_with(b"SQLite format 3\0") {
-        return Err(Phrase::new("store-not-database").with("file", path.display()));
+        return Err(StoreErrorCause::NotDatabase.at(path));
     }
     let number = |at: usize| header.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
     match (number(68), number(60)) {
@@ -247,40 +246,37 @@ pub(super) fn check_header(path: &Path, kind: &Kind) -> Result<(), Phrase> {
 }
 
 /// Checks that these numbers of a header belong to a file of ours in a known layout.
-fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32) -> Result<(), Phrase> {
+fn check_made_by_us(path: &Path, kind: &Kind, application_id: u32, version: u32) -> Result<(), StoreError> {
     if application_id != kind.application_id {
-        return Err(Phrase::new("store-not-database").with("file", path.display()));
+        return Err(StoreErrorCause::NotDatabase.at(path));
     }
     match version {
         0 => Err(damaged(path, "user_version")),
         version if version == kind.schema_version => Ok(()),
-        older if older < kind.schema_version => {
-            Err(Phrase::new("store-older").with("file", path.display()).with("version", older))
-        }
-        newer => Err(Phrase::new("store-newer").with("file", path.display()).with("version", newer)),
+        older if older < kind.schema_version => Err(StoreErrorCause::Older(older).at(path)),
+        newer => Err(StoreErrorCause::Newer(newer).at(path)),
     }
 }
 
-pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Phrase {
-    Phrase::new("store-database-damaged").with("file", path.display()).with("cause", cause)
+pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> StoreError {
+    StoreErrorCause::Damaged(cause.to_string()).at(path)
 }
 
-/// Returns the phrase for an error of SQLite at `path`.
-pub(super) fn phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
-    let file = path.display();
+/// Returns the error for an error of SQLite at `path`.
+pub(super) fn sqlite_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => Phrase::new("store-not-database").with("file", file),
-        Some(ErrorCode::DiskFull) => Phrase::new("store-disk-full").with("file", file),
+        Some(ErrorCode::NotADatabase) => StoreErrorCause::NotDatabase.at(path),
+        Some(ErrorCode::DiskFull) => StoreErrorCause::DiskFull.at(path),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            let unknown = || Phrase::new("store-io").with("file", file).with("cause", error);
+            let unknown = || StoreErrorCause::Io(error.to_string()).at(path);
             diagnose(path).unwrap_or_else(unknown)
         }
         Some(ErrorCode::SystemIoFailure) => {
-            let unknown = || Phrase::new("store-io").with("file", file).with("cause", io_cause(error));
+            let unknown = || StoreErrorCause::Io(io_cause(error).to_string()).at(path);
             diagnose(path).unwrap_or_else(unknown)
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Phrase::new("store-io").with("file", file).with("cause", error)
+            StoreErrorCause::Io(error.to_string()).at(path)
         }
         _ => damaged(path, error),
     }
@@ -307,7 +303,11 @@ pub(super) fn fault(path: &Path, error: &rusqlite::Error) -> Fault {
         }
         _ => false,
     };
-    if passes { Fault::Transient(phrase(path, error)) } else { Fault::Broken(phrase(path, error)) }
+    if passes {
+        Fault::Transient(sqlite_error(path, error))
+    } else {
+        Fault::Broken(sqlite_error(path, error))
+    }
 }
 
 #[cfg(test)]
@@ -317,26 +317,26 @@ mod tests {
     #[test]
     fn each_commit_error_is_classified() {
         let table = [
-            (ffi::SQLITE_FULL, "store-disk-full", true),
-            (ffi::SQLITE_IOERR_WRITE, "store-io", true),
-            (ffi::SQLITE_IOERR_SHMSIZE, "store-io", true),
-            (ffi::SQLITE_BUSY, "store-io", true),
-            (ffi::SQLITE_IOERR_FSYNC, "store-io", false),
-            (ffi::SQLITE_IOERR_DIR_FSYNC, "store-io", false),
-            (ffi::SQLITE_IOERR_READ, "store-io", false),
-            (ffi::SQLITE_CORRUPT, "store-database-damaged", false),
-            (ffi::SQLITE_READONLY_DBMOVED, "store-io", false),
-            (ffi::SQLITE_CANTOPEN, "store-io", false),
+            (ffi::SQLITE_FULL, StoreErrorCause::DiskFull, true),
+            (ffi::SQLITE_IOERR_WRITE, StoreErrorCause::Io(String::new()), true),
+            (ffi::SQLITE_IOERR_SHMSIZE, StoreErrorCause::Io(String::new()), true),
+            (ffi::SQLITE_BUSY, StoreErrorCause::Io(String::new()), true),
+            (ffi::SQLITE_IOERR_FSYNC, StoreErrorCause::Io(String::new()), false),
+            (ffi::SQLITE_IOERR_DIR_FSYNC, StoreErrorCause::Io(String::new()), false),
+            (ffi::SQLITE_IOERR_READ, StoreErrorCause::Io(String::new()), false),
+            (ffi::SQLITE_CORRUPT, StoreErrorCause::Damaged(String::new()), false),
+            (ffi::SQLITE_READONLY_DBMOVED, StoreErrorCause::Io(String::new()), false),
+            (ffi::SQLITE_CANTOPEN, StoreErrorCause::Io(String::new()), false),
         ];
         for (code, key, passes) in table {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            let (phrase, found) = match fault(Path::new("/d/f"), &error) {
-                Fault::Transient(phrase) => (phrase, true),
-                Fault::Broken(phrase) => (phrase, false),
+            let (error, found) = match fault(Path::new("/d/f"), &error) {
+                Fault::Transient(error) => (error, true),
+                Fault::Broken(error) => (error, false),
             };
-            assert_eq!(phrase.key(), key, "{code}");
+            assert!(error.is_like(&key), "{code}");
             assert_eq!(found, passes, "{code}");
-            assert!(phrase.args()[0].1.starts_with("/d"), "{phrase}");
+            assert!(error.path.starts_with("/d"), "{error}");
         }
     }
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use rustix::io::Errno;
 
-use super::files::{folder_of, io_phrase};
-use crate::base::Phrase;
+use super::error::StoreError;
+use super::files::{folder_of, io_error};
 
 /// Bytes that SQLite needs to open a database: its shared index has 32 KiB.
 const ROOM: u64 = 64 << 10;
@@ -18,14 +18,14 @@ const ROOM: u64 = 64 << 10;
 const FILES: usize = 4;
 
 /// Returns the cause of a failure at `path`, if the system still shows one.
-pub(super) fn diagnose(path: &Path) -> Option<Phrase> {
+pub(super) fn diagnose(path: &Path) -> Option<StoreError> {
     let folder = folder_of(path);
     let handles: io::Result<Vec<File>> = (0..FILES).map(|_| File::open(folder)).collect();
     if let Err(error) = handles {
-        return Some(io_phrase(path, &error));
+        return Some(io_error(path, &error));
     }
     if is_read_only(path) {
-        return Some(io_phrase(path, &Errno::ROFS.into()));
+        return Some(io_error(path, &Errno::ROFS.into()));
     }
     let denied =
         |file: &Path, access_mode| access(file, access_mode).err().filter(|error| *error == Errno::ACCESS);
@@ -33,11 +33,11 @@ pub(super) fn diagnose(path: &Path) -> Option<Phrase> {
         [(path, Access::READ_OK | Access::WRITE_OK), (folder, Access::WRITE_OK | Access::EXEC_OK)]
     {
         if let Some(error) = denied(file, access_mode) {
-            return Some(io_phrase(file, &error.into()));
+            return Some(io_error(file, &error.into()));
         }
     }
     let room = statvfs(folder).map_or(ROOM, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-    (room < ROOM).then(|| io_phrase(path, &Errno::NOSPC.into()))
+    (room < ROOM).then(|| io_error(path, &Errno::NOSPC.into()))
 }
 
 /// Whether `path` is on a file system that nothing can be written to.
@@ -48,6 +48,7 @@ fn is_read_only(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreErrorCause;
 
     #[test]
     fn healthy_folder_shows_no_cause() {
@@ -58,8 +59,8 @@ mod tests {
     #[test]
     fn missing_folder_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let phrase = diagnose(&dir.path().join("gone/x.sqlite")).unwrap();
-        assert_eq!(phrase.key(), "store-io");
-        assert!(phrase.args()[0].1.ends_with("gone/x.sqlite"), "{phrase}");
+        let error = diagnose(&dir.path().join("gone/x.sqlite")).unwrap();
+        assert!(matches!(error.cause, StoreErrorCause::Io(_)));
+        assert!(error.path.ends_with("gone/x.sqlite"), "{error}");
     }
 }

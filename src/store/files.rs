@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 use rustix::io::Errno;
 
-use crate::base::Phrase;
-
+use super::error::{StoreError, StoreErrorCause};
 /// Mode of folders: only the owner enters a folder with keys in it.
 const FOLDER_MODE: u32 = 0o700;
 
@@ -36,60 +35,46 @@ const SMALL_FILE_LEN_MAX: u64 = 1 << 20;
 /// `relay` and the members' folders `members/*`.
 ///
 /// # Errors
-/// Returns `store-no-home` if the user has no home folder.
-pub fn default_data_dir() -> Result<PathBuf, Phrase> {
-    let strategy = etcetera::choose_base_strategy().map_err(|_| Phrase::new("store-no-home"))?;
+/// Returns `NoHome` if the user has no home folder.
+pub fn default_data_dir() -> Result<PathBuf, StoreError> {
+    let strategy = etcetera::choose_base_strategy().map_err(|_| StoreErrorCause::NoHome.alone())?;
     Ok(strategy.data_dir().join("queqiao"))
 }
 
-/// Keys of the phrases for errors of the system.
-pub const IO_PHRASES: [&str; 7] = [
-    "store-link",
-    "store-no-files",
-    "store-read-only",
-    "store-disk-full",
-    "store-not-permitted",
-    "store-not-folder",
-    "store-io",
-];
-
-/// Returns the phrase for a system error at `path`: one of [`IO_PHRASES`].
-pub(super) fn io_phrase(path: &Path, error: &io::Error) -> Phrase {
-    let file = path.display();
+/// Returns the error for an error of the system at `path`.
+pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
     match Errno::from_io_error(error) {
-        Some(Errno::LOOP) => return Phrase::new("store-link").with("file", file),
-        Some(Errno::MFILE | Errno::NFILE) => return Phrase::new("store-no-files").with("file", file),
-        Some(Errno::ROFS) => return Phrase::new("store-read-only").with("file", file),
+        Some(Errno::LOOP) => return StoreErrorCause::Link.at(path),
+        Some(Errno::MFILE | Errno::NFILE) => return StoreErrorCause::NoFilesLeft.at(path),
+        Some(Errno::ROFS) => return StoreErrorCause::ReadOnly.at(path),
         _ => {}
     }
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Phrase::new("store-disk-full").with("file", file)
+            StoreErrorCause::DiskFull.at(path)
         }
-        ErrorKind::PermissionDenied => {
-            Phrase::new("store-not-permitted").with("file", file).with("cause", error)
-        }
+        ErrorKind::PermissionDenied => StoreErrorCause::NotPermitted(error.to_string()).at(path),
         ErrorKind::NotADirectory => not_folder(path),
-        _ => Phrase::new("store-io").with("file", file).with("cause", error),
+        _ => StoreErrorCause::Io(error.to_string()).at(path),
     }
 }
 
-/// Returns the phrase for a path on which a file is where a folder must be. It names that file.
-fn not_folder(path: &Path) -> Phrase {
+/// Returns the error for a path on which a file is where a folder must be. It names that file.
+fn not_folder(path: &Path) -> StoreError {
     let is_file = |above: &&Path| fs::metadata(above).is_ok_and(|metadata| !metadata.is_dir());
     let file = path.ancestors().find(is_file).unwrap_or(path);
-    Phrase::new("store-not-folder").with("file", file.display())
+    StoreErrorCause::NotFolder.at(file)
 }
 
 /// Writes files that are not private into a folder, which is created if it is missing.
 ///
 /// # Errors
-/// One of [`IO_PHRASES`].
-pub fn write_documents(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Phrase> {
-    fs::create_dir_all(dir).map_err(|error| io_phrase(dir, &error))?;
+/// An error of the system.
+pub fn write_documents(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), StoreError> {
+    fs::create_dir_all(dir).map_err(|error| io_error(dir, &error))?;
     for (name, bytes) in files {
         let path = dir.join(name);
-        fs::write(&path, bytes).map_err(|error| io_phrase(&path, &error))?;
+        fs::write(&path, bytes).map_err(|error| io_error(&path, &error))?;
     }
     Ok(())
 }
@@ -97,8 +82,8 @@ pub fn write_documents(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<
 /// Creates the private folder and its parents durably. Leaves an existing folder unchanged.
 ///
 /// # Errors
-/// Those of [`check_folder`], and a phrase for a system error.
-pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
+/// Those of [`check_folder`], and an error of the system.
+pub(super) fn create_folder(dir: &Path) -> Result<(), StoreError> {
     create_missing(dir)?;
     check_folder(dir)
 }
@@ -106,17 +91,17 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), Phrase> {
 /// Checks that only the owner of a folder may write in it. A missing folder is not an error.
 ///
 /// # Errors
-/// `store-folder-open` (`folder`, `mode`).
-pub(super) fn check_folder(dir: &Path) -> Result<(), Phrase> {
+/// `FolderOpen`.
+pub(super) fn check_folder(dir: &Path) -> Result<(), StoreError> {
     let mode = fs::metadata(dir).map_or(0, |metadata| metadata.mode());
     if mode & OTHERS_WRITE == 0 {
         return Ok(());
     }
     let mode = format!("{:03o}", mode & 0o7777);
-    Err(Phrase::new("store-folder-open").with("folder", dir.display()).with("mode", mode))
+    Err(StoreErrorCause::FolderOpen(mode).at(dir))
 }
 
-fn create_missing(dir: &Path) -> Result<(), Phrase> {
+fn create_missing(dir: &Path) -> Result<(), StoreError> {
     let missing = match fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
         Ok(_) => return Err(not_folder(dir)),
@@ -124,7 +109,7 @@ fn create_missing(dir: &Path) -> Result<(), Phrase> {
     };
     let above = match (missing.kind(), dir.parent()) {
         (ErrorKind::NotFound | ErrorKind::NotADirectory, Some(above)) => above,
-        _ => return Err(io_phrase(dir, &missing)),
+        _ => return Err(io_error(dir, &missing)),
     };
     if !above.as_os_str().is_empty() {
         create_missing(above)?;
@@ -133,7 +118,7 @@ fn create_missing(dir: &Path) -> Result<(), Phrase> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         created => created.and_then(|()| give_to_folder_owner(&File::open(dir)?, dir)),
     };
-    created.and_then(|()| sync_folder_of(dir)).map_err(|error| io_phrase(dir, &error))
+    created.and_then(|()| sync_folder_of(dir)).map_err(|error| io_error(dir, &error))
 }
 
 /// Opens a private file for reading and writing without changing its content. Creates it if it is
@@ -177,21 +162,21 @@ fn give_to_folder_owner(created: &File, path: &Path) -> io::Result<()> {
 }
 
 /// Reads a small text file. Returns `None` if it does not exist.
-pub(super) fn read_small(path: &Path) -> Result<Option<(File, Vec<u8>)>, Phrase> {
+pub(super) fn read_small(path: &Path) -> Result<Option<(File, Vec<u8>)>, StoreError> {
     let file = match open_to_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_phrase(path, &error)),
+        Err(error) => return Err(io_error(path, &error)),
     };
     let mut bytes = Vec::new();
     let read = (&file).take(SMALL_FILE_LEN_MAX).read_to_end(&mut bytes);
-    read.map_err(|error| io_phrase(path, &error))?;
+    read.map_err(|error| io_error(path, &error))?;
     Ok(Some((file, bytes)))
 }
 
 /// Replaces `path` by a private file with these bytes. After a crash at any moment the file is
 /// either the old or the new one. The caller must hold the lock that excludes other writers.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Phrase> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut name = path.file_name().expect("every path of the store has a file name").to_owned();
     name.push(".new");
     let temp_path = path.with_file_name(name);
@@ -199,7 +184,7 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Phrase> 
     written.map_err(|error| {
         // Best effort: the next write replaces it too.
         let _ = fs::remove_file(&temp_path);
-        io_phrase(path, &error)
+        io_error(path, &error)
     })
 }
 
@@ -228,7 +213,6 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -263,12 +247,12 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         for target_exists in [false, true] {
             for error in [open_private(&link).unwrap_err(), open_to_read(&link).unwrap_err()] {
-                assert_eq!(io_phrase(&link, &error).key(), "store-link", "{target_exists}");
+                assert!(matches!(io_error(&link, &error).cause, StoreErrorCause::Link), "{target_exists}");
             }
             assert_eq!(target.exists(), target_exists);
             fs::write(&target, "x").unwrap();
         }
-        assert_eq!(read_small(&link).unwrap_err().key(), "store-link");
+        assert!(matches!(read_small(&link).unwrap_err().cause, StoreErrorCause::Link));
         write_atomically(&link, b"new").unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "x", "the link itself is replaced");
     }
@@ -279,8 +263,7 @@ mod tests {
         for mode in [0o777, 0o702, 0o770, 0o1777, 0o720] {
             fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
             let error = create_folder(dir.path()).unwrap_err();
-            assert_eq!(error.key(), "store-folder-open", "{mode:o}");
-            assert_eq!(error.args()[1].1, format!("{mode:03o}"));
+            assert_eq!(error, StoreErrorCause::FolderOpen(format!("{mode:03o}")).at(dir.path()));
             create_folder(&dir.path().join(format!("{mode:o}"))).unwrap();
         }
         for mode in [0o700, 0o755, 0o750] {
@@ -314,7 +297,7 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("x"), file.join("x/y")] {
-            let expected = Phrase::new("store-not-folder").with("file", file.display());
+            let expected = StoreErrorCause::NotFolder.at(&file);
             assert_eq!(create_folder(&path), Err(expected), "{path:?}");
         }
     }
@@ -324,32 +307,32 @@ mod tests {
     fn uncreatable_folder_is_reported() {
         // Not even root can create folders in /proc.
         let error = create_folder(Path::new("/proc/queqiao")).unwrap_err();
-        assert!(["store-io", "store-not-permitted"].contains(&error.key()), "{error}");
-        assert_eq!(error.args()[0], ("file", "/proc/queqiao".to_owned()));
+        assert!(matches!(error.cause, StoreErrorCause::Io(_) | StoreErrorCause::NotPermitted(_)), "{error}");
+        assert_eq!(error.path, "/proc/queqiao");
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn system_errors_get_their_own_phrases() {
+    fn system_errors_get_their_own_causes() {
+        use StoreErrorCause::{DiskFull, Link, NoFilesLeft, NotFolder, ReadOnly};
+        let error = |errno: i32| io::Error::from_raw_os_error(errno);
+        let denied = |errno| StoreErrorCause::NotPermitted(error(errno).to_string());
         let table = [
-            (28, "store-disk-full"),  // ENOSPC
-            (122, "store-disk-full"), // EDQUOT
-            (27, "store-disk-full"),  // EFBIG
-            (13, "store-not-permitted"),
-            (1, "store-not-permitted"),
-            (30, "store-read-only"), // EROFS
-            (24, "store-no-files"),  // EMFILE
-            (23, "store-no-files"),  // ENFILE
-            (40, "store-link"),      // ELOOP
-            (20, "store-not-folder"),
-            (5, "store-io"),
+            (28, DiskFull),  // ENOSPC
+            (122, DiskFull), // EDQUOT
+            (27, DiskFull),  // EFBIG
+            (13, denied(13)),
+            (1, denied(1)),
+            (30, ReadOnly),    // EROFS
+            (24, NoFilesLeft), // EMFILE
+            (23, NoFilesLeft), // ENFILE
+            (40, Link),        // ELOOP
+            (20, NotFolder),
+            (5, StoreErrorCause::Io(error(5).to_string())),
         ];
-        for (errno, key) in table {
-            let phrase = io_phrase(Path::new("/d/f"), &io::Error::from_raw_os_error(errno));
-            assert_eq!(phrase.key(), key, "{errno}");
-            assert_eq!(phrase.args()[0].1, "/d/f", "{errno}");
+        for (errno, cause) in table {
+            let path = Path::new("/d/f");
+            assert_eq!(io_error(path, &error(errno)), cause.at(path), "{errno}");
         }
-        let keys: BTreeSet<&str> = table.iter().map(|row| row.1).collect();
-        assert_eq!(keys, BTreeSet::from(IO_PHRASES));
     }
 }

@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::database::{self, phrase};
+use super::database::{self, sqlite_error};
 use super::diagnose::diagnose;
+use super::error::{StoreError, StoreErrorCause};
 use super::history::KIND;
 use super::letter_rows::{self, RECEIVED};
 use super::member::member_dir;
 use super::outgoing;
-use crate::base::{HostPort, Name, Phrase, Wall};
+use crate::base::{HostPort, Name, Wall};
 use crate::client::letter_cost;
 
 /// Maximum rows erased in one transaction: 16 MiB of the longest letters. The writing process waits
@@ -77,25 +78,25 @@ impl Eraser {
     ///
     /// # Errors
     /// As [`super::MemberStore::open`], for the database.
-    pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Eraser>, Phrase> {
+    pub fn open(data_dir: &Path, folder: &str) -> Result<Option<Eraser>, StoreError> {
         let dir = member_dir(data_dir, folder);
         let path = dir.join("letters.sqlite");
         let Some(db) = database::open_second(&path, &KIND)? else { return Ok(None) };
-        let to_phrase = |error: rusqlite::Error| phrase(&path, &error);
-        db.pragma_update(None, "secure_delete", true).map_err(to_phrase)?;
+        let to_error = |error: rusqlite::Error| sqlite_error(&path, &error);
+        db.pragma_update(None, "secure_delete", true).map_err(to_error)?;
         // The remaining rows pass through a temporary file of SQLite, which must be as private as
         // this folder.
         db.pragma_update(None, "temp_store_directory", dir.display().to_string())
-            .map_err(|error| diagnose(&path).unwrap_or_else(|| to_phrase(error)))?;
+            .map_err(|error| diagnose(&path).unwrap_or_else(|| to_error(error)))?;
         Ok(Some(Eraser { path, db }))
     }
 
     /// Returns the result that [`Eraser::erase`] would have.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be read.
-    pub fn count(&self, filter: &EraseFilter) -> Result<EraseCounts, Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+    /// Fails if the database is damaged or cannot be read.
+    pub fn count(&self, filter: &EraseFilter) -> Result<EraseCounts, StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = format!(
             "SELECT count(*) FILTER (WHERE ({ENDED} OR {IN_MAILBOX}) AND via IS NOT 'erased'),
                 count(*) FILTER (WHERE {WAITING}), count(*) FILTER (WHERE {UNSEEN}) {ASKED_FOR}"
@@ -105,29 +106,29 @@ impl Eraser {
             let [erased, waiting, unseen] = [row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?];
             Ok(EraseCounts { erased: erased as u64, waiting: waiting as u64, unseen: unseen as u64 })
         });
-        count.map_err(to_phrase)
+        count.map_err(to_error)
     }
 
     /// Erases letters in batches. [`Eraser::finish`] must follow, even after an error.
     ///
     /// # Errors
-    /// Returns a phrase if the database is damaged or cannot be written. Some letters may be erased
+    /// Fails if the database is damaged or cannot be written. Some letters may be erased
     /// then.
-    pub fn erase(&mut self, filter: &EraseFilter) -> Result<EraseCounts, Phrase> {
+    pub fn erase(&mut self, filter: &EraseFilter) -> Result<EraseCounts, StoreError> {
         let kept_count = self.count(filter)?;
         let mut behind = 0;
         let mut erased = 0;
         loop {
-            let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_phrase)?;
-            let rows = find(&tx, filter, behind).map_err(to_phrase)?;
+            let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_error)?;
+            let rows = find(&tx, filter, behind).map_err(to_error)?;
             let newest = "SELECT coalesce(max(id), 0) FROM letters";
-            let newest = tx.query_row(newest, [], |row| row.get::<_, i64>(0)).map_err(to_phrase)?;
+            let newest = tx.query_row(newest, [], |row| row.get::<_, i64>(0)).map_err(to_error)?;
             for row in &rows {
-                erase(&tx, row, row.seq == newest).map_err(to_phrase)?;
+                erase(&tx, row, row.seq == newest).map_err(to_error)?;
                 erased += u64::from(!row.was_erased);
             }
-            tx.commit().map_err(to_phrase)?;
+            tx.commit().map_err(to_error)?;
             match rows.last() {
                 Some(last) => behind = last.seq,
                 None => return Ok(EraseCounts { erased, ..kept_count }),
@@ -138,14 +139,14 @@ impl Eraser {
     /// Removes all copies of erased letters from the file and its log.
     ///
     /// # Errors
-    /// Returns `history-in-use` (`file`) if another process reads an old state of the file, and
-    /// leaves the log unchanged. Returns another phrase if the database cannot be written.
-    pub fn finish(self) -> Result<(), Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
-        self.db.execute_batch("VACUUM").map_err(to_phrase)?;
+    /// Returns `HistoryInUse` if another process reads an old state of the file, and
+    /// leaves the log unchanged. Returns another error if the database cannot be written.
+    pub fn finish(self) -> Result<(), StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
+        self.db.execute_batch("VACUUM").map_err(to_error)?;
         let empty = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy = self.db.query_row(empty, [], |row| row.get::<_, bool>(0)).map_err(to_phrase)?;
-        if busy { Err(Phrase::new("history-in-use").with("file", self.path.display())) } else { Ok(()) }
+        let busy = self.db.query_row(empty, [], |row| row.get::<_, bool>(0)).map_err(to_error)?;
+        if busy { Err(StoreErrorCause::HistoryInUse.at(&self.path)) } else { Ok(()) }
     }
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::commit_counter::CommitCounter;
-use super::database::{self, Kind, phrase};
+use super::database::{self, Kind, sqlite_error};
+use super::error::{DamagedLetter, StoreError};
 use super::letter_rows::{
     self, AT, COLUMNS, DOUBT, Key, LetterUpdate, MARK, NewLetter, RECEIVED, REFUSED, SENT, checksummed,
     is_reason, is_whole, number, peer, readable,
@@ -20,8 +21,8 @@ use super::letter_rows::{
 use super::outgoing;
 use super::own_outboxes::{self, OwnOutboxes};
 use super::received::{self, ReceivedLetter};
-use super::worker::Fault;
-use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Phrase, Wall, Watermarks};
+use super::replies::Fault;
+use crate::base::{HostPort, LetterId, Mark, Name, OutboxId, Wall, Watermarks};
 use crate::client::{
     Incoming, LetterBody, PersistedClient, PersistedConversation, PersistedLetter, PersistedRefusal,
     PersistedSender, Reach, Reason, Record,
@@ -116,26 +117,25 @@ pub(super) struct History {
     path: PathBuf,
     outbox: OutboxId,
     outboxes: OwnOutboxes,
-    damaged: Vec<Phrase>,
+    damaged: Vec<DamagedLetter>,
 }
 
 impl History {
     /// Opens and checks the database, or creates one with `outbox` as its number.
     ///
     /// # Errors
-    /// Returns `store-not-database`, `store-database-damaged`, `store-newer`, or a phrase for a
-    /// system error.
+    /// Returns `NotDatabase`, `Damaged`, `Newer`, or an error of the system.
     pub(super) fn open(
         path: &Path,
         outbox: impl FnOnce() -> u64,
-    ) -> Result<(History, PersistedClient), Phrase> {
+    ) -> Result<(History, PersistedClient), StoreError> {
         let (db, commit_counter) = database::open(path, &KIND)?;
-        let to_phrase = |error: rusqlite::Error| phrase(path, &error);
-        db.busy_timeout(BUSY_MAX).map_err(to_phrase)?;
+        let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
+        db.busy_timeout(BUSY_MAX).map_err(to_error)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         db.execute("INSERT OR IGNORE INTO outbox(one, id) VALUES (1, ?1)", [outbox() as i64])
-            .map_err(to_phrase)?;
-        let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(to_phrase)?;
+            .map_err(to_error)?;
+        let id: i64 = db.query_row("SELECT id FROM outbox", [], |row| row.get(0)).map_err(to_error)?;
         let mut history = History {
             db,
             commit_counter,
@@ -148,9 +148,9 @@ impl History {
         Ok((history, persisted))
     }
 
-    /// Takes one phrase for each damaged letter of the outbox, which is refused for that:
+    /// Takes the damaged letters of the outbox, which is refused for that:
     /// `letter-damaged` (`file`, `relay`, `to`, `number`).
-    pub(super) fn take_damaged(&mut self) -> Vec<Phrase> {
+    pub(super) fn take_damaged(&mut self) -> Vec<DamagedLetter> {
         std::mem::take(&mut self.damaged)
     }
 
@@ -177,32 +177,29 @@ impl History {
         added
     }
 
-    fn load(&mut self) -> Result<PersistedClient, Phrase> {
-        let to_phrase = |error: rusqlite::Error| phrase(&self.path, &error);
+    fn load(&mut self) -> Result<PersistedClient, StoreError> {
+        let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let clock = "SELECT coalesce(max(id), 0) FROM letters";
-        let clock = self.db.query_row(clock, [], |row| number(row, 0)).map_err(to_phrase)?;
+        let clock = self.db.query_row(clock, [], |row| number(row, 0)).map_err(to_error)?;
         let mut persisted = PersistedClient { clock, ..PersistedClient::default() };
-        persisted.outboxes = own_outboxes::load(&self.db).map_err(to_phrase)?;
-        self.load_conversations(&mut persisted).map_err(to_phrase)?;
-        self.load_written_to(&mut persisted).map_err(to_phrase)?;
+        persisted.outboxes = own_outboxes::load(&self.db).map_err(to_error)?;
+        self.load_conversations(&mut persisted).map_err(to_error)?;
+        self.load_written_to(&mut persisted).map_err(to_error)?;
         let mut damaged = Vec::new();
-        let damaged_seqs = self.load_letters(&mut persisted, &mut damaged).map_err(to_phrase)?;
-        self.load_refusals(&mut persisted, &mut damaged).map_err(to_phrase)?;
-        self.load_senders(&mut persisted).map_err(to_phrase)?;
-        persisted.holdings = received::holdings(&self.db).map_err(to_phrase)?;
-        persisted.declined = received::declined(&self.db).map_err(to_phrase)?;
+        let damaged_seqs = self.load_letters(&mut persisted, &mut damaged).map_err(to_error)?;
+        self.load_refusals(&mut persisted, &mut damaged).map_err(to_error)?;
+        self.load_senders(&mut persisted).map_err(to_error)?;
+        persisted.holdings = received::holdings(&self.db).map_err(to_error)?;
+        persisted.declined = received::declined(&self.db).map_err(to_error)?;
         self.refuse(&damaged_seqs)?;
         let file = self.path.display().to_string();
-        let name = |(relay, to, _, number)| {
-            let phrase = Phrase::new("letter-damaged").with("file", &file).with("relay", relay);
-            phrase.with("to", to).with("number", number)
-        };
-        self.damaged = damaged.into_iter().map(name).collect();
+        let letter = |(relay, to, _, number)| DamagedLetter { file: file.clone(), relay, to, number };
+        self.damaged = damaged.into_iter().map(letter).collect();
         Ok(persisted)
     }
 
     /// Marks damaged letters of the outbox as refused: they are never sent.
-    fn refuse(&mut self, places: &[u64]) -> Result<(), Phrase> {
+    fn refuse(&mut self, places: &[u64]) -> Result<(), StoreError> {
         if places.is_empty() {
             return Ok(());
         }
@@ -213,7 +210,7 @@ impl History {
             }
             letter_rows::mend_indexes(tx)
         });
-        refused.map_err(|(Fault::Transient(phrase) | Fault::Broken(phrase))| phrase)
+        refused.map_err(|(Fault::Transient(error) | Fault::Broken(error))| error)
     }
 
     fn load_conversations(&self, persisted: &mut PersistedClient) -> rusqlite::Result<()> {

@@ -16,8 +16,8 @@ use blake2::{Blake2s256, Digest};
 use data_encoding::BASE64URL_NOPAD;
 use zeroize::Zeroizing;
 
-use super::files::{io_phrase, read_small, write_atomically};
-use crate::base::Phrase;
+use super::error::{StoreError, StoreErrorCause};
+use super::files::{io_error, read_small, write_atomically};
 
 const KEY_LEN: usize = 32;
 
@@ -28,24 +28,23 @@ const CHECKSUM_LEN: usize = 4;
 /// Reads a key. Returns `None` if the file does not exist.
 ///
 /// # Errors
-/// Returns `store-key-open` if other users may read it, `store-key-damaged`, or a phrase for a
-/// system error.
-pub(super) fn load(path: &Path) -> Result<Option<[u8; KEY_LEN]>, Phrase> {
+/// Returns `KeyOpen` if other users may read it, `KeyDamaged`, or an error of the system.
+pub(super) fn load(path: &Path) -> Result<Option<[u8; KEY_LEN]>, StoreError> {
     let Some((file, bytes)) = read_small(path)? else { return Ok(None) };
     let bytes = Zeroizing::new(bytes);
-    let mode = file.metadata().map_err(|error| io_phrase(path, &error))?.permissions().mode();
+    let mode = file.metadata().map_err(|error| io_error(path, &error))?.permissions().mode();
     if mode & 0o077 != 0 {
         let mode = format!("{:03o}", mode & 0o777);
-        return Err(Phrase::new("store-key-open").with("file", path.display()).with("mode", mode));
+        return Err(StoreErrorCause::KeyOpen(mode).at(path));
     }
     match decode(&bytes) {
         Some(key) => Ok(Some(key)),
-        None => Err(Phrase::new("store-key-damaged").with("file", path.display())),
+        None => Err(StoreErrorCause::KeyDamaged.at(path)),
     }
 }
 
 /// Writes a new key of `owner`. The caller must hold the folder and know that there is no key yet.
-pub(super) fn create(path: &Path, owner: &str, key: &[u8; KEY_LEN]) -> Result<(), Phrase> {
+pub(super) fn create(path: &Path, owner: &str, key: &[u8; KEY_LEN]) -> Result<(), StoreError> {
     write_atomically(path, encode(owner, key).as_bytes())
 }
 
@@ -94,9 +93,7 @@ mod tests {
         for mode in [0o640, 0o604, 0o620, 0o601] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let error = load(&path).unwrap_err();
-            assert_eq!(error.key(), "store-key-open");
-            assert_eq!(error.args()[0].1, path.display().to_string());
-            assert_eq!(error.args()[1].1, format!("{mode:o}"));
+            assert_eq!(error, StoreErrorCause::KeyOpen(format!("{mode:o}")).at(&path));
         }
     }
 
@@ -117,12 +114,12 @@ mod tests {
         ];
         for text in table {
             fs::write(&path, &text).unwrap();
-            let expected = Phrase::new("store-key-damaged").with("file", path.display());
+            let expected = StoreErrorCause::KeyDamaged.at(&path);
             assert_eq!(load(&path), Err(expected), "{text:?}");
         }
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert_eq!(load(&path).unwrap_err().key(), "store-io");
+        assert!(matches!(load(&path).unwrap_err().cause, StoreErrorCause::Io(_)));
     }
 
     #[test]

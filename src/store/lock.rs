@@ -4,8 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-use super::files::{io_phrase, open_private};
-use crate::base::Phrase;
+use super::error::StoreError;
+use super::files::{io_error, open_private};
 
 /// A folder held by this process until the value is dropped or the process ends.
 ///
@@ -24,14 +24,14 @@ pub(super) enum LockError {
     /// The process with this id holds it; `?` if it has not written its id.
     Held(String),
     /// The system refused.
-    System(Phrase),
+    System(StoreError),
 }
 
 impl FolderLock {
     /// Locks the folder without waiting.
     pub(super) fn take(dir: &Path) -> Result<FolderLock, LockError> {
         let path = dir.join("lock");
-        let system = |error: io::Error| LockError::System(io_phrase(&path, &error));
+        let system = |error: io::Error| LockError::System(io_error(&path, &error));
         let mut file = open_private(&path).map_err(system)?;
         match file.try_lock() {
             Ok(()) => {}

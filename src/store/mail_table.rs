@@ -11,11 +11,12 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::checksums::{Checksum, checksum, unsigned};
-use super::database::{damaged, fault, is_checked_whole, phrase};
+use super::database::{damaged, fault, is_checked_whole, sqlite_error};
+use super::error::StoreError;
+use super::replies::Fault;
 use super::waiting_counts_table::{self, CountChanges};
-use super::worker::Fault;
 use super::{damaged_table, membership_table, outboxes_table, restored_table, sessions_table, unused_table};
-use crate::base::{LetterId, Mark, Name, OutboxId, Payload, Phrase, Query, Row, SeqFilter, Watermarks};
+use crate::base::{LetterId, Mark, Name, OutboxId, Payload, Query, Row, SeqFilter, Watermarks};
 use crate::relay::{
     FlowNames, MailboxLetter, PendingRefusal, PersistedFlow, PersistedMail, Record, WaitingCount,
 };
@@ -196,7 +197,7 @@ fn put_refusal(tx: &Transaction<'_>, refusal: &PendingRefusal) -> rusqlite::Resu
 /// # Errors
 /// Always [`Fault::Broken`]: after a failed read the state is known only after a restart.
 pub(super) fn load(db: &Connection, path: &Path, query: &Query) -> Result<Vec<Row>, Fault> {
-    load_rows(db, query).map_err(|error| Fault::Broken(fault_phrase(path, &error)))
+    load_rows(db, query).map_err(|error| Fault::Broken(fault_error(path, &error)))
 }
 
 fn load_rows(db: &Connection, query: &Query) -> rusqlite::Result<Vec<Row>> {
@@ -277,9 +278,9 @@ fn damaged_row(
     Ok(Some(Row { owner, seq, stored_at: 0, payload }))
 }
 
-fn fault_phrase(path: &Path, error: &rusqlite::Error) -> Phrase {
+fn fault_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     match fault(path, error) {
-        Fault::Transient(phrase) | Fault::Broken(phrase) => phrase,
+        Fault::Transient(error) | Fault::Broken(error) => error,
     }
 }
 
@@ -340,21 +341,21 @@ fn read_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredLetter> {
 /// theirs too.
 ///
 /// # Errors
-/// Returns `store-database-damaged`, or a phrase for a system error.
-pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, Phrase> {
-    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+/// Returns `Damaged`, or an error of the system.
+pub(super) fn read_mail(db: &Connection, path: &Path) -> Result<PersistedMail, StoreError> {
+    let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
     let waiting =
-        waiting_counts_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "waiting"))?;
+        waiting_counts_table::read(db).map_err(to_error)?.ok_or_else(|| damaged(path, "waiting"))?;
     if is_checked_whole(path) {
         check_letters(db, path, &waiting)?;
     }
-    let last_seq = last_seq(db).map_err(to_phrase)?;
-    let flows = read_flows(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "receipts"))?;
-    let refusals = read_refusals(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "refusals"))?;
-    let outboxes = outboxes_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "outboxes"))?;
-    let sessions = sessions_table::read(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "sessions"))?;
-    let clock = read_clock(db).map_err(to_phrase)?.ok_or_else(|| damaged(path, "clock"))?;
-    let restored = restored_table::read(db).map_err(to_phrase)?;
+    let last_seq = last_seq(db).map_err(to_error)?;
+    let flows = read_flows(db).map_err(to_error)?.ok_or_else(|| damaged(path, "receipts"))?;
+    let refusals = read_refusals(db).map_err(to_error)?.ok_or_else(|| damaged(path, "refusals"))?;
+    let outboxes = outboxes_table::read(db).map_err(to_error)?.ok_or_else(|| damaged(path, "outboxes"))?;
+    let sessions = sessions_table::read(db).map_err(to_error)?.ok_or_else(|| damaged(path, "sessions"))?;
+    let clock = read_clock(db).map_err(to_error)?.ok_or_else(|| damaged(path, "clock"))?;
+    let restored = restored_table::read(db).map_err(to_error)?;
     let restored = restored.map(|row| row.ok_or_else(|| damaged(path, "restored"))).transpose()?;
     Ok(PersistedMail { clock, last_seq, waiting, flows, refusals, outboxes, sessions, restored })
 }
@@ -375,17 +376,21 @@ pub(super) fn read_clock(db: &Connection) -> rusqlite::Result<Option<u64>> {
 }
 
 /// Checks the checksum of every letter not already known as damaged, and the counts in `waiting`.
-pub(super) fn check_letters(db: &Connection, path: &Path, waiting: &[WaitingCount]) -> Result<(), Phrase> {
-    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+pub(super) fn check_letters(
+    db: &Connection,
+    path: &Path,
+    waiting: &[WaitingCount],
+) -> Result<(), StoreError> {
+    let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
     let select = format!("{FIELDS} ORDER BY id");
-    let mut select = db.prepare(&select).map_err(to_phrase)?;
-    let mut rows = select.query([]).map_err(to_phrase)?;
+    let mut select = db.prepare(&select).map_err(to_error)?;
+    let mut rows = select.query([]).map_err(to_error)?;
     let mut counted = CountChanges::default();
-    while let Some(row) = rows.next().map_err(to_phrase)? {
-        let seq = unsigned(row, 0).map_err(to_phrase)?;
-        match read_letter(row).map_err(to_phrase)?.filter(|letter| letter.is_whole) {
+    while let Some(row) = rows.next().map_err(to_error)? {
+        let seq = unsigned(row, 0).map_err(to_error)?;
+        match read_letter(row).map_err(to_error)?.filter(|letter| letter.is_whole) {
             Some(letter) => counted.add_read(letter.to, letter.from, letter.outbox, letter.len),
-            None if damaged_table::contains(db, seq).map_err(to_phrase)? => {}
+            None if damaged_table::contains(db, seq).map_err(to_error)? => {}
             None => return Err(damaged(path, format_args!("letters: {seq}"))),
         }
     }

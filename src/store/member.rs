@@ -3,14 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::{DamagedLetter, StoreError, StoreErrorCause};
 use super::files::{check_folder, create_folder, read_small, write_atomically};
 use super::history::History;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
 use super::pins::Pins;
+use super::replies::Fault;
 use super::udp_failures::UdpFailures;
-use super::worker::{Backend, Fault};
-use crate::base::{Name, OutboxId, Phrase};
+use super::worker::Backend;
+use crate::base::{Name, OutboxId};
 use crate::client::{PersistedClient, Record};
 
 /// Initial state of a client.
@@ -24,9 +26,8 @@ pub struct ClientState {
     pub outbox: OutboxId,
     /// State of letters from earlier runs.
     pub persisted: PersistedClient,
-    /// Damaged letters of the outbox, which are refused for that. Each is reported once, as
-    /// `letter-damaged` (`file`, `relay`, `to`, `number`).
-    pub damaged: Vec<Phrase>,
+    /// Damaged letters of the outbox, which are refused for that. Each is reported once.
+    pub damaged: Vec<DamagedLetter>,
 }
 
 /// Omits the private key.
@@ -81,26 +82,22 @@ impl MemberStore {
     /// Never replaces an existing key or existing letters.
     ///
     /// # Errors
-    /// All phrases except the first two contain the file. `member-busy` (`name`, `pid`);
-    /// `store-folder-open` (`folder`, `mode`); `store-link`; `store-no-files`; `store-read-only`;
-    /// `store-key-open` (`mode`); `store-key-damaged`; `store-key-missing`;
-    /// `store-counter-damaged`; `pins-damaged` (`line`, `cause`); `store-not-database`;
-    /// `store-database-damaged` (`cause`); `store-newer` (`version`); `store-commits-missing`
-    /// (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`;
-    /// `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
+    /// Returns `MemberBusy`, `FolderOpen`, `KeyOpen`, `KeyDamaged`, `KeyMissing`, `CounterDamaged`,
+    /// `PinsDamaged`, `NotDatabase`, `Damaged`, `Older`, `Newer`, `CommitsMissing`,
+    /// `CommitsDamaged`, or an error of the system.
     pub fn open(
         data_dir: &Path,
         name: &Name,
         folder: &str,
         seed: impl Fn() -> [u8; 32],
-    ) -> Result<(MemberStore, ClientState), Phrase> {
+    ) -> Result<(MemberStore, ClientState), StoreError> {
         let dir = member_dir(data_dir, folder);
         check_folder(data_dir)?;
         check_folder(&data_dir.join("members"))?;
         create_folder(&dir)?;
         let lock = FolderLock::take(&dir).map_err(|error| match error {
-            LockError::Held(pid) => Phrase::new("member-busy").with("name", name).with("pid", pid),
-            LockError::System(phrase) => phrase,
+            LockError::Held(pid) => StoreErrorCause::MemberBusy { name: name.to_string(), pid }.alone(),
+            LockError::System(error) => error,
         })?;
         let private_key = load_or_create_key(&dir, name, &seed)?;
         let counter_path = dir.join("counter");
@@ -116,7 +113,7 @@ impl MemberStore {
         Ok((store, ClientState { private_key, counter_reserved, outbox, persisted, damaged }))
     }
 
-    fn reserve(&mut self, counter: u64) -> Result<(), Phrase> {
+    fn reserve(&mut self, counter: u64) -> Result<(), StoreError> {
         if counter > self.counter_reserved {
             write_atomically(&self.counter_path, format!("{counter}\n").as_bytes())?;
             self.counter_reserved = counter;
@@ -165,7 +162,7 @@ impl Backend<Record> for MemberStore {
     }
 }
 
-fn load_or_create_key(dir: &Path, name: &Name, seed: impl Fn() -> [u8; 32]) -> Result<[u8; 32], Phrase> {
+fn load_or_create_key(dir: &Path, name: &Name, seed: impl Fn() -> [u8; 32]) -> Result<[u8; 32], StoreError> {
     let key_path = dir.join("identity.key");
     let name_path = dir.join("name");
     let known_key = keyfile::load(&key_path)?;
@@ -173,7 +170,7 @@ fn load_or_create_key(dir: &Path, name: &Name, seed: impl Fn() -> [u8; 32]) -> R
     let key = match known_key {
         Some(key) => key,
         // The name is written after the key: if it exists, there was a key.
-        None if has_name => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
+        None if has_name => return Err(StoreErrorCause::KeyMissing.at(&key_path)),
         None => {
             let key = seed();
             keyfile::create(&key_path, name.as_str(), &key)?;
@@ -186,12 +183,12 @@ fn load_or_create_key(dir: &Path, name: &Name, seed: impl Fn() -> [u8; 32]) -> R
     Ok(key)
 }
 
-fn load_counter(path: &Path) -> Result<u64, Phrase> {
+fn load_counter(path: &Path) -> Result<u64, StoreError> {
     let Some((_, bytes)) = read_small(path)? else { return Ok(0) };
     let digits = str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
     let counter =
         digits.filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).and_then(|d| d.parse().ok());
-    counter.ok_or_else(|| Phrase::new("store-counter-damaged").with("file", path.display()))
+    counter.ok_or_else(|| StoreErrorCause::CounterDamaged.at(path))
 }
 
 #[cfg(test)]
@@ -210,7 +207,7 @@ mod tests {
         "TOM".parse().unwrap()
     }
 
-    fn open(data: &Path, seed: u8) -> Result<(MemberStore, ClientState), Phrase> {
+    fn open(data: &Path, seed: u8) -> Result<(MemberStore, ClientState), StoreError> {
         MemberStore::open(data, &tom(), FOLDER, || [seed; 32])
     }
 
@@ -258,7 +255,9 @@ mod tests {
     fn second_process_gets_pid_of_folder_holder() {
         let data = tempfile::tempdir().unwrap();
         let _held = open(data.path(), 1).unwrap();
-        let busy = Phrase::new("member-busy").with("name", "TOM").with("pid", std::process::id());
+        let busy =
+            StoreErrorCause::MemberBusy { name: "TOM".to_owned(), pid: std::process::id().to_string() }
+                .alone();
         assert_eq!(open(data.path(), 1).unwrap_err(), busy);
         let jack = MemberStore::open(data.path(), &"JACK".parse().unwrap(), "fedc", || [2; 32]);
         assert_eq!(jack.unwrap().1.private_key, [2; 32]);
@@ -271,26 +270,30 @@ mod tests {
         let dir = data.path().join("members").join(FOLDER);
         drop(open(data.path(), 1).unwrap());
         type MemberFault = fn(&Path);
-        let table: [(&str, MemberFault, &str); 6] = [
-            ("identity.key", |f| fs::write(f, "short").unwrap(), "store-key-damaged"),
+        let table: [(&str, MemberFault, StoreErrorCause); 6] = [
+            ("identity.key", |f| fs::write(f, "short").unwrap(), StoreErrorCause::KeyDamaged),
             (
                 "identity.key",
                 |f| fs::set_permissions(f, Permissions::from_mode(0o644)).unwrap(),
-                "store-key-open",
+                StoreErrorCause::KeyOpen(String::new()),
             ),
-            ("identity.key", |f| fs::remove_file(f).unwrap(), "store-key-missing"),
-            ("counter", |f| fs::write(f, "12").unwrap(), "store-counter-damaged"),
-            ("counter", |f| fs::write(f, "-1\n").unwrap(), "store-counter-damaged"),
-            ("../../known_relays.toml", |f| fs::write(f, "x").unwrap(), "pins-damaged"),
+            ("identity.key", |f| fs::remove_file(f).unwrap(), StoreErrorCause::KeyMissing),
+            ("counter", |f| fs::write(f, "12").unwrap(), StoreErrorCause::CounterDamaged),
+            ("counter", |f| fs::write(f, "-1\n").unwrap(), StoreErrorCause::CounterDamaged),
+            (
+                "../../known_relays.toml",
+                |f| fs::write(f, "x").unwrap(),
+                StoreErrorCause::PinsDamaged { line: 0, damage: String::new() },
+            ),
         ];
         for (file, harm, key) in table {
             let whole = fs::read(dir.join("identity.key")).unwrap();
             harm(&dir.join(file));
             let harmed = fs::read(dir.join(file)).ok();
             let error = open(data.path(), 2).unwrap_err();
-            assert_eq!(error.key(), key, "{file}");
+            assert!(error.is_like(&key), "{file}");
             let file_name = file.trim_start_matches("../");
-            assert!(error.args()[0].1.ends_with(file_name), "{error}");
+            assert!(error.path.ends_with(file_name), "{error}");
             assert_eq!(fs::read(dir.join(file)).ok(), harmed);
             let _ = fs::remove_file(dir.join(file));
             keyfile::create(&dir.join("identity.key"), "TOM", &[1; 32]).unwrap();

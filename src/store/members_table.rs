@@ -10,8 +10,9 @@ use blake2::{Blake2s256, Digest};
 use rusqlite::{Connection, Transaction};
 
 use super::checksums::{CHECKSUM_LEN, Checksum};
-use super::database::{damaged, phrase};
-use crate::base::{Name, Phrase, PublicKey};
+use super::database::{damaged, sqlite_error};
+use super::error::StoreError;
+use crate::base::{Name, PublicKey};
 
 /// One tree without a second index, so that a row is found by the same bytes that its `sum` covers.
 pub(super) const SCHEMA: &str = "
@@ -25,17 +26,17 @@ CREATE TABLE members(
 /// Reads every member, ordered by name.
 ///
 /// # Errors
-/// Returns `store-database-damaged`, or a phrase for a system error.
-pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, PublicKey)>, Phrase> {
-    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
+/// Returns `Damaged`, or an error of the system.
+pub(super) fn read_members(db: &Connection, path: &Path) -> Result<Vec<(Name, PublicKey)>, StoreError> {
+    let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
     let select = "SELECT name, key, sum FROM members ORDER BY name";
-    let mut select = db.prepare(select).map_err(to_phrase)?;
-    let mut rows = select.query([]).map_err(to_phrase)?;
+    let mut select = db.prepare(select).map_err(to_error)?;
+    let mut rows = select.query([]).map_err(to_error)?;
     let mut members = Vec::<(Name, PublicKey)>::new();
-    while let Some(row) = rows.next().map_err(to_phrase)? {
-        let name: String = row.get(0).map_err(to_phrase)?;
-        let key: [u8; 32] = row.get(1).map_err(to_phrase)?;
-        let checksum: Checksum = row.get(2).map_err(to_phrase)?;
+    while let Some(row) = rows.next().map_err(to_error)? {
+        let name: String = row.get(0).map_err(to_error)?;
+        let key: [u8; 32] = row.get(1).map_err(to_error)?;
+        let checksum: Checksum = row.get(2).map_err(to_error)?;
         let is_whole = checksum == row_checksum(&name, &key)
             && members.last().is_none_or(|(last, _)| last.as_str() < name.as_str());
         match name.parse() {

@@ -10,10 +10,11 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::checksums::{Checksum, checksum, unsigned};
-use super::database::{damaged, phrase};
+use super::database::{damaged, sqlite_error};
+use super::error::StoreError;
 use super::members_table::row_checksum;
 use super::{outboxes_table, unused_table};
-use crate::base::{Name, Phrase, PublicKey, Wall};
+use crate::base::{Name, PublicKey, Wall};
 use crate::relay::{Invitation, InvitationId, MembershipChange, MembershipSnapshot, SenderLists};
 
 pub(super) const SCHEMA: &str = "
@@ -108,13 +109,13 @@ fn invitation_checksum(id: &InvitationId, name: Option<&str>, created_at: Wall, 
 /// Reads the whole membership and checks every checksum.
 ///
 /// # Errors
-/// Returns `store-database-damaged`, or a phrase for a system error.
-pub(super) fn read_membership(db: &Connection, path: &Path) -> Result<MembershipSnapshot, Phrase> {
-    let to_phrase = |error: rusqlite::Error| phrase(path, &error);
-    let invitations = read_invitations(db).map_err(to_phrase)?;
-    let removed = read_removed(db).map_err(to_phrase)?;
-    let lists = read_lists(db).map_err(to_phrase)?;
-    let unused = unused_table::read(db).map_err(to_phrase)?;
+/// Returns `Damaged`, or an error of the system.
+pub(super) fn read_membership(db: &Connection, path: &Path) -> Result<MembershipSnapshot, StoreError> {
+    let to_error = |error: rusqlite::Error| sqlite_error(path, &error);
+    let invitations = read_invitations(db).map_err(to_error)?;
+    let removed = read_removed(db).map_err(to_error)?;
+    let lists = read_lists(db).map_err(to_error)?;
+    let unused = unused_table::read(db).map_err(to_error)?;
     Ok(MembershipSnapshot {
         invitations: invitations.ok_or_else(|| damaged(path, "invitations"))?,
         removed: removed.ok_or_else(|| damaged(path, "removed"))?,

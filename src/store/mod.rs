@@ -13,6 +13,7 @@ mod commit_counter;
 mod damaged_table;
 mod database;
 mod diagnose;
+mod error;
 mod files;
 mod forget;
 mod history;
@@ -33,6 +34,7 @@ mod pins;
 mod received;
 mod relay;
 mod relay_addresses;
+mod replies;
 mod reset_id;
 mod restore;
 mod restored_table;
@@ -43,7 +45,8 @@ mod waiting_counts_table;
 mod worker;
 
 pub use archive::{Archive, HistoryFilter, RequestOutcome, UnreadLetter, UnsentLetter};
-pub use files::{IO_PHRASES, default_data_dir, write_documents};
+pub use error::{DamagedLetter, StoreError, StoreErrorCause};
+pub use files::{default_data_dir, write_documents};
 pub use forget::{EraseCounts, EraseFilter, Eraser};
 pub use lock::is_held;
 pub use member::{ClientState, MemberStore, member_dir, member_dirs};
@@ -53,9 +56,7 @@ pub use operators::{QueuedRequest, RequestQueue, RequestStatus};
 pub use pins::{Pin, Pins};
 pub use relay::{RELAY_DATABASE, RelayState, RelayStore};
 pub use relay_addresses::{RelayAddress, RelayAddresses};
+pub use replies::{BackupProgress, BackupReply, Fault, StoreReply, SubmitError};
 pub use reset_id::renew_reset_id;
 pub use restore::{BackupContent, restore, verify_backup};
-pub use worker::{
-    BATCH_RECORDS_MAX, Backend, BackupProgress, BackupReply, Backups, Fault, QUEUE_BYTES_MAX,
-    QUEUE_RECORDS_MAX, StoreReply, SubmitError, Worker,
-};
+pub use worker::{BATCH_RECORDS_MAX, Backend, Backups, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX, Worker};

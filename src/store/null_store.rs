@@ -1,6 +1,7 @@
 //! A store that keeps nothing.
 
-use super::worker::{Backend, Fault};
+use super::replies::Fault;
+use super::worker::Backend;
 
 /// Reports every record as committed and keeps nothing. For `ping`, `demo` and `bench`, which need
 /// no files and leave none.

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::database::{self, Kind, phrase};
-use crate::base::{Name, Phrase, Wall};
+use super::database::{self, Kind, sqlite_error};
+use super::error::{StoreError, StoreErrorCause};
+use crate::base::{Name, Wall};
 use crate::relay::{Invitation, InvitationId, OperatorRequest};
 
 /// Application id in SQLite's header that marks the file as ours: `QQRQ`.
@@ -77,13 +78,13 @@ impl RequestQueue {
     ///
     /// # Errors
     /// As [`super::RelayStore::open`], for the file `requests.sqlite`.
-    pub fn serve(dir: &Path) -> Result<RequestQueue, Phrase> {
+    pub fn serve(dir: &Path) -> Result<RequestQueue, StoreError> {
         let requests = RequestQueue::open_or_replace(dir)?;
-        let to_phrase = |error: rusqlite::Error| phrase(&requests.path, &error);
+        let to_error = |error: rusqlite::Error| sqlite_error(&requests.path, &error);
         let count = "SELECT count(*) FROM requests";
         // Write only if needed, because the disk may be full.
-        if requests.db.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(to_phrase)? > 0 {
-            requests.db.execute("DELETE FROM requests", []).map_err(to_phrase)?;
+        if requests.db.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(to_error)? > 0 {
+            requests.db.execute("DELETE FROM requests", []).map_err(to_error)?;
         }
         Ok(requests)
     }
@@ -91,14 +92,14 @@ impl RequestQueue {
     /// Opens the requests for a command.
     ///
     /// # Errors
-    /// Returns `members-no-relay` (`folder`) if the folder never belonged to a relay; otherwise as
+    /// Returns `NoRelay` if the folder never belonged to a relay; otherwise as
     /// [`RequestQueue::serve`].
-    pub fn open_to_ask(dir: &Path) -> Result<RequestQueue, Phrase> {
+    pub fn open_to_ask(dir: &Path) -> Result<RequestQueue, StoreError> {
         database_of(dir)?;
         RequestQueue::open(dir)
     }
 
-    fn open(dir: &Path) -> Result<RequestQueue, Phrase> {
+    fn open(dir: &Path) -> Result<RequestQueue, StoreError> {
         let path = dir.join(FILE);
         let db = database::open_shared(&path, &KIND)?;
         let files = files_at(&path);
@@ -106,7 +107,7 @@ impl RequestQueue {
     }
 
     /// Opens the file again if it was removed or replaced: a command then waits at another one.
-    fn follow_file(&mut self) -> Result<(), Phrase> {
+    fn follow_file(&mut self) -> Result<(), StoreError> {
         let files = files_at(&self.path);
         if files == self.files {
             return Ok(());
@@ -129,9 +130,10 @@ impl RequestQueue {
 
     /// Opens the file for the relay. A damaged or older one is replaced: it holds nothing but
     /// requests of commands that wait, and removing its log damages it.
-    fn open_or_replace(dir: &Path) -> Result<RequestQueue, Phrase> {
+    fn open_or_replace(dir: &Path) -> Result<RequestQueue, StoreError> {
         RequestQueue::open(dir).or_else(|error| {
-            if !["store-database-damaged", "store-not-database", "store-older"].contains(&error.key()) {
+            use StoreErrorCause::{Damaged, NotDatabase, Older};
+            if !matches!(error.cause, Damaged(_) | NotDatabase | Older(_)) {
                 return Err(error);
             }
             database::remove(&dir.join(FILE));
@@ -139,15 +141,15 @@ impl RequestQueue {
         })
     }
 
-    fn mark_error(&self, error: &rusqlite::Error) -> Phrase {
-        phrase(&self.path, error)
+    fn mark_error(&self, error: &rusqlite::Error) -> StoreError {
+        sqlite_error(&self.path, error)
     }
 
     /// Submits a request and returns its number.
     ///
     /// # Errors
-    /// Returns a phrase if the file cannot be written.
-    pub fn ask(&mut self, request: &OperatorRequest) -> Result<i64, Phrase> {
+    /// Fails if the file cannot be written.
+    pub fn ask(&mut self, request: &OperatorRequest) -> Result<i64, StoreError> {
         let (invite, name, created_at, until) = match request {
             OperatorRequest::Invite(Invitation { id, name, created_at, until }) => {
                 (Some(id.0), name.as_ref(), *created_at, *until)
@@ -163,8 +165,8 @@ impl RequestQueue {
     /// Submits the request for a backup into `file`, an absolute path, and returns its number.
     ///
     /// # Errors
-    /// Returns a phrase if the file of requests cannot be written.
-    pub fn ask_backup(&mut self, file: &Path) -> Result<i64, Phrase> {
+    /// Fails if the file of requests cannot be written.
+    pub fn ask_backup(&mut self, file: &Path) -> Result<i64, StoreError> {
         let insert = "INSERT INTO requests(created_at, until, backup) VALUES (0, 0, ?1)";
         let row = params![file.as_os_str().as_bytes()];
         self.db.execute(insert, row).map_err(|error| self.mark_error(&error))?;
@@ -174,8 +176,8 @@ impl RequestQueue {
     /// Returns the state of a request.
     ///
     /// # Errors
-    /// Returns a phrase if the file cannot be read.
-    pub fn state(&self, id: i64) -> Result<RequestStatus, Phrase> {
+    /// Fails if the file cannot be read.
+    pub fn state(&self, id: i64) -> Result<RequestStatus, StoreError> {
         let select = "SELECT answer FROM requests WHERE id = ?1";
         let result = self.db.query_row(select, [id], |row| row.get::<_, Option<String>>(0)).optional();
         Ok(match result.map_err(|error| self.mark_error(&error))? {
@@ -188,8 +190,8 @@ impl RequestQueue {
     /// Withdraws a request and returns its last state.
     ///
     /// # Errors
-    /// Returns a phrase if the file cannot be read or written.
-    pub fn withdraw(&self, id: i64) -> Result<RequestStatus, Phrase> {
+    /// Fails if the file cannot be read or written.
+    pub fn withdraw(&self, id: i64) -> Result<RequestStatus, StoreError> {
         let state = self.state(id)?;
         self.db
             .execute("DELETE FROM requests WHERE id = ?1", [id])
@@ -201,8 +203,8 @@ impl RequestQueue {
     /// them also if the file was removed in the meantime.
     ///
     /// # Errors
-    /// Returns a phrase if the file cannot be read.
-    pub fn new_ones(&mut self) -> Result<Vec<(i64, QueuedRequest)>, Phrase> {
+    /// Fails if the file cannot be read.
+    pub fn new_ones(&mut self) -> Result<Vec<(i64, QueuedRequest)>, StoreError> {
         self.follow_file()?;
         let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, u32>(0));
         let version = version.map_err(|error| self.mark_error(&error))?;
@@ -250,8 +252,8 @@ impl RequestQueue {
     /// Answers a request, unless it was withdrawn.
     ///
     /// # Errors
-    /// Returns a phrase if the file cannot be written.
-    pub fn answer(&self, id: i64, answer: &str) -> Result<(), Phrase> {
+    /// Fails if the file cannot be written.
+    pub fn answer(&self, id: i64, answer: &str) -> Result<(), StoreError> {
         let update = "UPDATE requests SET answer = ?2 WHERE id = ?1";
         self.db.execute(update, params![id, answer]).map_err(|error| self.mark_error(&error))?;
         Ok(())
@@ -268,22 +270,22 @@ fn files_at(path: &Path) -> [Option<(u64, u64)>; 2] {
 /// Returns the database of the relay whose folder is `dir`.
 ///
 /// # Errors
-/// Returns `members-no-relay` (`folder`), `store-not-folder`, or `store-not-permitted`.
-pub(super) fn database_of(dir: &Path) -> Result<PathBuf, Phrase> {
+/// Returns `NoRelay`, `NotFolder`, or `NotPermitted`.
+pub(super) fn database_of(dir: &Path) -> Result<PathBuf, StoreError> {
     let path = dir.join(super::RELAY_DATABASE);
     match path.metadata() {
         Ok(metadata) if metadata.len() > 0 => Ok(path),
         Err(error)
             if !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
         {
-            Err(super::files::io_phrase(&path, &error))
+            Err(super::files::io_error(&path, &error))
         }
-        _ => Err(no_relay_phrase(dir)),
+        _ => Err(no_relay(dir)),
     }
 }
 
-pub(super) fn no_relay_phrase(dir: &Path) -> Phrase {
-    Phrase::new("members-no-relay").with("folder", dir.display())
+pub(super) fn no_relay(dir: &Path) -> StoreError {
+    StoreErrorCause::NoRelay.at(dir)
 }
 
 #[cfg(test)]
@@ -333,7 +335,7 @@ mod tests {
     fn request_is_seen_once_and_gone_after_relay_restart() {
         let dir = tempfile::tempdir().unwrap();
         let no_relay = RequestQueue::open_to_ask(dir.path()).unwrap_err();
-        assert_eq!(no_relay.key(), "members-no-relay");
+        assert!(matches!(no_relay.cause, StoreErrorCause::NoRelay));
         std::fs::write(dir.path().join("relay.sqlite"), "x").unwrap();
         let mut relay = RequestQueue::serve(dir.path()).unwrap();
         assert_eq!(relay.new_ones().unwrap(), []);

@@ -16,8 +16,9 @@ use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::files::{check_folder, create_folder, io_phrase, open_private, read_small, write_atomically};
-use crate::base::{HostPort, Phrase, PublicKey};
+use super::error::{StoreError, StoreErrorCause};
+use super::files::{check_folder, create_folder, io_error, open_private, read_small, write_atomically};
+use crate::base::{HostPort, PublicKey};
 
 const HEADER: &str = "\
 # The keys of the relays this machine knows; a relay that shows another one is refused.
@@ -47,9 +48,9 @@ impl Pins {
     /// Reads the pins in this data folder. Returns none if the file or folder does not exist.
     ///
     /// # Errors
-    /// Returns `pins-damaged` (`file`, `line`, `cause`), `store-folder-open` (`folder`, `mode`), or
-    /// a phrase for a system error.
-    pub fn load(data_dir: &Path) -> Result<Pins, Phrase> {
+    /// Returns `PinsDamaged`, `FolderOpen`, or
+    /// an error of the system.
+    pub fn load(data_dir: &Path) -> Result<Pins, StoreError> {
         check_folder(data_dir)?;
         let mut pins = Pins { path: data_dir.join("known_relays.toml"), by_relay: BTreeMap::new() };
         pins.read()?;
@@ -70,7 +71,7 @@ impl Pins {
     ///
     /// # Errors
     /// As [`Pins::load`]; the file is then unchanged.
-    pub fn set(&mut self, relay: &HostPort, key: PublicKey) -> Result<Option<PublicKey>, Phrase> {
+    pub fn set(&mut self, relay: &HostPort, key: PublicKey) -> Result<Option<PublicKey>, StoreError> {
         let _lock = self.lock()?;
         self.read()?;
         let old = self.by_relay.get(relay).map(|pin| pin.key);
@@ -89,7 +90,7 @@ impl Pins {
     pub fn set_first<'a>(
         &mut self,
         pins: impl IntoIterator<Item = (&'a HostPort, PublicKey)>,
-    ) -> Result<Vec<usize>, Phrase> {
+    ) -> Result<Vec<usize>, StoreError> {
         let _lock = self.lock()?;
         self.read()?;
         let mut refused = Vec::new();
@@ -111,14 +112,14 @@ impl Pins {
     }
 
     /// Waits for other writers; each needs only one small write.
-    fn lock(&self) -> Result<File, Phrase> {
+    fn lock(&self) -> Result<File, StoreError> {
         let path = self.path.with_extension("lock");
         create_folder(path.parent().expect("the file is in the data folder"))?;
         let locked = open_private(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|error| io_phrase(&path, &error))
+        locked.map_err(|error| io_error(&path, &error))
     }
 
-    fn read(&mut self) -> Result<(), Phrase> {
+    fn read(&mut self) -> Result<(), StoreError> {
         self.by_relay = match read_small(&self.path)? {
             Some((_, bytes)) => parse(&bytes).map_err(|damage| self.damaged(&damage))?,
             None => BTreeMap::new(),
@@ -126,7 +127,7 @@ impl Pins {
         Ok(())
     }
 
-    fn write(&mut self) -> Result<(), Phrase> {
+    fn write(&mut self) -> Result<(), StoreError> {
         let written = write_atomically(&self.path, self.text().as_bytes());
         if written.is_err() {
             // Discard pins that were not written. If reading fails too, none remain.
@@ -145,9 +146,8 @@ impl Pins {
         text
     }
 
-    fn damaged(&self, damage: &Damage) -> Phrase {
-        let file = self.path.display();
-        Phrase::new("pins-damaged").with("file", file).with("line", damage.line).with("cause", &damage.cause)
+    fn damaged(&self, damage: &Damage) -> StoreError {
+        StoreErrorCause::PinsDamaged { line: damage.line, damage: damage.cause.clone() }.at(&self.path)
     }
 }
 
@@ -244,17 +244,14 @@ mod tests {
         for (text, line) in table {
             fs::write(&path, &text).unwrap();
             let error = Pins::load(dir.path()).unwrap_err();
-            assert_eq!(error.key(), "pins-damaged");
-            assert_eq!(
-                error.args()[..2],
-                [("file", path.display().to_string()), ("line", line.to_string())],
-                "{error}"
-            );
+            let StoreErrorCause::PinsDamaged { line: found, .. } = error.cause else { panic!("{error}") };
+            assert_eq!((found, &error.path), (line, &path.display().to_string()), "{error}");
             assert_eq!(pins.set(&relay("x:1"), PublicKey([3; 32])), Err(error));
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         fs::write(&path, b"\n\xff").unwrap();
-        assert_eq!(Pins::load(dir.path()).unwrap_err().args()[1].1, "2");
+        let error = Pins::load(dir.path()).unwrap_err();
+        assert!(matches!(error.cause, StoreErrorCause::PinsDamaged { line: 2, .. }), "{error}");
     }
 
     #[test]

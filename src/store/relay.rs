@@ -15,17 +15,19 @@ use rusqlite::Connection;
 
 use super::backup::{self, Secrets};
 use super::commit_counter::CommitCounter;
-use super::database::{self, Kind, phrase};
+use super::database::{self, Kind, sqlite_error};
+use super::error::{StoreError, StoreErrorCause};
 use super::files::create_folder;
 use super::keyfile;
 use super::lock::{FolderLock, LockError};
+use super::replies::Fault;
 use super::reset_id;
 use super::waiting_counts_table::{self, CountChanges};
-use super::worker::{Backend, BetweenSteps, Fault, Records};
+use super::worker::{Backend, BetweenSteps, Records};
 use super::{
     damaged_table, mail_table, members_table, membership_table, outboxes_table, sessions_table, unused_table,
 };
-use crate::base::{Name, Phrase, PublicKey, Query, Row, Wall};
+use crate::base::{Name, PublicKey, Query, Row, Wall};
 use crate::relay::{MembershipSnapshot, PersistedMail, Record};
 
 /// Name of a relay's database in its folder.
@@ -91,23 +93,23 @@ impl RelayStore {
     /// away.
     ///
     /// # Errors
-    /// All phrases contain the file or folder. `relay-busy` (`folder`, `pid`); `store-folder-open`
-    /// (`mode`); `store-link`; `store-no-files`; `store-read-only`; `store-key-open` (`mode`);
-    /// `store-key-damaged`; `store-key-missing`; `store-database-missing`; `store-not-database`;
-    /// `store-database-damaged` (`cause`); `store-newer` (`version`); `store-commits-missing`
-    /// (`found`, `known`, `beside`); `store-commits-damaged`; `store-disk-full`;
-    /// `store-not-permitted` (`cause`); `store-not-folder`; `store-io` (`cause`).
-    pub fn open(dir: &Path, mut seed: impl FnMut() -> [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
+    /// Returns `RelayBusy`, `FolderOpen`, `KeyOpen`, `KeyDamaged`, `KeyMissing`, `DatabaseMissing`,
+    /// `NotDatabase`, `Damaged`, `Older`, `Newer`, `CommitsMissing`, `CommitsDamaged`, or an error
+    /// of the system.
+    pub fn open(
+        dir: &Path,
+        mut seed: impl FnMut() -> [u8; 32],
+    ) -> Result<(RelayStore, RelayState), StoreError> {
         create_folder(dir)?;
         let lock = FolderLock::take(dir).map_err(|error| match error {
-            LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
-            LockError::System(phrase) => phrase,
+            LockError::Held(pid) => StoreErrorCause::RelayBusy { pid }.at(dir),
+            LockError::System(error) => error,
         })?;
         let key_path = dir.join(KEY_FILE);
         let path = dir.join(RELAY_DATABASE);
         let known_key = keyfile::load(&key_path)?;
         if known_key.is_some() && !database::exists(&path) {
-            return Err(Phrase::new("store-database-missing").with("file", path.display()));
+            return Err(StoreErrorCause::DatabaseMissing.at(&path));
         }
         // The database is created first, so that a key without a database cannot result from a
         // crash.
@@ -120,7 +122,7 @@ impl RelayStore {
                 keyfile::create(&key_path, "this relay", &key)?;
                 key
             }
-            None => return Err(Phrase::new("store-key-missing").with("file", key_path.display())),
+            None => return Err(StoreErrorCause::KeyMissing.at(&key_path)),
         };
         let reset_id = reset_id::load_or_make(dir, seed)?;
         let mail = mail_table::read_mail(&db, &path)?;
@@ -133,10 +135,11 @@ impl RelayStore {
     /// relay's key.
     ///
     /// # Errors
-    /// Returns a phrase for an error of SQLite, which needs only memory here.
-    pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), Phrase> {
+    /// Returns an error of SQLite, which needs only memory here.
+    pub fn in_memory(private_key: [u8; 32]) -> Result<(RelayStore, RelayState), StoreError> {
         let path = PathBuf::from(":memory:");
-        let (db, commit_counter) = database::open_in_memory(&KIND).map_err(|error| phrase(&path, &error))?;
+        let (db, commit_counter) =
+            database::open_in_memory(&KIND).map_err(|error| sqlite_error(&path, &error))?;
         let store = RelayStore { path, db, commit_counter, _lock: None };
         let state = RelayState {
             private_key,
@@ -180,11 +183,11 @@ impl RelayStore {
     }
 
     /// Reads the secrets that are in files next to the database.
-    fn secrets(&self) -> Result<Secrets, Phrase> {
+    fn secrets(&self) -> Result<Secrets, StoreError> {
         let dir = self.path.parent().filter(|_| self._lock.is_some());
-        let dir = dir.ok_or_else(|| Phrase::new("backup-not-here").with("file", self.path.display()))?;
+        let dir = dir.ok_or_else(|| StoreErrorCause::BackupNotHere.at(&self.path))?;
         let key_path = dir.join(KEY_FILE);
-        let missing = || Phrase::new("store-key-missing").with("file", key_path.display());
+        let missing = || StoreErrorCause::KeyMissing.at(&key_path);
         let private_key = keyfile::load(&key_path)?.ok_or_else(missing)?;
         // A lost id is made again at the next start.
         Ok(Secrets { private_key, reset_id: reset_id::load(dir)?.unwrap_or_default() })
@@ -205,7 +208,7 @@ impl Backend<Record> for RelayStore {
         file: &Path,
         clock: fn() -> Wall,
         between: &mut BetweenSteps<'_, Record>,
-    ) -> Result<Wall, Phrase> {
+    ) -> Result<Wall, StoreError> {
         let secrets = self.secrets()?;
         let mut open = self.open_database();
         let source = (open.path, open.db);

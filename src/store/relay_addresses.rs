@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{StoreError, StoreErrorCause};
 use super::files::{read_small, write_atomically};
-use crate::base::{Fingerprint, HostPort, Phrase};
+use crate::base::{Fingerprint, HostPort};
 
 const HEADER: &str = "\
 # Where members reach this relay, as it was when it last started. Written by queqiao.
@@ -43,12 +44,11 @@ impl RelayAddresses {
     /// Reads the file of the relay in this folder. Returns `None` if the relay has not run yet.
     ///
     /// # Errors
-    /// Returns `reach-damaged` (`file`, `cause`), or a phrase for a system error.
-    pub fn load(dir: &Path) -> Result<Option<RelayAddresses>, Phrase> {
+    /// Returns `AddressesDamaged`, or an error of the system.
+    pub fn load(dir: &Path) -> Result<Option<RelayAddresses>, StoreError> {
         let path = path_in(dir);
         let Some((_, bytes)) = read_small(&path)? else { return Ok(None) };
-        let damaged =
-            |cause: String| Phrase::new("reach-damaged").with("file", path.display()).with("cause", cause);
+        let damaged = |cause: String| StoreErrorCause::AddressesDamaged(cause).at(&path);
         let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
         let addresses: RelayAddresses =
             toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
@@ -63,8 +63,8 @@ impl RelayAddresses {
     /// Writes the file. The caller must hold the relay's folder.
     ///
     /// # Errors
-    /// Returns a phrase for a system error.
-    pub fn save(&self, dir: &Path) -> Result<(), Phrase> {
+    /// Returns an error of the system.
+    pub fn save(&self, dir: &Path) -> Result<(), StoreError> {
         let text = toml::to_string(self).expect("all fields serialise to strings");
         write_atomically(&path_in(dir), format!("{HEADER}{text}").as_bytes())
     }
@@ -94,7 +94,13 @@ mod tests {
         assert_eq!(RelayAddresses::load(dir.path()), Ok(Some(reach)));
         for text in ["", "key = \"aaaaa-bbbbb-ccccc-ddddd\"\nat = []\n", "\u{0}", "key = 1\n"] {
             std::fs::write(path_in(dir.path()), text).unwrap();
-            assert_eq!(RelayAddresses::load(dir.path()).unwrap_err().key(), "reach-damaged", "{text:?}");
+            assert!(
+                matches!(
+                    RelayAddresses::load(dir.path()).unwrap_err().cause,
+                    StoreErrorCause::AddressesDamaged(_)
+                ),
+                "{text:?}"
+            );
         }
     }
 }

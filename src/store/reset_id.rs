@@ -13,8 +13,8 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 
+use super::error::StoreError;
 use super::files::{read_small, write_atomically};
-use crate::base::Phrase;
 
 pub(super) const RESET_ID_LEN: usize = 16;
 
@@ -24,11 +24,11 @@ pub(super) const FILE: &str = "relay.id";
 /// Reads the number, or creates it durably from `random` bytes.
 ///
 /// # Errors
-/// Returns a phrase for a system error.
+/// Returns an error of the system.
 pub(super) fn load_or_make(
     dir: &Path,
     random: impl FnOnce() -> [u8; 32],
-) -> Result<[u8; RESET_ID_LEN], Phrase> {
+) -> Result<[u8; RESET_ID_LEN], StoreError> {
     match load(dir)? {
         Some(id) => Ok(id),
         None => renew_reset_id(dir, random),
@@ -38,8 +38,8 @@ pub(super) fn load_or_make(
 /// Reads the number. Returns `None` if it is missing or damaged.
 ///
 /// # Errors
-/// Returns a phrase for a system error.
-pub(super) fn load(dir: &Path) -> Result<Option<[u8; RESET_ID_LEN]>, Phrase> {
+/// Returns an error of the system.
+pub(super) fn load(dir: &Path) -> Result<Option<[u8; RESET_ID_LEN]>, StoreError> {
     Ok(read_small(&dir.join(FILE))?.and_then(|(_, bytes)| decode(&bytes)))
 }
 
@@ -47,8 +47,11 @@ pub(super) fn load(dir: &Path) -> Result<Option<[u8; RESET_ID_LEN]>, Phrase> {
 /// it. `random` returns 32 random bytes. The caller must hold the folder.
 ///
 /// # Errors
-/// Returns a phrase for a system error.
-pub fn renew_reset_id(dir: &Path, random: impl FnOnce() -> [u8; 32]) -> Result<[u8; RESET_ID_LEN], Phrase> {
+/// Returns an error of the system.
+pub fn renew_reset_id(
+    dir: &Path,
+    random: impl FnOnce() -> [u8; 32],
+) -> Result<[u8; RESET_ID_LEN], StoreError> {
     let id = *random().first_chunk().expect("32 bytes contain the first 16");
     let comment =
         "# queqiao: made at random for this folder; a copy of it that runs elsewhere should have another.";

@@ -7,15 +7,16 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 use super::backup::{self, Secrets};
-use super::database::{self, Kind, damaged, phrase};
-use super::files::{create_folder, io_phrase, open_private, sync_folder_of};
+use super::database::{self, Kind, damaged, sqlite_error};
+use super::error::{StoreError, StoreErrorCause};
+use super::files::{create_folder, io_error, open_private, sync_folder_of};
 use super::lock::{FolderLock, LockError};
 use super::relay::{KEY_FILE, KIND, RELAY_DATABASE};
 use super::{
     commit_counter, keyfile, mail_table, members_table, membership_table, reset_id, restored_table,
     waiting_counts_table,
 };
-use crate::base::{Phrase, Wall};
+use crate::base::Wall;
 use crate::relay::Restored;
 
 /// A backup: a relay's database with [`backup::APPLICATION_ID`].
@@ -51,10 +52,10 @@ impl std::fmt::Debug for BackupContent {
 /// Reads a whole backup, checks every page and row, and writes it to the disk.
 ///
 /// # Errors
-/// Returns `backup-missing`, `backup-not-one`, or a phrase as [`super::RelayStore::open`].
-pub fn verify_backup(file: &Path) -> Result<BackupContent, Phrase> {
+/// Returns `BackupMissing`, `NoBackup`, or an error as [`super::RelayStore::open`].
+pub fn verify_backup(file: &Path) -> Result<BackupContent, StoreError> {
     let (_, content) = read(file)?;
-    backup::sync(file).map_err(|error| io_phrase(file, &error))?;
+    backup::sync(file).map_err(|error| io_error(file, &error))?;
     Ok(content)
 }
 
@@ -64,15 +65,19 @@ pub fn verify_backup(file: &Path) -> Result<BackupContent, Phrase> {
 /// hints of sessions are dropped, because this relay has no sessions of the earlier one.
 ///
 /// # Errors
-/// Returns `restore-not-empty` (`folder`), or a phrase as [`verify_backup`]. The folder is then as
+/// Returns `NotEmpty`, or an error as [`verify_backup`]. The folder is then as
 /// before.
-pub fn restore(file: &Path, dir: &Path, seed: impl FnOnce() -> [u8; 32]) -> Result<BackupContent, Phrase> {
+pub fn restore(
+    file: &Path,
+    dir: &Path,
+    seed: impl FnOnce() -> [u8; 32],
+) -> Result<BackupContent, StoreError> {
     let (source, content) = read(file)?;
     create_folder(dir)?;
     check_empty(dir)?;
     let lock = FolderLock::take(dir).map_err(|error| match error {
-        LockError::Held(pid) => Phrase::new("relay-busy").with("folder", dir.display()).with("pid", pid),
-        LockError::System(phrase) => phrase,
+        LockError::Held(pid) => StoreErrorCause::RelayBusy { pid }.at(dir),
+        LockError::System(error) => error,
     });
     let restored = lock.and_then(|lock| write(&source, file, dir, seed).map(|()| lock));
     if restored.is_err() {
@@ -82,22 +87,22 @@ pub fn restore(file: &Path, dir: &Path, seed: impl FnOnce() -> [u8; 32]) -> Resu
 }
 
 /// Opens a backup and checks it.
-fn read(file: &Path) -> Result<(Connection, BackupContent), Phrase> {
+fn read(file: &Path) -> Result<(Connection, BackupContent), StoreError> {
     if !database::exists(file) {
-        return Err(Phrase::new("backup-missing").with("file", file.display()));
+        return Err(StoreErrorCause::BackupMissing.at(file));
     }
-    database::check_header(file, &BACKUP).map_err(|error| match error.key() {
-        "store-not-database" => Phrase::new("backup-not-one").with("file", file.display()),
+    database::check_header(file, &BACKUP).map_err(|error| match error.cause {
+        StoreErrorCause::NotDatabase => StoreErrorCause::NoBackup.at(file),
         _ => error,
     })?;
-    let to_phrase = |error: rusqlite::Error| phrase(file, &error);
+    let to_error = |error: rusqlite::Error| sqlite_error(file, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(file, flags).map_err(to_phrase)?;
-    let check: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(to_phrase)?;
+    let db = Connection::open_with_flags(file, flags).map_err(to_error)?;
+    let check: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(to_error)?;
     if check != "ok" {
         return Err(damaged(file, check));
     }
-    let secrets = backup::read_secrets(&db).map_err(to_phrase)?;
+    let secrets = backup::read_secrets(&db).map_err(to_error)?;
     let (created_at, Secrets { private_key, .. }) = secrets
         .as_ref()
         .ok_or_else(|| damaged(file, "backup"))
@@ -106,7 +111,7 @@ fn read(file: &Path) -> Result<(Connection, BackupContent), Phrase> {
     membership_table::read_membership(&db, file)?;
     mail_table::read_mail(&db, file)?;
     let waiting =
-        waiting_counts_table::read(&db).map_err(to_phrase)?.ok_or_else(|| damaged(file, "waiting"))?;
+        waiting_counts_table::read(&db).map_err(to_error)?.ok_or_else(|| damaged(file, "waiting"))?;
     mail_table::check_letters(&db, file, &waiting)?;
     let letters = waiting.iter().map(|waiting| waiting.letters).sum();
     let private_key = *private_key;
@@ -114,11 +119,11 @@ fn read(file: &Path) -> Result<(Connection, BackupContent), Phrase> {
     Ok((db, BackupContent { created_at, private_key, members, letters }))
 }
 
-fn check_empty(dir: &Path) -> Result<(), Phrase> {
-    for entry in fs::read_dir(dir).map_err(|error| io_phrase(dir, &error))? {
-        let name = entry.map_err(|error| io_phrase(dir, &error))?.file_name();
+fn check_empty(dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir).map_err(|error| io_error(dir, &error))? {
+        let name = entry.map_err(|error| io_error(dir, &error))?.file_name();
         if !FOREIGN_ENTRIES.iter().any(|foreign| name == *foreign) {
-            return Err(Phrase::new("restore-not-empty").with("folder", dir.display()));
+            return Err(StoreErrorCause::NotEmpty.at(dir));
         }
     }
     Ok(())
@@ -131,19 +136,19 @@ fn write(
     file: &Path,
     dir: &Path,
     seed: impl FnOnce() -> [u8; 32],
-) -> Result<(), Phrase> {
+) -> Result<(), StoreError> {
     let path = dir.join(RELAY_DATABASE);
     let new_path = new_database(dir);
-    let to_phrase = |error: rusqlite::Error| phrase(&new_path, &error);
-    open_private(&new_path).map_err(|error| io_phrase(&new_path, &error))?;
+    let to_error = |error: rusqlite::Error| sqlite_error(&new_path, &error);
+    open_private(&new_path).map_err(|error| io_error(&new_path, &error))?;
     let (created_at, secrets) =
-        backup::read_secrets(source).map_err(to_phrase)?.ok_or_else(|| damaged(file, "backup"))?;
-    let commits = write_database(source, &new_path, created_at).map_err(to_phrase)?;
+        backup::read_secrets(source).map_err(to_error)?.ok_or_else(|| damaged(file, "backup"))?;
+    let commits = write_database(source, &new_path, created_at).map_err(to_error)?;
     keyfile::create(&dir.join(KEY_FILE), "this relay", &secrets.private_key)?;
     reset_id::renew_reset_id(dir, seed)?;
     commit_counter::create(&path, commits)?;
     let renamed = backup::sync(&new_path).and_then(|()| fs::rename(&new_path, &path));
-    renamed.and_then(|()| sync_folder_of(&path)).map_err(|error| io_phrase(&path, &error))
+    renamed.and_then(|()| sync_folder_of(&path)).map_err(|error| io_error(&path, &error))
 }
 
 fn new_database(dir: &Path) -> std::path::PathBuf {

@@ -58,8 +58,8 @@ impl UdpFailures {
         for (relay, Wall(at)) in &self.by_relay {
             writeln!(text, "\"{relay}\" = {at}").expect("writing to a string cannot fail");
         }
-        if let Err(phrase) = write_atomically(&self.path, text.as_bytes()) {
-            log::debug!("{phrase}");
+        if let Err(error) = write_atomically(&self.path, text.as_bytes()) {
+            log::debug!("{error}");
         }
     }
 }

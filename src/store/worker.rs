@@ -13,7 +13,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crate::base::{Phrase, Query, Row, Ticket, Wall};
+use super::error::{StoreError, StoreErrorCause};
+use super::replies::{BackupProgress, BackupReply, Fault, StoreReply, SubmitError};
+use crate::base::{Query, Row, Ticket, Wall};
 
 /// Maximum records in one commit: a few milliseconds of SQLite's work, so that the first of a burst
 /// is answered soon.
@@ -52,14 +54,14 @@ pub trait Backend<R>: Send + 'static {
     /// `clock` up to which all commits are in the copy.
     ///
     /// # Errors
-    /// Returns a phrase. Nothing is left of the file.
+    /// Nothing is left of the file.
     fn backup(
         &mut self,
         file: &Path,
         _clock: fn() -> Wall,
         _between: &mut BetweenSteps<'_, R>,
-    ) -> Result<Wall, Phrase> {
-        Err(Phrase::new("backup-not-here").with("file", file.display()))
+    ) -> Result<Wall, StoreError> {
+        Err(StoreErrorCause::BackupNotHere.at(file))
     }
 
     /// Returns the approximate memory of a record, in bytes.
@@ -96,69 +98,11 @@ impl<R, B: Backend<R>> Records<R> for B {
 /// Called between two steps of a copy with its progress. Returns whether to continue.
 pub type BetweenSteps<'a, R> = dyn FnMut(&mut dyn Records<R>, BackupProgress) -> bool + 'a;
 
-/// Progress of a copy, in pages of the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BackupProgress {
-    /// Pages copied.
-    pub done: u64,
-    /// Pages in all.
-    pub total: u64,
-}
-
-/// A message about a copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BackupReply {
-    /// It continues.
-    Progress(BackupProgress),
-    /// It is complete, with every commit up to this time. Its bytes may not be on the disk yet.
-    Done(Wall),
-    /// It has failed, and nothing is left of the file.
-    Failed(Phrase),
-}
-
 /// A requested copy.
 struct BackupJob {
     file: PathBuf,
     clock: fn() -> Wall,
     reply: Box<dyn FnMut(BackupReply) + Send>,
-}
-
-/// Cause of a failed commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing of the commit is on disk, and a later one may succeed, for example after a full
-    /// disk.
-    Transient(Phrase),
-    /// A write or fsync failed. The state on disk is known only after a restart.
-    Broken(Phrase),
-}
-
-/// A reply of the store thread to the loop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreReply {
-    /// The record is durable.
-    Committed(Ticket),
-    /// The record is not durable and will not become so.
-    Failed(Ticket),
-    /// The requested rows. A failed load is [`StoreReply::Failed`].
-    Rows(Ticket, Vec<Row>),
-    /// Cause of failing records. Sent before the first of them, and again only if a commit has
-    /// succeeded since.
-    Trouble(Phrase),
-    /// A commit has succeeded after [`StoreReply::Trouble`]. Sent before replies to its records.
-    Recovered,
-    /// The disk failed and the thread has ended: the relay's process exits with status 74. Open
-    /// tickets get no reply.
-    Broken(Phrase),
-}
-
-/// Reason why a record was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubmitError {
-    /// [`QUEUE_RECORDS_MAX`] records or [`QUEUE_BYTES_MAX`] bytes are waiting.
-    Full,
-    /// The thread has ended, after [`StoreReply::Broken`].
-    Ended,
 }
 
 enum Job<R> {
@@ -215,18 +159,18 @@ impl<R: Send + 'static> Worker<R> {
     /// `done` must not block, and must wake the loop only if its own queue was empty.
     ///
     /// # Errors
-    /// Returns `store-no-thread` if the system has no thread left.
+    /// Returns `NoThread` if the system has no thread left.
     pub fn spawn<B: Backend<R>>(
         backend: B,
         reply: impl FnMut(StoreReply) + Send + 'static,
-    ) -> Result<Worker<R>, Phrase> {
+    ) -> Result<Worker<R>, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_RECORDS_MAX);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let waiting = Arc::clone(&waiting_bytes);
         let thread = thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || Committer::new(reply, waiting).run(backend, jobs))
-            .map_err(|error| Phrase::new("store-no-thread").with("cause", error))?;
+            .map_err(|error| StoreErrorCause::NoThread(error.to_string()).alone())?;
         let shared_queue = Arc::new(Mutex::new(Some(queue.clone())));
         Ok(Worker { queue: Some(queue), shared_queue, waiting_bytes, weigh: B::weight, thread: Some(thread) })
     }
@@ -343,7 +287,7 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         backend: &mut dyn Records<R>,
         first: (Ticket, Job<R>),
         queue: &Receiver<(Ticket, Job<R>)>,
-    ) -> Result<Option<BackupJob>, Phrase> {
+    ) -> Result<Option<BackupJob>, StoreError> {
         let other = self.collect_batch(first, queue);
         self.commit(backend)?;
         match other {
@@ -360,7 +304,7 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         backend: &mut B,
         job: BackupJob,
         queue: &Receiver<(Ticket, Job<R>)>,
-    ) -> Result<(), Phrase> {
+    ) -> Result<(), StoreError> {
         let BackupJob { file, clock, mut reply } = job;
         let mut served = Ok(());
         let mut between = |records: &mut dyn Records<R>, progress| {
@@ -408,7 +352,7 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         None
     }
 
-    fn commit(&mut self, backend: &mut dyn Records<R>) -> Result<(), Phrase> {
+    fn commit(&mut self, backend: &mut dyn Records<R>) -> Result<(), StoreError> {
         if self.records.is_empty() {
             return Ok(());
         }
@@ -422,7 +366,12 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         Ok(())
     }
 
-    fn load(&mut self, backend: &mut dyn Records<R>, ticket: Ticket, query: &Query) -> Result<(), Phrase> {
+    fn load(
+        &mut self,
+        backend: &mut dyn Records<R>,
+        ticket: Ticket,
+        query: &Query,
+    ) -> Result<(), StoreError> {
         match backend.load_rows(query) {
             Ok(rows) => (self.reply)(StoreReply::Rows(ticket, rows)),
             Err(Fault::Transient(_)) => (self.reply)(StoreReply::Failed(ticket)),
@@ -444,7 +393,7 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
         }
     }
 
-    fn answer_failed(&mut self, error: Phrase) {
+    fn answer_failed(&mut self, error: StoreError) {
         if !self.is_failing {
             (self.reply)(StoreReply::Trouble(error));
         }
@@ -458,7 +407,7 @@ impl<R, D: FnMut(StoreReply)> Committer<R, D> {
 /// Refuses a second copy during the first.
 fn refuse_backup(other: Option<BackupJob>) {
     if let Some(BackupJob { mut reply, .. }) = other {
-        reply(BackupReply::Failed(Phrase::new("backup-busy")));
+        reply(BackupReply::Failed(StoreErrorCause::BackupBusy.alone()));
     }
 }
 
@@ -564,14 +513,14 @@ mod tests {
     #[test]
     fn failure_is_reported_once_until_commit_succeeds() {
         let bench = worker_with_stub();
-        let full = || Err(Fault::Transient(Phrase::new("full")));
+        let full = || Err(Fault::Transient(StoreErrorCause::DiskFull.alone()));
         for (n, verdict) in [full(), full(), Ok(vec![]), full()].into_iter().enumerate() {
             bench.persist(n as u32..n as u32 + 1);
             bench.entered.recv().unwrap();
             bench.verdicts.send(verdict).unwrap();
         }
         bench.worker.finish();
-        let trouble = || StoreReply::Trouble(Phrase::new("full"));
+        let trouble = || StoreReply::Trouble(StoreErrorCause::DiskFull.alone());
         let failed = |n| StoreReply::Failed(Ticket(n));
         let expected = [
             trouble(),
@@ -591,8 +540,11 @@ mod tests {
         bench.persist(0..1);
         bench.entered.recv().unwrap();
         bench.persist(1..3);
-        bench.verdicts.send(Err(Fault::Broken(Phrase::new("eio")))).unwrap();
-        assert_eq!(Vec::from_iter(bench.reply.iter()), [StoreReply::Broken(Phrase::new("eio"))]);
+        bench.verdicts.send(Err(Fault::Broken(StoreErrorCause::Io("eio".to_owned()).alone()))).unwrap();
+        assert_eq!(
+            Vec::from_iter(bench.reply.iter()),
+            [StoreReply::Broken(StoreErrorCause::Io("eio".to_owned()).alone())]
+        );
         assert_eq!(bench.worker.persist(Ticket(3), 3), Err(SubmitError::Ended));
     }
 }

@@ -12,6 +12,7 @@ pub mod json;
 pub mod line;
 pub mod notice;
 pub mod plain;
+mod store_error;
 pub mod strings;
 pub mod style;
 pub mod terminal;
@@ -19,5 +20,6 @@ pub mod time_format;
 
 pub use connect_failures::ConnectFailures;
 pub use line::{Action, ContactLookup, LineMode, ResolvedContact, UserInput};
+pub use store_error::{damaged_letter, store_error};
 pub use strings::{Lang, Strings};
 pub use style::{Color, Style, StyledText, TextKind};

@@ -17,7 +17,7 @@ pub const ALLOWED_IMPORTS: &[(&str, u8, &[&str])] = &[
     ("contacts", 5, &["base"]),
     ("store", 5, &["base", "relay", "client"]),
     ("net", 5, &["base", "wire"]),
-    ("ui", 6, &["base", "wire", "client", "contacts"]),
+    ("ui", 6, &["base", "wire", "client", "contacts", "store"]),
     (
         "app",
         7,

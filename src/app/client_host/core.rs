@@ -11,14 +11,15 @@ use crate::base::{Core, Input, Now, Outputs, Phrase, Tick};
 use crate::client::{BlockLists, Carriers, Command, Event, Record, RelayConfig};
 use crate::net::LoopHandle;
 use crate::net::ipc::{self, IpcConnection, IpcEvent};
-use crate::store::Archive;
+use crate::store::{Archive, StoreError, StoreErrorCause};
+use crate::ui::store_error;
 
 use super::connection_log::ConnectionLog;
 use super::ipc_protocol::{FrontendKind, IpcRequest, IpcResponse, VERSION, encode_line};
 use super::pending_sends::{self, PendingSends};
 use super::primary::PrimaryHost;
 use super::unread_queue::UnreadQueue;
-use super::{FrontendInput, HostInput, MemberFolder};
+use super::{Failure, FrontendInput, HostInput, MemberFolder};
 
 /// Time between two attempts to become primary or to reach it: about as long as opening the folder
 /// takes.
@@ -182,11 +183,11 @@ impl HostCore {
                     self.fail(phrase);
                 }
             }
-            Err(phrase) if phrase.key() == "member-busy" => {
-                self.busy = Some(phrase);
+            Err(error) if matches!(error.cause, StoreErrorCause::MemberBusy { .. }) => {
+                self.busy = Some(store_error(&error));
                 self.connect_to_primary(&member_folder);
             }
-            Err(phrase) => self.fail(phrase),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -196,7 +197,7 @@ impl HostCore {
         member_folder: &MemberFolder,
         mut primary: PrimaryHost,
         out: &mut Outputs<Record, Event>,
-    ) -> Result<(), Phrase> {
+    ) -> Result<(), StoreError> {
         self.inputs.extend(primary.troubles.drain(..).map(FrontendInput::Trouble));
         let archive = Archive::open(&member_folder.data_dir, &member_folder.folder)?;
         let ResumeState { block_lists, relays, carriers, pending_sends, backlog } =
@@ -284,20 +285,22 @@ impl HostCore {
                 Ok(())
             }
             Ok(IpcResponse::Welcome { version, catch_up, carriers }) if version == VERSION => {
-                self.accept_primary(catch_up, carriers, out)
+                self.accept_primary(catch_up, carriers, out).map_err(Failure::from)
             }
-            Ok(IpcResponse::CatchUp) => self.archive().map(|archive| self.unread.catch_up(archive)),
+            Ok(IpcResponse::CatchUp) => {
+                self.archive().map(|archive| self.unread.catch_up(archive)).map_err(Failure::from)
+            }
             Ok(IpcResponse::Bye) => {
                 self.bye = true;
                 Ok(())
             }
             // The primary is of another version.
             Ok(IpcResponse::Welcome { .. }) | Err(_) => {
-                Err(self.busy.clone().expect("we connect only if busy"))
+                Err(self.busy.clone().expect("we connect only if busy").into())
             }
         };
-        if let Err(phrase) = done {
-            self.fail(phrase);
+        if let Err(failure) = done {
+            self.fail(failure);
         }
     }
 
@@ -315,7 +318,7 @@ impl HostCore {
         catch_up: bool,
         carriers: Carriers,
         out: &mut Outputs<Record, Event>,
-    ) -> Result<(), Phrase> {
+    ) -> Result<(), StoreError> {
         let archive = self.archive()?;
         let HostRole::Secondary(ipc_client) = &mut self.role else { return Ok(()) };
         let first = !std::mem::replace(&mut ipc_client.welcome, true) && self.connects == 1;
@@ -395,14 +398,14 @@ impl HostCore {
         }
     }
 
-    fn archive(&self) -> Result<Option<Archive>, Phrase> {
+    fn archive(&self) -> Result<Option<Archive>, StoreError> {
         let open =
             |member_folder: &MemberFolder| Archive::open(&member_folder.data_dir, &member_folder.folder);
         self.member_folder.as_ref().map(open).transpose().map(Option::flatten)
     }
 
-    fn fail(&mut self, phrase: Phrase) {
-        self.inputs.push(FrontendInput::Failed(phrase));
+    fn fail(&mut self, failure: impl Into<Failure>) {
+        self.inputs.push(FrontendInput::Failed(failure.into()));
     }
 }
 

@@ -73,9 +73,9 @@ pub(super) enum FrontendInput {
     /// The disk failed: nothing more can be stored.
     Broken(Phrase),
     /// The member's folder has become unusable, or unusable by this version.
-    Failed(Phrase),
+    Failed(Failure),
     /// Output was printed, or its reader has gone, or printing failed.
-    Printed(Output, Result<WriteResult, Phrase>),
+    Printed(Output, Result<WriteResult, Failure>),
 }
 
 impl FrontendInput {
@@ -86,7 +86,7 @@ impl FrontendInput {
             FrontendInput::Broken(phrase) => {
                 Some(Failure { status: ExitStatus::Disk, phrase: Some(phrase.clone()) })
             }
-            FrontendInput::Failed(phrase) => Some(phrase.clone().into()),
+            FrontendInput::Failed(failure) => Some(failure.clone()),
             _ => None,
         }
     }

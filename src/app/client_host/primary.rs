@@ -6,7 +6,10 @@ use crate::base::{Core, Input, Name, Now, OutboxId, Outputs, Phrase, Ticket};
 use crate::client::{Carriers, Client, Command, Config, Event, Record, STRANGERS_BYTES_MAX};
 use crate::net::ipc::{IpcEvent, IpcListener};
 use crate::net::{self, LoopHandle};
-use crate::store::{Archive, Backend, MemberStore, NullStore, RequestOutcome, StoreReply, Worker};
+use crate::store::{
+    Archive, Backend, MemberStore, NullStore, RequestOutcome, StoreError, StoreReply, Worker,
+};
+use crate::ui::{damaged_letter, store_error};
 
 use super::ipc_protocol::{FrontendInfo, FrontendKind};
 use super::ipc_server::{ForwardedCommand, IpcServer, UNREAD_MAX};
@@ -35,7 +38,7 @@ impl PrimaryHost {
     pub(super) fn open(
         member_folder: &MemberFolder,
         loop_handle: &LoopHandle<HostInput>,
-    ) -> Result<PrimaryHost, Phrase> {
+    ) -> Result<PrimaryHost, StoreError> {
         let (store, state) = MemberStore::open(
             &member_folder.data_dir,
             &member_folder.name,
@@ -68,7 +71,7 @@ impl PrimaryHost {
             Err(error) => on_trouble(Phrase::new("store-no-thread").with("cause", error)),
         }
         primary.member_folder = Some(member_folder.clone());
-        primary.troubles = state.damaged;
+        primary.troubles = state.damaged.iter().map(damaged_letter).collect();
         Ok(primary)
     }
 
@@ -81,7 +84,7 @@ impl PrimaryHost {
         private_key: [u8; 32],
         carriers: Carriers,
         loop_handle: &LoopHandle<HostInput>,
-    ) -> Result<PrimaryHost, Phrase> {
+    ) -> Result<PrimaryHost, StoreError> {
         let config = Config {
             name,
             private_key,
@@ -150,7 +153,7 @@ impl PrimaryHost {
         pending_sends: &PendingSends,
         archive: Option<&Archive>,
         out: &mut Outputs<Record, Event>,
-    ) -> Result<(), Phrase> {
+    ) -> Result<(), StoreError> {
         for request in pending_sends.requests() {
             match archive.map(|archive| archive.request_outcome(request)).transpose()?.flatten() {
                 // The client shows every refusal that an earlier run may not have shown, this one
@@ -222,18 +225,18 @@ impl PrimaryHost {
 fn spawn(
     backend: impl Backend<Record>,
     loop_handle: LoopHandle<HostInput>,
-) -> Result<Worker<Record>, Phrase> {
+) -> Result<Worker<Record>, StoreError> {
     Worker::spawn(backend, move |done| match done {
         StoreReply::Committed(ticket) => loop_handle.committed(ticket),
         StoreReply::Failed(ticket) => loop_handle.not_committed(ticket),
         StoreReply::Rows(ticket, rows) => loop_handle.rows(ticket, rows),
         // The next record that succeeds shows the user that it has ended.
         StoreReply::Recovered => {}
-        StoreReply::Trouble(phrase) => {
-            loop_handle.command(HostInput::Frontend(FrontendInput::Trouble(phrase)));
+        StoreReply::Trouble(error) => {
+            loop_handle.command(HostInput::Frontend(FrontendInput::Trouble(store_error(&error))));
         }
-        StoreReply::Broken(phrase) => {
-            loop_handle.command(HostInput::Frontend(FrontendInput::Broken(phrase)));
+        StoreReply::Broken(error) => {
+            loop_handle.command(HostInput::Frontend(FrontendInput::Broken(store_error(&error))));
         }
     })
 }

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{HostPort, LetterId, Name, Phrase};
+use crate::base::{HostPort, LetterId, Name};
 use crate::client::{Command, Incoming};
-use crate::store::Archive;
+use crate::store::{Archive, StoreError};
 
 /// Unread letters loaded from disk at a time: enough to be quick, few enough to keep a turn short.
 const PAGE: usize = 256;
@@ -55,7 +55,7 @@ impl UnreadQueue {
     ///
     /// # Errors
     /// The letters cannot be read.
-    pub(super) fn next_page(&mut self) -> Result<(Vec<Incoming>, Vec<Command>), Phrase> {
+    pub(super) fn next_page(&mut self) -> Result<(Vec<Incoming>, Vec<Command>), StoreError> {
         let mut letters = Vec::new();
         let mut marks = Vec::new();
         let Some(archive) = &self.archive else { return Ok((letters, marks)) };

@@ -7,7 +7,7 @@ use super::tests::{
 };
 use super::*;
 use crate::client::HistoryEntry;
-use crate::store::{Archive, UnreadLetter};
+use crate::store::{Archive, StoreErrorCause, UnreadLetter};
 
 const TEXT: &str = "in the middle, whatever it says";
 
@@ -54,8 +54,8 @@ fn harmed(data: &Path, before: usize, behind: usize) -> impl Iterator<Item = (us
 fn is_broken(data: &Path) -> bool {
     match open(data) {
         Ok(_) => false,
-        Err(phrase) => {
-            assert_eq!(phrase.key(), "store-database-damaged");
+        Err(error) => {
+            assert!(matches!(error.cause, StoreErrorCause::Damaged(_)));
             true
         }
     }
@@ -89,8 +89,8 @@ fn any_flipped_bit_of_outgoing_letter_is_reported_once() {
         assert_eq!(refusal.reason, Reason::Damaged, "{bit}");
         assert!(refusal.may_have_arrived, "{bit}");
         let file = database(copy.path()).display().to_string();
-        let phrase = Phrase::new("letter-damaged").with("file", file).with("relay", relay());
-        assert_eq!(state.damaged, [phrase.with("to", "JACK").with("number", 2)], "{bit}");
+        let letter = DamagedLetter { file, relay: relay(), to: name("JACK"), number: 2 };
+        assert_eq!(state.damaged, [letter], "{bit}");
         let record = Record::RefusalShown { relay: relay(), to: name("JACK"), outbox: OWN, number: 2 };
         assert!(commit(&mut store, &[record]).is_empty());
         drop(store);

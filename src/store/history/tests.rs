@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::base::Carrier;
 use crate::client::{HistoryEntry, Progress, letter_cost};
-use crate::store::{Archive, Backend, ClientState, HistoryFilter, MemberStore, RequestOutcome, UnsentLetter};
+use crate::store::{
+    Archive, Backend, ClientState, HistoryFilter, MemberStore, RequestOutcome, StoreErrorCause, UnsentLetter,
+};
 
 pub(super) const FOLDER: &str = "0123456789abcdef";
 
@@ -22,7 +24,7 @@ pub(super) fn relay() -> HostPort {
     "127.0.0.1:8081".parse().unwrap()
 }
 
-pub(super) fn open(data: &Path) -> Result<(MemberStore, ClientState), Phrase> {
+pub(super) fn open(data: &Path) -> Result<(MemberStore, ClientState), StoreError> {
     MemberStore::open(data, &name("TOM"), FOLDER, || [7; 32])
 }
 
@@ -115,7 +117,7 @@ pub(super) fn entries_of(data: &Path, with: Option<&str>, last: Option<u64>) -> 
     let filter = HistoryFilter { with: with.as_ref().map(|with| (&relay, with)), last, since: None };
     let result = archive.read(filter, |letter| {
         entries.push(letter);
-        Ok::<_, Phrase>(true)
+        Ok::<_, StoreError>(true)
     });
     result.unwrap();
     entries
@@ -284,7 +286,7 @@ fn history_is_readable_while_written_with_letter_states() {
     let mut reported = 0;
     let ended = archive.read(HistoryFilter::default(), |_| {
         reported += 1;
-        Ok::<_, Phrase>(false)
+        Ok::<_, StoreError>(false)
     });
     assert_eq!(ended, Ok(()), "a reader that stops early is not an error");
     assert_eq!(reported, 1);
@@ -320,29 +322,29 @@ fn damaged_foreign_or_newer_database_is_left_unchanged() {
     drop(store);
     let path = database(data.path());
     let whole = fs::read(&path).unwrap();
-    let assert_refused = |key: &str| {
+    let assert_refused = |cause: StoreErrorCause| {
         let before = fs::read(&path).unwrap();
         let error = open(data.path()).unwrap_err();
-        assert_eq!(error.key(), key, "{error}");
-        assert_eq!(error.args()[0].1, path.display().to_string(), "{error}");
+        assert!(error.is_like(&cause), "{error}");
+        assert_eq!(error.path, path.display().to_string(), "{error}");
         assert_eq!(fs::read(&path).unwrap(), before);
         fs::write(&path, &whole).unwrap();
     };
     for len in [50, 4_096, whole.len() / 2, whole.len() - 100] {
         fs::write(&path, &whole[..len]).unwrap();
-        assert_refused("store-database-damaged");
+        assert_refused(StoreErrorCause::Damaged(String::new()));
     }
     fs::write(&path, "not a database at all").unwrap();
-    assert_refused("store-not-database");
-    for (pragma, number, key) in [
-        ("user_version", 5, "store-newer"),
-        ("user_version", 3, "store-older"),
-        ("application_id", 5, "store-not-database"),
+    assert_refused(StoreErrorCause::NotDatabase);
+    for (pragma, number, cause) in [
+        ("user_version", 5, StoreErrorCause::Newer(0)),
+        ("user_version", 3, StoreErrorCause::Older(0)),
+        ("application_id", 5, StoreErrorCause::NotDatabase),
     ] {
         let db = Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
         drop(db);
-        assert_refused(key);
+        assert_refused(cause);
     }
     assert_eq!(open(data.path()).unwrap().1.persisted.letters.len(), 500);
 }
@@ -356,7 +358,7 @@ fn full_disk_fails_whole_commit_and_later_one_succeeds() {
     history.db.pragma_update(None, "max_page_count", pages).unwrap();
     let text = "x".repeat(20_000);
     let many = [written("JACK", 1, "small"), written("JACK", 2, &text)];
-    let full = Phrase::new("store-disk-full").with("file", path.display());
+    let full = StoreErrorCause::DiskFull.at(&path);
     assert_eq!(history.add(&many, &mut Vec::new()), Err(Fault::Transient(full)));
     history.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     assert_eq!(history.load().unwrap().letters.len(), 0);

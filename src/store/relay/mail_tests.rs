@@ -66,7 +66,7 @@ fn refusal_of(seq: u64) -> PendingRefusal {
     PendingRefusal::from_stored(name("TOM"), name("JACK"), id, "expired", seq == 4, Mark(seq as u32))
 }
 
-fn open(dir: &Path) -> Result<(RelayStore, RelayState), Phrase> {
+fn open(dir: &Path) -> Result<(RelayStore, RelayState), StoreError> {
     RelayStore::open(dir, || [1; 32])
 }
 
@@ -177,7 +177,7 @@ fn full_disk_refuses_commits_but_still_serves_letters() {
     commit(&mut store, &[letters("JACK", "TOM", 1..=3, 100)]);
     let pages: u32 = store.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     store.db.pragma_update(None, "max_page_count", pages).unwrap();
-    let full = Phrase::new("store-disk-full").with("file", path.display());
+    let full = StoreErrorCause::DiskFull.at(&path);
     let many = [letters("JACK", "TOM", 4..=4, 100), letters("JACK", "TOM", 5..=9, 64 * 1024)];
     assert_eq!(store.commit(&many, &mut Vec::new()), Err(Fault::Transient(full)));
     assert_eq!(load_seqs(&mut store, Some("JACK"), 0, 9_999), [1, 2, 3], "all of a commit, or nothing");
@@ -280,7 +280,7 @@ fn wrong_waiting_counts_are_reported() {
         commit(&mut store, &[letters("JACK", "TOM", 1..=3, 10)]);
         store.db.execute(harm, []).unwrap();
         drop(store);
-        assert_eq!(open(dir.path()).unwrap_err().key(), "store-database-damaged", "{harm}");
+        assert!(matches!(open(dir.path()).unwrap_err().cause, StoreErrorCause::Damaged(_)), "{harm}");
     }
 }
 

@@ -11,7 +11,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn open(dir: &Path) -> Result<(RelayStore, RelayState), Phrase> {
+fn open(dir: &Path) -> Result<(RelayStore, RelayState), StoreError> {
     RelayStore::open(dir, || [1; 32])
 }
 
@@ -159,7 +159,6 @@ fn damaged_membership_row_is_detected_at_start() {
         store.db.execute(harm, []).unwrap();
         drop(store);
         let error = open(dir.path()).unwrap_err();
-        assert_eq!(error.key(), "store-database-damaged", "{harm}");
-        assert_eq!(error.args()[1].1, table, "{harm}");
+        assert_eq!(error.cause, StoreErrorCause::Damaged(table.to_owned()), "{harm}");
     }
 }

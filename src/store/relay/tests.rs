@@ -16,7 +16,7 @@ fn member(text: &str, key: u8) -> Record {
     Record::Member { name: name(text), key: PublicKey([key; 32]), since: 7 }
 }
 
-fn open(dir: &Path, seed: u8) -> Result<(RelayStore, RelayState), Phrase> {
+fn open(dir: &Path, seed: u8) -> Result<(RelayStore, RelayState), StoreError> {
     RelayStore::open(dir, || [seed; 32])
 }
 
@@ -58,7 +58,7 @@ pub(super) fn refused_with_a_flipped_bit(dir: &Path, check: impl Fn(usize, Relay
         match open(dir, 2) {
             Ok((_, state)) => check(bit, state),
             Err(error) => {
-                assert_eq!(error.args()[0].1, path.display().to_string(), "bit {bit}: {error}");
+                assert_eq!(error.path, path.display().to_string(), "bit {bit}: {error}");
                 refused += 1;
             }
         }
@@ -66,9 +66,9 @@ pub(super) fn refused_with_a_flipped_bit(dir: &Path, check: impl Fn(usize, Relay
     refused
 }
 
-fn assert_phrase(key: &'static str, error: &Phrase, path: &Path) {
-    assert_eq!(error.key(), key, "{error}");
-    assert_eq!(error.args()[0], ("file", path.display().to_string()), "{error}");
+fn assert_error(cause: &StoreErrorCause, error: &StoreError, path: &Path) {
+    assert!(error.is_like(cause), "{error}");
+    assert_eq!(error.path, path.display().to_string(), "{error}");
 }
 
 #[test]
@@ -127,8 +127,7 @@ fn state_of(members: Vec<(Name, PublicKey)>) -> RelayState {
 fn second_relay_on_folder_gets_pid_of_holder() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path(), 1).unwrap();
-    let busy = Phrase::new("relay-busy").with("folder", dir.path().display());
-    let busy = busy.with("pid", std::process::id());
+    let busy = StoreErrorCause::RelayBusy { pid: std::process::id().to_string() }.at(dir.path());
     assert_eq!(open(dir.path(), 1).unwrap_err(), busy);
     drop(held);
     open(dir.path(), 1).unwrap();
@@ -140,20 +139,20 @@ fn truncated_database_is_reported_and_left_unchanged() {
     let path = dir.path().join("relay.sqlite");
     let whole = fs::read(&path).unwrap();
     for (len, key) in [
-        (0, "store-database-missing"),
-        (10, "store-not-database"),
-        (50, "store-database-damaged"),
-        (100, "store-database-damaged"),
-        (4_096, "store-database-damaged"),
-        (whole.len() / 2, "store-database-damaged"),
-        (whole.len() - 200, "store-database-damaged"),
+        (0, StoreErrorCause::DatabaseMissing),
+        (10, StoreErrorCause::NotDatabase),
+        (50, StoreErrorCause::Damaged(String::new())),
+        (100, StoreErrorCause::Damaged(String::new())),
+        (4_096, StoreErrorCause::Damaged(String::new())),
+        (whole.len() / 2, StoreErrorCause::Damaged(String::new())),
+        (whole.len() - 200, StoreErrorCause::Damaged(String::new())),
     ] {
         fs::write(&path, &whole[..len]).unwrap();
-        assert_phrase(key, &open(dir.path(), 2).map(|_| len).unwrap_err(), &path);
+        assert_error(&key, &open(dir.path(), 2).map(|_| len).unwrap_err(), &path);
         assert_eq!(fs::read(&path).unwrap(), whole[..len], "{len}");
     }
     fs::remove_file(&path).unwrap();
-    assert_phrase("store-database-missing", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_error(&StoreErrorCause::DatabaseMissing, &open(dir.path(), 2).unwrap_err(), &path);
     fs::write(&path, &whole).unwrap();
     assert_eq!(open(dir.path(), 2).unwrap().1.members.len(), 1_000);
 }
@@ -173,15 +172,15 @@ fn foreign_or_newer_database_is_left_unchanged() {
     let dir = folder_with_members();
     let path = dir.path().join("relay.sqlite");
     for (pragma, number, key) in [
-        ("user_version", 5, "store-newer"),
-        ("user_version", 3, "store-older"),
-        ("application_id", 5, "store-not-database"),
+        ("user_version", 5, StoreErrorCause::Newer(0)),
+        ("user_version", 3, StoreErrorCause::Older(0)),
+        ("application_id", 5, StoreErrorCause::NotDatabase),
     ] {
         let db = rusqlite::Connection::open(&path).unwrap();
         db.pragma_update(None, pragma, number).unwrap();
         drop(db);
         let before = fs::read(&path).unwrap();
-        assert_phrase(key, &open(dir.path(), 2).unwrap_err(), &path);
+        assert_error(&key, &open(dir.path(), 2).unwrap_err(), &path);
         assert_eq!(fs::read(&path).unwrap(), before);
         assert!(!dir.path().join("relay.sqlite-wal").exists());
     }
@@ -193,12 +192,12 @@ fn damaged_exposed_or_missing_key_is_never_replaced() {
     let path = dir.path().join("relay.key");
     let whole = fs::read(&path).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    assert_phrase("store-key-open", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_error(&StoreErrorCause::KeyOpen(String::new()), &open(dir.path(), 2).unwrap_err(), &path);
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     OpenOptions::new().write(true).open(&path).unwrap().set_len(whole.len() as u64 - 5).unwrap();
-    assert_phrase("store-key-damaged", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_error(&StoreErrorCause::KeyDamaged, &open(dir.path(), 2).unwrap_err(), &path);
     fs::remove_file(&path).unwrap();
-    assert_phrase("store-key-missing", &open(dir.path(), 2).unwrap_err(), &path);
+    assert_error(&StoreErrorCause::KeyMissing, &open(dir.path(), 2).unwrap_err(), &path);
     assert!(!path.exists());
 }
 
@@ -215,10 +214,14 @@ fn file_and_folder_mixed_up_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    assert_phrase("store-not-folder", &open(&file, 1).unwrap_err(), &file);
-    for (name, key) in [("lock", "store-io"), ("relay.key", "store-io"), ("relay.sqlite", "store-io")] {
+    assert_error(&StoreErrorCause::NotFolder, &open(&file, 1).unwrap_err(), &file);
+    for (name, key) in [
+        ("lock", StoreErrorCause::Io(String::new())),
+        ("relay.key", StoreErrorCause::Io(String::new())),
+        ("relay.sqlite", StoreErrorCause::Io(String::new())),
+    ] {
         let data = dir.path().join(format!("with-{name}"));
         fs::create_dir_all(data.join(name)).unwrap();
-        assert_phrase(key, &open(&data, 1).unwrap_err(), &data.join(name));
+        assert_error(&key, &open(&data, 1).unwrap_err(), &data.join(name));
     }
 }

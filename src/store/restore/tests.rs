@@ -32,7 +32,7 @@ impl Fixture {
         self.dir.path().join(name)
     }
 
-    fn restore(&self, folder: &str) -> Result<BackupContent, Phrase> {
+    fn restore(&self, folder: &str) -> Result<BackupContent, StoreError> {
         restore(&self.path("backup"), &self.path(folder), || [2; 32])
     }
 }
@@ -65,7 +65,7 @@ fn member(text: &str, key: u8) -> Record {
 }
 
 /// Copies the relay in one go.
-fn back_up(store: &mut RelayStore, file: &Path) -> Result<Wall, Phrase> {
+fn back_up(store: &mut RelayStore, file: &Path) -> Result<Wall, StoreError> {
     store.backup(file, || MADE, &mut |_, _| true)
 }
 
@@ -131,8 +131,7 @@ fn restored_relay_notices_cut_log() {
     drop(again);
     fs::write(fixture.path("again/relay.sqlite"), whole).unwrap();
     let error = RelayStore::open(&fixture.path("again"), || [1; 32]).unwrap_err();
-    assert_eq!(error.key(), "store-commits-missing");
-    assert_eq!(error.args()[1..3], [("found", "6".to_owned()), ("known", "7".to_owned())]);
+    assert!(matches!(error.cause, StoreErrorCause::CommitsMissing { found: 6, known: 7, .. }), "{error}");
 }
 
 #[test]
@@ -140,11 +139,11 @@ fn unsuitable_files_and_folders_are_refused_and_left() {
     let fixture = Fixture::new();
     let (mut store, _) = fixture.open("relay");
     commit(&mut store, &[member("TOM", 3), letters(1..=30, 3_000)]);
-    assert_eq!(fixture.restore("again").unwrap_err().key(), "backup-missing");
+    assert_eq!(fixture.restore("again").unwrap_err().cause, StoreErrorCause::BackupMissing);
     let file = fixture.path("backup");
     back_up(&mut store, &file).unwrap();
-    assert_eq!(back_up(&mut store, &file).unwrap_err().key(), "backup-exists");
-    assert_eq!(fixture.restore("relay").unwrap_err().key(), "restore-not-empty");
+    assert!(matches!(back_up(&mut store, &file).unwrap_err().cause, StoreErrorCause::BackupExists));
+    assert_eq!(fixture.restore("relay").unwrap_err().cause, StoreErrorCause::NotEmpty);
     let whole = fs::read(&file).unwrap();
     let mut found = 0;
     for bit in (0..whole.len() * 8).step_by(40_009) {
@@ -161,11 +160,11 @@ fn unsuitable_files_and_folders_are_refused_and_left() {
     }
     assert!(found > 15, "{found}");
     fs::copy(fixture.path("relay/relay.sqlite"), &file).unwrap();
-    assert_eq!(fixture.restore("again").unwrap_err().key(), "backup-not-one");
+    assert_eq!(fixture.restore("again").unwrap_err().cause, StoreErrorCause::NoBackup);
     fs::write(&file, "not a database").unwrap();
-    assert_eq!(fixture.restore("again").unwrap_err().key(), "backup-not-one");
+    assert_eq!(fixture.restore("again").unwrap_err().cause, StoreErrorCause::NoBackup);
     let missing = back_up(&mut store, &fixture.path("none/backup")).unwrap_err();
-    assert_eq!((missing.key(), missing.args()[0].0), ("backup-no-folder", "file"));
+    assert_eq!(missing, StoreErrorCause::BackupNoFolder.at(&fixture.path("none/backup")));
 }
 
 /// A relay cannot be started on a backup in place of its database.
@@ -177,7 +176,7 @@ fn backup_is_no_database_of_relay() {
     drop(store);
     fs::rename(fixture.path("backup"), fixture.path("relay/relay.sqlite")).unwrap();
     let error = RelayStore::open(&fixture.path("relay"), || [1; 32]).unwrap_err();
-    assert_eq!(error.key(), "store-not-database");
+    assert!(matches!(error.cause, StoreErrorCause::NotDatabase));
 }
 
 /// A worker with a relay whose database takes several steps.
@@ -214,7 +213,7 @@ fn running_backup() -> Harness {
                 let _ = gone.recv();
             }
             BackupReply::Done(created_at) => of_backup.send(format!("done {}", created_at.0)).unwrap(),
-            BackupReply::Failed(phrase) => drop(of_backup.send(phrase.key().to_owned())),
+            BackupReply::Failed(error) => drop(of_backup.send(format!("{:?}", error.cause))),
         },
     );
     begun.unwrap();
@@ -234,7 +233,7 @@ fn records_are_committed_between_steps_and_are_in_backup() {
             let reply = move |reply| drop(reply_sender.send(reply));
             backups.begin(fixture.path("other"), || MADE, reply).unwrap();
             go.send(()).unwrap();
-            let busy = BackupReply::Failed(Phrase::new("backup-busy"));
+            let busy = BackupReply::Failed(StoreErrorCause::BackupBusy.alone());
             assert_eq!(replies.recv().unwrap(), format!("committed {seq}"));
             assert_eq!(other.recv().unwrap(), busy);
             continue;
@@ -260,7 +259,7 @@ fn backup_ends_with_its_relay_and_leaves_nothing() {
     worker.finish();
     let replies: Vec<String> = replies.iter().filter(|reply| reply != "step").collect();
     assert_eq!(replies[0], "committed 200");
-    if replies[1] == "backup-stopped" {
+    if replies[1] == "BackupStopped" {
         assert_eq!(fs::read_dir(fixture.dir.path()).unwrap().count(), 1, "only the relay's folder is left");
     } else {
         // The thread was fast enough to complete it.
@@ -273,7 +272,7 @@ fn store_without_folder_has_no_backup() {
     let fixture = Fixture::new();
     let (mut store, _) = RelayStore::in_memory([3; 32]).unwrap();
     let error = back_up(&mut store, &fixture.path("backup")).unwrap_err();
-    assert_eq!(error.key(), "backup-not-here");
+    assert!(matches!(error.cause, StoreErrorCause::BackupNotHere));
     let nothing = crate::store::NullStore;
     let kept = Backend::<u8>::commit(&mut { nothing }, &[], &mut Vec::new());
     assert_eq!(kept, Ok::<(), Fault>(()));

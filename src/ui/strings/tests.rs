@@ -50,7 +50,9 @@ fn keys_used(program: &str) -> Vec<String> {
         let text = text.trim_start().strip_prefix('"')?;
         Some(text.split('"').next().unwrap().to_owned())
     };
-    let mut keys: Vec<String> = program.split("Phrase::new(").skip(1).filter_map(literal).collect();
+    let calls = ["Phrase::new(", "of_file(", "of_folder("];
+    let mut keys: Vec<String> =
+        calls.iter().flat_map(|call| program.split(call).skip(1).filter_map(literal)).collect();
     for body in program.split("fn key(").skip(1) {
         let body = body.split("\n    }\n").next().unwrap();
         keys.extend(body.split("=>").skip(1).filter_map(literal));

@@ -12,8 +12,6 @@ use super::{NO_PANIC, Prompt, VisiblePrompt, without_mark};
 /// Maximum line length in bytes: a letter and 1 KiB, so that a letter slightly too long can be
 /// returned.
 const LINE_LEN_MAX: usize = LETTER_TEXT_MAX + 1024;
-/// Phrase for a line that is not UTF-8.
-const NOT_UTF8: &str = "input-not-utf8";
 
 /// Reads a line for each prompt, until the input or the prompts end. Prompts are printed if stdin
 /// is a terminal, and then are `visible` while a line is read.
@@ -32,9 +30,6 @@ pub(super) fn run(prompts: &Receiver<Prompt>, visible: &VisiblePrompt, mut on_in
         let read = match next {
             Ok(UserInput::Line(line)) if is_first => UserInput::Line(without_mark(&line).to_owned()),
             Ok(UserInput::NoInput) => super::end_of_input(),
-            Ok(UserInput::Refused(phrase)) if phrase.key() == NOT_UTF8 => {
-                UserInput::Refused(super::not_utf8(NOT_UTF8))
-            }
             Ok(read) => read,
             Err(error) => return super::fail(&mut on_input, error),
         };
@@ -81,7 +76,8 @@ fn finish(mut line: Vec<u8>, len: usize) -> UserInput {
     if line.last() == Some(&b'\r') {
         line.pop();
     }
-    String::from_utf8(line).map_or_else(|_| UserInput::Refused(Phrase::new(NOT_UTF8)), UserInput::Line)
+    String::from_utf8(line)
+        .map_or_else(|_| UserInput::Refused(super::not_utf8("input-not-utf8")), UserInput::Line)
 }
 
 #[cfg(test)]
