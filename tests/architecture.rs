@@ -32,6 +32,8 @@ mod prose;
 mod sizes;
 #[path = "architecture/tokens.rs"]
 mod tokens;
+#[path = "architecture/types.rs"]
+mod types;
 #[path = "architecture/unfinished.rs"]
 mod unfinished;
 
@@ -39,6 +41,9 @@ use std::sync::LazyLock;
 
 use baseline::Offence;
 use files::{REPOSITORY, Sources};
+
+/// Types that [`figures`] prints.
+const LARGEST_SHOWN: usize = 20;
 
 /// Fails with one line for each fault.
 fn assert_none(faults: impl IntoIterator<Item = String>) {
@@ -73,6 +78,18 @@ fn figures() {
     let longest = lengths[lengths.len() - 1];
     println!("{} test names: median {median}, maximum {longest} characters", lengths.len());
     println!("imports inside circles: {}", circles::edges_in_circles(&REPOSITORY).len());
+    let types = types::types(&REPOSITORY);
+    let mut largest: Vec<_> = types.iter().collect();
+    largest.sort_by_key(|(_, size)| std::cmp::Reverse(size.methods));
+    println!("{:<36} {:>7} {:>7} {:>7}", "types with most methods", "methods", "blocks", "fields");
+    for ((module, name), size) in largest.iter().take(LARGEST_SHOWN) {
+        let name = format!("{module}::{name}");
+        println!("{name:<36} {:>7} {:>7} {:>7}", size.methods, size.impls, size.fields);
+    }
+    println!("{:<36} {:>7} {:>7}", "lines by module", "program", "tests");
+    for (module, [program, tests]) in types::lines(&REPOSITORY) {
+        println!("{module:<36} {program:>7} {tests:>7}");
+    }
 }
 
 #[test]

@@ -351,7 +351,7 @@ fn parts_of(item: &Item) -> (&[Attribute], Option<String>) {
 }
 
 /// Whether attributes leave the item out of every build but that of tests.
-fn is_test_only(attributes: &[Attribute]) -> bool {
+pub fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
             || (attribute.path().is_ident("cfg")
