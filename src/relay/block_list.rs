@@ -6,14 +6,16 @@ use std::collections::BTreeSet;
 use crate::base::{LetterId, Name, Tick, Ticket, empty_value};
 use crate::wire::message::{ALLOW_LIST, BLOCK_LIST_FIRST, BLOCK_LIST_LAST, NameList, Reason};
 
-use super::flows::{Destination, FlowId, Refusal};
+use super::flows::Refusal;
+use super::ids::MemberId;
+use super::ids::SessionSlot;
+use super::ids::{Destination, FlowId};
 use super::limits::{REJECT_INTERVAL, REJECTED_MAX, SPILL_AFTER};
 use super::mailbox::{MailboxEntry, Sender};
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::membership::{BLOCK_LIST_MAX, MembershipChange, SenderLists};
 use super::records::{PendingRefusal, Record};
-use super::sessions::{RefusedLetter, SessionSlot};
+use super::sessions::RefusedLetter;
 use super::unwritten::RecordKey;
 use super::{Out, Relay};
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::base::{ConnId, Effect, Path, Tick};
 
 use super::eviction_queue::EvictionQueue;
+use super::ids::SessionSlot;
 use super::limits::{CONN_FIRST_PACKET, CONN_IDLE, UNCONFIRMED_FOR, source};
-use super::sessions::SessionSlot;
 use super::{Out, Relay, Timer};
 
 /// Connections of one session that count as a member's: the current one and the one it moves to.

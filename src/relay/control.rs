@@ -10,10 +10,11 @@ use crate::base::{Effect, Now, RateLimiter, Tick};
 use crate::wire::frame::StreamId;
 use crate::wire::message::ToRelay;
 
+use super::ids::SessionSlot;
 use super::lost_letters::LostLetters;
 use super::mailbox::StoredThrough;
 use super::membership::MembershipChange;
-use super::sessions::{SessionSlot, SignInState};
+use super::sessions::SignInState;
 use super::sign_in::SignInRequest;
 use super::{Event, Out, Record, Relay};
 

@@ -4,11 +4,12 @@
 use crate::base::{Effect, LetterHeader, LetterId, Tick, Ticket};
 use crate::wire::message::Reason;
 
-use super::flows::{Destination, FlowId, Refusal};
+use super::flows::Refusal;
+use super::ids::MemberId;
+use super::ids::{Destination, FlowId};
 use super::limits::SPILL_AFTER;
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::records::{PendingRefusal, Record};
 use super::{Event, Out, Relay};
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::base::{Effect, LetterId, Now, Payload, Query, Row, SeqFilter, Tick, Ticket};
 use crate::wire::message::Reason;
 
-use super::flows::{Destination, FlowId, Refusal};
+use super::flows::Refusal;
+use super::ids::MemberId;
+use super::ids::{Destination, FlowId};
 use super::limits::{SPILL_AFTER, SWEEP_BYTES};
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::records::{PendingRefusal, Record};
 use super::{Out, Relay, Timer};
 

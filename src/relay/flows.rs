@@ -14,7 +14,6 @@
 //! - selection: `flow_id`, `outbox` (by outbox or recipient)
 
 mod correspondents;
-mod flow_id;
 mod held_back;
 mod lookups;
 mod outbox;
@@ -25,6 +24,7 @@ mod restored;
 mod retry_passes;
 mod unwritten;
 
+use super::ids::{Destination, FlowId};
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -35,7 +35,6 @@ use crate::wire::message::Reason;
 use super::limits::FLOWS_MAX;
 use super::pending_removals::PendingRemovals;
 use correspondents::Correspondents;
-pub(super) use flow_id::{Destination, FlowId};
 use held_back::HeldBack;
 pub(super) use lookups::{LookupAnswer, NumberRange};
 use lookups::{LookupQueue, UnknownRecipients};

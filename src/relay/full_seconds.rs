@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::base::Tick;
 
-use super::flows::FlowId;
+use super::ids::FlowId;
+use super::ids::MemberId;
 use super::mailbox::StoredResult;
-use super::members::MemberId;
 use super::{Out, Relay, Timer};
 
 const SECOND: Duration = Duration::from_secs(1);

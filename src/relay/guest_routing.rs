@@ -4,10 +4,11 @@ use crate::base::{ConnId, LetterId, Mark, Now, Path};
 use crate::wire::letter::{Content, GuestEvent, LetterBody};
 use crate::wire::message::{Delivery, Letter, Reason};
 
-use super::flows::Destination;
-use super::guests::{GuestAction, GuestId, GuestReply, carrier_of};
+use super::guests::{GuestAction, GuestReply, carrier_of};
+use super::ids::Destination;
+use super::ids::GuestId;
+use super::ids::MemberId;
 use super::mailbox::Sender;
-use super::members::MemberId;
 use super::{Out, Relay};
 
 impl Relay {

@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use crate::base::Tick;
 
-use super::flows::{Destination, FlowId, FlowMarks, IdleSearch};
+use super::flows::{FlowMarks, IdleSearch};
+use super::ids::MemberId;
+use super::ids::{Destination, FlowId};
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::records::{FlowNames, Record};
 use super::{Out, Relay, Timer};
 

@@ -5,10 +5,12 @@ use crate::base::{LetterId, Mark, Tick};
 use crate::wire::message::{KIND_TEXT, Letter, Reason};
 
 use super::Relay;
-use super::flows::{Destination, FlowId, LookupAnswer, NumberRange};
+use super::flows::{LookupAnswer, NumberRange};
+use super::ids::MemberId;
+use super::ids::SessionSlot;
+use super::ids::{Destination, FlowId};
 use super::limits::LOOKUP_RATE;
-use super::members::MemberId;
-use super::sessions::{RefusedLetter, SessionSlot};
+use super::sessions::RefusedLetter;
 
 /// Lookup of a letter's recipient, and the result that its sender may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,10 +12,10 @@
 use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick};
 use crate::wire::message::{Letter, Nearest, Reason, Refused, ToClient};
 
-use super::flows::{Destination, FlowId};
-use super::members::MemberId;
+use super::ids::MemberId;
+use super::ids::SessionSlot;
+use super::ids::{Destination, FlowId};
 use super::routing::ECHO;
-use super::sessions::SessionSlot;
 use super::{Out, Relay};
 
 /// A sender's knowledge of one flow, in a query.

@@ -24,11 +24,12 @@ use crate::base::{Mark, Name, Now, OutboxId, empty_value};
 use crate::wire::frame::close;
 use crate::wire::message::{EARLIER_MARKS_MAX, Letter, MarkToken, NameReason, OutboxMark, Reason, ToClient};
 
+use super::ids::MemberId;
+use super::ids::SessionSlot;
 use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::records::{PersistedOutbox, Record};
-use super::sessions::{RefusedLetter, SessionSlot, SignInState};
+use super::sessions::{RefusedLetter, SignInState};
 use super::unwritten::RecordKey;
 use super::{Out, Relay};
 

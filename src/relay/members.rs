@@ -1,5 +1,6 @@
 //! Members of this relay: names and the keys that own them.
 
+use super::ids::MemberId;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,10 +12,6 @@ use super::nearest_names::{Found, NameIndex};
 /// Maximum names of one class compared with a name that does not exist: 0.2 ms with the longest
 /// names. Real names share a class with few others.
 const ALIKE_LOOKED_AT_MAX: usize = 16;
-
-/// Identifies one member while the relay runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct MemberId(pub(super) usize);
 
 /// Result of a claim to a name.
 #[derive(Clone, Debug, PartialEq, Eq)]

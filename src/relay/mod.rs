@@ -21,6 +21,7 @@ mod full_seconds;
 mod guest_routing;
 mod guests;
 mod idle_flows;
+mod ids;
 mod limits;
 mod lookups;
 mod lost_letters;
@@ -65,10 +66,12 @@ use full_seconds::FullSeconds;
 use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use idle_flows::IdleFlows;
+use ids::MemberId;
+use ids::SessionSlot;
 pub use limits::Limits;
 use limits::TIMERS_A_TURN_MAX;
 use mailbox_storage::{Mailboxes, Tickets};
-use members::{MemberId, Members};
+use members::Members;
 use membership::Invitations;
 pub use membership::{
     BLOCK_LIST_MAX, INVITATIONS_MAX, Invitation, InvitationId, MembershipChange, MembershipSnapshot,
@@ -82,7 +85,7 @@ pub use records::{
 };
 use routing::MemberState;
 use session_hints::SessionHints;
-use sessions::{PendingInits, SessionSlot, Sessions};
+use sessions::{PendingInits, Sessions};
 use sign_in::RegistrationLimits;
 pub use snapshot::RelaySnapshot;
 use unused_names::UnusedNames;

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 
 use crate::base::{Folded, Name, SortedChunks};
 
-use super::members::MemberId;
+use super::ids::MemberId;
 
 /// Maximum names examined for one answer: about 0.1 ms with the longest names.
 pub const NAMES_LOOKED_AT_MAX: usize = 1 + CORRESPONDENTS_MAX + FORMS_MAX + BEGINNINGS_MAX;

@@ -4,8 +4,8 @@ use crate::base::{Effect, Name, Now, Wall};
 use crate::wire::frame::close;
 use crate::wire::message::NameReason;
 
+use super::ids::MemberId;
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::membership::{Invitation, MembershipChange};
 use super::records::Record;
 use super::unwritten::RecordKey;

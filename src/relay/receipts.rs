@@ -4,14 +4,16 @@ use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick, Wall, Watermarks};
 use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
-use super::flows::{Destination, FlowId, FlowMarks, Flows, NextReceipt, NumberRange, Refusal, UnsentRefusal};
+use super::flows::{FlowMarks, Flows, NextReceipt, NumberRange, Refusal, UnsentRefusal};
+use super::ids::MemberId;
+use super::ids::SessionSlot;
+use super::ids::{Destination, FlowId};
 use super::limits::{LOOKUP_RATE, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_RATE, UNREAD_MAX};
 use super::mailbox::{Sender, StoredThrough};
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::records::{self, Record};
 use super::routing::{ECHO, MemberState, OrphanRead};
-use super::sessions::{RefusedLetter, SessionSlot};
+use super::sessions::RefusedLetter;
 use super::unwritten::RecordKey;
 use super::{Out, Relay};
 

@@ -8,11 +8,12 @@ use crate::base::LetterId;
 use crate::wire::message::Reason;
 
 use super::block_list::RejectedLetter;
-use super::flows::{Destination, FlowId, Refusal};
+use super::flows::Refusal;
 use super::guests::GuestReply;
+use super::ids::MemberId;
+use super::ids::SessionSlot;
+use super::ids::{Destination, FlowId};
 use super::mailbox::{Mailbox, Sender, StoredThrough};
-use super::members::MemberId;
-use super::sessions::SessionSlot;
 use super::{Out, Relay};
 
 impl Relay {

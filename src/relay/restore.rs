@@ -2,9 +2,10 @@
 
 use crate::base::{Mark, Tick, Watermarks};
 
-use super::flows::{Destination, FlowId, FlowMarks, Refusal};
+use super::flows::{FlowMarks, Refusal};
+use super::ids::MemberId;
+use super::ids::{Destination, FlowId};
 use super::mailbox::Sender;
-use super::members::MemberId;
 use super::records::{self, PendingRefusal, PersistedMail, PersistedOutbox, WaitingCount};
 use super::routing::OrphanRead;
 use super::{Relay, Timer};

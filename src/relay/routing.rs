@@ -9,15 +9,17 @@ use crate::wire::letter::{Content, LetterBody};
 use crate::wire::message::{Delivery, Letter, Reason, ToRelay};
 
 use super::buffer_pool::SharedBytes;
-use super::flows::{Destination, FlowId, Flows, LetterOrder, OrderCheck};
+use super::flows::{Flows, LetterOrder, OrderCheck};
+use super::ids::MemberId;
+use super::ids::SessionSlot;
+use super::ids::{Destination, FlowId};
 use super::limits::{PENDING_REFUSAL_COST, REFUSALS_MAX, REJECT_INTERVAL, REJECTED_MAX, SPILL_AFTER};
 use super::lookups::LookupPolicy;
 use super::mailbox::{Mailbox, MailboxEntry, Sender, SenderClass};
 use super::marks::{IntakePolicy, Outboxes};
-use super::members::MemberId;
 use super::membership::SenderLists;
 use super::pace::Pace;
-use super::sessions::{RefusedLetter, SessionSlot};
+use super::sessions::RefusedLetter;
 use super::{Out, Relay};
 
 /// The relay's own name, for connection tests.

@@ -14,10 +14,10 @@ use std::time::Duration;
 use crate::base::{Path, Tick};
 use crate::wire::packet;
 
+use super::ids::SessionSlot;
 use super::limits::RESET_RATE;
 use super::mailbox_storage::StoreContinuation;
 use super::records::{Record, SessionHint};
-use super::sessions::SessionSlot;
 use super::unwritten::RecordKey;
 use super::{Out, Relay, Timer};
 

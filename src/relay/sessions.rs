@@ -20,21 +20,16 @@ use crate::wire::message::ToClient;
 use super::Timer;
 use super::block_list::SessionBlockList;
 use super::deadlines::Deadlines;
+use super::ids::{MemberId, SessionSlot};
 use super::limits::{
     FORGOTTEN_AFTER, Limits, OFFLINE_AFTER, SESSIONS_OF_KEY_MAX, SIGNED_IN_WITHIN, UNCONFIRMED_FOR,
 };
 use super::marks::{IntakePolicy, OutboxClaim};
-use super::members::MemberId;
 use super::records::SessionHint;
 pub(super) use handshakes::PendingInits;
 use hibernate::SessionEntry;
 use refusals::Refusals;
 pub(super) use refusals::RefusedLetter;
-
-/// Position of a session in the table. Slots are reused: a stored slot may refer to a later
-/// session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SessionSlot(pub(super) usize);
 
 /// Granularity of the times at which silent sessions are detected, and at which silent and
 /// unconfirmed ones are forgotten. Thousands of them share a turn for it, and each is delayed by at

@@ -9,14 +9,16 @@ use crate::wire::features::Features;
 use crate::wire::frame::close;
 use crate::wire::message::{NameReason, OutboxMark, ToClient};
 
+use super::ids::MemberId;
+use super::ids::SessionSlot;
 use super::limits::{LOOKUP_RATE, Limits, TAKEOVER_INTERVAL};
 use super::mailbox::Mailbox;
 use super::mailbox_storage::StoreContinuation;
 use super::marks::{IntakePolicy, OutboxClaim};
-use super::members::{Credentials, MemberId, RegisterResult};
+use super::members::{Credentials, RegisterResult};
 use super::membership::{Invitation, InvitationId, MembershipChange};
 use super::new_names::NewNames;
-use super::sessions::{SessionSlot, SignInState};
+use super::sessions::SignInState;
 use super::{Event, Out, Record, Relay};
 
 const HOUR: Duration = Duration::from_secs(3_600);

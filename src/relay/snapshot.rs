@@ -4,8 +4,9 @@
 use crate::base::{LetterId, Mark, Name, Tick, Watermarks};
 
 use super::Relay;
-use super::flows::{Destination, Refusal};
-use super::members::MemberId;
+use super::flows::Refusal;
+use super::ids::Destination;
+use super::ids::MemberId;
 use super::membership::SenderLists;
 use super::records::{FlowNames, PendingRefusal, PersistedFlow, PersistedOutbox, SessionHint};
 

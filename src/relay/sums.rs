@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::base::Carrier;
 
 use super::Relay;
+use super::ids::MemberId;
 use super::mailbox::{Mailbox, Sender};
-use super::members::MemberId;
 
 impl Relay {
     /// Updates the totals of all mailboxes and of each sender with the changes in this one.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::base::{Name, Now, SortedChunks, Tick};
 
+use super::ids::MemberId;
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::membership::MembershipChange;
 use super::records::Record;
 use super::unwritten::RecordKey;

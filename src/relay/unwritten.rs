@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use crate::base::{Effect, LetterId, OutboxId, Tick, Ticket, Wall};
 
-use super::flows::{Destination, FlowId, Refusal};
+use super::flows::Refusal;
+use super::ids::MemberId;
+use super::ids::{Destination, FlowId};
 use super::mailbox_storage::StoreContinuation;
-use super::members::MemberId;
 use super::records::{PendingRefusal, Record};
 use super::{Out, Relay, Timer};
 

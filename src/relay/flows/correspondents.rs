@@ -1,7 +1,7 @@
 //! Correspondents of a member: their names are the ones it may mistype.
 
 use super::Flows;
-use crate::relay::members::MemberId;
+use crate::relay::ids::MemberId;
 use crate::relay::nearest_names::CORRESPONDENTS_MAX;
 
 /// Remembered members that wrote to this one. A third: strangers may write under any number of

@@ -7,8 +7,9 @@
 
 use std::collections::btree_map::Entry;
 
-use super::{Flow, FlowId, FlowMarks, Flows};
+use super::{Flow, FlowMarks, Flows};
 use crate::base::{Tick, Watermarks};
+use crate::relay::ids::FlowId;
 
 /// State of a flow as reported to its sender until a full second.
 #[derive(Clone, Copy, Debug)]

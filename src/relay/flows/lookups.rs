@@ -14,7 +14,8 @@ use crate::base::{OutboxId, Tick};
 use crate::wire::message::Reason;
 
 use super::super::limits::{LOOKUP_RATE, UNKNOWN_FOR, WAITING_MAX};
-use super::{Disclosure, FlowId, Flows};
+use super::{Disclosure, Flows};
+use crate::relay::ids::FlowId;
 
 /// Unknown names whose refused letters are tracked for one sender. Beyond this, order is not
 /// guaranteed if an evicted name is registered right away.

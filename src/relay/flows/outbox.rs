@@ -2,7 +2,8 @@
 
 use crate::base::OutboxId;
 
-use super::{Destination, FlowId, Flows};
+use super::Flows;
+use crate::relay::ids::{Destination, FlowId};
 
 /// Maximum outboxes examined to see whether a member has written to another. A member has one, and
 /// one more for each restored backup of its folder.

@@ -7,7 +7,7 @@
 
 use crate::base::OutboxId;
 
-use super::flow_id::FlowId;
+use crate::relay::ids::FlowId;
 
 /// No session.
 const NEVER: u32 = 0;

@@ -7,7 +7,8 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 use crate::base::{Mark, OutboxId};
 use crate::relay::limits::{PENDING_REFUSALS_MAX, REFUSED_AT_ONCE_MAX};
 
-use super::{Destination, FlowId, Refusal};
+use super::Refusal;
+use crate::relay::ids::{Destination, FlowId};
 
 type Key = (FlowId, u64);
 

@@ -2,7 +2,8 @@
 
 use crate::base::Mark;
 
-use super::{Destination, FlowId, Flows, NumberRange, Refusal, UnsentRefusal};
+use super::{Flows, NumberRange, Refusal, UnsentRefusal};
+use crate::relay::ids::{Destination, FlowId};
 
 impl Flows {
     /// Whether one more refusal may become pending. Otherwise no letter of this sender expires.

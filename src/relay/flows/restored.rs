@@ -1,6 +1,7 @@
 //! Flows as loaded from disk when the relay starts: first the waiting letters, then the watermarks.
 
-use super::{Disclosure, FlowId, FlowMarks, Flows};
+use super::{Disclosure, FlowMarks, Flows};
+use crate::relay::ids::FlowId;
 
 impl Flows {
     /// Restores a flow whose last letter came at `last_letter_at`.

@@ -1,8 +1,8 @@
 //! Tests of flows: order, refusals, receipts, and the pending receipts of each session.
 
 use super::*;
-use crate::relay::guests::GuestId;
-use crate::relay::members::MemberId;
+use crate::relay::ids::GuestId;
+use crate::relay::ids::MemberId;
 
 pub(super) const BEHIND: OrderCheck = OrderCheck::Behind(Reason::Behind);
 pub(super) const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: Destination::Member(MemberId(2)) };
@@ -154,7 +154,7 @@ fn flows_are_bounded() {
 fn forgotten_flows_of_one_session_leave_nothing() {
     let mut flows = Flows::default();
     for n in 0..10_000 {
-        let flow = FlowId { to: Destination::Guest(GuestId::new(n)), ..FLOW };
+        let flow = FlowId { to: Destination::Guest(GuestId(n)), ..FLOW };
         assert_eq!(flows.check_order(flow, "guest", order(1, 0)), OrderCheck::Next);
         flows.record_taken(flow, 1, Mark(1), Wall(0), 0);
         flows.raise_accepted(flow, 1, 0);
@@ -354,13 +354,13 @@ fn receipts_of_many_flows_are_repeated_unless_received() {
 #[test]
 fn gone_guest_leaves_no_flow_and_no_receipt() {
     let mut flows = Flows::default();
-    let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: Destination::Guest(GuestId::new(3)) };
+    let guest = |outbox| FlowId { outbox: OutboxId(outbox), to: Destination::Guest(GuestId(3)) };
     for flow in [guest(1), FLOW, guest(2)] {
         flows.check_order(flow, "guest-3", order(1, 0));
         flows.record_taken(flow, 1, Mark(1), Wall(1), 0);
         flows.raise_delivered(flow, 1);
     }
-    flows.forget_recipient(Destination::Guest(GuestId::new(3)));
+    flows.forget_recipient(Destination::Guest(GuestId(3)));
     assert_eq!(flows.next_receipt().map(|receipt| receipt.flow), Some(FLOW));
     flows.mark_receipt_sent();
     assert_eq!(flows.next_receipt(), None);

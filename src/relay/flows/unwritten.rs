@@ -1,6 +1,7 @@
 //! Watermarks that the disk does not have.
 
-use super::{FlowId, FlowMarks, Flows};
+use super::{FlowMarks, Flows};
+use crate::relay::ids::FlowId;
 
 impl Flows {
     /// Returns the watermarks to persist and the time of the last letter; `None` if the disk has

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Name, Path, Tick};
-use crate::relay::members::MemberId;
+use crate::relay::ids::MemberId;
 
-use super::guest_id::GuestId;
+use crate::relay::ids::GuestId;
 
 /// Guests that are gone while a receipt may be pending for them. At the bound the one with the
 /// earliest time is forgotten early, and members get no receipt for their letters to it.

@@ -4,8 +4,8 @@ use crate::base::{Carrier, LetterId, Mark, Tick};
 use crate::wire::message::Reason;
 
 use crate::relay::buffer_pool::SharedBytes;
+use crate::relay::ids::MemberId;
 use crate::relay::limits::ENTRY_COST;
-use crate::relay::members::MemberId;
 
 /// The sender of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

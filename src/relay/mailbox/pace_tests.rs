@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::tests::MailboxWithDisk;
 use super::*;
+use crate::relay::ids::MemberId;
 use crate::relay::limits::{ENTRY_COST, Limits};
-use crate::relay::members::MemberId;
 
 const START: Tick = Tick::from_micros(1_000_000);
 const GREEDY: Sender = Sender::Member(MemberId(1));

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::LetterId;
+use crate::relay::ids::MemberId;
 use crate::relay::limits::{Limits, MEMORY_ONLY_MAX, UNWRITTEN_MAX};
-use crate::relay::members::MemberId;
 use crate::wire::message::Reason;
 
 const TOM: Sender = Sender::Member(MemberId(0));

@@ -72,7 +72,7 @@ impl SenderUsages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::members::MemberId;
+    use crate::relay::ids::MemberId;
 
     #[test]
     fn every_entry_is_found_for_any_entry_changed_last() {

@@ -12,7 +12,8 @@ use crate::session::{
     FORGED_COST_US, GRANTED_COST_US, InitOutcome, Lifetime, PendingSession, SessionGrant, SessionId, Source,
 };
 
-use super::{Session, SessionSlot, Sessions};
+use super::{Session, Sessions};
+use crate::relay::ids::SessionSlot;
 
 /// Bytes of first messages that wait for the end of the turn; a message without space is opened
 /// immediately. The budget admits 28 at once, each of 1,200 bytes over UDP and at most 16 KiB over

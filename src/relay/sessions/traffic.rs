@@ -12,7 +12,8 @@ use crate::wire::packet::{self, Packet};
 use crate::relay::limits::{CLOSING_FOR, FORGOTTEN_AFTER, OFFLINE_AFTER, RESET_RATE, UNCONFIRMED_FOR};
 use crate::relay::{Event, Out, Relay, Timer};
 
-use super::{SessionSlot, SignInState};
+use super::SignInState;
+use crate::relay::ids::SessionSlot;
 
 /// Whether a datagram can be the text of a guest.
 const fn is_text(bytes: &[u8]) -> bool {
