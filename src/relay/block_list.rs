@@ -7,9 +7,7 @@ use crate::base::{LetterId, Name, Tick, Ticket, empty_value};
 use crate::wire::message::{ALLOW_LIST, BLOCK_LIST_FIRST, BLOCK_LIST_LAST, NameList, Reason};
 
 use super::flows::Refusal;
-use super::ids::MemberId;
-use super::ids::SessionSlot;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId, SessionSlot};
 use super::limits::{REJECT_INTERVAL, REJECTED_MAX, SPILL_AFTER};
 use super::mailbox::{MailboxEntry, Sender};
 use super::mailbox_storage::StoreContinuation;
@@ -91,8 +89,8 @@ impl Relay {
 
     /// Writes this member's lists. Those of a removed member are written too, as empty ones.
     pub(super) fn write_lists(&mut self, member: MemberId, out: &mut Out) {
-        if self.members.is_durable(member) || self.members.is_removed(member) {
-            let owner = self.members.name(member).clone();
+        if self.directory.members.is_durable(member) || self.directory.members.is_removed(member) {
+            let owner = self.directory.members.name(member).clone();
             let lists = (*self.member_states[member.0].lists).clone();
             let change = MembershipChange::Lists { owner, lists };
             self.persist_keyed(RecordKey::Lists(member), Record::Membership(change), out);
@@ -104,7 +102,7 @@ impl Relay {
     pub(super) fn is_unwanted(&self, to: MemberId, sender: Sender) -> bool {
         let Sender::Member(from) = sender else { return false };
         let lists = &self.member_states[to.0].lists;
-        from != to && !lists.is_empty() && lists.refuse(self.members.name(from))
+        from != to && !lists.is_empty() && lists.refuse(self.directory.members.name(from))
     }
 
     /// Refuses waiting letters of a removed member, as far as they are in memory. The rest is
@@ -130,7 +128,7 @@ impl Relay {
         let id = entry.id;
         let Sender::Member(sender) = entry.sender else { return self.drop_echo(&entry, out) };
         let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
-        let name = self.members.name(to).clone();
+        let name = self.directory.members.name(to).clone();
         let Some(seq) = seq else {
             let refusal = RefusedLetter::of(name.as_str(), id, reason);
             let may_have_arrived = entry.was_sent;
@@ -151,8 +149,8 @@ impl Relay {
         let Refusal { reason, may_have_arrived, mark } = refusal;
         let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
         self.member_states[sender.0].flows.pending_removals.begin(flow, id.number);
-        let from = self.members.name(sender).clone();
-        let name = self.members.name(to).clone();
+        let from = self.directory.members.name(sender).clone();
+        let name = self.directory.members.name(to).clone();
         let refusal = PendingRefusal { from, to: name, id, reason, may_have_arrived, mark };
         let ticket = self.persist(StoreContinuation::Rejected(letter), Record::Expired { seq, refusal }, out);
         if let Some(failed) = self.mailboxes.expiring.insert(seq, ticket) {

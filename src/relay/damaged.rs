@@ -5,8 +5,7 @@ use crate::base::{Effect, LetterHeader, LetterId, Tick, Ticket};
 use crate::wire::message::Reason;
 
 use super::flows::Refusal;
-use super::ids::MemberId;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId};
 use super::limits::SPILL_AFTER;
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
@@ -49,10 +48,10 @@ impl Relay {
             return None;
         }
         let may_have_arrived = mailbox.may_row_have_been_sent(seq);
-        let name = self.members.name(to).clone();
+        let name = self.directory.members.name(to).clone();
         let refused = letter.and_then(|(sender, id, _)| {
             let Sender::Member(sender) = sender else { return None };
-            let from = self.members.name(sender).clone();
+            let from = self.directory.members.name(sender).clone();
             let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
             // The letter's own outbox mark may be what is damaged.
             let mark = self.member_states[sender.0].flows.highest_outbox_mark(flow);
@@ -94,13 +93,13 @@ impl Relay {
         self.count_mailbox(to);
         let mut from = None;
         if let (Some((Sender::Member(sender), id, _)), Some(refusal)) = (letter, refusal) {
-            from = Some(self.members.name(sender).clone());
+            from = Some(self.directory.members.name(sender).clone());
             let flow = FlowId { outbox: id.outbox, to: Destination::Member(to) };
             self.member_states[sender.0].flows.queue_refusal(flow, id.number, refusal);
             self.member_states[sender.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));
         }
-        out.show(Event::Damaged { seq, to: self.members.name(to).clone(), from });
-        if self.members.is_removed(to) {
+        out.show(Event::Damaged { seq, to: self.directory.members.name(to).clone(), from });
+        if self.directory.members.is_removed(to) {
             self.reject_all(now, to, out);
         }
         self.member_states[to.0].session.into_iter().for_each(|slot| self.sessions.mark(slot));

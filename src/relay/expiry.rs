@@ -7,8 +7,7 @@ use crate::base::{Effect, LetterId, Now, Payload, Query, Row, SeqFilter, Tick, T
 use crate::wire::message::Reason;
 
 use super::flows::Refusal;
-use super::ids::MemberId;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId};
 use super::limits::{SPILL_AFTER, SWEEP_BYTES};
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
@@ -64,7 +63,7 @@ impl Relay {
         let keep = self.limits.keep.as_millis() as u64;
         for row in rows {
             if let Payload::Damaged(label) = &row.payload {
-                if let Some(to) = self.members.find_ever(row.owner.as_str()) {
+                if let Some(to) = self.directory.members.find_ever(row.owner.as_str()) {
                     self.set_aside_damaged(to, row.seq, label.as_ref(), out);
                 }
                 continue;
@@ -87,7 +86,7 @@ impl Relay {
     }
 
     fn expire(&mut self, now: Tick, row: &Row, out: &mut Out) {
-        let Some(to) = self.members.find_ever(row.owner.as_str()) else { return };
+        let Some(to) = self.directory.members.find_ever(row.owner.as_str()) else { return };
         let Some(entry) = self.entry_of(now, row) else { return };
         let sender = entry.sender;
         let id = entry.id;

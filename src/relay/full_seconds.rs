@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use crate::base::Tick;
 
-use super::ids::FlowId;
-use super::ids::MemberId;
+use super::ids::{FlowId, MemberId};
 use super::mailbox::StoredResult;
 use super::{Out, Relay, Timer};
 

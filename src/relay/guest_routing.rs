@@ -5,9 +5,7 @@ use crate::wire::letter::{Content, GuestEvent, LetterBody};
 use crate::wire::message::{Delivery, Letter, Reason};
 
 use super::guests::{GuestAction, GuestReply, carrier_of};
-use super::ids::Destination;
-use super::ids::GuestId;
-use super::ids::MemberId;
+use super::ids::{Destination, GuestId, MemberId};
 use super::mailbox::Sender;
 use super::{Out, Relay};
 
@@ -101,7 +99,7 @@ impl Relay {
     }
 
     fn route_guest_letter(&mut self, now: Now, path: Path, to: &str, text: &str, out: &mut Out) {
-        let recipient = self.members.find(to);
+        let recipient = self.directory.members.find(to);
         let Some(guests) = &mut self.guests else { return };
         let has_named = guests.has_named(to);
         if has_named && !guests.may_query(now.tick, path, recipient) {

@@ -15,8 +15,7 @@ use std::time::Duration;
 use crate::base::Tick;
 
 use super::flows::{FlowMarks, IdleSearch};
-use super::ids::MemberId;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId};
 use super::mailbox::Sender;
 use super::mailbox_storage::StoreContinuation;
 use super::records::{FlowNames, Record};
@@ -118,7 +117,7 @@ impl Relay {
     /// number examined.
     fn find_idle(&mut self, member: MemberId, count_max: usize, batch: &mut IdleBatch) -> usize {
         let round = &mut self.idle_flows;
-        let sender_may_return = !self.members.is_removed(member);
+        let sender_may_return = !self.directory.members.is_removed(member);
         let Some(flows) = self.member_states[member.0].flows.get_allocated_mut() else {
             return self.find_idle_orphan_reads(member, batch);
         };
@@ -185,7 +184,7 @@ impl Relay {
             if !self.idle_flows.being_removed.remove(&(sender, flow)) || !durable {
                 continue;
             }
-            let sender_may_return = !self.members.is_removed(sender);
+            let sender_may_return = !self.directory.members.is_removed(sender);
             let flows = &self.member_states[sender.0].flows;
             let is_unchanged =
                 flows.marks(flow) == Some(marks) && flows.is_idle(flow, before, sender_may_return);
@@ -224,6 +223,10 @@ impl Relay {
     }
 
     fn names_of(&self, from: MemberId, outbox: crate::base::OutboxId, to: MemberId) -> FlowNames {
-        FlowNames { from: self.members.name(from).clone(), outbox, to: self.members.name(to).clone() }
+        FlowNames {
+            from: self.directory.members.name(from).clone(),
+            outbox,
+            to: self.directory.members.name(to).clone(),
+        }
     }
 }

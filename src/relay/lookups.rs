@@ -6,9 +6,7 @@ use crate::wire::message::{KIND_TEXT, Letter, Reason};
 
 use super::Relay;
 use super::flows::{LookupAnswer, NumberRange};
-use super::ids::MemberId;
-use super::ids::SessionSlot;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId, SessionSlot};
 use super::limits::LOOKUP_RATE;
 use super::sessions::RefusedLetter;
 

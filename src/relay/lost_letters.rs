@@ -12,9 +12,7 @@
 use crate::base::{LetterId, Mark, Name, Now, OutboxId, Tick};
 use crate::wire::message::{Letter, Nearest, Reason, Refused, ToClient};
 
-use super::ids::MemberId;
-use super::ids::SessionSlot;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId, SessionSlot};
 use super::routing::ECHO;
 use super::{Out, Relay};
 
@@ -90,7 +88,7 @@ impl Relay {
         }
         let Some(sender) = self.sessions.member(slot) else { return };
         let mut taken = settled;
-        if let Some(member) = self.members.find_ever(to) {
+        if let Some(member) = self.directory.members.find_ever(to) {
             let flow = FlowId { outbox, to: Destination::Member(member) };
             if self.member_states[sender.0].flows.is_undisclosed(flow) {
                 return;

@@ -13,8 +13,7 @@ use super::damaged::DamagedLetter;
 use super::expiry::{ExpiringLetter, SWEEP_AGAIN};
 use super::guests::carrier_of;
 use super::idle_flows::IdleBatch;
-use super::ids::MemberId;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId};
 use super::limits::{CLOCK_INTERVAL, LOAD_BYTES, SPILL_AFTER};
 use super::mailbox::{AcceptedLetter, Mailbox, MailboxEntry, MailboxUsage, RowsToLoad, Sender};
 use super::marks::PendingMark;
@@ -141,19 +140,19 @@ impl Relay {
         match name {
             ECHO => Some(Sender::Echo),
             guest if guest.starts_with(GUEST_PREFIX) => Some(Sender::Guest(carrier_of(outbox))),
-            member => self.members.find_ever(member).map(Sender::Member),
+            member => self.directory.members.find_ever(member).map(Sender::Member),
         }
     }
 
     pub(super) fn flow_of(&self, from: &Name, to: &Name, outbox: OutboxId) -> Option<(MemberId, FlowId)> {
-        let from = self.members.find_ever(from.as_str())?;
-        let to = self.members.find_ever(to.as_str())?;
+        let from = self.directory.members.find_ever(from.as_str())?;
+        let to = self.directory.members.find_ever(to.as_str())?;
         Some((from, FlowId { outbox, to: Destination::Member(to) }))
     }
 
     pub(super) fn author_name(&self, sender: Sender, message: &[u8]) -> Name {
         match sender {
-            Sender::Member(member) => self.members.name(member).clone(),
+            Sender::Member(member) => self.directory.members.name(member).clone(),
             Sender::Echo => self.echo_name.clone(),
             Sender::Guest(_) => match ToClient::decode(message) {
                 Ok(Some(ToClient::Delivery(Delivery { from, .. }))) => from.parse().ok(),
@@ -241,7 +240,7 @@ impl Relay {
             self.write_rejection(letter, out);
         }
         self.retry_mark(member, out);
-        if self.members.is_removed(member) {
+        if self.directory.members.is_removed(member) {
             return self.reject_all(now, member, out);
         }
         self.mark_mailbox_due(member);
@@ -266,7 +265,7 @@ impl Relay {
             }
             let deliveries = self.take_deliveries(member, ticket, &batch);
             let letters = batch.into_iter().map(|entry| self.mailbox_letter(entry)).collect();
-            let to = self.members.name(member).clone();
+            let to = self.directory.members.name(member).clone();
             out.effects.push(Effect::Persist(ticket, Record::Letters { to, letters, deliveries }));
         }
     }
@@ -344,7 +343,7 @@ impl Relay {
         let refused =
             self.member_states[to.0].mailbox.mark_commit_failed(now.tick, ticket, is_recipient_offline);
         self.count_mailbox(to);
-        let name = self.members.name(to).clone();
+        let name = self.directory.members.name(to).clone();
         for entry in refused {
             let Sender::Member(sender) = entry.sender else { continue };
             let flow = FlowId { outbox: entry.id.outbox, to: Destination::Member(to) };
@@ -368,7 +367,7 @@ impl Relay {
         };
         let ticket = self.tickets.issue(StoreContinuation::Mailbox(member));
         mailbox.mark_loading(ticket);
-        let owner = Some(self.members.name(member).clone());
+        let owner = Some(self.directory.members.name(member).clone());
         out.effects.push(Effect::Load(ticket, Query { owner, filter: seqs, bytes_max: LOAD_BYTES }));
     }
 
@@ -402,7 +401,7 @@ impl Relay {
         {
             self.sessions.mark(slot);
         }
-        if self.members.is_removed(to) {
+        if self.directory.members.is_removed(to) {
             self.reject_all(now.tick, to, out);
         }
         for ((sender, flow), seqs) in stale {

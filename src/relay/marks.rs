@@ -24,8 +24,7 @@ use crate::base::{Mark, Name, Now, OutboxId, empty_value};
 use crate::wire::frame::close;
 use crate::wire::message::{EARLIER_MARKS_MAX, Letter, MarkToken, NameReason, OutboxMark, Reason, ToClient};
 
-use super::ids::MemberId;
-use super::ids::SessionSlot;
+use super::ids::{MemberId, SessionSlot};
 use super::limits::{OUTBOXES_MAX, SPILL_AFTER};
 use super::mailbox_storage::StoreContinuation;
 use super::records::{PersistedOutbox, Record};
@@ -268,7 +267,7 @@ impl Relay {
     /// Returns the record of the last sign-in with an outbox; `None` if it was forgotten with its
     /// member.
     fn sign_in_record(&self, member: MemberId, outbox: OutboxId) -> Option<Record> {
-        let mut all = self.member_states[member.0].outboxes.persisted(self.members.name(member));
+        let mut all = self.member_states[member.0].outboxes.persisted(self.directory.members.name(member));
         let outbox = all.find(|row| row.outbox == outbox)?;
         let forgotten = self.outbox_to_forget(member);
         Some(Record::SignedIn { outbox, forgotten })
@@ -329,10 +328,10 @@ impl Relay {
         if !is_waiting {
             return;
         }
-        if self.members.is_removed(member) {
+        if self.directory.members.is_removed(member) {
             return self.refuse_member(slot, member, NameReason::Removed, out);
         }
-        if !self.members.is_durable(member) {
+        if !self.directory.members.is_durable(member) {
             // The name is being freed. The session claims it again after that, with the same mark.
             self.member_states[member.0].outboxes.forget(outbox);
             return self.await_registration(slot, member);

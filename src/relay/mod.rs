@@ -14,6 +14,7 @@ mod conns;
 mod control;
 mod damaged;
 mod deadlines;
+mod directory;
 mod eviction_queue;
 mod expiry;
 mod flows;
@@ -38,6 +39,7 @@ mod pending_removals;
 mod receipts;
 mod recipient_refusals;
 mod records;
+mod registration_limits;
 mod restore;
 mod routing;
 mod session_hints;
@@ -62,17 +64,16 @@ pub use crate::wire::message::MarkToken;
 pub use buffer_pool::SharedBytes;
 use conns::Conns;
 use deadlines::Deadlines;
+use directory::Directory;
 use full_seconds::FullSeconds;
 use guests::Guests;
 pub use guests::{GuestEncoding, GuestRules, GuestTexts};
 use idle_flows::IdleFlows;
-use ids::MemberId;
-use ids::SessionSlot;
+use ids::{MemberId, SessionSlot};
 pub use limits::Limits;
 use limits::TIMERS_A_TURN_MAX;
 use mailbox_storage::{Mailboxes, Tickets};
 use members::Members;
-use membership::Invitations;
 pub use membership::{
     BLOCK_LIST_MAX, INVITATIONS_MAX, Invitation, InvitationId, MembershipChange, MembershipSnapshot,
     SenderLists,
@@ -86,7 +87,6 @@ pub use records::{
 use routing::MemberState;
 use session_hints::SessionHints;
 use sessions::{PendingInits, Sessions};
-use sign_in::RegistrationLimits;
 pub use snapshot::RelaySnapshot;
 use unused_names::UnusedNames;
 use unwritten::Unwritten;
@@ -266,10 +266,8 @@ pub struct Relay {
     limits: Limits,
     responder: Responder,
     rng: Rng,
-    members: Members,
-    registration_limits: RegistrationLimits,
+    directory: Directory,
     unused: UnusedNames,
-    invitations: Invitations,
     /// The time of day, for texts that people read.
     wall: Wall,
     /// The last turn after a suspension. In that turn hardly any packets are sent.
@@ -327,10 +325,8 @@ impl Relay {
             restored: config.mail.restored,
             echo_name: routing::ECHO.parse().expect("`echo` is a valid name"),
             echo_outbox: crate::base::OutboxId(rng.next_u64()),
-            members,
-            registration_limits: RegistrationLimits::new(key, &config.limits),
+            directory: Directory::new(members, invitations, key, &config.limits),
             unused: UnusedNames::default(),
-            invitations: Invitations::new(invitations),
             wall: Wall(0),
             woken_at: None,
             sessions: Sessions::new(&config.limits),
@@ -350,7 +346,7 @@ impl Relay {
             rng,
         };
         for (owner, lists) in lists {
-            if let Some(member) = relay.members.find(owner.as_str()) {
+            if let Some(member) = relay.directory.members.find(owner.as_str()) {
                 *relay.member_states[member.0].lists = lists;
             }
         }

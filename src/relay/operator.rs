@@ -4,6 +4,7 @@ use crate::base::{Effect, Name, Now, Wall};
 use crate::wire::frame::close;
 use crate::wire::message::NameReason;
 
+use super::directory::InviteRefusal;
 use super::ids::MemberId;
 use super::mailbox_storage::StoreContinuation;
 use super::membership::{Invitation, MembershipChange};
@@ -56,23 +57,23 @@ impl Relay {
     pub(super) fn handle_request(&mut self, now: Now, id: u64, request: OperatorRequest, out: &mut Out) {
         let (kind, change) = match request {
             OperatorRequest::Invite(invitation) => {
-                let refused = match self.not_free(&invitation) {
-                    // On a relay by invitation only, the operator knows the users.
-                    Some((reason, other)) if reason != NameReason::Confusable || !self.limits.closed => {
+                let refused = match self.directory.check_invitation(now.wall, &invitation) {
+                    Ok(()) => None,
+                    Err(InviteRefusal::NotFree(reason, other)) => {
                         Some(OperatorOutcome::NotFree(reason, other))
                     }
-                    _ => (!self.invitations.has_capacity(now.wall)).then_some(OperatorOutcome::Full),
+                    Err(InviteRefusal::Full) => Some(OperatorOutcome::Full),
                 };
                 if let Some(outcome) = refused {
                     return out.show(Event::Answered { id, outcome });
                 }
                 (RequestKind::Invite(invitation.clone()), MembershipChange::Invited(invitation))
             }
-            OperatorRequest::Remove(name) => match self.members.find(name.as_str()) {
+            OperatorRequest::Remove(name) => match self.directory.members.find(name.as_str()) {
                 None => return out.show(Event::Answered { id, outcome: OperatorOutcome::Unknown }),
                 Some(member) => {
-                    let name = self.members.name(member).clone();
-                    let key = self.members.key(member);
+                    let name = self.directory.members.name(member).clone();
+                    let key = self.directory.members.key(member);
                     (RequestKind::Remove(member), MembershipChange::Removed { name, key })
                 }
             },
@@ -94,11 +95,9 @@ impl Relay {
         match kind {
             _ if !durable => outcome = OperatorOutcome::Disk,
             RequestKind::Invite(invitation) => {
-                if let Some((NameReason::Confusable, other)) = self.not_free(&invitation) {
-                    outcome = OperatorOutcome::Alike(other);
-                }
                 let name = invitation.name.clone();
-                let replaces = self.invitations.add(invitation);
+                let (replaces, alike) = self.directory.add_invitation(invitation);
+                outcome = alike.map_or(OperatorOutcome::Done, OperatorOutcome::Alike);
                 out.show(Event::Invited { name, replaces });
             }
             RequestKind::Remove(member) => self.remove_member(now, member, out),
@@ -106,20 +105,16 @@ impl Relay {
         out.show(Event::Answered { id, outcome });
     }
 
-    fn not_free(&self, invitation: &Invitation) -> Option<(NameReason, Name)> {
-        invitation.name.as_ref().and_then(|name| self.members.not_free(name))
-    }
-
     fn remove_member(&mut self, now: Now, member: MemberId, out: &mut Out) {
-        if self.members.is_removed(member) {
+        if self.directory.members.is_removed(member) {
             return;
         }
         if let Some(slot) = self.member_states[member.0].session {
             self.sign_out(now.tick, slot, out);
             self.close_session(now.tick, slot, close::REFUSED, "removed");
         }
-        self.members.remove(member);
-        out.show(Event::Removed(self.members.name(member).clone()));
+        self.directory.members.remove(member);
+        out.show(Event::Removed(self.directory.members.name(member).clone()));
         self.forget_unused(member);
         self.forget_outboxes(member);
         if !std::mem::take(&mut self.member_states[member.0].lists).is_empty() {
@@ -139,8 +134,8 @@ impl Relay {
     }
 
     pub(super) fn write_seen(&mut self, member: MemberId, at: Wall, out: &mut Out) {
-        if self.members.is_durable(member) {
-            let name = self.members.name(member).clone();
+        if self.directory.members.is_durable(member) {
+            let name = self.directory.members.name(member).clone();
             let ticket = self.persist_keyed(
                 RecordKey::Seen(member),
                 Record::Membership(MembershipChange::Seen { name, at }),

@@ -5,9 +5,7 @@ use crate::wire::frame::StreamId;
 use crate::wire::message::{Letter, NEAREST_MAX, Nearest, Reason, Receipt, Refused, ToClient};
 
 use super::flows::{FlowMarks, Flows, NextReceipt, NumberRange, Refusal, UnsentRefusal};
-use super::ids::MemberId;
-use super::ids::SessionSlot;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId, SessionSlot};
 use super::limits::{LOOKUP_RATE, ORPHAN_READS_MAX, REFUSALS_MAX, SUGGESTION_RATE, UNREAD_MAX};
 use super::mailbox::{Sender, StoredThrough};
 use super::mailbox_storage::StoreContinuation;
@@ -84,7 +82,7 @@ impl Relay {
         outbox: OutboxId,
     ) -> Option<Sender> {
         let last = self.sessions.get_mut(slot).and_then(|session| session.last_stored_sender);
-        if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
+        if let Some(again) = last.filter(|last| self.directory.members.is(*last, name)) {
             return Some(Sender::Member(again));
         }
         let sender = self.sender(name, outbox);
@@ -249,9 +247,9 @@ impl Relay {
         self.idle_flows.being_removed.remove(&(sender, flow));
         let to = flow.to.member()?;
         Some(records::PersistedFlow {
-            from: self.members.name(sender).clone(),
+            from: self.directory.members.name(sender).clone(),
             outbox: flow.outbox,
-            to: self.members.name(to).clone(),
+            to: self.directory.members.name(to).clone(),
             watermarks: marks.watermarks,
             since: last_letter_at,
             mark: marks.outbox_mark,
@@ -261,7 +259,7 @@ impl Relay {
 
     /// Handles a sender's query for the watermarks of a flow.
     pub(super) fn handle_receipt_query(&mut self, slot: SessionSlot, to: &str, outbox: OutboxId) {
-        let removed = || self.members.find_ever(to).map(Destination::Member);
+        let removed = || self.directory.members.find_ever(to).map(Destination::Member);
         let flow = self.recipient(to).or_else(removed).map(|to| FlowId { outbox, to });
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let Some(member) = session.member() else { return };
@@ -302,7 +300,7 @@ impl Relay {
         out: &mut Out,
     ) -> bool {
         let Some(member) = self.sessions.member(slot) else { return false };
-        let Some(recipient) = self.members.find_ever(to) else { return false };
+        let Some(recipient) = self.directory.members.find_ever(to) else { return false };
         let flow = FlowId { outbox: id.outbox, to: Destination::Member(recipient) };
         let Some(refusal) = self.member_states[member.0].flows.take_acknowledged(flow, id.number) else {
             return false;
@@ -330,7 +328,7 @@ impl Relay {
         }
         let Some(member) = session.member() else { return };
         let flows = &mut self.member_states[member.0].flows;
-        let members = &self.members;
+        let members = &self.directory.members;
         let guests = self.guests.as_ref();
         let name_of = |flow: FlowId| match flow.to {
             Destination::Echo => ECHO,
@@ -392,7 +390,7 @@ impl Relay {
         if looked_up_at {
             lookups.spend(now, LOOKUP_RATE.interval());
             if self.suggestions.admit(now, SUGGESTION_RATE) {
-                let result = self.members.nearest(letter.to, flows.correspondents(), NEAREST_MAX);
+                let result = self.directory.members.nearest(letter.to, flows.correspondents(), NEAREST_MAX);
                 self.stats.names_looked_at += result.looked_at as u64;
                 nearest = result.nearest;
             }

@@ -10,9 +10,7 @@ use crate::wire::message::Reason;
 use super::block_list::RejectedLetter;
 use super::flows::Refusal;
 use super::guests::GuestReply;
-use super::ids::MemberId;
-use super::ids::SessionSlot;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId, SessionSlot};
 use super::mailbox::{Mailbox, Sender, StoredThrough};
 use super::{Out, Relay};
 

@@ -3,8 +3,7 @@
 use crate::base::{Mark, Tick, Watermarks};
 
 use super::flows::{FlowMarks, Refusal};
-use super::ids::MemberId;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId};
 use super::mailbox::Sender;
 use super::records::{self, PendingRefusal, PersistedMail, PersistedOutbox, WaitingCount};
 use super::routing::OrphanRead;
@@ -34,14 +33,14 @@ impl Relay {
     }
 
     fn restore_outbox(&mut self, outbox: &PersistedOutbox) {
-        if let Some(member) = self.members.find_ever(outbox.member.as_str()) {
+        if let Some(member) = self.directory.members.find_ever(outbox.member.as_str()) {
             self.member_states[member.0].outboxes.restore(outbox.outbox, outbox.mark_token, outbox.used);
         }
     }
 
     fn restore_waiting(&mut self, waiting: &WaitingCount, last_seq: u64) {
         self.mailboxes.clock.base = self.mailboxes.clock.base.max(waiting.last_since);
-        let Some(to) = self.members.find_ever(waiting.to.as_str()) else { return };
+        let Some(to) = self.directory.members.find_ever(waiting.to.as_str()) else { return };
         let Some(sender) = self.sender(waiting.from.as_str(), waiting.outbox) else { return };
         self.member_states[to.0].mailbox.restore_counts(sender, waiting.letters, waiting.bytes, last_seq);
         self.count_mailbox(to);
@@ -98,7 +97,7 @@ impl Relay {
     /// Wakes mailboxes of removed members, whose letters are refused to their senders.
     fn wake_removed(&mut self) {
         for member in (0..self.member_states.len()).map(MemberId) {
-            if self.members.is_removed(member) && self.member_states[member.0].mailbox.has_mail() {
+            if self.directory.members.is_removed(member) && self.member_states[member.0].mailbox.has_mail() {
                 self.wake_mailbox(member, Tick::ZERO);
             }
         }

@@ -10,9 +10,7 @@ use crate::wire::message::{Delivery, Letter, Reason, ToRelay};
 
 use super::buffer_pool::SharedBytes;
 use super::flows::{Flows, LetterOrder, OrderCheck};
-use super::ids::MemberId;
-use super::ids::SessionSlot;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId, SessionSlot};
 use super::limits::{PENDING_REFUSAL_COST, REFUSALS_MAX, REJECT_INTERVAL, REJECTED_MAX, SPILL_AFTER};
 use super::lookups::LookupPolicy;
 use super::mailbox::{Mailbox, MailboxEntry, Sender, SenderClass};
@@ -252,7 +250,7 @@ impl Relay {
     /// As [`Relay::recipient`], but tries the last recipient of this session first.
     fn cached_recipient(&mut self, slot: SessionSlot, name: &str) -> Option<Destination> {
         let last = self.sessions.get_mut(slot).and_then(|session| session.last_recipient);
-        if let Some(again) = last.filter(|last| self.members.is(*last, name)) {
+        if let Some(again) = last.filter(|last| self.directory.members.is(*last, name)) {
             return Some(Destination::Member(again));
         }
         let to = self.recipient(name);
@@ -268,11 +266,11 @@ impl Relay {
             return Some(Destination::Echo);
         }
         let guest = || self.guests.as_ref().and_then(|guests| guests.find(name)).map(Destination::Guest);
-        self.members.find(name).map(Destination::Member).or_else(guest)
+        self.directory.members.find(name).map(Destination::Member).or_else(guest)
     }
 
     fn enqueue(&mut self, now: Now, sender: MemberId, to: MemberId, letter: &Letter<'_>) -> Option<Reason> {
-        let from = self.members.name(sender).as_str();
+        let from = self.directory.members.name(sender).as_str();
         let Letter { id, prev, mark, kind, body, .. } = *letter;
         let delivery = Delivery { from, id, prev, accepted: now.wall, mark, kind, body };
         let message = self.mailboxes.buffers.pack(&delivery);

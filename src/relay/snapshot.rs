@@ -5,8 +5,7 @@ use crate::base::{LetterId, Mark, Name, Tick, Watermarks};
 
 use super::Relay;
 use super::flows::Refusal;
-use super::ids::Destination;
-use super::ids::MemberId;
+use super::ids::{Destination, MemberId};
 use super::membership::SenderLists;
 use super::records::{FlowNames, PendingRefusal, PersistedFlow, PersistedOutbox, SessionHint};
 
@@ -48,10 +47,10 @@ impl Relay {
             ..RelaySnapshot::default()
         };
         for member in (0..self.member_states.len()).map(MemberId) {
-            if self.members.is_durable(member) {
+            if self.directory.members.is_durable(member) {
                 self.snapshot_member(member, &mut snapshot);
             }
-            if self.members.is_durable(member) || self.members.is_removed(member) {
+            if self.directory.members.is_durable(member) || self.directory.members.is_removed(member) {
                 self.snapshot_flows(member, &mut snapshot);
             }
         }
@@ -72,7 +71,7 @@ impl Relay {
     }
 
     fn snapshot_member(&self, member: MemberId, snapshot: &mut RelaySnapshot) {
-        let name = self.members.name(member);
+        let name = self.directory.members.name(member);
         let state = &self.member_states[member.0];
         snapshot.members.push(name.clone());
         if !state.lists.is_empty() {
@@ -86,7 +85,7 @@ impl Relay {
 
     fn snapshot_flows(&self, sender: MemberId, snapshot: &mut RelaySnapshot) {
         let state = &self.member_states[sender.0];
-        let name = |member: MemberId| self.members.name(member).clone();
+        let name = |member: MemberId| self.directory.members.name(member).clone();
         let unread = |from, outbox, to| {
             let mark = Mark::default();
             PersistedFlow {

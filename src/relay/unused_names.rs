@@ -77,7 +77,7 @@ impl Relay {
     /// Restores the unused names from disk.
     pub(super) fn take_unused(&mut self, unused: Vec<(Name, u64)>) {
         for (name, since) in unused {
-            if let Some(member) = self.members.find(name.as_str()) {
+            if let Some(member) = self.directory.members.find(name.as_str()) {
                 self.unused.insert(member, since);
             }
         }
@@ -102,8 +102,8 @@ impl Relay {
     }
 
     pub(super) fn write_used(&mut self, member: MemberId, out: &mut Out) {
-        if self.members.is_durable(member) && self.unused.since(member).is_none() {
-            let name = self.members.name(member).clone();
+        if self.directory.members.is_durable(member) && self.unused.since(member).is_none() {
+            let name = self.directory.members.name(member).clone();
             self.persist_keyed(
                 RecordKey::Used(member),
                 Record::Membership(MembershipChange::Used { name }),
@@ -165,8 +165,8 @@ impl Relay {
     /// member must wait.
     fn free_name(&mut self, member: MemberId, since: u64, out: &mut Out) {
         self.unused.remove(member);
-        self.members.begin_freeing(member);
-        let name = self.members.name(member).clone();
+        self.directory.members.begin_freeing(member);
+        let name = self.directory.members.name(member).clone();
         self.persist(
             StoreContinuation::Freed(member, since),
             Record::Membership(MembershipChange::Freed { name }),
@@ -183,15 +183,15 @@ impl Relay {
         durable: bool,
         out: &mut Out,
     ) {
-        if !self.members.end_freeing(member) {
+        if !self.directory.members.end_freeing(member) {
             // The operator has removed it in the meantime.
             return;
         }
-        let name = self.members.name(member).clone();
-        let key = self.members.key(member);
+        let name = self.directory.members.name(member).clone();
+        let key = self.directory.members.key(member);
         let waiting = self.sessions.waiting_for(member, key);
         if durable {
-            self.members.free(member);
+            self.directory.members.free(member);
             self.forget_outboxes(member);
             self.member_states[member.0] = Default::default();
             self.stats.names_freed += 1;

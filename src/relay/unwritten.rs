@@ -16,8 +16,7 @@ use std::time::Duration;
 use crate::base::{Effect, LetterId, OutboxId, Tick, Ticket, Wall};
 
 use super::flows::Refusal;
-use super::ids::MemberId;
-use super::ids::{Destination, FlowId};
+use super::ids::{Destination, FlowId, MemberId};
 use super::mailbox_storage::StoreContinuation;
 use super::records::{PendingRefusal, Record};
 use super::{Out, Relay, Timer};
@@ -295,8 +294,8 @@ impl Relay {
         if self.member_states[sender.0].flows.has_pending_refusal(flow, number) {
             return;
         }
-        let from = self.members.name(sender).clone();
-        let to = self.members.name(to).clone();
+        let from = self.directory.members.name(sender).clone();
+        let to = self.directory.members.name(to).clone();
         let id = LetterId { outbox: flow.outbox, number };
         let Refusal { reason, may_have_arrived, mark } = refusal;
         let acknowledged = PendingRefusal { from, to, id, reason, may_have_arrived, mark };

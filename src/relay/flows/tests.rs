@@ -1,8 +1,7 @@
 //! Tests of flows: order, refusals, receipts, and the pending receipts of each session.
 
 use super::*;
-use crate::relay::ids::GuestId;
-use crate::relay::ids::MemberId;
+use crate::relay::ids::{GuestId, MemberId};
 
 pub(super) const BEHIND: OrderCheck = OrderCheck::Behind(Reason::Behind);
 pub(super) const FLOW: FlowId = FlowId { outbox: OutboxId(1), to: Destination::Member(MemberId(2)) };

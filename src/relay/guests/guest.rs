@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use crate::base::{Carrier, Name, OutboxId, Path, Tick};
 use crate::relay::Out;
-use crate::relay::ids::MemberId;
+use crate::relay::ids::{GuestId, MemberId};
 use crate::wire::message::Reason;
 
 use super::line_splitter::LineSplitter;
 use super::slots::GuestClass;
 use super::text::{GuestEncoding, PIECE_MAX};
-use crate::relay::ids::GuestId;
 
 /// Datagrams of replies that a guest gets ahead of its next one. Three: more would make forged
 /// addresses useful for amplification.

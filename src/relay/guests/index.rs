@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Name, Path, Tick};
-use crate::relay::ids::MemberId;
-
-use crate::relay::ids::GuestId;
+use crate::relay::ids::{GuestId, MemberId};
 
 /// Guests that are gone while a receipt may be pending for them. At the bound the one with the
 /// earliest time is forgotten early, and members get no receipt for their letters to it.

@@ -160,7 +160,7 @@ impl Relay {
     }
 
     fn grant(&mut self, now: Now, pending_session: Box<PendingSession>, answer: &mut Vec<u8>) {
-        let member = self.members.knows(&pending_session.client);
+        let member = self.directory.members.knows(&pending_session.client);
         if member {
             self.responder.exempt_known_client(now.tick, &pending_session);
         }

@@ -8,14 +8,13 @@ use zeroize::Zeroizing;
 use crate::base::{KeepAliveCount, Path, PublicKey, Tick, Unpacker, pack_number};
 use crate::peer::{HibernatedOutcome, Peer};
 use crate::relay::deadlines::Deadlines;
-use crate::relay::ids::MemberId;
+use crate::relay::ids::{MemberId, SessionSlot};
 use crate::relay::marks::IntakePolicy;
 use crate::relay::{Out, Timer};
 use crate::session::SessionId;
 use crate::wire::features::Features;
 
 use super::{Session, Sessions, SignInState, offline_at};
-use crate::relay::ids::SessionSlot;
 
 /// Sessions idle for this long are hibernated. Keep-alives do not count as activity.
 ///

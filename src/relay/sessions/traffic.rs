@@ -333,7 +333,7 @@ impl Relay {
             self.release_mailbox(member, out);
             self.record_seen(member, out);
             self.note_present(now, member, out);
-            out.show(Event::SignedOut(self.members.name(member).clone()));
+            out.show(Event::SignedOut(self.directory.members.name(member).clone()));
         }
     }
 }
