@@ -297,6 +297,10 @@ impl ChatCommand<'_> {
                     self.reach(host, &relay)?;
                     host.command(Command::Close { request, relay, to });
                 }
+                // A demo has no files, and must not touch those of the user.
+                Action::Add { .. } | Action::Block { .. } if self.archive_of.is_none() => {
+                    self.say(&Phrase::new("chat-demo-book"));
+                }
                 Action::Add { who, label } => self.add(host, &who, label),
                 Action::ShowHistory { who, last, new } => {
                     let actions = self.history(&who, last, new, now);

@@ -87,6 +87,8 @@ pub struct LineMode<B> {
     guest_queue: GuestQueue,
     named: NamedRecipient,
     answered: Option<AnsweredGuest>,
+    /// When the recipient's last message came.
+    target_wrote_at: Option<Tick>,
     receipts: bool,
     unconfirmed: Option<UnconfirmedText>,
     /// Text typed while no recipient was chosen.
@@ -119,6 +121,7 @@ impl<B: ContactLookup> LineMode<B> {
             guest_queue: GuestQueue::default(),
             named: NamedRecipient::default(),
             answered: None,
+            target_wrote_at: None,
             receipts: false,
             unconfirmed: None,
             kept_text: None,

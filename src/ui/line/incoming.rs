@@ -58,6 +58,9 @@ impl<B: ContactLookup> LineMode<B> {
     fn record_unread(&mut self, letter: &Incoming, label: &str, now: Tick) {
         let is_target =
             self.target.as_ref().is_some_and(|to| to.relay == letter.relay && to.member == letter.from);
+        if is_target {
+            self.target_wrote_at = Some(now);
+        }
         if letter.note.is_none() && !is_target && !self.options.is_desk {
             let relay = letter.relay.clone();
             let member = letter.from.clone();

@@ -16,9 +16,10 @@ pub(super) struct UnconfirmedText {
 }
 
 impl UnconfirmedText {
-    /// Whether this line answers the question with yes: Enter alone, or the same text again.
+    /// Whether this line answers the question with yes: Enter alone. A name that is typed once more
+    /// was meant to choose it.
     pub(super) fn is_confirmed_by(&self, line: &str) -> bool {
-        line.trim().is_empty() || line == self.text
+        line.trim().is_empty()
     }
 }
 

@@ -101,6 +101,7 @@ impl<B: ContactLookup> LineMode<B> {
         let new = self.unread.take(&target);
         self.target_in_book = self.is_contact(&target.relay, &target.member);
         self.target_notice = None;
+        self.target_wrote_at = None;
         let mut actions = Vec::new();
         if self.options.is_terminal {
             actions.push(self.tell(&confirmation(&target)));

@@ -47,9 +47,13 @@ impl<B: ContactLookup> LineMode<B> {
             true => self.empty_book(),
             false => Phrase::new("chat-contacts").with("names", first_of(&names, CONTACTS_MAX)),
         };
+        let help = match self.target {
+            Some(_) => Phrase::new("chat-start-help-to"),
+            None => Phrase::new("chat-start-help"),
+        };
         let unsent = self.counts("chat-start-unsent", &self.delivery_watch.unsent_earlier());
         let phrases = [Some(me.with("me", &self.options.me)), Some(contacts), unsent];
-        let phrases = phrases.into_iter().flatten().chain([Phrase::new("chat-start-help")]);
+        let phrases = phrases.into_iter().flatten().chain([help]);
         let mut actions: Vec<Action> = phrases.map(|phrase| self.tell(&phrase)).collect();
         if let Some(target) = self.target.take() {
             let is_target = |(relay, member, _): &&(HostPort, Name, u64)| {

@@ -22,6 +22,7 @@ use proptest::prelude::*;
 mod guests;
 mod start;
 mod terminal;
+mod unread;
 
 const NOW: Now = Now { tick: Tick::ZERO, wall: Wall(1_719_835_385_678) }; // 2024-07-01T12:03:05.678Z
 

@@ -27,7 +27,7 @@ impl<B: ContactLookup> LineMode<B> {
         Some(question.with("who", &to.label))
     }
 
-    /// Handles the line after a question. Enter alone, or the same text again, sends the text.
+    /// Handles the line after a question. Enter alone sends the text.
     ///
     /// # Errors
     /// The line is no answer and must be handled as usual, after the notice that the text was not
@@ -41,9 +41,9 @@ impl<B: ContactLookup> LineMode<B> {
         if is_confirmed {
             return Ok(self.send(to, &text, now));
         }
-        // The user follows the question's advice.
-        let is_switch = line.starts_with("/to ");
-        Err((!is_switch).then(|| self.tell_not_sent(&text)))
+        // The user follows the question's advice, or repeats the text and is asked again.
+        let is_known = line.starts_with("/to ") || line == text;
+        Err((!is_known).then(|| self.tell_not_sent(&text)))
     }
 
     /// Handles the answer no.

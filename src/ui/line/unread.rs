@@ -2,6 +2,7 @@
 
 use crate::base::{Phrase, Tick};
 
+use super::unread_senders::UNSEEN_FOR;
 use super::{Action, ContactLookup, LineMode};
 
 impl<B: ContactLookup> LineMode<B> {
@@ -11,12 +12,15 @@ impl<B: ContactLookup> LineMode<B> {
         let Some(newest) = self.unread.newest().cloned() else {
             return vec![self.tell(&Phrase::new("chat-no-unread"))];
         };
-        if !self.options.is_terminal || !self.unread.is_newest_unseen(now) {
+        let has_target_written = self.target_wrote_at.is_some_and(|at| now < at + UNSEEN_FOR);
+        let current = self.target.clone().filter(|_| has_target_written);
+        if !self.options.is_terminal || (current.is_none() && !self.unread.is_newest_unseen(now)) {
             return self.choose(newest);
         }
         self.target = None;
-        let names: Vec<&str> = self.unread.list().map(|(who, _)| who.label.as_str()).collect();
-        let phrase = Phrase::new("chat-reply-which").with("who", newest.label);
+        let unread = self.unread.list().map(|(who, _)| who);
+        let names: Vec<&str> = current.iter().chain(unread).map(|who| who.label.as_str()).collect();
+        let phrase = Phrase::new("chat-reply-which").with("who", names[0]);
         vec![self.tell(&phrase.with("names", names.join(", ")))]
     }
 

@@ -10,7 +10,7 @@ use super::api::ResolvedContact;
 const SENDERS_MAX: usize = 256;
 /// Time after a message in which a user may not have seen it yet. 3 s: a message read, and a
 /// command typed.
-const UNSEEN_FOR: Duration = Duration::from_secs(3);
+pub(super) const UNSEEN_FOR: Duration = Duration::from_secs(3);
 
 /// Senders of messages that the user has not answered or opened, the newest last.
 #[derive(Clone, Debug, Default)]

@@ -66,56 +66,13 @@ fn pipe_has_no_first_lines() {
 }
 
 #[test]
-fn unread_senders_are_listed_and_answered_newest_first() {
+fn chat_begun_with_contact_says_how_to_leave_it() {
     let mut chat = terminal(Lang::En, BOOK);
-    chat.line("/unread")
-        .line("JACK")
-        .letter("JANE", "1")
-        .letter("JACK", "x")
-        .letter("TOM", "2")
-        .letter("JANE", "3");
-    chat.line("/unread").seconds_pass(3).line("/reply").line("hi").line("/reply").line("/reply");
-    assert_eq!(
-        chat.screen(),
-        "\
-> /unread
-! No unread messages
-> JACK
-! to JACK (127.0.0.1:8081)
-Message from JANE [udp] 12:03:05: 1
-Message from JACK [udp] 12:03:05: x
-Message from TOM (not in your contacts) [udp] 12:03:05: 2
-Message from JANE [udp] 12:03:05: 3
-To JACK: /unread
-! Unread: JANE (2 new), TOM (1 new)
-To JACK: /reply
-! to JANE (127.0.0.1:8081)
-[last 20 with JANE, 2 new]
-To JANE: hi
-To JANE: /reply
-! to TOM (127.0.0.1:8081)
-[last 20 with TOM, 1 new]
-To TOM: /reply
-! No unread messages
-To TOM:
-"
-    );
-}
-
-/// The user reads JANE's message and types `/reply`, and another one comes before Enter.
-#[test]
-fn reply_asks_when_a_newer_message_came_while_typing() {
-    let mut chat = terminal(Lang::En, BOOK);
-    chat.line("JACK").letter("JANE", "1").seconds_pass(4).letter("tree", "2");
-    chat.line("/reply").line("secret!").line("/to JANE").line("hi");
-    assert_eq!(chat.texts_sent(), ["hi"]);
-    let screen = chat.screen();
-    let asked =
-        "To JACK: /reply\n! 一棵树 has just written too; choose one with /to: 一棵树, JANE\n> secret!\n";
-    assert!(screen.contains(asked), "{screen}");
-    let mut chat = terminal(Lang::Zh, BOOK);
-    chat.letter("JANE", "1").line("/reply");
-    assert!(chat.screen().ends_with("发给 JANE：\n"), "a single sender needs no question");
+    chat.mode.target = Some(ContactLookup::resolve(&chat.mode.book, "JACK").unwrap());
+    let actions = chat.mode.start(&[], NOW);
+    chat.carry_out(actions);
+    let help = "! /help for commands, quit to choose someone else\n! to JACK (127.0.0.1:8081)\nTo JACK:\n";
+    assert!(chat.screen().ends_with(help) && !chat.screen().contains("Type a name"), "{}", chat.screen());
 }
 
 #[test]
@@ -174,12 +131,12 @@ fn path_and_receipts_alone_show_what_is_set() {
         chat.screen(),
         "\
 > /path
-! Now choosing between UDP and TCP automatically
+! Transport: UDP or TCP, chosen automatically
 > /path udp
-! Now using UDP only
+! Transport: UDP only
 [Udp]
 > /path
-! Now using UDP only
+! Transport: UDP only
 > /receipts
 ! Delivery receipts off
 > /receipts on
@@ -363,7 +320,7 @@ fn tcp_alone_is_given_up_if_relay_refuses_it() {
 [Tcp]
 ! 12:03:05  127.0.0.1:8081: switched to TCP as requested
 > /path tcp
-! Now using TCP only
+! Transport: TCP only
 [Tcp]
 >
 "
@@ -395,13 +352,13 @@ fn each_relay_accepts_or_refuses_tcp_alone() {
 ! 12:03:05  127.0.0.1:8081：已按你的要求切换到 TCP
 ! 12:03:05  127.0.0.1:8082 不接受 TCP，继续使用 UDP；须由管理员带 --tcp 启动
 > /path auto
-! 已改为自动选择 UDP 或 TCP
+! 通道：自动选择 UDP 或 TCP
 [Auto]
 > /path tcp
 [Tcp]
 ! 12:03:05  127.0.0.1:8082 不接受 TCP，继续使用 UDP；须由管理员带 --tcp 启动
 > /path udp
-! 已改为只用 UDP
+! 通道：只用 UDP
 [Udp]
 >
 "
@@ -414,7 +371,7 @@ fn relay_that_is_not_connected_refuses_tcp_too() {
     let refused = Event::Unreached { relay: relay(), reason: ConnectFailure::NoTcpListener };
     chat.line("/path tcp").event(refused.clone()).event(refused);
     let screen = chat.screen();
-    assert!(screen.starts_with("> /path tcp\n! Now using TCP only\n[Tcp]\n"), "{screen}");
+    assert!(screen.starts_with("> /path tcp\n! Transport: TCP only\n[Tcp]\n"), "{screen}");
     assert_eq!(screen.matches("[Auto]").count(), 1, "{screen}");
 }
 
