@@ -158,14 +158,14 @@ struct Quitting {
     status: ExitStatus,
     /// Letters that are not accepted by then stay in the outbox.
     end: Tick,
-    /// When the user learns what the program waits for. `None` if the user knows.
+    /// When the user learns what the program waits for. `None` once told, and for scripts.
     notice_at: Option<Tick>,
 }
 
 impl ChatCommand<'_> {
     fn run(&mut self, host: &mut ClientHost, output: &mut TurnOutput) -> CommandResult {
         let now = host.now();
-        if host.has_folder() {
+        if host.has_folder() && self.is_interactive() {
             self.restore_unsent()?;
         }
         let first_lines = self.line.start(&self.unread_counts()?, now);
@@ -315,7 +315,7 @@ impl ChatCommand<'_> {
                         130 => ExitStatus::Interrupted,
                         _ => ExitStatus::Failed,
                     };
-                    let notice_at = (self.read && !self.is_scripted).then(|| now.tick + SILENT_END);
+                    let notice_at = self.is_interactive().then(|| now.tick + SILENT_END);
                     self.quitting = Some(Quitting { status, end: now.tick + LINGER, notice_at });
                 }
             }
@@ -414,6 +414,11 @@ impl ChatCommand<'_> {
         Ok(())
     }
 
+    /// Whether a user types and reads on a terminal.
+    const fn is_interactive(&self) -> bool {
+        self.read && !self.is_scripted
+    }
+
     /// Adds to an interruption which messages stay in the outbox.
     fn with_unsent(&self, end: Failure) -> Failure {
         match self.line.unaccepted() {
@@ -440,10 +445,10 @@ impl ChatCommand<'_> {
             let phrase = Phrase::new("chat-left-unsent").with("count", left);
             return Err(Failure::later(phrase));
         }
-        match status {
-            ExitStatus::Interrupted => Err(self.with_unsent(Failure { status, phrase: None })),
-            _ => Ok(status),
+        if left > 0 && status == ExitStatus::Interrupted {
+            return Err(self.with_unsent(Failure::silent(status)));
         }
+        Ok(status)
     }
 
     /// Waits for output to be printed, unless interrupted. On a terminal that takes microseconds,

@@ -137,10 +137,7 @@ fn serve(
                     QueuedRequest::Backup(file) => match begin_backup(id, file) {
                         Ok(()) => Ok(()),
                         Err(_) => {
-                            let busy = BackupReply::Failed(StoreError {
-                                cause: StoreErrorCause::BackupBusy,
-                                path: String::new(),
-                            });
+                            let busy = BackupReply::Failed(StoreErrorCause::BackupBusy.alone());
                             requests.answer(id, &backup::encode(&busy))
                         }
                     },

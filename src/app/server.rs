@@ -162,7 +162,7 @@ impl RelayServer {
     /// stopped.
     ///
     /// # Errors
-    /// The store's phrase if the disk has failed.
+    /// The store's error if the disk has failed.
     pub fn turn(&mut self, mut tell: impl FnMut(ServerNews)) -> Result<bool, StoreError> {
         let until = self.meter.next_deadline();
         let now = self.net.wait(Some(self.deadline.map_or(until, |deadline| deadline.min(until))));
@@ -209,7 +209,7 @@ impl RelayServer {
     /// Runs until the relay is stopped, then commits pending records.
     ///
     /// # Errors
-    /// The store's phrase if the disk has failed.
+    /// The store's error if the disk has failed.
     pub fn run(mut self, mut tell: impl FnMut(ServerNews)) -> Result<(), StoreError> {
         loop {
             match self.turn(&mut tell) {

@@ -41,7 +41,7 @@ impl Setup {
     /// Returns the data folder.
     ///
     /// # Errors
-    /// `store-no-home` if none is given and there is no default.
+    /// `NoHome` if none is given and there is no default.
     pub fn data_dir(&self) -> Result<PathBuf, StoreError> {
         match &self.data {
             Some(dir) => Ok(dir.clone()),
@@ -100,7 +100,7 @@ impl Setup {
     /// Loads the relay keys that this machine has pinned.
     ///
     /// # Errors
-    /// `pins-damaged`, or the file cannot be read.
+    /// `PinsDamaged`, or the file cannot be read.
     pub fn pins(&self) -> Result<Pins, StoreError> {
         Pins::load(&self.data_dir()?)
     }

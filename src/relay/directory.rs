@@ -208,14 +208,17 @@ impl Directory {
         }
     }
 
-    /// Adds an invitation that is durable. Returns whether it replaces one for the same name, and
-    /// a member whose name looks like the invited one.
-    pub(super) fn add_invitation(&mut self, invitation: Invitation) -> (bool, Option<Name>) {
-        let alike = match self.not_free(&invitation) {
-            Some((NameReason::Confusable, other)) => Some(other),
+    /// Returns a member whose name looks like the invited one.
+    pub(super) fn looks_like(&self, invitation: &Invitation) -> Option<Name> {
+        match self.not_free(invitation)? {
+            (NameReason::Confusable, other) => Some(other),
             _ => None,
-        };
-        (self.invitations.add(invitation), alike)
+        }
+    }
+
+    /// Adds an invitation that is durable. Returns whether it replaces one for the same name.
+    pub(super) fn add_invitation(&mut self, invitation: Invitation) -> bool {
+        self.invitations.add(invitation)
     }
 
     fn not_free(&self, invitation: &Invitation) -> Option<(NameReason, Name)> {
@@ -305,7 +308,8 @@ mod tests {
         let mut names = directory(Limits::default(), Vec::new());
         let jack = invitation(Some("JACK"));
         assert_eq!(names.check_invitation(now().wall, &jack), Ok(()));
-        assert_eq!(names.add_invitation(jack.clone()), (false, None));
+        assert_eq!(names.looks_like(&jack), None);
+        assert!(!names.add_invitation(jack.clone()));
         let answer = names.claim(now(), claim("JACK", 1), |_| false);
         assert_eq!(answer, refused(NameReason::Kept, Some("JACK")));
         let invited = Claim { secret: SECRET, ..claim("JACK", 2) };

@@ -96,8 +96,9 @@ impl Relay {
             _ if !durable => outcome = OperatorOutcome::Disk,
             RequestKind::Invite(invitation) => {
                 let name = invitation.name.clone();
-                let (replaces, alike) = self.directory.add_invitation(invitation);
+                let alike = self.directory.looks_like(&invitation);
                 outcome = alike.map_or(OperatorOutcome::Done, OperatorOutcome::Alike);
+                let replaces = self.directory.add_invitation(invitation);
                 out.show(Event::Invited { name, replaces });
             }
             RequestKind::Remove(member) => self.remove_member(now, member, out),

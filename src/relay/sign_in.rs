@@ -47,7 +47,6 @@ impl Relay {
         let ip = self.remote_ip(path);
         let claim = Claim { name, key, secret: invite, ip };
         let states = &self.member_states;
-        // Letters for the previous owner of the name are still being refused.
         let has_mail = |member: MemberId| states.get(member.0).is_some_and(|state| state.mailbox.has_mail());
         match self.directory.claim(now, claim, has_mail) {
             ClaimAnswer::Owned(member) => match self.takeover_wait(now.tick, slot, member) {

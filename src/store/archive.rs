@@ -102,7 +102,7 @@ impl Archive {
     /// Passes only those that `filter` selects.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be read, or the error of `tell`.
+    /// `Damaged`, an error of the system, or the error of `tell`.
     pub fn read<E: From<StoreError>>(
         &self,
         filter: HistoryFilter<'_>,
@@ -144,7 +144,7 @@ impl Archive {
     /// [`Archive::read`] passes, or `with_refused` of all.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be read.
+    /// `Damaged`, or an error of the system.
     pub fn conversations(&self, with_refused: bool) -> Result<Vec<(HostPort, Name)>, StoreError> {
         let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = format!(
@@ -169,7 +169,7 @@ impl Archive {
     /// never accepted into the outbox.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be read.
+    /// `Damaged`, or an error of the system.
     pub fn request_outcome(&self, request: u64) -> Result<Option<RequestOutcome>, StoreError> {
         let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = "SELECT member, outbox, number, text, refused, doubt, shown,
@@ -188,7 +188,7 @@ impl Archive {
     /// `behind`.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be read.
+    /// `Damaged`, or an error of the system.
     pub fn unread_letters(&self, behind: u64, count_max: usize) -> Result<Vec<UnreadLetter>, StoreError> {
         let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = concat!(
@@ -209,7 +209,7 @@ impl Archive {
     /// `count_max`. A damaged row is left out.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be read.
+    /// `Damaged`, or an error of the system.
     pub fn unsent_letters(&self, count_max: usize) -> Result<Vec<UnsentLetter>, StoreError> {
         let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = concat!(
@@ -234,7 +234,7 @@ impl Archive {
     /// Returns the bytes stored for each sender.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be read.
+    /// `Damaged`, or an error of the system.
     pub fn holdings(&self) -> Result<Holdings, StoreError> {
         received::holdings(&self.db).map_err(|error| sqlite_error(&self.path, &error))
     }

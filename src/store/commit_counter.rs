@@ -181,8 +181,7 @@ pub(super) fn check_none(path: &Path) -> Result<(), StoreError> {
 /// Checks that an open database has all known commits. Other processes may be writing to it.
 ///
 /// # Errors
-/// Returns `CommitsMissing`, `CommitsDamaged`,
-/// or an error of the system.
+/// Returns `CommitsMissing`, `CommitsDamaged`, or an error of the system.
 pub(super) fn check(path: &Path, db: &Connection) -> Result<(), StoreError> {
     let known = known(path)?;
     compare(path, known, count(db).map_err(|error| sqlite_error(path, &error))?)

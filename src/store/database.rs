@@ -262,7 +262,7 @@ pub(super) fn damaged(path: &Path, cause: impl std::fmt::Display) -> StoreError 
     StoreErrorCause::Damaged(cause.to_string()).at(path)
 }
 
-/// Returns the error for an error of SQLite at `path`.
+/// Converts an error of SQLite at `path`.
 pub(super) fn sqlite_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => StoreErrorCause::NotDatabase.at(path),

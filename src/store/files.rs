@@ -41,7 +41,7 @@ pub fn default_data_dir() -> Result<PathBuf, StoreError> {
     Ok(strategy.data_dir().join("queqiao"))
 }
 
-/// Returns the error for an error of the system at `path`.
+/// Converts an error of the system at `path`.
 pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
     match Errno::from_io_error(error) {
         Some(Errno::LOOP) => return StoreErrorCause::Link.at(path),
@@ -59,7 +59,7 @@ pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
     }
 }
 
-/// Returns the error for a path on which a file is where a folder must be. It names that file.
+/// Returns the error for a path with a file in place of a folder. It names that file.
 fn not_folder(path: &Path) -> StoreError {
     let is_file = |above: &&Path| fs::metadata(above).is_ok_and(|metadata| !metadata.is_dir());
     let file = path.ancestors().find(is_file).unwrap_or(path);

@@ -94,7 +94,7 @@ impl Eraser {
     /// Returns the result that [`Eraser::erase`] would have.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be read.
+    /// `Damaged`, or an error of the system.
     pub fn count(&self, filter: &EraseFilter) -> Result<EraseCounts, StoreError> {
         let to_error = |error: rusqlite::Error| sqlite_error(&self.path, &error);
         let select = format!(
@@ -112,8 +112,7 @@ impl Eraser {
     /// Erases letters in batches. [`Eraser::finish`] must follow, even after an error.
     ///
     /// # Errors
-    /// Fails if the database is damaged or cannot be written. Some letters may be erased
-    /// then.
+    /// `Damaged`, or an error of the system. Some letters may be erased then.
     pub fn erase(&mut self, filter: &EraseFilter) -> Result<EraseCounts, StoreError> {
         let kept_count = self.count(filter)?;
         let mut behind = 0;

@@ -148,7 +148,7 @@ impl RequestQueue {
     /// Submits a request and returns its number.
     ///
     /// # Errors
-    /// Fails if the file cannot be written.
+    /// An error of the system if the file cannot be written.
     pub fn ask(&mut self, request: &OperatorRequest) -> Result<i64, StoreError> {
         let (invite, name, created_at, until) = match request {
             OperatorRequest::Invite(Invitation { id, name, created_at, until }) => {
@@ -165,7 +165,7 @@ impl RequestQueue {
     /// Submits the request for a backup into `file`, an absolute path, and returns its number.
     ///
     /// # Errors
-    /// Fails if the file of requests cannot be written.
+    /// An error of the system if the file of requests cannot be written.
     pub fn ask_backup(&mut self, file: &Path) -> Result<i64, StoreError> {
         let insert = "INSERT INTO requests(created_at, until, backup) VALUES (0, 0, ?1)";
         let row = params![file.as_os_str().as_bytes()];
@@ -176,7 +176,7 @@ impl RequestQueue {
     /// Returns the state of a request.
     ///
     /// # Errors
-    /// Fails if the file cannot be read.
+    /// An error of the system if the file cannot be read.
     pub fn state(&self, id: i64) -> Result<RequestStatus, StoreError> {
         let select = "SELECT answer FROM requests WHERE id = ?1";
         let result = self.db.query_row(select, [id], |row| row.get::<_, Option<String>>(0)).optional();
@@ -190,7 +190,7 @@ impl RequestQueue {
     /// Withdraws a request and returns its last state.
     ///
     /// # Errors
-    /// Fails if the file cannot be read or written.
+    /// An error of the system if the file cannot be read or written.
     pub fn withdraw(&self, id: i64) -> Result<RequestStatus, StoreError> {
         let state = self.state(id)?;
         self.db
@@ -203,7 +203,7 @@ impl RequestQueue {
     /// them also if the file was removed in the meantime.
     ///
     /// # Errors
-    /// Fails if the file cannot be read.
+    /// An error of the system if the file cannot be read.
     pub fn new_ones(&mut self) -> Result<Vec<(i64, QueuedRequest)>, StoreError> {
         self.follow_file()?;
         let version = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, u32>(0));
@@ -252,7 +252,7 @@ impl RequestQueue {
     /// Answers a request, unless it was withdrawn.
     ///
     /// # Errors
-    /// Fails if the file cannot be written.
+    /// An error of the system if the file cannot be written.
     pub fn answer(&self, id: i64, answer: &str) -> Result<(), StoreError> {
         let update = "UPDATE requests SET answer = ?2 WHERE id = ?1";
         self.db.execute(update, params![id, answer]).map_err(|error| self.mark_error(&error))?;

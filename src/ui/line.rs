@@ -365,8 +365,7 @@ impl<B: ContactLookup> LineMode<B> {
         let request = self.next_request;
         self.next_request += 1;
         self.guest_queue.remove(target);
-        let to_guest = target.member.guest_address().is_some();
-        self.delivery_watch.record_sent(request, target, text, to_guest, now.tick);
+        self.delivery_watch.record_sent(request, target, text, now.tick);
         request
     }
 

@@ -3,9 +3,9 @@
 //!
 //! Only [`terminal`] uses standard input and output.
 //!
-//! Must not depend on: sockets, files, the protocol, how a client executes a command. Invariants:
-//! bytes from a peer reach a terminal only through [`crate::base::sanitize`], and a letter's text
-//! cannot look like anything but that text.
+//! Must not depend on: sockets, files, the protocol, how a client executes a command; of `store`
+//! only its errors are used. Invariants: bytes from a peer reach a terminal only through
+//! [`crate::base::sanitize`], and a letter's text cannot look like anything but that text.
 
 pub mod connect_failures;
 pub mod json;

@@ -1,10 +1,10 @@
 //! Texts for users: one table per language, embedded in the program.
 
+use std::borrow::Cow;
+
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
-
-use std::borrow::Cow;
 
 use crate::base::{Phrase, is_han, sanitize_line};
 
@@ -140,17 +140,18 @@ impl Strings {
         }
     }
 
-    /// Returns an error of the system in this language, if `text` is one that has a text.
+    /// Translates an error of the system, which is in English. Returns `None` for other texts. The
+    /// numbers of errors differ between systems; those of Linux are known.
     fn system_error(&self, text: &str) -> Option<String> {
+        if self.lang == Lang::En {
+            return None;
+        }
         if text.starts_with(LOOKUP_ERROR) {
             return self.find("os-error-lookup");
         }
         let number = text.strip_suffix(')')?.rsplit_once(OS_ERROR)?.1;
-        let cause = self.find(&format!("os-error-{number}"))?;
-        Some(match self.lang {
-            Lang::En => format!("{cause}{OS_ERROR}{number})"),
-            Lang::Zh => format!("{cause}（os error {number}）"),
-        })
+        let cause = self.find(&format!("os-error-{number}")).filter(|_| cfg!(target_os = "linux"))?;
+        Some(format!("{cause}（os error {number}）"))
     }
 }
 

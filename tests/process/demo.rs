@@ -1,8 +1,9 @@
-//! Output of `queqiao demo` without a terminal.
+//! `queqiao demo`: its output without a terminal, and that it touches no file of the user.
 
 use std::time::Duration;
 
 use crate::harness::Machine;
+use crate::terminal::Terminal;
 
 /// Maximum time of the whole demonstration.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -49,4 +50,33 @@ fn demo_prints_chinese_if_asked() {
     let steps: [&[&str]; 5] =
         [&["UDP 中断"], &["TOM [tcp]"], &["UDP 恢复"], &["武大郎已下线"], &["暂存在信箱"]];
     steps.iter().fold(0, |from, parts| find(&lines, from, parts) + 1);
+}
+
+/// The user's book has a contact of the same name, at another relay.
+#[test]
+fn demo_leaves_the_users_address_book_alone() {
+    for (lang, refused) in
+        [("en", "Not in the demo: its address book cannot be changed"), ("zh", "演示的通讯录不能修改")]
+    {
+        let machine = Machine::new();
+        let book = "[contacts]\nJACK = \"127.0.0.1:9\"\n";
+        std::fs::create_dir_all(machine.path(".config/queqiao")).unwrap();
+        let files = ["contacts.toml", ".config/queqiao/contacts.toml"];
+        files.iter().for_each(|file| machine.write(file, book));
+        let mut demo = Terminal::start(&machine, &["demo", "--lang", lang]);
+        demo.until("> ");
+        for command in ["/block JACK", "/unblock JACK", "/add bob@127.0.0.1:9", "/add JACK@127.0.0.1:9 as J"]
+        {
+            demo.press(format!("{command}\r"));
+            demo.until(refused);
+            demo.until("> ");
+        }
+        demo.press("/who\r");
+        demo.until("JACK");
+        demo.until("武大郎");
+        demo.until("> ");
+        demo.press("q\r");
+        demo.ends_with(0);
+        assert!(files.iter().all(|file| machine.read(file) == book));
+    }
 }

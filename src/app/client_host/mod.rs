@@ -83,9 +83,7 @@ impl FrontendInput {
     pub(super) fn end(&self) -> Option<Failure> {
         match self {
             FrontendInput::End | FrontendInput::HangUp => Some(Failure::silent(ExitStatus::Interrupted)),
-            FrontendInput::Broken(phrase) => {
-                Some(Failure { status: ExitStatus::Disk, phrase: Some(phrase.clone()) })
-            }
+            FrontendInput::Broken(phrase) => Some(Failure::disk(phrase.clone())),
             FrontendInput::Failed(failure) => Some(failure.clone()),
             _ => None,
         }

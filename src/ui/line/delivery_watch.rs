@@ -27,8 +27,22 @@ struct WatchedLetter {
     accepted: bool,
     waiting: bool,
     is_reported: bool,
-    /// `Accepted` is the last state that will be known.
+    /// `Accepted` is the last state that will be known: it is to a guest.
     ends_accepted: bool,
+}
+
+impl WatchedLetter {
+    fn new(to: &ResolvedContact, text: &str) -> WatchedLetter {
+        WatchedLetter {
+            who: to.label.clone(),
+            relay: to.relay.clone(),
+            excerpt: excerpt(text),
+            accepted: false,
+            waiting: false,
+            is_reported: false,
+            ends_accepted: to.member.guest_address().is_some(),
+        }
+    }
 }
 
 /// A letter that has reached a further state.
@@ -59,28 +73,12 @@ pub(super) struct DeliveryWatch {
 }
 
 impl DeliveryWatch {
-    /// Adds a sent letter. With `ends_accepted` (to a guest), `Accepted` is its last state.
-    pub(super) fn record_sent(
-        &mut self,
-        request: u64,
-        to: &ResolvedContact,
-        text: &str,
-        ends_accepted: bool,
-        now: Tick,
-    ) {
+    /// Adds a sent letter.
+    pub(super) fn record_sent(&mut self, request: u64, to: &ResolvedContact, text: &str, now: Tick) {
         if self.sent_by_request.len() == WATCHED_MAX {
             self.sent_by_request.pop_first();
         }
-        let letter = WatchedLetter {
-            who: to.label.clone(),
-            relay: to.relay.clone(),
-            excerpt: excerpt(text),
-            accepted: false,
-            waiting: false,
-            is_reported: false,
-            ends_accepted,
-        };
-        self.sent_by_request.insert(request, letter);
+        self.sent_by_request.insert(request, WatchedLetter::new(to, text));
         self.unaccepted.insert(request, (to.relay.clone(), to.label.clone()));
         self.slow_at.push_back((now + SLOW_AFTER, request));
         self.drop_accepted();
@@ -88,16 +86,8 @@ impl DeliveryWatch {
 
     /// Adds a letter of an earlier run that its relay has not accepted. Its arrival is news.
     pub(super) fn restore(&mut self, request: u64, to: &ResolvedContact, text: &str) {
-        let letter = WatchedLetter {
-            who: to.label.clone(),
-            relay: to.relay.clone(),
-            excerpt: excerpt(text),
-            accepted: false,
-            waiting: false,
-            is_reported: true,
-            ends_accepted: to.member.guest_address().is_some(),
-        };
-        self.sent_by_request.insert(request, letter);
+        let letter = WatchedLetter::new(to, text);
+        self.sent_by_request.insert(request, WatchedLetter { is_reported: true, ..letter });
         self.unaccepted_earlier.insert(request, (to.relay.clone(), to.label.clone()));
     }
 
@@ -258,7 +248,7 @@ mod tests {
     #[test]
     fn fast_letter_is_never_slow() {
         let mut watch = DeliveryWatch::default();
-        watch.record_sent(1, &jack(), "hi", false, second(0));
+        watch.record_sent(1, &jack(), "hi", second(0));
         assert_eq!(watch.next_deadline(), Some(second(3)));
         let arrived = watch.record_progress(1, Progress::Delivered).unwrap();
         assert!(!arrived.is_news);
@@ -270,7 +260,7 @@ mod tests {
     fn slow_letters_are_reported_together_and_once() {
         let mut watch = DeliveryWatch::default();
         for request in 1..=3 {
-            watch.record_sent(request, &jack(), "hi", false, second(0));
+            watch.record_sent(request, &jack(), "hi", second(0));
         }
         watch.record_progress(3, Progress::Accepted);
         assert_eq!(watch.unaccepted(), 2);
@@ -293,7 +283,7 @@ mod tests {
     fn oldest_letter_is_forgotten_at_limit() {
         let mut watch = DeliveryWatch::default();
         for request in 0..5_000 {
-            watch.record_sent(request, &jack(), "hi", false, second(0));
+            watch.record_sent(request, &jack(), "hi", second(0));
         }
         assert_eq!(watch.sent_by_request.len(), WATCHED_MAX);
         assert!(watch.slow_at.len() <= 2 * WATCHED_MAX);
@@ -309,7 +299,7 @@ mod tests {
         let mut watch = DeliveryWatch::default();
         let tom = ResolvedContact { label: "TOM".to_owned(), ..jack() };
         for (request, to) in [(1, jack()), (2, jack()), (3, tom)] {
-            watch.record_sent(request, &to, "hi", false, second(0));
+            watch.record_sent(request, &to, "hi", second(0));
         }
         watch.record_progress(2, Progress::Waiting { until: crate::base::Wall(1) });
         let relay = jack().relay;

@@ -28,7 +28,7 @@ impl<B: ContactLookup> LineMode<B> {
             None => self.name_of(&letter.relay, &letter.from),
         };
         self.record_guest_letter(letter, &who);
-        self.record_unread(letter, &who, now.tick);
+        self.record_sender(letter, &who, now.tick);
         let address = address.filter(|_| self.options.is_desk).map(|address| address.to_string());
         let who = address.clone().filter(|_| number.is_none()).unwrap_or(who);
         let note = letter.note.map(|note| self.show_note(note, &who));
@@ -53,15 +53,17 @@ impl<B: ContactLookup> LineMode<B> {
         warning.into_iter().chain(gap).chain([note.unwrap_or(Action::PrintMessage(letter))]).collect()
     }
 
-    /// Counts a message of someone else than the recipient. A relay's report about a guest needs no
-    /// reply.
-    fn record_unread(&mut self, letter: &Incoming, label: &str, now: Tick) {
+    /// Records who wrote, for `/reply`: the recipient, or someone whose message is unread. A
+    /// relay's report about a guest needs no reply.
+    fn record_sender(&mut self, letter: &Incoming, label: &str, now: Tick) {
         let is_target =
             self.target.as_ref().is_some_and(|to| to.relay == letter.relay && to.member == letter.from);
+        if letter.note.is_some() || self.options.is_desk {
+            return;
+        }
         if is_target {
             self.target_wrote_at = Some(now);
-        }
-        if letter.note.is_none() && !is_target && !self.options.is_desk {
+        } else {
             let relay = letter.relay.clone();
             let member = letter.from.clone();
             self.unread.record(&ResolvedContact { label: label.to_owned(), relay, member }, 1, now);

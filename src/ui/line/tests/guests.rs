@@ -90,7 +90,8 @@ fn second_quick_line_goes_to_same_guest() {
     desk.event(ONE, Ok("hello"), Draft::Empty);
     desk.event(TWO, Ok("hi"), Draft::Empty);
     desk.enter("hello yourself").enter("how are you?");
-    assert_eq!(desk.seconds_pass(3, Draft::Empty).unwrap(), "To guest 2: ");
+    assert_eq!(desk.seconds_pass(2, Draft::Empty), None);
+    assert_eq!(desk.seconds_pass(1, Draft::Empty).unwrap(), "To guest 2: ");
     desk.enter("hi yourself");
     assert_eq!(sent_to(&desk.0), [(ONE, "hello yourself"), (ONE, "how are you?"), (TWO, "hi yourself")]);
     assert_eq!(desk.seconds_pass(3, Draft::Empty).unwrap(), "> ");

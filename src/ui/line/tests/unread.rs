@@ -45,7 +45,7 @@ To TOM:
 fn reply_asks_when_a_newer_message_came_while_typing() {
     let mut chat = terminal(Lang::En, BOOK);
     chat.line("JACK").letter("JANE", "1").seconds_pass(4).letter("tree", "2");
-    chat.line("/reply").line("secret!").line("/to JANE").line("hi");
+    chat.seconds_pass(2).line("/reply").line("secret!").line("/to JANE").line("hi");
     assert_eq!(chat.texts_sent(), ["hi"]);
     let screen = chat.screen();
     let asked =
@@ -60,10 +60,16 @@ fn reply_asks_when_a_newer_message_came_while_typing() {
 #[test]
 fn reply_asks_when_the_recipient_has_just_written() {
     let mut chat = terminal(Lang::En, BOOK);
-    chat.line("JACK").letter("JANE", "1").seconds_pass(4).letter("JACK", "at 8?").line("/reply").line("yes!");
+    chat.line("JACK")
+        .letter("JANE", "1")
+        .seconds_pass(4)
+        .letter("JACK", "at 8?")
+        .seconds_pass(2)
+        .line("/reply")
+        .line("yes!");
     assert!(chat.sent.is_empty());
     let asked = "! JACK has just written too; choose one with /to: JACK, JANE\n> yes!\n";
     assert!(chat.screen().contains(asked), "{}", chat.screen());
-    chat.line("/to JACK").letter("JACK", "well?").seconds_pass(4).line("/reply");
+    chat.line("/to JACK").letter("JACK", "well?").seconds_pass(3).line("/reply");
     assert!(chat.screen().ends_with("To JANE:\n"), "{}", chat.screen());
 }
